@@ -1,0 +1,17 @@
+"""The errors fastconv raises on purpose; anything else that escapes is a bug."""
+
+
+class FastconvError(Exception):
+    """Base of every error that fastconv raises on purpose."""
+
+
+class ModelError(FastconvError, ValueError):
+    """The model file or graph is wrong; the message names the node or the JSON path."""
+
+
+class UnsupportedError(ModelError, NotImplementedError):
+    """The model is valid, but uses what fastconv does not implement; the message lists every such place."""
+
+
+class InputError(FastconvError, ValueError):
+    """An argument of a call is wrong; the message names the input, what was expected and what came."""

@@ -1,0 +1,174 @@
+"""The intermediate representation: a Graph of Nodes that read and write named Values.
+
+Everything between the reader and the plan works on these four classes, and nothing here knows JSON or the machine.
+A dimension is an int, a symbol ("N"), or None where nothing is known; a shape is a tuple of dimensions, or None for an
+unknown rank.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .errors import ModelError
+
+if TYPE_CHECKING:
+    from .ops.base import Op
+
+Dim = int | str | None
+Shape = tuple[Dim, ...] | None
+
+
+class Value:
+    """One tensor of the graph: `constant` holds its array where it is known before the run."""
+
+    __slots__ = ("constant", "dtype", "name", "shape")
+
+    def __init__(self, name: str, shape: Shape = None, dtype: np.dtype | None = None, constant: np.ndarray | None = None):
+        self.name = name
+        self.constant = constant
+        self.shape = shape if constant is None else constant.shape
+        self.dtype = dtype if constant is None else constant.dtype
+
+    @property
+    def known(self) -> bool:
+        """Whether every dimension is an int."""
+        return self.shape is not None and all(isinstance(d, int) for d in self.shape)
+
+    @property
+    def dims(self) -> tuple[int, ...]:
+        """The shape, where a plan may rely on every dimension being known."""
+        if self.shape is None or not self.known:
+            raise ModelError(f"value {self.name!r}: its shape {self.shape} is not known")
+        return self.shape  # type: ignore[return-value]
+
+    def __repr__(self) -> str:
+        kind = "const " if self.constant is not None else ""
+        shape = "?" if self.shape is None else "x".join("?" if d is None else str(d) for d in self.shape) or "scalar"
+        return f"{kind}{self.name!r}:{self.dtype or '?'}[{shape}]"
+
+
+class Node:
+    """One operator applied: `inputs` holds None where an optional input is left out, `outputs` likewise.
+
+    `epilogue` lists the nodes that passes fused into this one, in order: each reads the output of the one before it and
+    may read other values besides. They stay whole, so that a fused node can be run by reference and be saved again.
+    """
+
+    __slots__ = ("epilogue", "inputs", "name", "op", "outputs", "where")
+
+    def __init__(self, op: Op, inputs: Sequence[Value | None], outputs: Sequence[Value | None], name: str = "", where: str = ""):
+        self.op = op
+        self.inputs = list(inputs)
+        self.outputs = list(outputs)
+        self.name = name
+        self.where = where  # the JSON path, for error messages
+        self.epilogue: list[Node] = []
+
+    @property
+    def label(self) -> str:
+        """How messages and tables call the node: its name, or its first output's."""
+        return self.name or next((v.name for v in self.outputs if v is not None), "?")
+
+    @property
+    def chain(self) -> list[Node]:
+        """The node itself, then those fused into it."""
+        return [self, *self.epilogue]
+
+    @property
+    def operands(self) -> list[Value]:
+        """Every value read from outside: the inputs, then the other operands of the epilogue."""
+        inner = {id(v) for n in self.chain for v in n.outputs}
+        return [v for n in self.chain for v in n.inputs if v is not None and id(v) not in inner]
+
+    @property
+    def results(self) -> list[Value]:
+        """Every value the node gives to others: the outputs of the last of its chain."""
+        return [v for v in self.chain[-1].outputs if v is not None]
+
+    def error(self, message: str, kind: type[ModelError] = ModelError) -> ModelError:
+        """A ModelError (or a subclass) that names this node."""
+        place = f" at {self.where}" if self.where else ""
+        return kind(f"node {self.label!r} ({type(self.op).__name__}){place}: {message}")
+
+    def __repr__(self) -> str:
+        tail = "".join(f" + {type(n.op).__name__}" for n in self.epilogue)
+        reads = ", ".join("-" if v is None else repr(v) for v in self.inputs)
+        return f"{', '.join(map(repr, self.results))} = {type(self.op).__name__}{tail}({reads})"
+
+
+class Graph:
+    """Nodes in an order in which each reads only what stands before it."""
+
+    __slots__ = ("inputs", "name", "nodes", "outputs")
+
+    def __init__(self, inputs: Iterable[Value], outputs: Iterable[Value], nodes: Iterable[Node], name: str = ""):
+        self.inputs = list(inputs)
+        self.outputs = list(outputs)
+        self.nodes = list(nodes)
+        self.name = name
+
+    def values(self) -> Iterator[Value]:
+        """Every value once: inputs, then what each node reads and writes."""
+        seen: set[int] = set()
+        for v in (*self.inputs, *(v for m in self.nodes for n in m.chain for v in (*n.inputs, *n.outputs)), *self.outputs):
+            if v is not None and id(v) not in seen:
+                seen.add(id(v))
+                yield v
+
+    def producers(self) -> dict[Value, Node]:
+        """The node that gives each value (graph inputs and constants have none)."""
+        return {v: n for n in self.nodes for v in n.results}
+
+    def consumers(self) -> dict[Value, list[Node]]:
+        """The nodes that read each value; a node that reads it twice stands there twice."""
+        users: dict[Value, list[Node]] = {v: [] for v in self.values()}
+        for n in self.nodes:
+            for v in n.operands:
+                users[v].append(n)
+        return users
+
+    def copy(self) -> Graph:
+        """A graph with Values and Nodes of its own; operators and constant arrays are shared."""
+        twin = {v: Value(v.name, v.shape, v.dtype, v.constant) for v in self.values()}
+
+        def clone(n: Node) -> Node:
+            new = Node(
+                n.op, [v and twin[v] for v in n.inputs], [v and twin[v] for v in n.outputs], n.name, n.where
+            )
+            new.epilogue = [clone(m) for m in n.epilogue]
+            return new
+
+        nodes = [clone(n) for n in self.nodes]
+        return Graph([twin[v] for v in self.inputs], [twin[v] for v in self.outputs], nodes, self.name)
+
+    def sort(self) -> None:
+        """Put the nodes in topological order, keeping the given order where it is free; a cycle is a ModelError."""
+        producers = self.producers()
+        users: dict[Node, list[Node]] = {n: [] for n in self.nodes}
+        missing = {}
+        for n in self.nodes:
+            before = {id(p): p for v in n.operands if (p := producers.get(v)) is not None}
+            missing[n] = len(before)
+            for p in before.values():
+                users[p].append(n)
+        index = {n: i for i, n in enumerate(self.nodes)}
+        ready, order = [i for n, i in index.items() if not missing[n]], []
+        while ready:
+            n = self.nodes[heapq.heappop(ready)]
+            order.append(n)
+            for m in users[n]:
+                missing[m] -= 1
+                if not missing[m]:
+                    heapq.heappush(ready, index[m])
+        if len(order) < len(self.nodes):
+            stuck = next(n for n in self.nodes if missing[n])
+            raise stuck.error("the graph has a cycle through this node")
+        self.nodes = order
+
+    def __str__(self) -> str:
+        lines = [f"graph {self.name!r}", *(f"  input  {v!r}" for v in self.inputs), *(f"  {n!r}" for n in self.nodes)]
+        return "\n".join([*lines, *(f"  output {v!r}" for v in self.outputs)])

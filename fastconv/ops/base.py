@@ -1,0 +1,251 @@
+"""What an operator is: its attributes, its shape rule, its reference, and the ways to compute it.
+
+A subclass of Op registers by being defined; importing `fastconv.ops` imports every module of the folder. Its class body
+declares the ONNX attributes as annotated fields with their defaults:
+
+    class LeakyRelu(Op):
+        alpha: float = 0.01
+
+        def infer(self, x):
+            return [(x.shape, x.dtype)]
+
+        def reference(self, x):
+            return np.where(x < 0, self.alpha * x, x)
+
+Operators have one form, the newest one of the standard. `upgrade` turns the forms of older opsets into it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from ..errors import ModelError, UnsupportedError
+from ..graph import Node, Shape, Value
+
+if TYPE_CHECKING:
+    from ..plan.bind import Binder, Step
+    from ..plan.select import Target
+
+REGISTRY: dict[str, type[Op]] = {}
+
+# How a field's annotation reads an attribute's value.
+INT, FLOAT, STRING = "int", "float", "str"
+INTS, FLOATS, STRINGS = "tuple[int, ...]", "tuple[float, ...]", "tuple[str, ...]"
+TENSOR = "np.ndarray"
+
+
+@dataclass
+class NodeSpec:
+    """A node as the file has it, before its Op is made: what `Op.upgrade` may rewrite."""
+
+    op_type: str
+    attributes: dict[str, Any]
+    inputs: list[Value | None]
+    outputs: list[Value | None]
+    opset: int
+    name: str = ""
+    where: str = ""
+
+    def input(self, i: int) -> Value | None:
+        """Input i, or None where it is left out."""
+        return self.inputs[i] if i < len(self.inputs) else None
+
+    def attribute_to_input(self, attribute: str, i: int, dtype: Any = np.int64) -> None:
+        """Older opsets had it as an attribute, newer ones have it as input i."""
+        if attribute not in self.attributes:
+            return
+        while len(self.inputs) <= i:
+            self.inputs.append(None)
+        array = np.asarray(self.attributes.pop(attribute), dtype)
+        label = self.name or next((v.name for v in self.outputs if v is not None), self.op_type)
+        self.inputs[i] = Value(f"{label}.{attribute}", constant=array)
+
+
+@dataclass(frozen=True)
+class Activation:
+    """A function that a kernel's store can apply: `kind` with its parameters, see pyx/activation.pxd."""
+
+    kind: str
+    a: float = 0.0
+    b: float = 0.0
+
+
+class Op:
+    """One operator of the standard; see the module's docstring. Instances are immutable."""
+
+    domain: ClassVar[str] = ""
+    #: least and most inputs and outputs; None is "any number"
+    arity: ClassVar[tuple[int, int | None]] = (1, 1)
+    results: ClassVar[tuple[int, int | None]] = (1, 1)
+    #: the ways to compute it, best first; where all refuse, the plan runs `reference`
+    implementations: ClassVar[tuple[Implementation, ...]] = ()
+    #: whether the implementations apply an epilogue ([Add], [activation]) in their store
+    takes_epilogue: ClassVar[bool] = False
+
+    def __init_subclass__(cls, abstract: bool = False, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        dataclass(frozen=True, eq=False, kw_only=True)(cls)
+        if not abstract:
+            REGISTRY[cls.key()] = cls
+
+    @classmethod
+    def key(cls) -> str:
+        """The name in the registry: `Conv`, or `domain::Name` outside the standard's own domain."""
+        return f"{cls.domain}::{cls.__name__}" if cls.domain else cls.__name__
+
+    @classmethod
+    def upgrade(cls, spec: NodeSpec) -> None:
+        """Rewrite a node of an older opset to the newest form; setting `spec.op_type` hands it to another Op."""
+
+    def infer(self, *inputs: Any) -> Sequence[tuple[Shape, Any]]:
+        """(shape, dtype) of each output from the input Values; ModelError where they cannot be right."""
+        raise NotImplementedError(type(self).__name__)
+
+    def reference(self, *inputs: Any) -> Any:
+        """The outputs (one array, or a tuple) from the input arrays, computed in their dtype by obvious NumPy."""
+        raise NotImplementedError(type(self).__name__)
+
+    def activation(self, node: Node) -> Activation | None:
+        """The Activation this node is, where it is one: a function of inputs[0] alone, element by element."""
+        return None
+
+    def attributes(self) -> dict[str, Any]:
+        """The attributes that differ from their defaults, as the file has them."""
+        out = {}
+        for f in dataclasses.fields(self):  # type: ignore[arg-type]
+            value = getattr(self, f.name)
+            if value is not None and not (f.default is not dataclasses.MISSING and _same(value, f.default)):
+                out[f.name] = value
+        return out
+
+    @property
+    def params(self) -> str:
+        """The attributes as tables and dumps print them: `strides=(2, 2) group=32`."""
+        return " ".join(f"{k}={v}" for k, v in self.attributes().items() if not isinstance(v, np.ndarray))
+
+
+def _same(a: Any, b: Any) -> bool:
+    return type(a) is type(b) and not isinstance(a, np.ndarray) and a == b
+
+
+def _read(kind: str, value: Any) -> Any:
+    """An attribute's value as its field's type; None where it does not fit."""
+    kind = kind.removesuffix(" | None")
+    if kind == TENSOR:
+        return value if isinstance(value, np.ndarray) else None
+    if kind in (INTS, FLOATS, STRINGS):
+        item = {INTS: INT, FLOATS: FLOAT, STRINGS: STRING}[kind]
+        if not isinstance(value, list | tuple):
+            return None
+        items = tuple(_read(item, v) for v in value)
+        return None if any(v is None for v in items) else items
+    if kind == INT:
+        return value if isinstance(value, int) and not isinstance(value, bool) else None
+    if kind == FLOAT:
+        return value if isinstance(value, float) else None
+    return value if isinstance(value, str) else None
+
+
+def make_node(spec: NodeSpec) -> Node:
+    """The Node of a node in a file: upgraded, its attributes and arity checked. ModelError and UnsupportedError name it."""
+
+    def error(kind: type[ModelError], message: str) -> ModelError:
+        label = spec.name or next((v.name for v in spec.outputs if v is not None), "?")
+        return kind(f"node {label!r} ({spec.op_type}){f' at {spec.where}' if spec.where else ''}: {message}")
+
+    seen = set()
+    while True:
+        cls = REGISTRY.get(spec.op_type)
+        if cls is None:
+            raise error(UnsupportedError, "operator not supported")
+        if spec.op_type in seen:
+            break
+        seen.add(spec.op_type)
+        try:
+            cls.upgrade(spec)
+        except ModelError as e:
+            raise error(type(e), str(e)) from None
+    for what, given, (least, most) in (("inputs", spec.inputs, cls.arity), ("outputs", spec.outputs, cls.results)):
+        present = len(given)
+        while present and given[present - 1] is None:
+            present -= 1
+        if present < least or (most is not None and present > most):
+            bounds = f"{least}" if least == most else f"{least} or more" if most is None else f"{least} to {most}"
+            raise error(ModelError, f"has {present} {what}, expected {bounds}")
+        if any(v is None for v in given[:least]):
+            raise error(ModelError, f"a required one of its {what} is left out")
+    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    values = {}
+    for name, value in spec.attributes.items():
+        if name not in fields:
+            raise error(UnsupportedError, f"attribute {name!r} is not known in this operator")
+        values[name] = _read(str(fields[name].type), value)
+        if values[name] is None:
+            raise error(ModelError, f"attribute {name!r} should be {fields[name].type}, not {value!r:.60}")
+    missing = [n for n, f in fields.items() if f.default is dataclasses.MISSING and n not in values]
+    if missing:
+        raise error(ModelError, f"attribute {missing[0]!r} is missing")
+    try:
+        op = cls(**values)
+    except ModelError as e:
+        raise error(type(e), str(e)) from None
+    return Node(op, spec.inputs, spec.outputs, spec.name, spec.where)
+
+
+def run_reference(node: Node, arrays: dict[Value, np.ndarray]) -> None:
+    """Run a node and its epilogue by their references, reading from and adding to `arrays`."""
+    for n in node.chain:
+        inputs = [None if v is None else v.constant if v.constant is not None else arrays[v] for v in n.inputs]
+        try:
+            results = n.op.reference(*inputs)
+        except ModelError as e:
+            raise n.error(str(e), type(e)) from None
+        for v, y in zip(n.outputs, results if isinstance(results, tuple) else (results,), strict=False):
+            if v is not None:
+                arrays[v] = np.asarray(y)
+
+
+class Implementation:
+    """One way to compute an Op with the kernels of one ISA.
+
+    `refuse` says no with a reason, or None for yes. Then `layouts` says how it wants its operands and gives its results,
+    and `bind` makes the steps, with every size and address settled. Layouts are "nchw" (row-major, any rank) and "blocked"
+    (nChw{V}c: channels in blocks of the vector width V, rank 4).
+    """
+
+    name: ClassVar[str]
+
+    def refuse(self, node: Node, target: Target) -> str | None:
+        """Why this implementation cannot (or should not) run the node; None if it can."""
+        raise NotImplementedError
+
+    def layouts(self, node: Node, target: Target) -> tuple[dict[Value, str], str]:
+        """The layout wanted for each operand that is not packed at bind time, and the layout of the results."""
+        raise NotImplementedError
+
+    def halo(self, node: Node) -> tuple[int, int, int, int]:
+        """Zero rows and columns that inputs[0] must have around it: top, left, bottom, right."""
+        return (0, 0, 0, 0)
+
+    def bind(self, node: Node, binder: Binder) -> list[Step]:
+        """The steps of the plan that compute the node."""
+        raise NotImplementedError
+
+
+__all__ = [
+    "REGISTRY",
+    "Activation",
+    "Implementation",
+    "Node",
+    "NodeSpec",
+    "Op",
+    "Shape",
+    "Value",
+    "make_node",
+    "run_reference",
+]
