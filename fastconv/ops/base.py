@@ -29,6 +29,7 @@ from ..graph import Node, Shape, Value
 
 if TYPE_CHECKING:
     from ..plan.bind import Binder, Step
+    from ..plan.layouts import Tensor
     from ..plan.select import Target
 
 REGISTRY: dict[str, type[Op]] = {}
@@ -231,6 +232,13 @@ class Implementation:
     def halo(self, node: Node) -> tuple[int, int, int, int]:
         """Zero rows and columns that inputs[0] must have around it: top, left, bottom, right."""
         return (0, 0, 0, 0)
+
+    def alias(self, node: Node, reads: dict[Value, Tensor], writes: dict[Value, Tensor]) -> None:
+        """Let tensors share memory where that saves a copy: a view of an input, an input written in place of the output."""
+
+    def workspace(self, node: Node, target: Target) -> int:
+        """Bytes of scratch memory that the steps need while they run."""
+        return 0
 
     def bind(self, node: Node, binder: Binder) -> list[Step]:
         """The steps of the plan that compute the node."""

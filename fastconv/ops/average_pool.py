@@ -1,0 +1,30 @@
+"""AveragePool: the mean of each window, over the elements inside the input or (count_include_pad) inside the padding too."""
+
+from __future__ import annotations
+
+from functools import reduce
+
+import numpy as np
+
+from .windows import Pool, Windows
+
+
+class AveragePool(Pool):
+    count_include_pad: int = 0
+
+    def infer(self, x):
+        return [(self.output_shape(x), x.dtype)]
+
+    def counts(self, windows: Windows) -> np.ndarray:
+        """By how many elements each of the (*out) windows divides its sum."""
+        per_axis = []
+        for i, (size, out) in enumerate(zip(windows.size, windows.out, strict=True)):
+            begin, end = (windows.begin[i], windows.end[i]) if self.count_include_pad else (0, 0)
+            taps = np.arange(windows.kernel[i]) * windows.dilations[i] - windows.begin[i]
+            places = np.arange(out)[:, None] * windows.strides[i] + taps
+            per_axis.append(((places >= -begin) & (places < size + end)).sum(axis=1))
+        return reduce(np.multiply.outer, per_axis)
+
+    def reference(self, x):
+        windows = self.geometry(x.shape)
+        return sum(part for _, part in windows.taps(x, 0)) / self.counts(windows).astype(x.dtype)

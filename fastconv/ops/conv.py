@@ -1,0 +1,61 @@
+"""Conv: N IC *size, weights OC IC/group *kernel -> N OC *out, in one to three spatial axes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..graph import Dim
+from .dims import check, check_rank, same_dtype, unify
+from .windows import Windowed, Windows
+
+
+class Conv(Windowed):
+    arity = (2, 3)
+    takes_epilogue = True
+
+    group: int = 1
+
+    def __post_init__(self):
+        super().__post_init__()
+        check(self.group > 0, f"group: expected 1 or more, got {self.group}")
+
+    def geometry(self, shape: Sequence[Dim], kernel: Sequence[int]) -> Windows:
+        """The windows over an input of this shape (N IC *size) for weights with this kernel."""
+        return self.windows(shape[2:], kernel)
+
+    def infer(self, x, w, b=None):
+        check_rank(x, "input", 3, 5)
+        check_rank(w, "weights", 3, 5)
+        dtype = same_dtype(x, w, b)
+        if w.shape is None:
+            return [(x.shape and (x.shape[0],) + (None,) * (len(x.shape) - 1), dtype)]
+        OC, wic, *kernel = w.shape
+        check_rank(x, "input", len(w.shape))
+        kernel = self.known_kernel(kernel)
+        check(OC != 0 and wic != 0 and 0 not in kernel, f"weights: expected sizes above 0, got {w.shape}")
+        if isinstance(OC, int):
+            check(OC % self.group == 0, f"weights: expected output channels divisible by group {self.group}, got {OC}")
+        if b is not None:
+            check_rank(b, "bias", 1)
+            OC = unify(OC, b.shape and b.shape[0], "bias: output channels")
+        if x.shape is None:
+            return [((None, OC) + (None,) * len(kernel), dtype)]
+        if isinstance(wic, int):
+            unify(wic * self.group, x.shape[1], f"input channels (weights {w.shape}, group {self.group})")
+        sizes = [k for k in kernel if isinstance(k, int)]
+        out = self.geometry(x.shape, sizes).out if len(sizes) == len(kernel) else (None,) * len(kernel)
+        return [((x.shape[0], OC, *out), dtype)]
+
+    def reference(self, x, w, b=None):
+        N, G, OCG = len(x), self.group, len(w) // self.group
+        windows = self.geometry(x.shape, w.shape[2:])
+        wei = w.reshape(G, OCG, *w.shape[1:])
+        y = np.zeros((N, G, OCG, math.prod(windows.out)), x.dtype)
+        for tap, part in windows.taps(x, 0):
+            y += wei[:, :, :, *tap] @ part.reshape(N, G, w.shape[1], y.shape[-1])
+        if b is not None:
+            y += b.reshape(G, OCG, 1)
+        return y.reshape(N, len(w), *windows.out)

@@ -1,0 +1,163 @@
+"""Arithmetic on dimensions for shape rules: a dimension is an int, a symbol, or None where nothing is known.
+
+Whatever cannot be right for any value of the unknown dimensions raises ModelError.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import ModelError
+from ..graph import Dim, Shape, Value
+
+#: what every NumPy that we support can hold
+MAX_RANK = 32
+
+
+def check(condition: bool, message: str) -> None:
+    """Raise ModelError where a condition that every right model meets does not hold."""
+    if not condition:
+        raise ModelError(message)
+
+
+def check_rank(value: Value, name: str, least: int, most: int | None = None) -> None:
+    """Raise where a known rank lies outside `least` to `most` (None: exactly `least`)."""
+    most = least if most is None else most
+    if value.shape is not None and not least <= len(value.shape) <= most:
+        wanted = f"{least}" if least == most else f"{least} to {most}"
+        raise ModelError(f"{name}: expected rank {wanted}, got rank {len(value.shape)}, shape {value.shape}")
+
+
+def check_rank_least(value: Value, name: str, least: int) -> None:
+    """Raise where a known rank is below `least`."""
+    check_rank(value, name, least, MAX_RANK)
+
+
+def check_dtype(value: Value | None, name: str, kinds: str) -> None:
+    """Raise where a known dtype is of none of NumPy's `kinds` (f float, i and u integers, b bool)."""
+    if value is not None and value.dtype is not None and np.dtype(value.dtype).kind not in kinds:
+        words = {"f": "float", "i": "integer", "u": "unsigned integer", "b": "bool"}
+        raise ModelError(f"{name}: expected {' or '.join(words[k] for k in kinds)}, got {np.dtype(value.dtype)}")
+
+
+def axis_index(axis: int, rank: int, name: str = "axis") -> int:
+    """An axis that may count from the end, as 0 to rank - 1."""
+    if not -rank <= axis < rank:
+        raise ModelError(f"{name}: expected {-rank} to {rank - 1} for rank {rank}, got {axis}")
+    return axis % rank
+
+
+def axis_indices(axes: Iterable[int], rank: int, name: str = "axes") -> tuple[int, ...]:
+    """Several axes as 0 to rank - 1, in the order given; naming one twice is an error."""
+    out = tuple(axis_index(a, rank, name) for a in axes)
+    check(len(set(out)) == len(out), f"{name}: expected distinct axes, got {out}")
+    return out
+
+
+def as_shape(sizes: Sequence[int], name: str) -> tuple[int, ...]:
+    """Sizes that a model computed, as a shape that NumPy can hold."""
+    check(len(sizes) <= MAX_RANK, f"{name}: expected at most {MAX_RANK} dimensions, got {len(sizes)}")
+    check(all(d >= 0 for d in sizes), f"{name}: expected sizes of 0 or more, got {tuple(sizes)}")
+    return tuple(sizes)
+
+
+def unify(a: Dim, b: Dim, name: str) -> Dim:
+    """What is known of a dimension that is both a and b."""
+    if isinstance(a, int) and isinstance(b, int) and a != b:
+        raise ModelError(f"{name}: expected {a}, got {b}")
+    return b if a is None or isinstance(b, int) else a
+
+
+def broadcast(*shapes: Shape) -> Shape:
+    """The shape that NumPy's broadcasting gives; None where the rank of an operand is not known."""
+    known = [s for s in shapes if s is not None]
+    if len(known) < len(shapes):
+        return None
+    rank = max(map(len, known), default=0)
+    out: list[Dim] = []
+    for dims in zip(*((1,) * (rank - len(s)) + s for s in known), strict=True):
+        others = {d for d in dims if d != 1}
+        sizes = {d for d in others if isinstance(d, int)}
+        check(len(sizes) < 2, f"shapes {', '.join(map(str, known))} do not broadcast")
+        # beside a size other than 1, an unknown dimension can only be that size or 1
+        out.append(sizes.pop() if sizes else others.pop() if len(others) == 1 else None if others else 1)
+    return tuple(out)
+
+
+def broadcasts_to(shape: Shape, target: Shape, name: str) -> None:
+    """Raise where `shape` cannot be broadcast to `target` without changing it."""
+    if shape is None or target is None:
+        return
+    fits = len(shape) <= len(target) and all(
+        s == 1 or not isinstance(s, int) or not isinstance(t, int) or s == t
+        for s, t in zip(reversed(shape), reversed(target), strict=False)
+    )
+    check(fits, f"{name}: expected a shape that broadcasts to {target}, got {shape}")
+
+
+def product(dims: Iterable[Dim]) -> int | None:
+    """The product, where every dimension is an int."""
+    sizes = list(dims)
+    return math.prod(d for d in sizes if isinstance(d, int)) if all(isinstance(d, int) for d in sizes) else None
+
+
+def total(dims: Iterable[Dim]) -> Dim:
+    """The sum, where every dimension is an int; a single dimension is its own sum."""
+    sizes = list(dims)
+    if len(sizes) == 1:
+        return sizes[0]
+    return sum(d for d in sizes if isinstance(d, int)) if all(isinstance(d, int) for d in sizes) else None
+
+
+def to_ints(array: np.ndarray, name: str) -> tuple[int, ...]:
+    """The entries of an integer tensor of rank 1 (or a scalar)."""
+    if array.ndim > 1 or array.dtype.kind not in "iu":
+        raise ModelError(f"{name}: expected an integer tensor of rank 1, got {array.dtype} of shape {array.shape}")
+    return tuple(int(v) for v in array.reshape(-1))
+
+
+def to_int(array: np.ndarray, name: str) -> int:
+    """The entry of an integer scalar (or a tensor of one element)."""
+    if array.size != 1 or array.dtype.kind not in "iu":
+        raise ModelError(f"{name}: expected an integer scalar, got {array.dtype} of shape {array.shape}")
+    return int(array.reshape(()))
+
+
+def known_ints(value: Value | None, name: str) -> tuple[int, ...] | None:
+    """The entries of an integer input of rank 1, or None where they are not known at load."""
+    if value is None:
+        return None
+    if value.constant is None:
+        check_rank(value, name, 0, 1)
+        check_dtype(value, name, "iu")
+        return None
+    return to_ints(value.constant, name)
+
+
+def length(value: Value) -> int | None:
+    """How many entries an input of rank 1 has, where that is known."""
+    return product(value.shape) if value.shape is not None else None
+
+
+def unknown(rank: int | None) -> Shape:
+    """A shape of which at most the rank is known."""
+    return None if rank is None else (None,) * rank
+
+
+def same_dtype(*values: Value | None) -> Any:
+    """The dtype that all the values have, or None where none is known."""
+    dtypes = [np.dtype(v.dtype) for v in values if v is not None and v.dtype is not None]
+    check(len(set(dtypes)) < 2, f"inputs: expected one dtype, got {', '.join(map(str, dtypes))}")
+    return dtypes[0] if dtypes else None
+
+
+def index_array(indices: np.ndarray, size: int, name: str) -> np.ndarray:
+    """Run-time indices as 0 to size - 1, where they may count from the end; ModelError for one that is out of range."""
+    if indices.size and not (-size <= indices.min() and indices.max() < size):
+        bad = indices[(indices < -size) | (indices >= size)].flat[0]
+        raise ModelError(f"{name}: expected {-size} to {size - 1}, got {bad}")
+    return np.where(indices < 0, indices + size, indices)

@@ -1,0 +1,39 @@
+"""Gemm: alpha · A (M K) · B (K N) + beta · C, where A and B may stand transposed and C broadcasts to M N."""
+
+from __future__ import annotations
+
+from .base import Op
+from .dims import broadcasts_to, check_rank, same_dtype, unify
+
+
+class Gemm(Op):
+    arity = (2, 3)
+    takes_epilogue = True
+
+    alpha: float = 1.0
+    beta: float = 1.0
+    transA: int = 0  # noqa: N815
+    transB: int = 0  # noqa: N815
+
+    @classmethod
+    def upgrade(cls, spec):
+        if spec.opset < 7:
+            spec.attributes.pop("broadcast", None)
+
+    def infer(self, a, b, c=None):
+        check_rank(a, "A", 2)
+        check_rank(b, "B", 2)
+        M, K = _transposed(a.shape or (None, None), self.transA)
+        K2, N = _transposed(b.shape or (None, None), self.transB)
+        unify(K, K2, "inner dimension of A and B")
+        if c is not None:
+            broadcasts_to(c.shape, (M, N), "C")
+        return [((M, N), same_dtype(a, b, c))]
+
+    def reference(self, a, b, c=None):
+        y = self.alpha * ((a.T if self.transA else a) @ (b.T if self.transB else b))
+        return (y if c is None else y + self.beta * c).astype(a.dtype)
+
+
+def _transposed(shape, trans):
+    return shape[::-1] if trans else shape

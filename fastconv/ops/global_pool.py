@@ -1,0 +1,25 @@
+"""GlobalAveragePool and GlobalMaxPool: N C *size -> N C 1 1 …"""
+
+from __future__ import annotations
+
+from .base import Op
+from .dims import check, check_rank_least
+
+
+class GlobalPool(Op, abstract=True):
+    def infer(self, x):
+        check_rank_least(x, "input", 2)
+        if x.shape is None:
+            return [(None, x.dtype)]
+        check(0 not in x.shape[1:], f"input: expected sizes above 0, got {x.shape}")
+        return [(x.shape[:2] + (1,) * (len(x.shape) - 2), x.dtype)]
+
+
+class GlobalAveragePool(GlobalPool):
+    def reference(self, x):
+        return x.mean(axis=tuple(range(2, x.ndim)), keepdims=True)
+
+
+class GlobalMaxPool(GlobalPool):
+    def reference(self, x):
+        return x.max(axis=tuple(range(2, x.ndim)), keepdims=True)

@@ -1,0 +1,26 @@
+"""MatMul: the matrix product of the last two axes, broadcast over those before, as NumPy's."""
+
+from __future__ import annotations
+
+from .base import Op
+from .dims import broadcast, check_rank_least, same_dtype, unify
+
+
+class MatMul(Op):
+    arity = (2, 2)
+    takes_epilogue = True
+
+    def infer(self, a, b):
+        check_rank_least(a, "A", 1)
+        check_rank_least(b, "B", 1)
+        dtype = same_dtype(a, b)
+        if a.shape is None or b.shape is None:
+            return [(None, dtype)]
+        left = a.shape if len(a.shape) > 1 else (1, *a.shape)
+        right = b.shape if len(b.shape) > 1 else (*b.shape, 1)
+        unify(left[-1], right[-2], f"inner dimension of {a.shape} and {b.shape}")
+        rows, columns = left[-2:-1] if len(a.shape) > 1 else (), right[-1:] if len(b.shape) > 1 else ()
+        return [((*(broadcast(left[:-2], right[:-2]) or ()), *rows, *columns), dtype)]
+
+    def reference(self, a, b):
+        return a @ b

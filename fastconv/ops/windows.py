@@ -1,0 +1,152 @@
+"""Windows that slide over the spatial axes: the attributes and the geometry that convolutions and pools share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import ModelError
+from ..graph import Dim, Value
+from .base import Op
+from .dims import check, check_rank, product
+
+AUTO_PADS = ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER")
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Windows over spatial axes, with every attribute settled; each tuple has one entry an axis.
+
+    `begin` and `end` are the padding before and after, None where auto_pad makes it of a size that is not known;
+    `size` and `out` are the dimensions of input and output. In ceil mode the last window may reach past `end`.
+    """
+
+    kernel: tuple[int, ...]
+    strides: tuple[int, ...]
+    dilations: tuple[int, ...]
+    begin: tuple[Any, ...]
+    end: tuple[Any, ...]
+    size: tuple[Any, ...]
+    out: tuple[Any, ...]
+
+    @property
+    def extent(self) -> tuple[int, ...]:
+        """What a window spans, dilation and all."""
+        return tuple((k - 1) * d + 1 for k, d in zip(self.kernel, self.dilations, strict=True))
+
+    def taps(self, x: np.ndarray, fill: Any) -> Iterator[tuple[tuple[int, ...], np.ndarray]]:
+        """For each element of the kernel: its index, and the (…, *out) elements of x (or `fill`) that it meets."""
+        lead = x.ndim - len(self.kernel)
+        borders = [
+            (b, max((o - 1) * s + e - b - d, 0))
+            for b, o, s, e, d in zip(self.begin, self.out, self.strides, self.extent, self.size, strict=True)
+        ]
+        x = np.pad(x, [(0, 0)] * lead + borders, constant_values=fill)
+        for tap in np.ndindex(*self.kernel):
+            starts = [t * d for t, d in zip(tap, self.dilations, strict=True)]
+            yield (
+                tap,
+                x[
+                    (..., *(slice(a, a + (o - 1) * s + 1, s) for a, o, s in zip(starts, self.out, self.strides, strict=True)))  # type: ignore
+                ],
+            )
+
+
+class Windowed(Op, abstract=True):
+    """An operator with the attributes of a window; None stands for the standard's default."""
+
+    auto_pad: str = "NOTSET"
+    dilations: tuple[int, ...] | None = None
+    kernel_shape: tuple[int, ...] | None = None
+    pads: tuple[int, ...] | None = None
+    strides: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        check(self.auto_pad in AUTO_PADS, f"auto_pad: expected one of {', '.join(AUTO_PADS)}, got {self.auto_pad!r}")
+        for name in ("dilations", "kernel_shape", "strides"):
+            values = getattr(self, name)
+            check(values is None or all(v > 0 for v in values), f"{name}: expected values above 0, got {values}")
+        check(self.pads is None or all(p >= 0 for p in self.pads), f"pads: expected values of 0 or more, got {self.pads}")
+
+    def known_kernel(self, kernel: Sequence[Dim]) -> tuple[Dim, ...]:
+        """The kernel of weights (…, *kernel), where kernel_shape may say what their shape does not."""
+        given = self.kernel_shape or kernel
+        fits = len(given) == len(kernel) and all(not isinstance(k, int) or k == g for k, g in zip(kernel, given, strict=True))
+        check(fits, f"kernel_shape: expected the weights' {tuple(kernel)}, got {self.kernel_shape}")
+        return tuple(k if isinstance(k, int) else g for k, g in zip(kernel, given, strict=True))
+
+    def windows(self, size: Sequence[Dim], kernel: Sequence[int], ceil: bool = False) -> Windows:
+        """The windows over spatial axes of the given sizes; ModelError where an attribute or a size cannot be right."""
+        rank = len(size)
+        for name, per_axis in (("kernel_shape", 1), ("strides", 1), ("dilations", 1), ("pads", 2)):
+            given = getattr(self, name)
+            check(
+                given is None or len(given) == per_axis * rank,
+                f"{name}: expected {per_axis * rank} values for {rank} spatial axes, got {given}",
+            )
+        check(len(kernel) == rank > 0, f"kernel: expected {rank} values for {rank} spatial axes, got {tuple(kernel)}")
+        strides, dilations = self.strides or (1,) * rank, self.dilations or (1,) * rank
+        pads = self.pads if self.pads and self.auto_pad == "NOTSET" else (0,) * (2 * rank)
+        axes = [
+            _axis(size[i], (kernel[i] - 1) * dilations[i] + 1, strides[i], self.auto_pad, (pads[i], pads[i + rank]), ceil, i)
+            for i in range(rank)
+        ]
+        begin, end, out = zip(*axes, strict=True)
+        return Windows(tuple(kernel), strides, dilations, begin, end, tuple(size), out)
+
+
+def _axis(
+    d: Dim, extent: int, stride: int, auto_pad: str, pads: tuple[int, int], ceil: bool, i: int
+) -> tuple[int | None, int | None, Dim]:
+    """Padding before, padding after and the number of windows along spatial axis i of size d."""
+    check(not isinstance(d, int) or d > 0, f"spatial axis {i}: expected a size above 0, got {d}")
+    if auto_pad.startswith("SAME"):
+        if not isinstance(d, int):
+            return None, None, d if stride == 1 else None
+        n = -(-d // stride)
+        pad = max((n - 1) * stride + extent - d, 0)
+        less, more = pad // 2, pad - pad // 2
+        return (less, more, n) if auto_pad == "SAME_UPPER" else (more, less, n)
+    begin, end = pads
+    if not isinstance(d, int):
+        return begin, end, d if stride == 1 and begin + end == extent - 1 else None
+    room = d + begin + end - extent
+    if room < 0:
+        raise ModelError(f"spatial axis {i}: a window of {extent} does not fit into {d} with padding {begin} and {end}")
+    n = room // stride + 1
+    # the window that ceil mode adds must begin inside the input or the padding before it
+    if ceil and auto_pad == "NOTSET" and room % stride and n * stride < d + begin:
+        n += 1
+    return begin, end, n
+
+
+class Pool(Windowed, abstract=True):
+    """A pool: N C *size -> N C *out, each channel by itself."""
+
+    ceil_mode: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.kernel_shape is None:
+            raise ModelError("attribute 'kernel_shape' is missing")
+
+    def geometry(self, shape: Sequence[Dim]) -> Windows:
+        """The windows over an input of this shape (N C *size)."""
+        assert self.kernel_shape is not None
+        w = self.windows(shape[2:], self.kernel_shape, bool(self.ceil_mode))
+        for i, (extent, begin, end) in enumerate(zip(w.extent, w.begin, w.end, strict=True)):
+            pad = max(begin or 0, end or 0)
+            check(pad < extent, f"pads: expected less than the window's {extent} on spatial axis {i}, got {pad}")
+        return w
+
+    def output_shape(self, x: Value) -> tuple[Dim, ...] | None:
+        """The shape of the result for the input x."""
+        rank = len(self.kernel_shape or ())
+        check_rank(x, "input", rank + 2)
+        if x.shape is None:
+            return None
+        check(product(x.shape[1:2]) != 0, "input: expected channels, got 0")
+        return (*x.shape[:2], *self.geometry(x.shape).out)
