@@ -1,0 +1,198 @@
+"""Functions of two or more tensors that broadcast together: each operator is its expression."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..errors import ModelError, UnsupportedError
+from ..graph import Value
+from .base import NodeSpec, Op
+from .dims import axis_index, broadcast, broadcasts_to, check_dtype, same_dtype
+
+
+class Binary(Op, abstract=True):
+    """A function of two tensors; a subclass gives `function` or writes `reference`."""
+
+    arity = (2, 2)
+    function: ClassVar[Callable[..., Any]]
+
+    @classmethod
+    def upgrade(cls, spec):
+        if spec.opset < 7:
+            _align(spec)
+
+    def infer(self, a, b):
+        return [(broadcast(a.shape, b.shape), same_dtype(a, b))]
+
+    def reference(self, a, b):
+        return type(self).function(a, b)
+
+
+def _align(spec: NodeSpec) -> None:
+    """Before opset 7 the second operand's axes lay on the first's from `axis` on: give it ones for those behind."""
+    axis = spec.attributes.pop("axis", None)
+    if not spec.attributes.pop("broadcast", 0) or axis is None:
+        return
+    a, b = spec.input(0), spec.input(1)
+    if a is None or b is None or a.shape is None or b.shape is None:
+        raise UnsupportedError("broadcast with an axis (opset < 7) needs operands of known rank")
+    behind = len(a.shape) - axis_index(axis, len(a.shape)) - len(b.shape)
+    if behind < 0:
+        raise ModelError(f"axis: {axis} leaves too few of the axes {a.shape} for those of {b.shape}")
+    if behind:
+        if b.constant is None:
+            raise UnsupportedError("broadcast with an axis (opset < 7) needs a constant second operand")
+        spec.inputs[1] = Value(b.name, constant=b.constant.reshape(*b.constant.shape, *(1,) * behind))
+
+
+class Add(Binary):
+    function = np.add
+
+
+class Sub(Binary):
+    function = np.subtract
+
+
+class Mul(Binary):
+    function = np.multiply
+
+
+class Div(Binary):
+    """Integers divide towards zero."""
+
+    def reference(self, a, b):
+        if a.dtype.kind == "f":
+            return a / b
+        if not np.all(b):
+            raise ModelError("integer division by zero")
+        return (a - np.fmod(a, b)) // b
+
+
+class Mod(Binary):
+    """The remainder with the sign of the divisor, or (fmod) of the dividend."""
+
+    fmod: int = 0
+
+    def reference(self, a, b):
+        if a.dtype.kind != "f" and not np.all(b):
+            raise ModelError("integer division by zero")
+        return np.fmod(a, b) if self.fmod else np.mod(a, b)
+
+
+class Pow(Binary):
+    def infer(self, a, b):
+        return [(broadcast(a.shape, b.shape), a.dtype)]
+
+    def reference(self, a, b):
+        if a.dtype.kind != "f" and b.dtype.kind == "i" and (b < 0).any():
+            a, dtype = a.astype(np.float64), a.dtype
+            return np.power(a, b).astype(dtype)
+        return np.power(a, b).astype(a.dtype)
+
+
+class PRelu(Binary):
+    @classmethod
+    def upgrade(cls, spec):
+        slope, x = spec.input(1), spec.input(0)
+        if spec.opset < 7 and slope is not None and slope.shape is not None and slope.shape != (1,) and len(slope.shape) == 1:
+            # before opset 7 the slopes lay on the channels
+            if x is None or x.shape is None or slope.constant is None:
+                raise UnsupportedError("a slope for each channel (opset < 7) needs a constant slope and an input of known rank")
+            spec.inputs[1] = Value(slope.name, constant=slope.constant.reshape(-1, *(1,) * (len(x.shape) - 2)))
+
+    def infer(self, x, slope):
+        broadcasts_to(slope.shape, x.shape, "slope")
+        return [(x.shape, same_dtype(x, slope))]
+
+    def reference(self, x, slope):
+        return np.where(x < 0, slope * x, x)
+
+
+class Comparison(Binary, abstract=True):
+    def infer(self, a, b):
+        same_dtype(a, b)
+        return [(broadcast(a.shape, b.shape), np.dtype(bool))]
+
+
+class Equal(Comparison):
+    function = np.equal
+
+
+class Greater(Comparison):
+    function = np.greater
+
+
+class GreaterOrEqual(Comparison):
+    function = np.greater_equal
+
+
+class Less(Comparison):
+    function = np.less
+
+
+class LessOrEqual(Comparison):
+    function = np.less_equal
+
+
+class Logical(Comparison, abstract=True):
+    def infer(self, a, b):
+        check_dtype(a, "A", "b")
+        check_dtype(b, "B", "b")
+        return super().infer(a, b)
+
+
+class And(Logical):
+    function = np.logical_and
+
+
+class Or(Logical):
+    function = np.logical_or
+
+
+class Xor(Logical):
+    function = np.logical_xor
+
+
+class Variadic(Op, abstract=True):
+    """A function of any number of tensors, folded from the left."""
+
+    arity = (1, None)
+    function: ClassVar[Callable[..., Any]]
+
+    def infer(self, *xs):
+        return [(broadcast(*(x.shape for x in xs)), same_dtype(*xs))]
+
+    def reference(self, *xs):
+        return functools.reduce(type(self).function, xs)
+
+
+class Sum(Variadic):
+    function = np.add
+
+
+class Mean(Variadic):
+    def reference(self, *xs):
+        return functools.reduce(np.add, xs) / len(xs)
+
+
+class Min(Variadic):
+    function = np.minimum
+
+
+class Max(Variadic):
+    function = np.maximum
+
+
+class Where(Op):
+    arity = (3, 3)
+
+    def infer(self, condition, x, y):
+        check_dtype(condition, "condition", "b")
+        return [(broadcast(condition.shape, x.shape, y.shape), same_dtype(x, y))]
+
+    def reference(self, condition, x, y):
+        return np.where(condition, x, y)

@@ -1,0 +1,269 @@
+"""Direct convolution, in three forms that share one kernel: any kernel size, 1x1, and the first layer's few input channels.
+
+The kernel (pyx/isa/conv_direct.pyx) walks a table of taps; what differs is the table, the layout of the source and which
+shapes each form is for.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..graph import Node, Value
+from ..plan.bind import Binder, Step, View, empty_aligned, epilogue_of
+from ..plan.select import BLOCKED, PLANAR, Target
+from .base import Implementation
+from .windows import Windows
+
+if TYPE_CHECKING:
+    from ..plan.layouts import Halo
+
+#: bytes of source that a chunk of output pixels should read: with a part of the weights it stays in L2
+CHUNK_BYTES = 160 * 1024
+#: least pixels of a chunk (each streams a part of the weights past it) and least items to share between threads
+CHUNK_PIXELS, ITEMS = 48, 16
+
+
+def conv_refusal(node: Node) -> str | None:
+    """What no kernel for convolutions takes."""
+    x, w = node.inputs[0], node.inputs[1]
+    assert x is not None and w is not None
+    bias = node.inputs[2] if len(node.inputs) > 2 else None
+    if w.constant is None or (bias is not None and bias.constant is None):
+        return "weights are not constant"
+    if x.dtype != np.float32:
+        return f"dtype {x.dtype}"
+    if len(x.dims) != 4:
+        return f"rank {len(x.dims)}"
+    if 0 in x.dims:
+        return "empty input"
+    return None
+
+
+def windows_of(node: Node) -> Windows:
+    """The windows of a convolution whose shapes are known."""
+    x, w = node.inputs[0], node.inputs[1]
+    assert x is not None and w is not None
+    return node.op.geometry(x.dims, w.dims[2:])  # type: ignore[attr-defined]
+
+
+def bias_of(node: Node) -> np.ndarray | None:
+    """The constant bias, where there is one."""
+    bias = node.inputs[2] if len(node.inputs) > 2 else None
+    return bias.constant if bias is not None else None
+
+
+def halo_of(windows: Windows) -> Halo:
+    """The zeros that taps meet around the input: top, left, bottom, right."""
+    after = [
+        max((o - 1) * s + e - b - d, 0)
+        for o, s, e, b, d in zip(windows.out, windows.strides, windows.extent, windows.begin, windows.size, strict=True)
+    ]
+    return (windows.begin[0], windows.begin[1], after[0], after[1])
+
+
+def part_widths(blocks: int) -> tuple[int, int]:
+    """How `blocks` channel blocks go in parts: the number of parts of two, and the width of the last (0: none)."""
+    return (0, 1) if blocks == 1 else (blocks // 2, 0) if blocks % 2 == 0 else (blocks // 2 - 1, 3)
+
+
+def merge_groups(groups: int, ic: int, oc: int, V: int) -> int:
+    """How many neighbouring groups (of ic and oc channels each) make one whose channels fill blocks of V."""
+    for m in range(1, groups):
+        if groups % m == 0 and m * ic % V == 0 and m * oc % V == 0:
+            return m
+    return groups
+
+
+def block_diagonal(w: np.ndarray, groups: int, merge: int) -> np.ndarray:
+    """Weights OC IC/groups KH KW as groups/merge, OC', IC', KH, KW, with zeros between merged groups."""
+    OC, IC, KH, KW = w.shape
+    oc = OC // groups
+    if merge == 1:
+        return w.reshape(groups, oc, IC, KH, KW)
+    out = np.zeros((groups // merge, merge, oc, merge, IC, KH, KW), w.dtype)
+    split = w.reshape(groups // merge, merge, oc, IC, KH, KW)
+    for m in range(merge):
+        out[:, m, :, m] = split[:, m]
+    return out.reshape(groups // merge, merge * oc, merge * IC, KH, KW)
+
+
+def pack_weights(w: np.ndarray, groups: int, merge: int, block: int, V: int) -> np.ndarray:
+    """Weights OC IC/groups KH KW in the order the tile reads them.
+
+    dst = [group][oc part][ic block][KH][KW][ic of the block][width of the part * V]; `block` is V for a blocked source, 1 for
+    a planar one. A last ic block that is not full has just its channels.
+    """
+    src = block_diagonal(w, groups, merge)
+    G, OC, IC, KH, KW = src.shape
+    OCB = -(-OC // V)
+    if OC % V:
+        src = np.concatenate([src, np.zeros((G, OCB * V - OC, IC, KH, KW), w.dtype)], axis=1)
+    full = IC // block * block
+    dst = empty_aligned((G, OCB * V * IC * KH * KW))
+    twos, last = part_widths(OCB)
+    start = 0
+    for parts, width in ((twos, 2), (1, last)):
+        if not parts or not width:
+            continue
+        part = src[:, start : start + parts * width * V].reshape(G, parts, width * V, IC, KH, KW)
+        size = width * V * IC * KH * KW
+        out = dst[:, start * IC * KH * KW : start * IC * KH * KW + parts * size].reshape(G, parts, size)
+        cut = width * V * full * KH * KW
+        if full:
+            blocked = part[:, :, :, :full].reshape(G, parts, width * V, full // block, block, KH, KW)
+            out[:, :, :cut].reshape(G, parts, full // block, KH, KW, block, width * V)[...] = blocked.transpose(
+                0, 1, 3, 5, 6, 4, 2
+            )
+        if full < IC:
+            tail = out[:, :, cut:].reshape(G, parts, KH, KW, IC - full, width * V)
+            tail[...] = part[:, :, :, full:].transpose(0, 1, 4, 5, 3, 2)
+        start += parts * width * V
+    return dst
+
+
+def pack_bias(b: np.ndarray | None, OC: int, groups: int, V: int) -> np.ndarray:
+    """One bias for each lane of each group's channel blocks; zero where there is none."""
+    oc = OC // groups
+    dst = empty_aligned((groups, -(-oc // V) * V))
+    dst[...] = 0
+    if b is not None:
+        dst[:, :oc] = b.reshape(groups, oc)
+    return dst
+
+
+def chunk_pixels(windows: Windows, IC: int, parts: int, images: int) -> int:
+    """How many output pixels an item takes: their source fits in L2, and there are items enough for every thread."""
+    pixels = math.prod(windows.out)
+    stride = math.prod(min(s, k) for s, k in zip(windows.strides, windows.kernel, strict=True))
+    chunk = max(CHUNK_BYTES // (4 * IC * stride), CHUNK_PIXELS)
+    wanted = -(-ITEMS // (parts * images))
+    chunk = min(chunk, max(pixels // wanted, CHUNK_PIXELS), pixels)
+    return -(-pixels // -(-pixels // chunk))
+
+
+class ConvDirect(Implementation):
+    """Any convolution of a blocked source."""
+
+    name = "direct"
+    source = BLOCKED
+
+    def refuse(self, node: Node, target: Target) -> str | None:
+        return conv_refusal(node)
+
+    def layouts(self, node: Node, target: Target) -> tuple[dict[Value, str], str]:
+        x = node.inputs[0]
+        assert x is not None
+        residual, _ = epilogue_of(node)
+        wants = {x: self.source}
+        if residual is not None:
+            wants[residual] = BLOCKED
+        return wants, BLOCKED
+
+    def halo(self, node: Node) -> Halo:
+        return halo_of(windows_of(node))
+
+    def taps(self, windows: Windows, channels: int, src: View, V: int) -> tuple[list[int], dict[str, int]]:
+        """The table of taps for `channels` input channels, and its lengths as the kernel's fields."""
+        (KH, KW), (dh, dw) = windows.kernel, windows.dilations
+        blocks = -(-channels // V)
+        table = [cb * src.c + kh * dh * src.h + kw * dw * src.w for cb in range(blocks) for kh in range(KH) for kw in range(KW)]
+        tail = channels % V
+        full = (blocks - bool(tail)) * KH * KW
+        return table, {"segments": full, "length": V, "tail_segments": len(table) - full, "tail_length": tail}
+
+    def bind(self, node: Node, binder: Binder) -> list[Step]:
+        x, w = node.inputs[0], node.inputs[1]
+        assert x is not None and w is not None and w.constant is not None
+        windows = windows_of(node)
+        src, dst = binder.view(x), binder.view(node.results[0])
+        fields = binder.epilogue(node)
+        return [self.step(binder, windows, w.constant, bias_of(node), node.op.group, src, dst, fields)]  # type: ignore[attr-defined]
+
+    def step(
+        self,
+        binder: Binder,
+        windows: Windows,
+        w: np.ndarray,
+        b: np.ndarray | None,
+        groups: int,
+        src: View,
+        dst: View,
+        epilogue: dict[str, Any],
+    ) -> Step:
+        """One pass of the kernel with these weights (OC IC/groups KH KW), from src to dst."""
+        V = binder.target.V
+        block = V if self.source == BLOCKED else 1
+        (N, IC), OC = src.shape[:2], len(w)
+        merge = 1 if block == 1 else merge_groups(groups, IC // groups, OC // groups, V)
+        G = groups // merge
+        OCB = -(-OC // G // V)
+        OH, OW = windows.out
+        table, lengths = self.taps(windows, IC // G, src, V)
+        begin = windows.begin[0] * src.h + windows.begin[1] * src.w
+        twos, last = part_widths(OCB)
+        return binder.step(
+            binder.kernels.conv_direct,
+            src=src.ref,
+            dst=dst.ref,
+            wei=binder.pack("direct", pack_weights, w, groups=groups, merge=merge, block=block, V=V),
+            bia=binder.pack("bias", pack_bias, b, OC=OC, groups=G, V=V)
+            if b is not None
+            else binder.constant(pack_bias(None, OC, G, V)),
+            taps=binder.table([t - begin for t in table]),
+            **lengths,
+            N=N,
+            G=G,
+            OCB=OCB,
+            OH=OH,
+            OW=OW,
+            chunk=chunk_pixels(windows, IC // G, twos + bool(last), N * G),
+            src_n=src.n,
+            src_g=IC // G // block * src.c,
+            src_h=windows.strides[0] * src.h,
+            src_w=windows.strides[1] * src.w,
+            **dst.strides("dst"),
+            **epilogue,
+        )
+
+
+class ConvPointwise(ConvDirect):
+    """A 1x1 convolution: one tap, no halo."""
+
+    name = "pointwise"
+
+    def refuse(self, node: Node, target: Target) -> str | None:
+        if reason := conv_refusal(node):
+            return reason
+        kernel = windows_of(node).kernel
+        return None if kernel == (1, 1) else f"kernel {kernel[0]}x{kernel[1]}"
+
+
+class ConvFirst(ConvDirect):
+    """The first layer: up to four input channels, read from planes as the image has them."""
+
+    name = "first"
+    source = PLANAR
+
+    def refuse(self, node: Node, target: Target) -> str | None:
+        if reason := conv_refusal(node):
+            return reason
+        x = node.inputs[0]
+        assert x is not None
+        if x.dims[1] > 4:
+            return f"{x.dims[1]} input channels"
+        if node.op.group > 1:  # type: ignore[attr-defined]
+            return f"group {node.op.group}"  # type: ignore[attr-defined]
+        if target.layout(x) == BLOCKED:
+            return "the source is blocked"
+        return None
+
+    def taps(self, windows: Windows, channels: int, src: View, V: int) -> tuple[list[int], dict[str, int]]:
+        (KH, KW), (dh, dw) = windows.kernel, windows.dilations
+        rows = [ic * src.c + kh * dh * src.h for ic in range(channels) for kh in range(KH)]
+        if dw == 1:
+            return rows, {"segments": len(rows), "length": KW, "tail_segments": 0, "tail_length": 0}
+        table = [row + kw * dw for row in rows for kw in range(KW)]
+        return table, {"segments": len(table), "length": 1, "tail_segments": 0, "tail_length": 0}

@@ -1,0 +1,278 @@
+"""Functions of one tensor, element by element: each operator is its expression.
+
+NaN stays NaN in all of them: NumPy's minimum, maximum and where are used so that it does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .base import Activation, Op
+from .dims import check, check_dtype, same_dtype
+
+
+class Unary(Op, abstract=True):
+    """A function of one tensor; a subclass gives `function` or writes `reference`."""
+
+    function: ClassVar[Callable[..., Any]]
+
+    def infer(self, x):
+        return [(x.shape, x.dtype)]
+
+    def reference(self, x):
+        return type(self).function(x)
+
+
+class Abs(Unary):
+    function = np.abs
+
+
+class Neg(Unary):
+    function = np.negative
+
+
+class Exp(Unary):
+    function = np.exp
+
+
+class Log(Unary):
+    function = np.log
+
+
+class Sqrt(Unary):
+    function = np.sqrt
+
+
+class Reciprocal(Unary):
+    function = np.reciprocal
+
+
+class Floor(Unary):
+    function = np.floor
+
+
+class Ceil(Unary):
+    function = np.ceil
+
+
+class Round(Unary):
+    function = np.rint  # halves go to the even neighbour
+
+
+class Sign(Unary):
+    function = np.sign
+
+
+class Sin(Unary):
+    function = np.sin
+
+
+class Cos(Unary):
+    function = np.cos
+
+
+class Identity(Unary):
+    function = np.asarray
+
+
+class Erf(Unary):
+    def reference(self, x):
+        return np.vectorize(math.erf, otypes=[x.dtype])(x)
+
+
+class Relu(Unary):
+    def reference(self, x):
+        return np.maximum(x, 0)
+
+    def activation(self, node):
+        return Activation("clip", 0.0, math.inf)
+
+
+class LeakyRelu(Unary):
+    alpha: float = 0.01
+
+    def reference(self, x):
+        return np.where(x < 0, self.alpha * x, x)
+
+    def activation(self, node):
+        return Activation("leaky_relu", self.alpha)
+
+
+class ThresholdedRelu(Unary):
+    alpha: float = 1.0
+
+    def reference(self, x):
+        return np.where(x <= self.alpha, 0, x)
+
+
+class Elu(Unary):
+    alpha: float = 1.0
+
+    def reference(self, x):
+        return np.where(x < 0, self.alpha * np.expm1(x), x)
+
+    def activation(self, node):
+        return Activation("elu", self.alpha)
+
+
+class Celu(Unary):
+    alpha: float = 1.0
+
+    def reference(self, x):
+        return np.where(x < 0, self.alpha * np.expm1(x / self.alpha), x)
+
+
+class Selu(Unary):
+    alpha: float = 1.67326319217681884765625
+    gamma: float = 1.05070102214813232421875
+
+    def reference(self, x):
+        return self.gamma * np.where(x < 0, self.alpha * np.expm1(x), x)
+
+
+class Sigmoid(Unary):
+    def reference(self, x):
+        return 1 / (1 + np.exp(-x))
+
+    def activation(self, node):
+        return Activation("sigmoid")
+
+
+class HardSigmoid(Unary):
+    alpha: float = 0.2
+    beta: float = 0.5
+
+    def reference(self, x):
+        return np.clip(self.alpha * x + self.beta, 0, 1)
+
+    def activation(self, node):
+        return Activation("hard_sigmoid", self.alpha, self.beta)
+
+
+class HardSwish(Unary):
+    def reference(self, x):
+        return x * np.clip(x / 6 + 0.5, 0, 1)
+
+    def activation(self, node):
+        return Activation("hard_swish")
+
+
+class Swish(Unary):
+    """x · sigmoid(alpha · x); with alpha 1 also called SiLU."""
+
+    alpha: float = 1.0
+
+    def reference(self, x):
+        return x / (1 + np.exp(-self.alpha * x))
+
+    def activation(self, node):
+        return Activation("silu") if self.alpha == 1 else None
+
+
+class Tanh(Unary):
+    function = np.tanh
+
+    def activation(self, node):
+        return Activation("tanh")
+
+
+class Softplus(Unary):
+    def reference(self, x):
+        return np.logaddexp(0, x)
+
+    def activation(self, node):
+        return Activation("softplus")
+
+
+class Softsign(Unary):
+    def reference(self, x):
+        return x / (1 + np.abs(x))
+
+
+class Mish(Unary):
+    def reference(self, x):
+        return x * np.tanh(np.logaddexp(0, x))
+
+
+class Gelu(Unary):
+    approximate: str = "none"
+
+    def __post_init__(self):
+        check(self.approximate in ("none", "tanh"), f"approximate: expected none or tanh, got {self.approximate!r}")
+
+    def reference(self, x):
+        if self.approximate == "tanh":
+            return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+        return 0.5 * x * (1 + np.vectorize(math.erf, otypes=[x.dtype])(x / math.sqrt(2)))
+
+
+class Shrink(Unary):
+    bias: float = 0.0
+    lambd: float = 0.5
+
+    def reference(self, x):
+        inside = np.where(np.abs(x) <= self.lambd, 0 * x, x)
+        return np.where(x < -self.lambd, x + self.bias, np.where(x > self.lambd, x - self.bias, inside)).astype(x.dtype)
+
+
+class Clip(Op):
+    """Bounds are scalars, each may be left out; where min exceeds max, everything becomes max."""
+
+    arity = (1, 3)
+
+    @classmethod
+    def upgrade(cls, spec):
+        if spec.opset < 11:
+            dtype = spec.inputs[0].dtype if spec.inputs and spec.inputs[0] is not None else None
+            spec.attribute_to_input("min", 1, dtype or np.float32)
+            spec.attribute_to_input("max", 2, dtype or np.float32)
+
+    def infer(self, x, low=None, high=None):
+        same_dtype(x, low, high)
+        for name, bound in (("min", low), ("max", high)):
+            scalar = bound is None or bound.shape is None or all(d == 1 or not isinstance(d, int) for d in bound.shape)
+            check(scalar, f"{name}: expected a scalar, got shape {bound and bound.shape}")
+        return [(x.shape, x.dtype)]
+
+    def reference(self, x, low=None, high=None):
+        y = x if low is None else np.maximum(x, low.reshape(()))
+        return y if high is None else np.minimum(y, high.reshape(()))
+
+    def activation(self, node):
+        bounds = []
+        for i, absent in ((1, -math.inf), (2, math.inf)):
+            bound = node.inputs[i] if i < len(node.inputs) else None
+            if bound is not None and (bound.constant is None or bound.constant.size != 1 or np.isnan(bound.constant).any()):
+                return None
+            bounds.append(absent if bound is None else float(bound.constant.reshape(())))
+        return Activation("clip", *bounds)
+
+
+class Not(Unary):
+    function = np.logical_not
+
+    def infer(self, x):
+        check_dtype(x, "input", "b")
+        return [(x.shape, x.dtype)]
+
+
+class IsNaN(Unary):
+    function = np.isnan
+
+    def infer(self, x):
+        return [(x.shape, np.dtype(bool))]
+
+
+class IsInf(Unary):
+    detect_negative: int = 1
+    detect_positive: int = 1
+
+    def infer(self, x):
+        return [(x.shape, np.dtype(bool))]
+
+    def reference(self, x):
+        return (np.isneginf(x) & bool(self.detect_negative)) | (np.isposinf(x) & bool(self.detect_positive))

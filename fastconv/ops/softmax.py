@@ -1,0 +1,46 @@
+"""Softmax and LogSoftmax along an axis."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .base import Op
+from .dims import axis_index, check_rank_least
+
+
+class AlongAxis(Op, abstract=True):
+    axis: int = -1
+    #: the form before opset 13: over `axis` and every axis behind it together. Not an attribute of the standard.
+    joint: int = 0
+
+    @classmethod
+    def upgrade(cls, spec):
+        if spec.opset < 13:
+            spec.attributes.setdefault("axis", 1)
+            if spec.attributes["axis"] != -1:
+                spec.attributes["joint"] = 1
+
+    def axes(self, rank: int) -> tuple[int, ...]:
+        """The axes over which the results sum to 1."""
+        axis = axis_index(self.axis, rank)
+        return tuple(range(axis, rank)) if self.joint else (axis,)
+
+    def infer(self, x):
+        check_rank_least(x, "input", 1)
+        if x.shape is not None:
+            self.axes(len(x.shape))
+        return [(x.shape, x.dtype)]
+
+
+class Softmax(AlongAxis):
+    def reference(self, x):
+        axes = self.axes(x.ndim)
+        e = np.exp(x - x.max(axes, keepdims=True, initial=-np.inf))
+        return e / e.sum(axes, keepdims=True)
+
+
+class LogSoftmax(AlongAxis):
+    def reference(self, x):
+        axes = self.axes(x.ndim)
+        x = x - x.max(axes, keepdims=True, initial=-np.inf)
+        return x - np.log(np.exp(x).sum(axes, keepdims=True))
