@@ -1,0 +1,197 @@
+"""Packs weights once and makes the steps: every size, stride and address settled before the first run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..graph import Node, Value
+from ..ops.base import Activation
+from .arena import ALIGN
+from .layouts import Task, Tensor
+from .select import BLOCKED, NCHW, PLANAR, Target
+
+if TYPE_CHECKING:
+    from ..kernels import Kernels
+
+#: what a kernel's store can apply, in the order of `Kind` in pyx/activation.pxd
+KINDS = ("clip", "leaky_relu", "sigmoid", "silu", "tanh", "hard_sigmoid", "hard_swish", "elu", "softplus")
+NO_ACTIVATION = Activation("clip", -math.inf, math.inf)
+#: places in the table of addresses of a call: base 0 is address 0, then the arena, the inputs, the outputs
+ABSOLUTE, ARENA, FIRST_INPUT = 0, 1, 2
+MAX_OFFSET = 1 << 47
+
+
+def reference_to(base: int, offset: int) -> int:
+    """An operand's reference as kernels take it, see pyx/step.pxd."""
+    return base << 48 | offset
+
+
+def empty_aligned(shape: tuple[int, ...]) -> np.ndarray:
+    """An uninitialised float32 array that begins at a multiple of 64 bytes."""
+    raw = np.empty(math.prod(shape) * 4 + ALIGN, np.uint8)
+    start = -raw.ctypes.data % ALIGN
+    return raw[start : start + math.prod(shape) * 4].view(np.float32).reshape(shape)
+
+
+@dataclass(frozen=True)
+class View:
+    """Where a float32 tensor lies: the reference of its element [0, 0, 0, 0] and the strides in floats.
+
+    `c` is the stride from one block of channels to the next for a blocked tensor, else from one channel to the next, and `w`
+    from one pixel to the next: V or 1.
+    """
+
+    ref: int
+    shape: tuple[int, ...]
+    layout: str
+    n: int
+    c: int
+    h: int
+    w: int
+
+    def strides(self, prefix: str) -> dict[str, int]:
+        """The strides as a kernel's fields: `src_n`, `src_c`, `src_h`, `src_w`."""
+        return {f"{prefix}_n": self.n, f"{prefix}_c": self.c, f"{prefix}_h": self.h, f"{prefix}_w": self.w}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One call of a compiled kernel: what pyx/executor.pyx needs of it, and the array its arguments point into."""
+
+    run: int
+    args: bytes
+    serial: bool
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The memory of a root tensor: sizes with the halo, and strides in floats."""
+
+    rows: int
+    pitch: int
+    plane: int
+    image: int
+    size: int
+
+
+def memory(tensor: Tensor, V: int) -> Memory:
+    """The geometry of a root tensor's memory; `size` is in bytes."""
+    value = tensor.value
+    dims = value.dims
+    if tensor.layout == NCHW or len(dims) != 4:
+        size = math.prod(dims) * (value.dtype.itemsize if value.dtype else 4)
+        return Memory(0, 0, 0, 0, size)
+    N, C, H, W = dims
+    top, left, bottom, right = tensor.halo
+    lanes = V if tensor.layout == BLOCKED else 1
+    rows, pitch = H + top + bottom, (W + left + right) * lanes
+    plane = rows * pitch
+    image = -(-C // lanes) * plane
+    return Memory(rows, pitch, plane, image, N * image * 4)
+
+
+class Binder:
+    """What an implementation binds with: its operands' views, packed weights, and the steps' making."""
+
+    def __init__(self, target: Target, packed: dict[Any, np.ndarray], places: Mapping[Tensor, tuple[int, int]]):
+        self.target = target
+        self.kernels: Kernels = target.kernels
+        self._packed = packed
+        self._places = places
+        self.task: Task | None = None
+        self.keep: list[np.ndarray] = []
+
+    # ---- operands
+
+    def tensor(self, value: Value) -> Tensor:
+        """The tensor of an operand or a result of the node being bound."""
+        assert self.task is not None
+        return self.task.writes.get(value) or self.task.reads[value]
+
+    def view(self, value: Value) -> View:
+        """Where an operand or a result of the node being bound lies."""
+        return self.view_of(self.tensor(value))
+
+    def view_of(self, tensor: Tensor) -> View:
+        """Where a tensor lies."""
+        root, dims, V = tensor.root, tensor.value.dims, self.target.V
+        base, offset = self._places[root]
+        if tensor.layout == NCHW:
+            shape = (1,) * (4 - len(dims)) + dims if len(dims) < 4 else dims
+            n, c, h, w = (math.prod(shape[i + 1 :]) for i in range(4))
+            return View(reference_to(base, offset), dims, NCHW, n, c, h, w)
+        m = memory(root, V)
+        lanes = V if tensor.layout == BLOCKED else 1
+        start = tensor.channel // lanes * m.plane + root.halo[0] * m.pitch + root.halo[1] * lanes
+        return View(reference_to(base, offset + start * 4), dims, tensor.layout, m.image, m.plane, m.pitch, lanes)
+
+    def place(self, tensor: Tensor) -> tuple[int, int]:
+        """(base, offset) of a root tensor's memory."""
+        return self._places[tensor]
+
+    def workspace(self) -> int:
+        """The reference of the node's scratch memory."""
+        assert self.task is not None
+        return reference_to(*self.task.place)
+
+    # ---- constants
+
+    def constant(self, array: np.ndarray) -> int:
+        """The reference of an array that lives as long as the plan."""
+        self.keep.append(array)
+        return reference_to(ABSOLUTE, array.ctypes.data)
+
+    def table(self, offsets: Any) -> int:
+        """The reference of a table of int64."""
+        return self.constant(np.ascontiguousarray(offsets, np.int64))
+
+    def pack(self, kind: str, pack: Callable[..., np.ndarray], *arrays: np.ndarray | None, **options: Any) -> int:
+        """The reference of pack(*arrays, **options), made once and shared by all plans of the model."""
+        key = (kind, self.target.V, *map(id, arrays), *sorted(options.items()))
+        if key not in self._packed:
+            self._packed[key] = (pack(*arrays, **options), arrays)  # the arrays too: their ids stay taken
+        return self.constant(self._packed[key][0])
+
+    # ---- steps
+
+    def step(self, kernel: ModuleType, serial: bool = False, **fields: Any) -> Step:
+        """A step that runs `kernel` with these fields of its argument struct."""
+        run, args = kernel.step(fields)
+        return Step(run, args, serial)
+
+    def epilogue(self, node: Node) -> dict[str, Any]:
+        """The fields of a kernel's store: the residual to add, and the activation."""
+        residual, activation = epilogue_of(node)
+        fields: dict[str, Any] = {"act": activation_fields(activation), "has_add": residual is not None, "add": 0}
+        fields |= {f"add_{d}": 0 for d in "nchw"}
+        if residual is not None:
+            view = self.view(residual)
+            fields |= {"add": view.ref, **view.strides("add")}
+        return fields
+
+
+def activation_fields(activation: Activation) -> dict[str, Any]:
+    """An Activation as the struct of pyx/activation.pxd."""
+    return {"kind": KINDS.index(activation.kind), "a": activation.a, "b": activation.b}
+
+
+def epilogue_of(node: Node) -> tuple[Value | None, Activation]:
+    """What a node's epilogue is to a kernel's store: the value to add to the sums, then the activation."""
+    residual, activation = None, NO_ACTIVATION
+    before = node.outputs[0]
+    for n in node.epilogue:
+        if (a := n.op.activation(n)) is not None:
+            activation = a
+        else:
+            residual = next(v for v in n.inputs if v is not before)
+        before = n.outputs[0]
+    return residual, activation
+
+
+__all__ = ["BLOCKED", "NCHW", "PLANAR", "Binder", "Step", "View", "activation_fields", "epilogue_of", "memory"]

@@ -1,0 +1,289 @@
+"""The Plan: what runs, in order, for one input shape."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .. import _executor
+from ..graph import Graph, Value
+from ..ops.base import run_reference
+from .arena import Lifetime, assign
+from .bind import ARENA, FIRST_INPUT, Binder, Step, View, empty_aligned, memory, reference_to
+from .layouts import Task, Tensor, arrange
+from .select import BLOCKED, NCHW, Choice, Target, select
+
+
+@dataclass
+class Entry:
+    """One line of the plan: a task with its compiled steps, or (steps None) a node that runs its reference in Python."""
+
+    task: Task
+    steps: list[Step] | None
+
+
+class Plan:
+    """A graph bound for one input shape. Immutable: any number of threads may call `run` at once, each with its own arena."""
+
+    def __init__(self, graph: Graph, target: Target, entries: list[Entry], keep: list[np.ndarray], arena_size: int,
+                 places: dict[Tensor, tuple[int, int]], outputs: dict[Value, Tensor], copies: list[tuple[int, Tensor]]):
+        self.graph = graph
+        self.target = target
+        self.entries = entries
+        self.arena_size = arena_size
+        self.places = places
+        self._outputs = outputs
+        self._copies = copies
+        self._keep = keep
+        self._arenas: list[np.ndarray] = []
+        self._lock = threading.Lock()
+        self._segments = list(_segments(entries))
+
+    # ---- running
+
+    def run(self, inputs: list[np.ndarray], outputs: list[np.ndarray], threads: int, stamps: list[tuple[Entry, float]] | None = None
+            ) -> None:
+        """Run on contiguous arrays of the graph's inputs' and outputs' shapes and dtypes; outputs are filled.
+
+        `stamps` takes each entry with the seconds it took.
+        """
+        with self._lock:
+            arena = self._arenas.pop() if self._arenas else None
+        if arena is None:
+            arena = empty_aligned((self.arena_size // 4,))
+        try:
+            bases = np.array([0, *(a.ctypes.data for a in (arena, *inputs, *outputs))], np.uintp)
+            arrays: dict[Value, np.ndarray] = dict(zip(self.graph.inputs, inputs, strict=True))
+            for entries, program in self._segments:
+                if program is None:
+                    began = time.perf_counter()
+                    self._run_reference(entries[0], bases, arrays)
+                    if stamps is not None:
+                        stamps.append((entries[0], time.perf_counter() - began))
+                elif stamps is None:
+                    program.run(bases, threads)
+                else:
+                    times = np.zeros(len(program) + 1)
+                    program.run(bases, threads, times)
+                    at = 0
+                    for e in entries:
+                        assert e.steps is not None
+                        stamps.append((e, float(times[at + len(e.steps)] - times[at])))
+                        at += len(e.steps)
+            for i, tensor in self._copies:
+                outputs[i][...] = self._array(tensor, bases, arrays)
+            for i, value in enumerate(self.graph.outputs):
+                if value.constant is not None:
+                    outputs[i][...] = value.constant
+        finally:
+            with self._lock:
+                self._arenas.append(arena)
+
+    def _array(self, tensor: Tensor, bases: np.ndarray, arrays: Mapping[Value, np.ndarray]) -> np.ndarray:
+        """A row-major tensor's memory as an array."""
+        value = tensor.value
+        if value in arrays:
+            return arrays[value]
+        base, offset = self.places[tensor.root]
+        count, dtype = math.prod(value.dims), np.dtype(value.dtype or np.float32)
+        if not count:
+            return np.empty(value.dims, dtype)
+        return _as_array(int(bases[base]) + offset, count, dtype).reshape(value.dims)
+
+    def _run_reference(self, entry: Entry, bases: np.ndarray, arrays: dict[Value, np.ndarray]) -> None:
+        for value, tensor in entry.task.reads.items():
+            arrays.setdefault(value, self._array(tensor, bases, arrays))
+        assert entry.task.choice is not None
+        run_reference(entry.task.choice.node, arrays)
+        for value, tensor in entry.task.writes.items():
+            result = arrays.pop(value)
+            self._array(tensor, bases, {})[...] = result
+
+    # ---- what it is, in words
+
+    @property
+    def python_steps(self) -> list[Entry]:
+        """The entries that re-enter Python."""
+        return [e for e in self.entries if e.steps is None]
+
+    def __str__(self) -> str:
+        kernels = self.target.kernels
+        lines = [
+            f"plan for {kernels.isa} (V={kernels.V}), {len(self.entries)} entries, arena {self.arena_size / 1e6:.2f} MB,"
+            f" {len(self.python_steps)} Python steps"
+        ]
+        for i, e in enumerate(self.entries):
+            lines.append(f"  {i:3d} {self._describe(e)}")
+            if e.task.choice:
+                lines += [f"        not {name}: {reason}" for name, reason in e.task.choice.refusals]
+        return "\n".join(lines)
+
+    def _describe(self, entry: Entry) -> str:
+        task = entry.task
+        if task.choice is None:
+            what = "reorder"
+        else:
+            node = task.choice.node
+            what = "+".join(type(n.op).__name__ for n in node.chain) + f" {task.choice.name}"
+        if entry.steps is None:
+            what += " (Python)"
+        return f"{task.label!r} {what}: {', '.join(map(self._place, task.reads.values()))} -> " + ", ".join(
+            map(self._place, task.writes.values())
+        )
+
+    def _place(self, tensor: Tensor) -> str:
+        base, offset = self.places[tensor.root]
+        where = f"arena+{offset}" if base == ARENA else "input" if base < FIRST_INPUT + len(self.graph.inputs) else "output"
+        inside = f" in {tensor.root.value.name!r}[{tensor.channel}:]" if tensor.root is not tensor and tensor.layout == BLOCKED else ""
+        halo = f" halo {'/'.join(map(str, tensor.root.halo))}" if any(tensor.root.halo) else ""
+        return f"{tensor.value.name!r} {'x'.join(map(str, tensor.value.dims))} {tensor.layout} @{where}{inside}{halo}"
+
+
+def _as_array(address: int, count: int, dtype: np.dtype) -> np.ndarray:
+    interface = {"data": (address, False), "shape": (count,), "typestr": dtype.str, "version": 3}
+    return np.asarray(type("Memory", (), {"__array_interface__": interface})())
+
+
+def _segments(entries: Iterable[Entry]) -> Iterable[tuple[list[Entry], Any]]:
+    """Runs of compiled entries, each with its Program, and Python entries, each alone with None."""
+    run: list[Entry] = []
+    for e in entries:
+        if e.steps is None:
+            if run:
+                yield run, _program(run)
+                run = []
+            yield [e], None
+        else:
+            run.append(e)
+    if run:
+        yield run, _program(run)
+
+
+def _program(entries: list[Entry]) -> _executor.Program:
+    return _executor.Program([(s.run, s.args, s.serial) for e in entries for s in e.steps or ()])
+
+
+def build(graph: Graph, target: Target, packed: dict[Any, Any]) -> Plan:
+    """The plan of a graph whose shapes are all known. `packed` keeps packed weights from plan to plan."""
+    choices = select(graph, target)
+    tasks, outputs = arrange(graph, choices)
+    for task in tasks:
+        if task.choice and task.choice.implementation:
+            task.workspace = task.choice.implementation.workspace(task.choice.node, target)
+    places, arena_size, copies = _lay_out(graph, target, tasks, outputs)
+    binder = Binder(target, packed, places)
+    entries: list[Entry] = []
+    zeroed: set[Tensor] = set()
+    for task in tasks:
+        binder.task = task
+        halos: list[Step] = []
+        for tensor in task.writes.values():
+            root = tensor.root
+            if any(root.halo) and root not in zeroed:
+                zeroed.add(root)
+                halos.append(_halo_step(binder, root))
+        if task.choice is None:
+            steps: list[Step] | None = _reorder_steps(binder, task)
+        elif task.choice.implementation is None:
+            steps = None
+        else:
+            steps = halos + task.choice.implementation.bind(task.choice.node, binder)
+        if task.choice is None and steps is not None:
+            steps = halos + steps
+        entries.append(Entry(task, steps))
+    return Plan(graph, target, entries, binder.keep, arena_size, places, outputs, copies)
+
+
+def _lay_out(graph: Graph, target: Target, tasks: list[Task], outputs: dict[Value, Tensor]
+             ) -> tuple[dict[Tensor, tuple[int, int]], int, list[tuple[int, Tensor]]]:
+    """(base, offset) of every root tensor, the arena's size, and the outputs that must be copied at the end."""
+    places: dict[Tensor, tuple[int, int]] = {}
+    first: dict[Tensor, int] = {}
+    last: dict[Tensor, int] = {}
+    for i, task in enumerate(tasks):
+        for tensor in (*task.reads.values(), *task.writes.values()):
+            first.setdefault(tensor.root, i)
+            last[tensor.root] = i
+    base_of = {v: FIRST_INPUT + i for i, v in enumerate((*graph.inputs, *graph.outputs))}
+    for v in graph.inputs:
+        for tensor in first:
+            if tensor.value is v and tensor.layout == NCHW and tensor.parent is None:
+                places[tensor] = (base_of[v], 0)
+    copies: list[tuple[int, Tensor]] = []
+    for i, v in enumerate(graph.outputs):
+        if v.constant is not None:
+            continue
+        root = outputs[v].root
+        if root in places or root not in first or _size(root, target) != _size(outputs[v], target):
+            places.setdefault(root, (FIRST_INPUT + graph.inputs.index(v), 0) if v in graph.inputs else (ARENA, 0))
+            copies.append((i, outputs[v]))
+        else:
+            places[root] = (FIRST_INPUT + len(graph.inputs) + i, 0)
+    roots = [t for t in first if t not in places]
+    lifetimes = [Lifetime(_size(t, target), first[t], last[t]) for t in roots]
+    lifetimes += [Lifetime(task.workspace, i, i) for i, task in enumerate(tasks) if task.workspace]
+    offsets, size = assign(lifetimes)
+    for t, offset in zip(roots, offsets, strict=False):
+        places[t] = (ARENA, offset)
+    for task, offset in zip((t for t in tasks if t.workspace), offsets[len(roots):], strict=True):
+        task.place = (ARENA, offset)
+    return places, size, copies
+
+
+def _size(tensor: Tensor, target: Target) -> int:
+    return memory(tensor, target.V).size
+
+
+def _halo_step(binder: Binder, root: Tensor) -> Step:
+    m = memory(root, binder.target.V)
+    top, left, bottom, right = root.halo
+    lanes = m.pitch // (root.value.dims[3] + left + right)
+    return binder.step(
+        binder.kernels.halo, dst=reference_to(*binder.place(root)), planes=m.size // 4 // m.plane, rows=m.rows, pitch=m.pitch,
+        top=top, left=left * lanes, bottom=bottom, right=right * lanes,
+    )  # fmt: skip
+
+
+def _reorder_steps(binder: Binder, task: Task) -> list[Step]:
+    (src,), (dst,) = task.reads.values(), task.writes.values()
+    return reorder(binder, binder.view_of(src), binder.view_of(dst))
+
+
+def reorder(binder: Binder, src: View, dst: View) -> list[Step]:
+    """Steps that copy a tensor of rank 4 from one layout to another: full channel blocks, then the channels left over."""
+    N, C, H, W = dst.shape
+    V = binder.target.V
+    lanes = V if BLOCKED in (src.layout, dst.layout) else 1
+    steps = []
+    for block, blocks, width in ((0, C // lanes, lanes), (C // lanes, 1, C % lanes)):
+        if not blocks or not width:
+            continue
+        strides = []
+        for view in (src, dst):
+            lane, step = (1, view.c) if view.layout == BLOCKED else (view.c, view.c * lanes)
+            strides.append((view.ref + block * step * 4, (view.n, step, view.h, view.w, lane)))
+        (src_ref, src_strides), (dst_ref, dst_strides) = strides
+        steps.append(copy(binder, src_ref, src_strides, dst_ref, dst_strides, (N, blocks, H, W, width)))
+    return steps
+
+
+def copy(binder: Binder, src: int, src_strides: tuple[int, ...], dst: int, dst_strides: tuple[int, ...], dims: tuple[int, ...]
+         ) -> Step:
+    """A step that copies dims elements between two strided arrangements (strides in floats)."""
+    axes = sorted(range(len(dims)), key=lambda i: (-dst_strides[i] if dims[i] > 1 else -(1 << 60), i))
+    fill = 6 - len(axes)
+    return binder.step(
+        binder.kernels.copy, src=src, dst=dst,
+        dims=[1] * fill + [dims[i] for i in axes],
+        src_strides=[0] * fill + [src_strides[i] for i in axes],
+        dst_strides=[0] * fill + [dst_strides[i] for i in axes],
+    )  # fmt: skip
+
+
+__all__ = ["Choice", "Entry", "Plan", "build", "copy", "reorder"]

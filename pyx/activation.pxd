@@ -1,0 +1,71 @@
+# The functions that a kernel's store applies to its sums. KINDS in fastconv/plan/bind.py lists them in the same order.
+
+from simd cimport vabs, vbroadcast, vexp, vf, vless, vmax, vmin
+
+cdef struct Activation:
+    int kind
+    float a
+    float b
+
+cdef enum Kind:
+    CLIP
+    LEAKY_RELU
+    SIGMOID
+    SILU
+    TANH
+    HARD_SIGMOID
+    HARD_SWISH
+    ELU
+    SOFTPLUS
+
+
+cdef inline vf clip(vf x, float lo, float hi) noexcept nogil:
+    return vmin(vbroadcast(hi), vmax(vbroadcast(lo), x))
+
+
+cdef inline vf sigmoid(vf x) noexcept nogil:
+    cdef float one = 1.0
+    cdef vf e = vexp(-vabs(x))  # never overflows; sigmoid(x) = 1 / (1 + e) for x >= 0, e / (1 + e) below
+    return vless(x, vbroadcast(0), e, vbroadcast(one)) / (e + one)
+
+
+cdef inline vf tanh(vf x) noexcept nogil:
+    cdef float one = 1.0, two = 2.0, small = 0.625
+    cdef float c0 = -5.70498872745e-3, c1 = 2.06390887954e-2, c2 = -5.37397155531e-2, c3 = 1.33314422036e-1, c4 = -3.33332819422e-1
+    cdef vf e = vexp(-two * vabs(x))
+    cdef vf y = (one - e) / (one + e)
+    cdef vf s = x * x
+    cdef vf near = ((((c0 * s + c1) * s + c2) * s + c3) * s + c4) * s * x + x  # Cephes; 1 - e cancels near 0
+    return vless(vabs(x), vbroadcast(small), near, vless(x, vbroadcast(0), -y, y))
+
+
+# ln(1 + e^x) without overflow: max(x, 0) + log1p(e^-|x|), log1p by atanh's series on u in (0, 1]
+cdef inline vf softplus(vf x) noexcept nogil:
+    cdef float two = 2.0, c1 = 0.33333333333, c2 = 0.2, c3 = 0.14285714286, c4 = 0.11111111111, c5 = 0.09090909091, c6 = 0.07692307692
+    cdef float one = 1.0
+    cdef vf u = vexp(-vabs(x))
+    cdef vf z = u / (u + two)
+    cdef vf s = z * z
+    cdef vf log1p = two * z * ((((((c6 * s + c5) * s + c4) * s + c3) * s + c2) * s + c1) * s + one)
+    return vmax(vbroadcast(0), x) + log1p
+
+
+cdef inline vf activate(vf x, const int kind, float a, float b) noexcept nogil:
+    cdef float three = 3.0, sixth = 1.0 / 6.0, one = 1.0
+    if kind == CLIP:
+        return clip(x, a, b)
+    if kind == LEAKY_RELU:
+        return vless(x, vbroadcast(0), a * x, x)
+    if kind == SIGMOID:
+        return sigmoid(x)
+    if kind == SILU:
+        return x * sigmoid(a * x)
+    if kind == TANH:
+        return tanh(x)
+    if kind == HARD_SIGMOID:
+        return clip(a * x + b, 0, 1)
+    if kind == HARD_SWISH:
+        return x * clip(x + three, 0, 6) * sixth
+    if kind == ELU:
+        return vless(x, vbroadcast(0), a * (vexp(x) - one), x)
+    return softplus(x)

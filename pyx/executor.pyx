@@ -1,0 +1,112 @@
+"""Runs the steps of a plan, one after the other, on every thread of one parallel region and outside the GIL.
+
+All threads run every step, each its share; a barrier stands between two steps. A step marked serial is run whole by thread 0.
+"""
+
+from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cython.parallel cimport parallel, threadid
+from libc.stdint cimport int64_t
+from libc.string cimport memcpy
+
+from step cimport Run
+
+cdef extern from *:
+    """
+    #include <time.h>
+    #ifdef _OPENMP
+      #include <omp.h>
+      #define BARRIER() _Pragma("omp barrier")
+      #define TEAM() omp_get_num_threads()
+      #define MAX_THREADS() omp_get_max_threads()
+      #define OPENMP _OPENMP
+    #else
+      #define BARRIER()
+      #define TEAM() 1
+      #define MAX_THREADS() 1
+      #define OPENMP 0
+    #endif
+    static inline void barrier(void) { BARRIER(); }
+    static inline int team(void) { return TEAM(); }
+    static inline int max_threads(void) { return MAX_THREADS(); }
+    static inline double now(void) { struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t); return t.tv_sec + 1e-9 * t.tv_nsec; }
+    """
+    const int OPENMP
+    void barrier() nogil
+    int team() nogil
+    int max_threads() nogil
+    double now() nogil
+
+openmp = OPENMP
+
+
+def openmp_max_threads():
+    """Threads that OpenMP itself would use now (OMP_NUM_THREADS, threadpoolctl); 1 in a build without OpenMP."""
+    return max_threads()
+
+
+cdef struct Step:
+    Run run
+    char* args
+    bint serial
+
+
+cdef void work(const Step* steps, Py_ssize_t count, char** bases, Py_ssize_t thread, Py_ssize_t threads, double* stamps) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef const Step* s
+    for i in range(count):
+        s = &steps[i]
+        if stamps != NULL and thread == 0:
+            stamps[i] = now()
+        if not s.serial:
+            s.run(s.args, bases, thread, threads)
+        elif thread == 0:
+            s.run(s.args, bases, 0, 1)
+        # between two serial steps both run on thread 0: the others wait at the next barrier
+        if threads > 1 and not (s.serial and i + 1 < count and steps[i + 1].serial):
+            barrier()
+    if stamps != NULL and thread == 0:
+        stamps[count] = now()
+
+
+cdef class Program:
+    """Steps as (address of the run function, bytes of its arguments, serial); immutable, run by any number of callers at once."""
+
+    cdef Step* steps
+    cdef Py_ssize_t count
+    cdef list keep
+
+    def __cinit__(self, list steps):
+        cdef Py_ssize_t i
+        cdef bytes args
+        self.keep = []
+        self.count = len(steps)
+        self.steps = <Step*> PyMem_Malloc(max(self.count, 1) * sizeof(Step))
+        if self.steps == NULL:
+            raise MemoryError
+        for i in range(self.count):
+            run, args, serial = steps[i]
+            # the bytes object's own storage (16-byte aligned) is the struct; `keep` holds it as long as the Program
+            self.keep.append(args)
+            self.steps[i].run = <Run> <size_t> run
+            self.steps[i].args = args
+            self.steps[i].serial = serial
+
+    def __dealloc__(self):
+        PyMem_Free(self.steps)
+
+    def __len__(self):
+        return self.count
+
+    def run(self, const size_t[::1] bases, int threads, double[::1] stamps=None):
+        """Run all steps. `bases` are the addresses that references count from; `stamps`, one longer than the steps, takes
+        the seconds at which each step began and the last ended."""
+        cdef char** table = <char**> &bases[0]
+        cdef double* times = NULL if stamps is None else &stamps[0]
+        if stamps is not None and stamps.shape[0] < self.count + 1:
+            raise ValueError("stamps is too short")
+        if threads == 1 or OPENMP == 0:
+            with nogil:
+                work(self.steps, self.count, table, 0, 1, times)
+        else:
+            with nogil, parallel(num_threads=threads):
+                work(self.steps, self.count, table, threadid(), team(), times)

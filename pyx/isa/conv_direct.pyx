@@ -1,0 +1,116 @@
+"""Direct convolution: the definition's sums on the register tile of tile.pxd, with no copy of the source.
+
+Layouts: src is nChw{V}c with a halo of zeros wide enough for every tap, or nchw with such a halo (then a segment of `taps` is a
+kernel row of one channel); wei = [group][oc part][segment][channel][width * V], bia = [group][oc]; dst and add are nChw{V}c.
+The output channels of a group go in parts of two blocks of V; an odd count ends in a part of three (or is one part of one).
+Every tap's offset stands in a table, so stride, dilation and kernel size cost nothing in the loops, and a 1x1 kernel is one tap.
+
+Parallel over (image, group, chunk of output pixels, part of output channels). All parts of a chunk follow each other: the
+chunk's source stays in L2 while the weights stream past. Pixels are numbered flat over the rows, so that a tile is full even
+where rows are short.
+"""
+
+from libc.stdint cimport int64_t
+
+from activation cimport Activation
+from simd cimport V
+from step cimport Run, at, share
+from tile cimport Store, Taps, rows, run_tile
+
+cdef struct Args:
+    int64_t src
+    int64_t wei
+    int64_t bia
+    int64_t add
+    int64_t dst
+    int64_t taps
+    Py_ssize_t segments
+    Py_ssize_t length
+    Py_ssize_t tail_segments
+    Py_ssize_t tail_length
+    Py_ssize_t N
+    Py_ssize_t G
+    Py_ssize_t OCB
+    Py_ssize_t OH
+    Py_ssize_t OW
+    Py_ssize_t chunk
+    # strides in floats; _h and _w are from one output row and pixel to the next, _g from one group to the next
+    Py_ssize_t src_n
+    Py_ssize_t src_g
+    Py_ssize_t src_h
+    Py_ssize_t src_w
+    Py_ssize_t add_n
+    Py_ssize_t add_c
+    Py_ssize_t add_h
+    Py_ssize_t add_w
+    Py_ssize_t dst_n
+    Py_ssize_t dst_c
+    Py_ssize_t dst_h
+    Py_ssize_t dst_w
+    bint has_add
+    Activation act
+
+
+cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads) noexcept nogil:
+    cdef Py_ssize_t K = a.segments * a.length + a.tail_segments * a.tail_length
+    cdef Py_ssize_t P = a.OH * a.OW, CHUNKS = (P + a.chunk - 1) // a.chunk, PARTS = a.OCB // 2 if a.OCB > 1 else 1
+    cdef Py_ssize_t items = a.N * a.G * CHUNKS * PARTS, item, n, g, rest, block, p, end, oh, ow
+    cdef int width, i, r, left
+    cdef const float* src
+    cdef const float* wei
+    cdef const float* add = at(bases, a.add)
+    cdef float* dst
+    cdef const float* px[14]
+    cdef Taps taps
+    cdef Store to
+    taps.offset = <const int64_t*> at(bases, a.taps)
+    taps.segments = a.segments
+    taps.length = a.length
+    taps.tail_segments = a.tail_segments
+    taps.tail_length = a.tail_length
+    to.add_c = a.add_c
+    to.dst_c = a.dst_c
+    to.lanes = V
+    to.has_add = a.has_add
+    to.act = a.act
+    for item in range(share(items, thread, threads), share(items, thread + 1, threads)):
+        block = item % PARTS * 2
+        width = <int> (a.OCB - block) if a.OCB - block <= 3 else 2
+        rest = item // PARTS
+        p = rest % CHUNKS * a.chunk
+        rest = rest // CHUNKS
+        g = rest % a.G
+        n = rest // a.G
+        end = min(p + a.chunk, P)
+        src = at(bases, a.src) + n * a.src_n + g * a.src_g
+        wei = at(bases, a.wei) + (g * a.OCB + block) * V * K
+        to.bia = at(bases, a.bia) + (g * a.OCB + block) * V
+        dst = at(bases, a.dst) + n * a.dst_n + (g * a.OCB + block) * a.dst_c
+        add = at(bases, a.add) + n * a.add_n + (g * a.OCB + block) * a.add_c
+        left = <int> ((end - p + rows(width) - 1) // rows(width))
+        oh = p // a.OW
+        ow = p - oh * a.OW
+        while left:
+            r = <int> ((end - p + left - 1) // left)  # the pixels left over equal tiles: none is much shorter than the others
+            for i in range(r):
+                px[i] = src + oh * a.src_h + ow * a.src_w
+                to.dst[i] = dst + oh * a.dst_h + ow * a.dst_w
+                to.add[i] = add + oh * a.add_h + ow * a.add_w
+                ow += 1
+                if ow == a.OW:
+                    ow = 0
+                    oh += 1
+            run_tile(r, width, px[r - 1] - px[0] == (r - 1) * V, px, wei, &taps, &to)
+            p += r
+            left -= 1
+
+
+def step(dict fields):
+    """(address of the kernel, bytes of its arguments); see step.pxd."""
+    cdef Args args = fields
+    return <size_t> <Run> &run, (<char*> &args)[:sizeof(Args)]
+
+
+def vector_floats():
+    """V, the floats in a vector of this build."""
+    return V

@@ -1,0 +1,40 @@
+"""Zeroes the halo of a tensor: the rows and columns around each plane that taps of a convolution read as padding.
+
+dst is the memory of a blocked or planar tensor from its first float on: `planes` planes of `rows` rows of `pitch` floats, of
+which the first `top` and last `bottom` rows, and in each row the first `left` and last `right` floats, are the halo.
+Parallel over planes.
+"""
+
+from libc.stdint cimport int64_t
+from libc.string cimport memset
+
+from step cimport Run, at, share
+
+cdef struct Args:
+    int64_t dst
+    Py_ssize_t planes
+    Py_ssize_t rows
+    Py_ssize_t pitch
+    Py_ssize_t top
+    Py_ssize_t left
+    Py_ssize_t bottom
+    Py_ssize_t right
+
+
+cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads) noexcept nogil:
+    cdef Py_ssize_t plane, row
+    cdef float* dst
+    for plane in range(share(a.planes, thread, threads), share(a.planes, thread + 1, threads)):
+        dst = at(bases, a.dst) + plane * a.rows * a.pitch
+        memset(dst, 0, a.top * a.pitch * sizeof(float))
+        memset(dst + (a.rows - a.bottom) * a.pitch, 0, a.bottom * a.pitch * sizeof(float))
+        if a.left + a.right:
+            for row in range(a.top, a.rows - a.bottom):
+                memset(dst + row * a.pitch, 0, a.left * sizeof(float))
+                memset(dst + (row + 1) * a.pitch - a.right, 0, a.right * sizeof(float))
+
+
+def step(dict fields):
+    """(address of the kernel, bytes of its arguments); see step.pxd."""
+    cdef Args args = fields
+    return <size_t> <Run> &run, (<char*> &args)[:sizeof(Args)]

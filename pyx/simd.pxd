@@ -1,0 +1,105 @@
+# The vector type: the only file that knows an instruction set.
+#
+# `vf` is a vector of V floats, as wide as the registers of the build (a wider one would be split by the compiler, and slow).
+# It is declared to Cython as a float, so that `+ - *` and a product with a float (which broadcasts) compile to vector code.
+# Write constants as float variables: a double literal does not mix with a vector. REGS is how many vector registers there are.
+
+from libc.math cimport INFINITY
+
+cdef extern from *:
+    """
+    #undef CYTHON_INLINE
+    #define CYTHON_INLINE inline __attribute__((always_inline))
+    #if defined(__AVX512F__)
+      #define VBYTES 64
+      #define REGS 32
+    #elif defined(__AVX2__)
+      #define VBYTES 32
+      #define REGS 16
+    #elif defined(__aarch64__)
+      #define VBYTES 16
+      #define REGS 32
+    #else
+      #define VBYTES 16
+      #define REGS 16
+    #endif
+    #define V (VBYTES / 4)
+    typedef float vf __attribute__((vector_size(VBYTES), aligned(4), may_alias));
+    typedef int vi __attribute__((vector_size(VBYTES), aligned(4), may_alias));
+    #define AI static inline __attribute__((always_inline))
+
+    /* x where the lane of m is all ones, else y */
+    AI vf vselect(vi m, vf x, vf y) { return (vf)(((vi)x & m) | ((vi)y & ~m)); }
+    /* max(bound, x) and min(bound, x): a NaN in x wins, as x86 returns the second operand when either is NaN */
+    #if defined(__AVX512F__) || defined(__SSE2__)
+      #include <immintrin.h>
+      #if defined(__AVX512F__)
+        AI vf vmax(vf bound, vf x) { return (vf)_mm512_max_ps((__m512)bound, (__m512)x); }
+        AI vf vmin(vf bound, vf x) { return (vf)_mm512_min_ps((__m512)bound, (__m512)x); }
+        AI vf vsqrt(vf x) { return (vf)_mm512_sqrt_ps((__m512)x); }
+      #elif defined(__AVX2__)
+        AI vf vmax(vf bound, vf x) { return (vf)_mm256_max_ps((__m256)bound, (__m256)x); }
+        AI vf vmin(vf bound, vf x) { return (vf)_mm256_min_ps((__m256)bound, (__m256)x); }
+        AI vf vsqrt(vf x) { return (vf)_mm256_sqrt_ps((__m256)x); }
+      #else
+        AI vf vmax(vf bound, vf x) { return (vf)_mm_max_ps((__m128)bound, (__m128)x); }
+        AI vf vmin(vf bound, vf x) { return (vf)_mm_min_ps((__m128)bound, (__m128)x); }
+        AI vf vsqrt(vf x) { return (vf)_mm_sqrt_ps((__m128)x); }
+      #endif
+    #else
+      AI vf vmax(vf bound, vf x) { return vselect(bound > x, bound, x); }
+      AI vf vmin(vf bound, vf x) { return vselect(bound < x, bound, x); }
+      AI vf vsqrt(vf x) { vf y; for (int i = 0; i < V; i++) y[i] = __builtin_sqrtf(x[i]); return y; }
+    #endif
+    /* the larger of two data values, NaN if either is: for pooling, where both may hold one */
+    AI vf vmaxnan(vf a, vf x) { return vselect(a != a, a, vmax(a, x)); }
+    AI vf vminnan(vf a, vf x) { return vselect(a != a, a, vmin(a, x)); }
+    AI vf vbroadcast(float x) { return x - (vf){0}; }
+    /* x where p < q, else y, lane by lane */
+    AI vf vless(vf p, vf q, vf x, vf y) { return vselect(p < q, x, y); }
+    AI vf vabs(vf x) { return (vf)((vi)x & 0x7fffffff); }
+    AI vf vcopysign(vf x, vf sign) { return (vf)(((vi)x & 0x7fffffff) | ((vi)sign & (int)0x80000000)); }
+    /* y, but NaN where x is */
+    AI vf vnan(vf x, vf y) { return vselect(x != x, x, y); }
+    /* 2^n for integral n in [-126, 127] */
+    AI vf vexp2i(vf n) { return (vf)((__builtin_convertvector(n, vi) + 127) << 23); }
+    """
+    ctypedef float vf
+    enum: V
+    enum: REGS
+    vf vmax(vf bound, vf x) nogil
+    vf vmin(vf bound, vf x) nogil
+    vf vmaxnan(vf a, vf x) nogil
+    vf vminnan(vf a, vf x) nogil
+    vf vsqrt(vf x) nogil
+    vf vbroadcast(float x) nogil
+    vf vless(vf p, vf q, vf x, vf y) nogil
+    vf vabs(vf x) nogil
+    vf vcopysign(vf x, vf sign) nogil
+    vf vnan(vf x, vf y) nogil
+    vf vexp2i(vf n) nogil
+
+
+cdef inline vf load(const float* p) noexcept nogil:
+    return (<const vf*> p)[0]
+
+
+cdef inline void store(float* p, vf x) noexcept nogil:
+    (<vf*> p)[0] = x
+
+
+# e^x by Cephes' expf: range reduction by ln 2 in two parts, then a polynomial of degree 5; error below 2 ulp.
+# Below -87.3 the result is 0 (a denormal is slow and means nothing here), above 88.7 it is infinite, NaN stays NaN.
+cdef inline vf vexp(vf x) noexcept nogil:
+    cdef float log2e = 1.44269504088896341, ln2_hi = 0.693359375, ln2_lo = -2.12194440e-4
+    cdef float c0 = 1.9875691500e-4, c1 = 1.3981999507e-3, c2 = 8.3334519073e-3, c3 = 4.1665795894e-2, c4 = 1.6666665459e-1
+    cdef float c5 = 5.0000001201e-1, one = 1.0, magic = 12582912.0
+    cdef vf lo = vbroadcast(<float> -87.33654), hi = vbroadcast(<float> 88.72283)
+    cdef vf t = vmin(hi, vmax(lo, x))
+    cdef vf n = (t * log2e + magic) - magic  # rounds to the nearest integer
+    cdef vf r = t - n * ln2_hi - n * ln2_lo
+    cdef vf y = (((((c0 * r + c1) * r + c2) * r + c3) * r + c4) * r + c5) * r * r + r + one
+    cdef vf top = vmin(vbroadcast(<float> 127.0), n)  # 2^n in two factors, as n may be 128
+    y = y * vexp2i(top) * vexp2i(n - top)
+    y = vless(x, lo, vbroadcast(<float> 0.0), vless(hi, x, vbroadcast(INFINITY), y))
+    return vnan(x, y)

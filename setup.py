@@ -1,0 +1,102 @@
+"""Builds the Cython modules: those of pyx/ once, those of pyx/isa/ once per instruction set.
+
+Metadata is in pyproject.toml. A compiler that lacks an instruction set's flags loses that build only; one without OpenMP
+builds a serial library. FASTCONV_OPENMP=0 opts out of OpenMP, FASTCONV_ISAS=avx2,baseline builds only those.
+"""
+
+import os
+import platform
+import subprocess
+import tempfile
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+# name -> flags; on x86 the packages' loader picks the last one that CPU and operating system allow
+X86 = {
+    "baseline": [],
+    "avx2": ["-mavx2", "-mfma"],
+    "avx512": ["-mavx512f", "-mavx512vl", "-mavx512bw", "-mavx512dq", "-mfma", "-mprefer-vector-width=512"],
+}
+ARM64 = {"neon": []}
+MACHINE = platform.machine().lower()
+ISAS = X86 if MACHINE in ("x86_64", "amd64") else ARM64 if MACHINE in ("aarch64", "arm64") else {"baseline": []}
+if wanted := os.environ.get("FASTCONV_ISAS"):
+    ISAS = {name: ISAS[name] for name in wanted.split(",")}
+
+# Never -ffast-math or -Ofast: linking with them changes the floating point mode of the whole process.
+FLAGS = ["-O3", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden", "-g0", "-Wno-unused-function"]
+NAIVE = ["-O2", "-fno-tree-vectorize", "-fno-tree-slp-vectorize"]
+DIRECTIVES = {
+    "language_level": 3,
+    "boundscheck": False,
+    "wraparound": False,
+    "cdivision": True,
+    "initializedcheck": False,
+    "freethreading_compatible": True,
+}
+OPENMP_PROGRAM = """
+#include <omp.h>
+#include <stdio.h>
+int main(void) { int n = 0;
+#pragma omp parallel num_threads(2) reduction(+:n)
+    n += 1;
+    printf("%d", n); return n < 1; }
+"""
+
+
+def extensions():
+    """Every module, cythonized: an own build directory per instruction set, as the C names differ."""
+    jobs = os.cpu_count() or 1
+    once = [Extension(f"fastconv._{p.stem}", [str(p)]) for p in sorted(Path("pyx").glob("*.pyx"))]
+    modules = cythonize(once, include_path=["pyx"], build_dir="build/cython/once", compiler_directives=DIRECTIVES, nthreads=jobs)
+    for isa in ISAS:
+        kernels = [Extension(f"fastconv.kernels._{p.stem}_{isa}", [str(p)]) for p in sorted(Path("pyx/isa").glob("*.pyx"))]
+        modules += cythonize(kernels, include_path=["pyx"], build_dir=f"build/cython/{isa}", compiler_directives=DIRECTIVES, nthreads=jobs)
+    return modules
+
+
+class BuildExt(build_ext):
+    """Adds each module's flags, once the compiler is known, and compiles on every core."""
+
+    def finalize_options(self):
+        """Compile as many modules at once as there are cores."""
+        super().finalize_options()
+        self.parallel = self.parallel or os.cpu_count()
+
+    def works(self, program, flags, run=False):
+        """Whether a C program compiles and links with the flags (and runs, where that is asked)."""
+        with tempfile.TemporaryDirectory() as folder:
+            source, target = Path(folder, "check.c"), str(Path(folder, "check"))
+            source.write_text(program)
+            try:
+                objects = self.compiler.compile([str(source)], output_dir="/" if os.path.isabs(folder) else "", extra_postargs=flags)
+                self.compiler.link_executable(objects, target, extra_postargs=flags)
+                return not run or subprocess.run([target], timeout=60, stdout=subprocess.DEVNULL).returncode == 0
+            except Exception:
+                return False
+
+    def build_extensions(self):
+        """Drop the instruction sets this compiler cannot build, then build with flags for each module."""
+        openmp = os.environ.get("FASTCONV_OPENMP", "1") != "0" and self.works(OPENMP_PROGRAM, ["-fopenmp"], run=True)
+        if not openmp:
+            self.announce("fastconv: building without OpenMP: the library will use one thread", level=3)
+        lost = [isa for isa, flags in ISAS.items() if not self.works("int main(void) { return 0; }", flags)]
+        for isa in lost:
+            self.announce(f"fastconv: this compiler cannot build for {isa}: left out", level=3)
+        self.extensions = [e for e in self.extensions if not e.name.endswith(tuple(f"_{isa}" for isa in lost))]
+        for e in self.extensions:
+            isa = next((isa for isa in ISAS if e.name.startswith("fastconv.kernels.") and e.name.endswith(f"_{isa}")), None)
+            e.extra_compile_args = [*FLAGS, *(ISAS[isa] if isa else [])]
+            e.extra_link_args = ["-s"] if MACHINE != "arm64" else []
+            if e.name == "fastconv._naive":
+                e.extra_compile_args += NAIVE
+            if e.name == "fastconv._executor" and openmp:
+                e.extra_compile_args += ["-fopenmp"]
+                e.extra_link_args += ["-fopenmp"]
+        super().build_extensions()
+
+
+setup(ext_modules=extensions(), cmdclass={"build_ext": BuildExt})
