@@ -78,16 +78,18 @@ class Windowed(Op, abstract=True):
         check(fits, f"kernel_shape: expected the weights' {tuple(kernel)}, got {self.kernel_shape}")
         return tuple(k if isinstance(k, int) else g for k, g in zip(kernel, given, strict=True))
 
+    def check_lengths(self, rank: int, kernel: Sequence[int]) -> None:
+        """Raise where an attribute has not one value (pads: two) for each spatial axis."""
+        for name, per_axis in (("kernel_shape", 1), ("strides", 1), ("dilations", 1), ("pads", 2)):
+            given = getattr(self, name)
+            fits = given is None or len(given) == per_axis * rank
+            check(fits, f"{name}: expected {per_axis * rank} values for {rank} spatial axes, got {given}")
+        check(len(kernel) == rank > 0, f"kernel: expected {rank} values for {rank} spatial axes, got {tuple(kernel)}")
+
     def windows(self, size: Sequence[Dim], kernel: Sequence[int], ceil: bool = False) -> Windows:
         """The windows over spatial axes of the given sizes; ModelError where an attribute or a size cannot be right."""
         rank = len(size)
-        for name, per_axis in (("kernel_shape", 1), ("strides", 1), ("dilations", 1), ("pads", 2)):
-            given = getattr(self, name)
-            check(
-                given is None or len(given) == per_axis * rank,
-                f"{name}: expected {per_axis * rank} values for {rank} spatial axes, got {given}",
-            )
-        check(len(kernel) == rank > 0, f"kernel: expected {rank} values for {rank} spatial axes, got {tuple(kernel)}")
+        self.check_lengths(rank, kernel)
         strides, dilations = self.strides or (1,) * rank, self.dilations or (1,) * rank
         pads = self.pads if self.pads and self.auto_pad == "NOTSET" else (0,) * (2 * rank)
         axes = [

@@ -1,0 +1,52 @@
+"""Constant and ConstantOfShape: tensors that the model file holds, or that one number fills."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .base import Op
+from .dims import as_shape, check, known_ints, length, to_ints, unknown
+
+
+class Constant(Op):
+    """Exactly one attribute is given, and is the result."""
+
+    arity = (0, 0)
+
+    value: np.ndarray | None = None
+    value_float: float | None = None
+    value_floats: tuple[float, ...] | None = None
+    value_int: int | None = None
+    value_ints: tuple[int, ...] | None = None
+
+    def __post_init__(self):
+        given = list(self.attributes())
+        check(len(given) == 1, f"expected exactly one of its attributes, got {', '.join(given) or 'none'}")
+
+    def infer(self):
+        array = self.reference()
+        return [(array.shape, array.dtype)]
+
+    def reference(self):
+        if self.value is not None:
+            return self.value
+        (name, value), *_ = self.attributes().items()
+        return np.asarray(value, np.float32 if name.startswith("value_float") else np.int64)
+
+
+class ConstantOfShape(Op):
+    """A tensor of the shape asked for, each element the one of `value`, which is a float32 zero where it is left out."""
+
+    value: np.ndarray | None = None
+
+    def __post_init__(self):
+        check(self.value is None or self.value.size == 1, f"value: expected one element, got {self.value}"[:200])
+
+    def infer(self, shape):
+        dtype = np.dtype(np.float32) if self.value is None else self.value.dtype
+        sizes = known_ints(shape, "input")
+        return [(unknown(length(shape)) if sizes is None else as_shape(sizes, "input"), dtype)]
+
+    def reference(self, shape):
+        value = np.zeros(1, np.float32) if self.value is None else self.value
+        return np.full(as_shape(to_ints(shape, "input"), "input"), value.reshape(()), value.dtype)

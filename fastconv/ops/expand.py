@@ -1,0 +1,47 @@
+"""Expand and Tile: the input, repeated."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .base import Op
+from .dims import as_shape, broadcast, check, known_ints, length, to_ints, unknown
+
+
+class Expand(Op):
+    """Broadcast together with the shape asked for, in which a 1 leaves the input's size."""
+
+    arity = (2, 2)
+
+    def infer(self, x, shape):
+        sizes = known_ints(shape, "shape")
+        if sizes is not None:
+            return [(broadcast(x.shape, as_shape(sizes, "shape")), x.dtype)]
+        count = length(shape)
+        return [(unknown(None if count is None or x.shape is None else max(count, len(x.shape))), x.dtype)]
+
+    def reference(self, x, shape):
+        target = broadcast(x.shape, as_shape(to_ints(shape, "shape"), "shape"))
+        return np.broadcast_to(x, target).copy()  # type: ignore[arg-type]
+
+
+class Tile(Op):
+    """`repeats` times along each axis."""
+
+    arity = (2, 2)
+
+    def infer(self, x, repeats):
+        times = known_ints(repeats, "repeats")
+        if x.shape is None:
+            return [(None, x.dtype)]
+        if times is None:
+            return [(unknown(len(x.shape)), x.dtype)]
+        as_shape(times, "repeats")
+        check(len(times) == len(x.shape), f"repeats: expected {len(x.shape)} values, got {times}")
+        dims = zip(x.shape, times, strict=True)
+        return [(tuple(d if t == 1 else d * t if isinstance(d, int) else None for d, t in dims), x.dtype)]
+
+    def reference(self, x, repeats):
+        times = as_shape(to_ints(repeats, "repeats"), "repeats")
+        check(len(times) == x.ndim, f"repeats: expected {x.ndim} values, got {times}")
+        return np.tile(x, times)

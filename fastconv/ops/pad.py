@@ -1,0 +1,77 @@
+"""Pad: elements added before and after along each axis; negative pads take elements away."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..graph import Dim, Value
+from .base import Op
+from .dims import axis_indices, check, known_ints, same_dtype, to_ints, unknown
+
+MODES = ("constant", "reflect", "edge", "wrap")
+
+
+class Pad(Op):
+    """inputs: data, pads (begins, then ends), the constant, and the axes that pads is about."""
+
+    arity = (2, 4)
+
+    mode: str = "constant"
+
+    @classmethod
+    def upgrade(cls, spec):
+        if "paddings" in spec.attributes:
+            spec.attributes["pads"] = spec.attributes.pop("paddings")
+        if spec.opset < 11:
+            dtype = spec.inputs[0].dtype if spec.inputs and spec.inputs[0] is not None else None
+            spec.attribute_to_input("pads", 1)
+            spec.attribute_to_input("value", 2, dtype or np.float32)
+
+    def __post_init__(self):
+        check(self.mode in MODES, f"mode: expected one of {', '.join(MODES)}, got {self.mode!r}")
+
+    def borders(self, pads: Sequence[int], axes: Sequence[int] | None, rank: int) -> list[tuple[int, int]]:
+        """(before, after) of each axis."""
+        where = range(rank) if axes is None else axis_indices(axes, rank)
+        n = len(where)
+        check(len(pads) == 2 * n, f"pads: expected {2 * n} values for {n} axes, got {tuple(pads)}")
+        out = [(0, 0)] * rank
+        for axis, before, after in zip(where, pads[:n], pads[n:], strict=True):
+            out[axis] = (before, after)
+        return out
+
+    def check_sizes(self, shape: Sequence[Dim], borders: Sequence[tuple[int, int]]) -> None:
+        """Raise where an axis has too few elements to be cropped, reflected or repeated."""
+        for i, (d, (before, after)) in enumerate(zip(shape, borders, strict=True)):
+            if not isinstance(d, int):
+                continue
+            left = d + min(before, 0) + min(after, 0)
+            check(left >= 0, f"pads: axis {i} of size {d} cannot lose {d - left}")
+            check(
+                self.mode == "constant" or left > 0 or (before <= 0 and after <= 0),
+                f"pads: mode {self.mode!r} needs elements on axis {i}, which has none",
+            )
+
+    def infer(self, x, pads, constant: Value | None = None, axes: Value | None = None):
+        amounts, where = known_ints(pads, "pads"), known_ints(axes, "axes")
+        if constant is not None:
+            same_dtype(x, constant)
+        if x.shape is None:
+            return [(None, x.dtype)]
+        if amounts is None or (axes is not None and where is None):
+            return [(unknown(len(x.shape)), x.dtype)]
+        borders = self.borders(amounts, where, len(x.shape))
+        self.check_sizes(x.shape, borders)
+        dims = zip(x.shape, borders, strict=True)
+        return [(tuple(d + sum(b) if isinstance(d, int) else d if b == (0, 0) else None for d, b in dims), x.dtype)]
+
+    def reference(self, x, pads, constant=None, axes=None):
+        borders = self.borders(to_ints(pads, "pads"), None if axes is None else to_ints(axes, "axes"), x.ndim)
+        self.check_sizes(x.shape, borders)
+        x = x[tuple(slice(max(-b, 0), d - max(-a, 0)) for d, (b, a) in zip(x.shape, borders, strict=True))]
+        borders = [(max(b, 0), max(a, 0)) for b, a in borders]
+        if self.mode != "constant":
+            return np.pad(x, borders, self.mode)  # type: ignore[call-overload]
+        return np.pad(x, borders, constant_values=0 if constant is None else constant.reshape(()))

@@ -1,0 +1,111 @@
+"""Reductions over some axes: each operator is its expression."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..graph import Dim
+from .base import Op
+from .dims import axis_indices, known_ints, length, to_ints, unknown
+
+
+class Reduce(Op, abstract=True):
+    """inputs: data and the axes; without axes, over all of them (or none, with noop_with_empty_axes)."""
+
+    arity = (1, 2)
+
+    keepdims: int = 1
+    noop_with_empty_axes: int = 0
+
+    @classmethod
+    def upgrade(cls, spec):
+        if spec.opset < (13 if spec.op_type == "ReduceSum" else 18):
+            spec.attribute_to_input("axes", 1)
+
+    def axes(self, rank: int, axes: Sequence[int] | None) -> tuple[int, ...]:
+        """The axes reduced, for the input `axes`."""
+        if axes:
+            return axis_indices(axes, rank)
+        return () if self.noop_with_empty_axes else tuple(range(rank))
+
+    def infer(self, x, axes=None):
+        given = known_ints(axes, "axes")
+        if x.shape is None:
+            return [(None, x.dtype)]
+        rank = len(x.shape)
+        if axes is not None and given is None:
+            count = length(axes)
+            return [(unknown(rank if self.keepdims else rank - count if count else None), x.dtype)]
+        gone = self.axes(rank, given)
+        one: tuple[Dim, ...] = (1,) if self.keepdims else ()
+        return [(tuple(e for i, d in enumerate(x.shape) for e in (one if i in gone else (d,))), x.dtype)]
+
+    def reference(self, x, axes=None):
+        over = self.axes(x.ndim, None if axes is None else to_ints(axes, "axes"))
+        return np.asarray(self.reduce(x, axis=over, keepdims=bool(self.keepdims))).astype(x.dtype)
+
+    def reduce(self, x: np.ndarray, **over) -> np.ndarray:
+        """The reduction; `over` is NumPy's axis and keepdims."""
+        raise NotImplementedError
+
+
+class ReduceSum(Reduce):
+    def reduce(self, x, **over):
+        return x.sum(**over)
+
+
+class ReduceMean(Reduce):
+    def reduce(self, x, **over):
+        return x.mean(**over)
+
+
+class ReduceMax(Reduce):
+    def reduce(self, x, **over):
+        return x.max(**over, initial=_lowest(x.dtype))
+
+
+class ReduceMin(Reduce):
+    def reduce(self, x, **over):
+        return x.min(**over, initial=_highest(x.dtype))
+
+
+class ReduceProd(Reduce):
+    def reduce(self, x, **over):
+        return x.prod(**over)
+
+
+class ReduceL1(Reduce):
+    def reduce(self, x, **over):
+        return np.abs(x).sum(**over)
+
+
+class ReduceL2(Reduce):
+    def reduce(self, x, **over):
+        return np.sqrt(np.square(x).sum(**over))
+
+
+class ReduceSumSquare(Reduce):
+    def reduce(self, x, **over):
+        return np.square(x).sum(**over)
+
+
+class ReduceLogSum(Reduce):
+    def reduce(self, x, **over):
+        return np.log(x.sum(**over))
+
+
+class ReduceLogSumExp(Reduce):
+    def reduce(self, x, **over):
+        return np.log(np.exp(x).sum(**over))
+
+
+def _lowest(dtype):
+    """What the maximum of nothing is."""
+    return -np.inf if dtype.kind == "f" else False if dtype.kind == "b" else np.iinfo(dtype).min
+
+
+def _highest(dtype):
+    """What the minimum of nothing is."""
+    return np.inf if dtype.kind == "f" else True if dtype.kind == "b" else np.iinfo(dtype).max

@@ -1,0 +1,59 @@
+"""Split: consecutive parts of a tensor along an axis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..errors import ModelError
+from .base import Op
+from .dims import axis_index, check, check_rank_least, known_ints, length, to_ints
+
+
+class Split(Op):
+    """inputs: data and the parts' sizes; without sizes, num_outputs equal parts, of which the last may be smaller."""
+
+    arity = (1, 2)
+    results = (1, None)
+
+    axis: int = 0
+    num_outputs: int | None = None
+
+    @classmethod
+    def upgrade(cls, spec):
+        if spec.opset < 13:
+            spec.attribute_to_input("split", 1)
+        if spec.input(1) is None:
+            n = spec.attributes.setdefault("num_outputs", len(spec.outputs))
+            if n != len(spec.outputs):
+                raise ModelError(f"num_outputs: expected the {len(spec.outputs)} outputs, got {n}")
+
+    def sizes(self, d: int, split: Sequence[int] | None) -> list[int]:
+        """The size of each part of an axis of size d."""
+        if split is not None:
+            check(min(split, default=0) >= 0 and sum(split) == d, f"split: expected sizes that add up to {d}, got {split}")
+            return list(split)
+        n = self.num_outputs or 1
+        part = -(-d // n)
+        check((n - 1) * part <= d, f"num_outputs: a size of {d} cannot be split into {n} parts of {part}")
+        return [part] * (n - 1) + [d - (n - 1) * part]
+
+    def infer(self, x, split=None):
+        check_rank_least(x, "input", 1)
+        parts = known_ints(split, "split")
+        count = self.num_outputs if split is None else length(split)
+        if count is None or count > 65536:
+            return []
+        if x.shape is None:
+            return [(None, x.dtype)] * count
+        axis = axis_index(self.axis, len(x.shape))
+        d = x.shape[axis]
+        settled = isinstance(d, int) and (split is None or parts is not None)
+        sizes = self.sizes(d, parts) if settled else parts or (None,) * count
+        return [((*x.shape[:axis], size, *x.shape[axis + 1 :]), x.dtype) for size in sizes]
+
+    def reference(self, x, split=None):
+        axis = axis_index(self.axis, x.ndim)
+        sizes = self.sizes(x.shape[axis], None if split is None else to_ints(split, "split"))
+        return tuple(np.split(x, np.cumsum(sizes)[:-1], axis))
