@@ -1,0 +1,202 @@
+"""Runs one node through a plan of its own: what the tests of every kernel share.
+
+    y, plan = run_node(MaxPool(kernel_shape=(3, 3)), [x], isa="avx2", threads=2)
+
+Everything a kernel might wrongly read is poisoned: the arena and the outputs begin as NaN (all bits set). With `guard`, inputs,
+outputs and arena lie against a page that must not be touched, "before" or "after" them.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import mmap
+
+import numpy as np
+
+from fastconv import kernels
+from fastconv.graph import Graph, Node, Value
+from fastconv.ops.base import Implementation, Op, run_reference
+from fastconv.plan import Plan, Target, build
+from fastconv.plan.bind import empty_aligned
+from fastconv.plan.select import BLOCKED
+
+ISAS = kernels.available()
+THREADS = (1, 2, 3)
+EPS = float(np.finfo(np.float32).eps)
+PAGE = mmap.PAGESIZE
+
+
+class Block(Op, abstract=True):
+    """Gives its input as it is, but in the blocked layout: as a convolution in front of the node would."""
+
+    def infer(self, x):
+        return [(x.shape, x.dtype)]
+
+    def reference(self, x):
+        return x
+
+
+class BlockInPlace(Implementation):
+    name = "block"
+
+    def refuse(self, node, target):
+        return None
+
+    def layouts(self, node, target):
+        return {node.inputs[0]: BLOCKED}, BLOCKED
+
+    def alias(self, node, reads, writes):
+        writes[node.outputs[0]].lie_in(reads[node.inputs[0]])
+
+    def bind(self, node, binder):
+        return []
+
+
+Block.implementations = (BlockInPlace(),)
+
+
+def make_graph(op, inputs, *, constants=(), blocked=(), epilogue=(), results=1):
+    """(Graph of one node, the arrays of the graph's inputs).
+
+    `constants` and `blocked` are indices of inputs that are constant, or come in the blocked layout. `epilogue` lists the ops
+    fused into the node: an Op, or a tuple (Op, other operands…), of which scalars are constant and the others inputs.
+    """
+    nodes, given, arrays = [], [], []
+
+    def value(array, name, constant=False, block=False):
+        if array is None:
+            return None
+        if constant:
+            return Value(name, constant=array)
+        v = Value(name, array.shape, array.dtype)
+        given.append(v)
+        arrays.append(array)
+        if block:
+            nodes.append(Node(Block(), [v], [Value(f"{name}.blocked", v.shape, v.dtype)]))
+            return nodes[-1].outputs[0]
+        return v
+
+    def node(op, operands, name):
+        shapes = op.infer(*operands)[:results]
+        return Node(op, operands, [Value(f"{name}{i}", shape, dtype) for i, (shape, dtype) in enumerate(shapes)], name)
+
+    main = node(op, [value(a, f"x{i}", i in constants, i in blocked) for i, a in enumerate(inputs)], "y")
+    for k, item in enumerate(epilogue):
+        fused, *others = item if isinstance(item, tuple) else (item,)
+        operands = [value(a, f"e{k}.{i}", a is not None and a.ndim == 0) for i, a in enumerate(others)]
+        main.epilogue.append(node(fused, [main.results[0], *operands], f"z{k}."))
+    return Graph(given, main.results, [*nodes, main]), arrays
+
+
+def reference(op, inputs, *, epilogue=(), results=1):
+    """What the node should give, computed by the references in float64: a list of arrays."""
+
+    def wide(a):
+        return a.astype(np.float64) if a is not None and a.dtype == np.float32 else a
+
+    fused = [(e[0], *map(wide, e[1:])) if isinstance(e, tuple) else e for e in epilogue]
+    graph, arrays = make_graph(op, [wide(a) for a in inputs], epilogue=fused, results=results)
+    values = dict(zip(graph.inputs, arrays, strict=True))
+    with np.errstate(all="ignore"):
+        run_reference(graph.nodes[-1], values)
+    return [values[v] for v in graph.outputs]
+
+
+def run_node(
+    op,
+    inputs,
+    isa,
+    threads,
+    algorithm=None,
+    constants=(),
+    *,
+    blocked=(),
+    epilogue=(),
+    results=1,
+    guard=None,
+    python=False,
+    accuracy="default",
+) -> tuple[list[np.ndarray], Plan]:
+    """(outputs, plan) of one node, see make_graph for the operands; a node left to its reference fails, unless `python`."""
+    graph, arrays = make_graph(op, inputs, constants=constants, blocked=blocked, epilogue=epilogue, results=results)
+    plan = build(graph, Target(kernels.load(isa), threads, accuracy, algorithm), {})
+    assert python or not plan.python_steps, str(plan)
+    outputs = run_plan(plan, arrays, threads, guard)
+    return outputs, plan
+
+
+def run_plan(plan, arrays, threads, guard=None):
+    """The outputs of a plan, with everything it does not promise to keep poisoned."""
+    inputs = [poisoned(a.shape, a.dtype, guard) for a in arrays]
+    for own, a in zip(inputs, arrays, strict=True):
+        own[...] = a
+    outputs = [poisoned(v.dims, v.dtype, guard) for v in plan.graph.outputs]
+    plan._arenas[:] = [poisoned((plan.arena_size // 4,), np.dtype(np.float32), guard)]
+    plan.run(inputs, outputs, threads)
+    return outputs
+
+
+def run_threads(op, inputs, isa, algorithm=None, constants=(), **options):
+    """(outputs, plan), after checking that 1, 2 and 3 threads give the same bits."""
+    first, plan = run_node(op, inputs, isa, THREADS[0], algorithm, constants, **options)
+    for threads in THREADS[1:]:
+        others, _ = run_node(op, inputs, isa, threads, algorithm, constants, **options)
+        for a, b in zip(first, others, strict=True):
+            assert same_bits(a, b), f"{threads} threads differ from {THREADS[0]}"
+    return first, plan
+
+
+def choice(plan):
+    """The name of the implementation that runs the node."""
+    return next(e.task.choice.name for e in reversed(plan.entries) if e.task.choice is not None)
+
+
+def refusals(op, inputs, isa, **options):
+    """Why each implementation refuses the node: {name: reason}."""
+    graph, _ = make_graph(op, inputs, **options)
+    plan = build(graph, Target(kernels.load(isa), 1), {})
+    entry = next(e for e in reversed(plan.entries) if e.task.choice is not None)
+    return dict(entry.task.choice.refusals)
+
+
+def same_bits(a, b):
+    """Whether two arrays are equal bit for bit (so that NaN equals itself and 0 is not -0)."""
+    return a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes()
+
+
+def assert_within(y, expected, bound):
+    """|y - expected| <= bound everywhere, NaN and infinities exactly where expected has them."""
+    assert y.shape == expected.shape, f"shape {y.shape}, expected {expected.shape}"
+    finite = np.isfinite(expected)
+    np.testing.assert_array_equal(y[~finite], expected[~finite].astype(y.dtype))
+    error = np.abs(y[finite].astype(np.float64) - expected[finite])
+    allowed = np.broadcast_to(bound, expected.shape)[finite]
+    worst = np.argmax(error - allowed) if error.size else 0
+    wrong = np.count_nonzero(~(error <= allowed))  # a NaN is wrong too
+    assert not wrong, f"{wrong} of {error.size} wrong; error {error.flat[worst]}, allowed {allowed.flat[worst]}"
+
+
+def integers(rng, shape, low=-8, high=8):
+    """Small integers as float32: sums of their products are exact in any order."""
+    return rng.integers(low, high + 1, shape).astype(np.float32)
+
+
+def poisoned(shape, dtype, guard=None):
+    """An array with every bit set (NaN for floats); `guard` puts a page that must not be touched before or after it."""
+    size = math.prod(shape) * dtype.itemsize
+    array = _guarded(size, guard) if guard else empty_aligned((-(-size // 4),)).view(np.uint8)[:size]
+    array[...] = 0xFF
+    return array.view(dtype).reshape(shape)
+
+
+def _guarded(size, guard):
+    room = -(-size // PAGE) * PAGE
+    memory = mmap.mmap(-1, room + 2 * PAGE)
+    whole = np.frombuffer(memory, np.uint8)
+    libc = ctypes.CDLL(None, use_errno=True)
+    for page in (whole.ctypes.data, whole.ctypes.data + PAGE + room):
+        if libc.mprotect(ctypes.c_void_p(page), ctypes.c_size_t(PAGE), 0):  # PROT_NONE
+            raise OSError(ctypes.get_errno(), "mprotect")
+    start = {"before": PAGE, "after": PAGE + room - size}[guard]
+    return whole[start : start + size]
