@@ -45,7 +45,7 @@ class Taps:
 class Resize(Op):
     """inputs: data, roi (starts, then ends, as fractions), and either scales or sizes; all three name `axes` only."""
 
-    arity = (2, 4)
+    arity = (1, 4)
 
     antialias: int = 0
     axes: tuple[int, ...] | None = None

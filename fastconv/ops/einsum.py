@@ -1,0 +1,64 @@
+"""Einsum: sums of products by the names of the axes."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from ..errors import ModelError
+from ..graph import Dim, Shape
+from .base import Op
+from .dims import broadcast, check, same_dtype
+
+
+class Einsum(Op):
+    arity = (1, None)
+
+    equation: str
+
+    def __post_init__(self):
+        pattern = r"[A-Za-z]*(\.\.\.)?[A-Za-z]*"
+        fits = re.fullmatch(rf"{pattern}(,{pattern})*(->{pattern})?", self.terms)
+        check(fits is not None, f"equation: expected terms of letters, got {self.equation!r}")
+
+    @property
+    def terms(self) -> str:
+        """The equation without blanks."""
+        return self.equation.replace(" ", "")
+
+    def infer(self, *xs):
+        dtype = same_dtype(*xs)
+        left, arrow, out = self.terms.partition("->")
+        terms = left.split(",")
+        check(len(terms) == len(xs), f"equation: expected a term for each of the {len(xs)} inputs, got {self.equation!r}")
+        if any(x.shape is None for x in xs):
+            return [(None, dtype)]
+        sizes: dict[str, Dim] = {}
+        middle: Shape = ()
+        for i, (term, x) in enumerate(zip(terms, xs, strict=True)):
+            before, dots, after = term.partition("...")
+            free = len(x.shape) - len(before) - len(after)
+            check(
+                free == 0 or (dots != "" and free > 0),
+                f"inputs: expected rank {len(before + after)} for {term!r}, got {x.shape}",
+            )
+            middle = broadcast(middle, x.shape[len(before) : len(before) + free])
+            for name, d in zip(before + after, x.shape[: len(before)] + x.shape[len(before) + free :], strict=True):
+                try:
+                    ((sizes[name],)) = broadcast((sizes.get(name, 1),), (d,)) or (None,)
+                except ModelError:
+                    raise ModelError(f"input {i}: expected {sizes[name]} for {name!r} of {self.equation!r}, got {d}") from None
+        if not arrow:
+            letters = re.sub(r"[^A-Za-z]", "", left)
+            out = "..." + "".join(sorted(n for n in set(letters) if letters.count(n) == 1))
+        before, dots, after = out.partition("...")
+        fits = set(before + after) <= set(sizes) and len(set(before + after)) == len(before + after)
+        check(fits, f"equation: expected each name of the result once and in an input, got {self.equation!r}")
+        return [((*(sizes[n] for n in before), *((middle or ()) if dots else ()), *(sizes[n] for n in after)), dtype)]
+
+    def reference(self, *xs):
+        try:
+            return np.einsum(self.terms, *xs)
+        except ValueError as e:
+            raise ModelError(f"equation {self.equation!r}: {e}") from None

@@ -1,0 +1,85 @@
+"""GatherElements and ScatterElements: one index for each element, along an axis."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..errors import ModelError
+from .base import Op
+from .dims import axis_index, check, check_dtype, check_rank_least, index_array, same_dtype, unify
+
+#: how several updates of one place combine; none = the last one stays
+REDUCTIONS = {"none": None, "add": np.add, "mul": np.multiply, "max": np.maximum, "min": np.minimum}
+
+
+def elements(data, indices, axis):
+    """The index of each element of `indices` in data, for NumPy."""
+    out = list(np.indices(indices.shape, sparse=True))
+    out[axis] = index_array(indices, data.shape[axis], "indices")
+    return tuple(out)
+
+
+def check_indices(data, indices, axis):
+    """Raise where indices cannot be indices into data along an axis."""
+    check_rank_least(data, "data", 1)
+    check_dtype(indices, "indices", "iu")
+    if data.shape is None or indices.shape is None:
+        return
+    check(len(data.shape) == len(indices.shape), f"indices: expected rank {len(data.shape)}, got {len(indices.shape)}")
+    axis = axis_index(axis, len(data.shape))
+    for i, (d, n) in enumerate(zip(data.shape, indices.shape, strict=True)):
+        if i != axis and isinstance(d, int) and isinstance(n, int) and n > d:
+            raise ModelError(f"indices: expected at most {d} along axis {i}, got {n}")
+    if indices.constant is not None and isinstance(d := data.shape[axis], int):
+        index_array(indices.constant, d, "indices")
+
+
+class GatherElements(Op):
+    arity = (2, 2)
+
+    axis: int = 0
+
+    def infer(self, data, indices):
+        check_indices(data, indices, self.axis)
+        return [(indices.shape, data.dtype)]
+
+    def reference(self, data, indices):
+        return data[elements(data, indices, axis_index(self.axis, data.ndim))]
+
+
+class ScatterElements(Op):
+    arity = (3, 3)
+
+    axis: int = 0
+    reduction: str = "none"
+
+    def __post_init__(self):
+        check(self.reduction in REDUCTIONS, f"reduction: expected one of {', '.join(REDUCTIONS)}, got {self.reduction!r}")
+
+    def infer(self, data, indices, updates):
+        check_indices(data, indices, self.axis)
+        if indices.shape is not None and updates.shape is not None:
+            fits = len(indices.shape) == len(updates.shape)
+            check(fits, f"updates: expected the indices' shape {indices.shape}, got {updates.shape}")
+            for i, (n, u) in enumerate(zip(indices.shape, updates.shape, strict=True)):
+                unify(n, u, f"updates: size of axis {i}")
+        return [(data.shape, same_dtype(data, updates))]
+
+    def reference(self, data, indices, updates):
+        y, combine = data.copy(), REDUCTIONS[self.reduction]
+        where = elements(data, indices, axis_index(self.axis, data.ndim))
+        if combine is None:
+            y[where] = updates
+        else:
+            combine.at(y, where, updates)
+        return y
+
+
+class Scatter(Op):
+    """ScatterElements before it had its name."""
+
+    arity = (3, 3)
+
+    @classmethod
+    def upgrade(cls, spec):
+        spec.op_type = "ScatterElements"

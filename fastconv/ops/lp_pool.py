@@ -1,0 +1,49 @@
+"""LpPool and GlobalLpPool: the p-norm of each window, or of each channel."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .base import NodeSpec
+from .dims import check
+from .global_pool import GlobalPool
+from .windows import Pool
+
+
+def _whole(spec: NodeSpec) -> None:
+    """In opset 1, p was a float."""
+    p = spec.attributes.get("p")
+    if spec.opset < 2 and isinstance(p, float) and p.is_integer():
+        spec.attributes["p"] = int(p)
+
+
+class LpPool(Pool):
+    p: int = 2
+
+    @classmethod
+    def upgrade(cls, spec):
+        _whole(spec)
+
+    def __post_init__(self):
+        super().__post_init__()
+        check(self.p > 0, f"p: expected 1 or more, got {self.p}")
+
+    def infer(self, x):
+        return [(self.output_shape(x), x.dtype)]
+
+    def reference(self, x):
+        return sum(np.abs(part) ** self.p for _, part in self.geometry(x.shape).taps(x, 0)) ** (1 / self.p)
+
+
+class GlobalLpPool(GlobalPool):
+    p: int = 2
+
+    @classmethod
+    def upgrade(cls, spec):
+        _whole(spec)
+
+    def __post_init__(self):
+        check(self.p > 0, f"p: expected 1 or more, got {self.p}")
+
+    def reference(self, x):
+        return (np.abs(x) ** self.p).sum(tuple(range(2, x.ndim)), keepdims=True) ** (1 / self.p)

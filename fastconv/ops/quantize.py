@@ -1,0 +1,108 @@
+"""QuantizeLinear, DequantizeLinear and DynamicQuantizeLinear: floats as integers with a scale and a zero point."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..errors import ModelError, UnsupportedError
+from .base import Op
+from .cast import dtype_of
+from .dims import axis_index, check, check_dtype, check_rank
+
+
+def quantized(x, scale, zero, dtype):
+    """x / scale + zero as integers, halves to even, saturated."""
+    info = np.iinfo(dtype)
+    return np.clip(np.rint(x / scale) + zero, info.min, info.max).astype(dtype)
+
+
+class Quantization(Op, abstract=True):
+    """inputs: data, the scale and the zero point: scalars, one along `axis`, or one for each block of it."""
+
+    arity = (2, 3)
+
+    axis: int = 1
+    block_size: int = 0
+    output_dtype: int = 0
+
+    def __post_init__(self):
+        check(self.block_size >= 0, f"block_size: expected 0 or more, got {self.block_size}")
+
+    def check_operands(self, x, scale, zero):
+        """Raise where the scale or zero point does not fit the data."""
+        check_dtype(scale, "scale", "f")
+        for name, v in (("scale", scale), ("zero point", zero)):
+            if v is None or v.shape is None or x.shape is None or v.shape in ((), (1,)):
+                continue
+            rank = len(x.shape)
+            axis = axis_index(self.axis, rank)
+            check_rank(v, name, rank if self.block_size else 1)
+            for i, (d, n) in (
+                enumerate(zip(x.shape, v.shape, strict=True)) if self.block_size else ((axis, (x.shape[axis], v.shape[0])),)
+            ):
+                expected = -(-d // self.block_size) if self.block_size and i == axis and isinstance(d, int) else d
+                if isinstance(expected, int) and isinstance(n, int) and n != expected:
+                    raise ModelError(f"{name}: expected {expected} along axis {i}, got {n}")
+
+    def spread(self, v, x):
+        """The scale or zero point, so that it broadcasts to x."""
+        if v.size == 1 and v.ndim < 2:
+            return v.reshape(())
+        axis = axis_index(self.axis, x.ndim)
+        if self.block_size:
+            return v.repeat(self.block_size, axis).take(range(x.shape[axis]), axis)
+        return v.reshape((-1,) + (1,) * (x.ndim - 1 - axis))
+
+
+class QuantizeLinear(Quantization):
+    #: 8-bit floats only
+    saturate: int = 1
+    #: the type to divide in
+    precision: int = 0
+
+    def target(self, zero):
+        """The dtype of the result, given the zero point (Value or array)."""
+        dtype = (
+            zero.dtype if zero is not None else dtype_of(self.output_dtype, "output_dtype") if self.output_dtype else np.uint8
+        )
+        if dtype is not None and np.dtype(dtype).kind not in "iu":
+            raise UnsupportedError(f"quantization to {np.dtype(dtype)} is not supported")
+        return dtype and np.dtype(dtype)
+
+    def infer(self, x, scale, zero=None):
+        self.check_operands(x, scale, zero)
+        return [(x.shape, self.target(zero))]
+
+    def reference(self, x, scale, zero=None):
+        scale = scale.astype(dtype_of(self.precision, "precision")) if self.precision else scale
+        offset = 0 if zero is None else self.spread(zero, x).astype(np.int64)
+        return quantized(x.astype(scale.dtype), self.spread(scale, x), offset, self.target(zero))
+
+
+class DequantizeLinear(Quantization):
+    def infer(self, x, scale, zero=None):
+        check_dtype(x, "input", "iu")
+        self.check_operands(x, scale, zero)
+        return [(x.shape, dtype_of(self.output_dtype, "output_dtype") if self.output_dtype else scale.dtype)]
+
+    def reference(self, x, scale, zero=None):
+        centred = x.astype(np.int64) - (0 if zero is None else self.spread(zero, x).astype(np.int64))
+        y = centred.astype(scale.dtype) * self.spread(scale, x)
+        return y.astype(dtype_of(self.output_dtype, "output_dtype")) if self.output_dtype else y
+
+
+class DynamicQuantizeLinear(Op):
+    """To uint8 over the range of the data and zero; gives the integers, the scale and the zero point."""
+
+    results = (3, 3)
+
+    def infer(self, x):
+        check_dtype(x, "input", "f")
+        return [(x.shape, np.dtype(np.uint8)), ((), x.dtype), ((), np.dtype(np.uint8))]
+
+    def reference(self, x):
+        low, high = np.minimum(x.min(initial=0), 0), np.maximum(x.max(initial=0), 0)
+        scale = np.asarray((high - low) / 255, x.dtype)
+        scale = np.ones_like(scale) if scale == 0 else scale
+        zero = quantized(-low, scale, 0, np.uint8)
+        return quantized(x, scale, zero.astype(np.int64), np.uint8), scale, zero

@@ -1,0 +1,34 @@
+"""Range: the numbers from start up to limit in steps of delta."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from .base import Op
+from .dims import check, same_dtype
+
+
+class Range(Op):
+    arity = (3, 3)
+
+    def infer(self, start, limit, delta):
+        dtype = same_dtype(start, limit, delta)
+        constants = [v.constant for v in (start, limit, delta)]
+        known = all(c is not None for c in constants)
+        return [((self.count(*constants) if known else None,), dtype)]
+
+    def count(self, start, limit, delta) -> int:
+        """How many numbers there are."""
+        for name, v in (("start", start), ("limit", limit), ("delta", delta)):
+            check(v.size == 1 and bool(np.isfinite(v).all()), f"{name}: expected a finite scalar, got {v.tolist()!s:.60}")
+        first, last, step = (v.reshape(()).item() for v in (start, limit, delta))
+        check(step != 0, "delta: expected a number other than 0, got 0")
+        count = -((first - last) // step) if isinstance(step, int) else (last - first) / step
+        check(math.isfinite(count), f"delta: expected a step that leads from {first} to {last}, got {step}")
+        return max(math.ceil(count), 0)
+
+    def reference(self, start, limit, delta):
+        steps = np.arange(self.count(start, limit, delta), dtype=start.dtype)
+        return start.reshape(()) + steps * delta.reshape(())

@@ -1,0 +1,54 @@
+"""TopK: the K largest (or smallest) elements along an axis, and their indices.
+
+Of equal elements the first comes first; NaN counts as largest.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .base import Op
+from .dims import axis_index, check, check_rank_least, known_ints, to_int
+
+
+class TopK(Op):
+    arity = (2, 2)
+    results = (2, 2)
+
+    axis: int = -1
+    largest: int = 1
+    #: 0 leaves the order of the K open
+    sorted: int = 1
+
+    @classmethod
+    def upgrade(cls, spec):
+        if spec.opset < 10 and "k" in spec.attributes:
+            spec.attributes["k"] = [spec.attributes["k"]]
+            spec.attribute_to_input("k", 1)
+
+    def infer(self, x, k):
+        check_rank_least(x, "input", 1)
+        known_ints(k, "K")
+        count = None if k.constant is None else to_int(k.constant, "K")
+        if x.shape is None:
+            return [(None, x.dtype), (None, np.dtype(np.int64))]
+        axis = axis_index(self.axis, len(x.shape))
+        self.check_count(count, x.shape[axis])
+        shape = (*x.shape[:axis], count, *x.shape[axis + 1 :])
+        return [(shape, x.dtype), (shape, np.dtype(np.int64))]
+
+    def check_count(self, count, d):
+        """Raise where K is not between 0 and the size of the axis."""
+        if count is not None:
+            check(count >= 0 and (not isinstance(d, int) or count <= d), f"K: expected 0 to {d}, got {count}")
+
+    def reference(self, x, k):
+        count, axis = to_int(k, "K"), axis_index(self.axis, x.ndim)
+        self.check_count(count, x.shape[axis])
+        if self.largest:
+            # sorting backwards and turning the result round keeps the first of equals first
+            order = np.flip(x.shape[axis] - 1 - np.argsort(np.flip(x, axis), axis, kind="stable"), axis)
+        else:
+            order = np.argsort(x, axis, kind="stable")
+        index = order.take(range(count), axis)
+        return np.take_along_axis(x, index, axis), index.astype(np.int64)
