@@ -1,0 +1,112 @@
+"""Between `.onnx` and `.json`: the whole ModelProto, documentation and all, with its weights.
+
+The onnx package's protobuf does the work. Weights outside a file come along, whichever of its tensors they belong to.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .errors import InputError, ModelError
+from .external_data import DataReader, DataWriter, write_model
+from .onnx_json import DATA_LOCATIONS, DATA_TYPES, INSIDE, SMALL, parse_onnx, to_json
+from .strict_json import brief, parse
+
+#: A protobuf file holds less than 2 GiB: weights of more bytes than this go to a data file.
+INSIDE_ONNX = 1 << 30
+NUMBERS = ("float_data", "int32_data", "int64_data", "double_data", "uint64_data")
+
+
+def convert(
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    *,
+    external_dir: str | os.PathLike[str] | None = None,
+    follow_links: bool = False,
+) -> None:
+    """Write the model in `source` as `target`; the endings, `.onnx` or `.json`, say what they are.
+
+    Large weights go to a data file beside the target, named `target` + ".data": more than about 1 MB beside JSON, more than
+    1 GB beside `.onnx`. Weights outside the source are looked for in its folder, or in `external_dir`; symbolic links among
+    them are followed only with `follow_links`. Nothing half-written is left. ModelError where the source is wrong,
+    InputError for other endings, OSError where a file cannot be read or written.
+    """
+    source, target = Path(source), Path(target)
+    for path in (source, target):
+        if path.suffix not in (".onnx", ".json"):
+            raise InputError(f"{path}: expected a name that ends in .onnx or .json")
+    model = (parse_onnx if source.suffix == ".onnx" else _parse_json)(source.read_bytes())
+    with DataReader(source.parent if external_dir is None else external_dir, follow_links) as reader:
+        for tensor in _tensors(model):
+            _take_in(tensor, reader)
+    data = DataWriter(f"{target.name}.data")
+    tensors = [t for t in _tensors(model) if len(t.raw_data) >= SMALL]
+    if sum(len(t.raw_data) for t in tensors) > (INSIDE_ONNX if target.suffix == ".onnx" else INSIDE):
+        for tensor in tensors:
+            _put_out(tensor, data)
+    write_model(target, _serialize(model, target.suffix), data)
+
+
+def _parse_json(text: bytes) -> Any:
+    try:
+        from google.protobuf import json_format
+        from onnx import ModelProto
+    except ImportError:
+        raise ModelError("converting needs the onnx package: pip install 'fastconv[onnx]'") from None
+    try:
+        return json_format.ParseDict(parse(text), ModelProto())
+    except json_format.ParseError as e:
+        raise ModelError(f"not an ONNX model: {e}") from None
+
+
+def _serialize(model: Any, suffix: str) -> bytes:
+    if suffix == ".onnx":
+        return model.SerializeToString(deterministic=True)
+    from google.protobuf.json_format import MessageToDict
+
+    return to_json(MessageToDict(model, preserving_proto_field_name=True))
+
+
+def _tensors(message: Any) -> Iterator[Any]:
+    """Every TensorProto of a message, wherever it is: initializers, attributes, sparse tensors, subgraphs, functions."""
+    if message.DESCRIPTOR.name == "TensorProto":
+        yield message
+        return
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for item in [value] if hasattr(value, "ListFields") else value:
+                yield from _tensors(item)
+
+
+def _take_in(tensor: Any, reader: DataReader) -> None:
+    """Put a tensor's values into its raw_data, from its data file or from a list of numbers long enough to bloat JSON."""
+    from onnx import numpy_helper
+
+    try:
+        if tensor.data_location == DATA_LOCATIONS["EXTERNAL"]:
+            entries = {entry.key: entry.value for entry in tensor.external_data}
+            tensor.raw_data = reader.read(entries).tobytes()
+            tensor.ClearField("external_data")
+            tensor.ClearField("data_location")
+        kind = DATA_TYPES.get(tensor.data_type)
+        for field in NUMBERS:
+            if kind is not None and kind.numpy and len(getattr(tensor, field)) >= SMALL:
+                values = numpy_helper.to_array(tensor)
+                tensor.ClearField(field)
+                tensor.raw_data = values.astype(values.dtype.newbyteorder("<"), copy=False).tobytes()
+    except ValueError as e:
+        raise ModelError(f"tensor {brief(tensor.name)}: {e}") from None
+
+
+def _put_out(tensor: Any, data: DataWriter) -> None:
+    """Move a tensor's values to the data file."""
+    entries = data.add(np.frombuffer(tensor.raw_data, np.uint8))
+    tensor.ClearField("raw_data")
+    tensor.data_location = DATA_LOCATIONS["EXTERNAL"]
+    for key, value in entries.items():
+        tensor.external_data.add(key=key, value=value)

@@ -1,0 +1,200 @@
+"""The files beside a model: weights read from a data file, and files written whole or not at all.
+
+A model names its data file itself, so `open_data_file` trusts nothing: the name is relative, without `..`, and by default no
+part of it is a link. It is the only function of fastconv that opens a file a model names. Hard links are not told from
+other files: whoever can make one beside the model can write there anyway.
+
+Data is read, never mapped into memory: a file that changes or shrinks later cannot reach a loaded model.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
+
+import numpy as np
+
+from .errors import ModelError
+
+#: Tensors begin at multiples of this in the files that fastconv writes.
+ALIGNMENT = 64
+#: A read of more bytes than this is made in pieces: Linux reads at most 2 GiB at once.
+_PIECE = 1 << 30
+
+
+def check_location(location: str) -> list[str]:
+    """The parts of a data file's name; ModelError unless it is plainly a file below the model's folder."""
+    parts = location.split("/")
+    strange = re.search(r"[\\\0\ud800-\udfff]|^[A-Za-z]:", location)
+    if strange or any(part in ("", ".", "..") for part in parts):
+        raise ModelError(f"external data location {location!r:.200} is not a plain path below the model's folder")
+    return parts
+
+
+def open_data_file(directory: str | os.PathLike[str] | None, location: str, follow_links: bool = False) -> int:
+    """A file descriptor of the data file `location` below `directory`; ModelError where it may not or cannot be opened."""
+    parts = check_location(location)
+    if directory is None:
+        raise ModelError(f"external data {location!r}: a model that is not a file needs external_dir=, the folder of its data")
+    no_links = 0 if follow_links else os.O_NOFOLLOW
+    folder = file = -1
+    try:
+        folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        for part in parts[:-1]:  # step by step, so that no link can be slipped in between check and use
+            below = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | no_links, dir_fd=folder)
+            os.close(folder)
+            folder = below
+        # O_NONBLOCK: opening a pipe would wait for its writer.
+        file = os.open(parts[-1], os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | no_links, dir_fd=folder)
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            raise ModelError(f"external data {location!r} is not a regular file")
+    except BaseException as e:
+        if file >= 0:
+            os.close(file)
+        if not isinstance(e, OSError):
+            raise
+        if e.errno in (errno.ELOOP, errno.ENOTDIR) and not follow_links:
+            raise ModelError(
+                f"external data {location!r}: a part of the path is a symbolic link or no folder; where links are meant, "
+                f"say so: load(..., external_dir={os.fspath(directory)!r}, follow_links=True)"
+            ) from None
+        raise ModelError(f"external data {location!r} in {os.fspath(directory)!r}: {e.strerror}") from None
+    finally:
+        if folder >= 0:
+            os.close(folder)
+    return file
+
+
+class DataReader:
+    """Reads ranges of the data files below one folder.
+
+    The file read last stays open for the next read: models put their tensors in one file one after the other, or each in
+    a file of its own, which may be more files than a process can hold open.
+    """
+
+    def __init__(self, directory: str | os.PathLike[str] | None, follow_links: bool = False):
+        self.directory = directory
+        self.follow_links = follow_links
+        self._location: str | None = None
+        self._file = -1
+        self._sha1: str | None = None
+
+    def __enter__(self) -> DataReader:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        if self._location is not None:
+            os.close(self._file)
+        self._location, self._sha1 = None, None
+
+    def read(self, entries: Mapping[str, str], nbytes: int | None = None) -> np.ndarray:
+        """The bytes (uint8[n]) that a tensor's external_data entries name, `nbytes` of them where the caller knows.
+
+        `location` is needed, `offset` and `length` are optional, `checksum` (SHA-1 of the file) is verified where given,
+        and other keys are ignored. ModelError where the range is not inside the file, checked before memory is taken.
+        """
+        if "location" not in entries:
+            raise ModelError("external data has no location")
+        location = entries["location"]
+        offset = _decimal("offset", entries["offset"]) if "offset" in entries else 0
+        length = _decimal("length", entries["length"]) if "length" in entries else None
+        if None not in (length, nbytes) and length != nbytes:
+            raise ModelError(f"external data {location!r} has length {length}, but the tensor takes {nbytes} bytes")
+        if self._location != location:
+            self._close()
+            self._file, self._location = open_data_file(self.directory, location, self.follow_links), location
+        size = os.fstat(self._file).st_size
+        count = nbytes if nbytes is not None else length if length is not None else max(size - offset, 0)
+        if offset + count > size:
+            raise ModelError(f"external data {location!r} is {size} bytes long, so it has no {count} bytes at offset {offset}")
+        if "checksum" in entries:
+            self._verify(entries["checksum"])
+        return self._read(offset, count)
+
+    def _read(self, offset: int, count: int) -> np.ndarray:
+        data = np.empty(count, np.uint8)
+        done = 0
+        while done < count:
+            n = os.preadv(self._file, [data.data[done : done + _PIECE]], offset + done)
+            if n == 0:
+                raise ModelError(f"external data {self._location!r} shrank while it was read")
+            done += n
+        return data
+
+    def _verify(self, checksum: str) -> None:
+        if self._sha1 is None:
+            with open(os.dup(self._file), "rb") as f:
+                f.seek(0)
+                self._sha1 = hashlib.file_digest(f, lambda: hashlib.sha1(usedforsecurity=False)).hexdigest()
+        if checksum.lower() != self._sha1:
+            raise ModelError(f"external data {self._location!r} has checksum {self._sha1}, the model says {checksum!r:.60}")
+
+
+def _decimal(key: str, text: str) -> int:
+    if not re.fullmatch("[0-9]{1,19}", text) or int(text) >= 1 << 63:
+        raise ModelError(f"external data {key} {text!r:.60} is not a number of bytes")
+    return int(text)
+
+
+class DataWriter:
+    """Collects the tensors of a data file to be written beside a model."""
+
+    def __init__(self, location: str):
+        check_location(location)
+        self.location = location
+        self._blocks: list[tuple[int, np.ndarray]] = []
+        self._end = 0
+
+    def add(self, data: np.ndarray) -> dict[str, str]:
+        """Put a tensor's bytes (uint8[n]) into the file; its external_data entries."""
+        offset = -(-self._end // ALIGNMENT) * ALIGNMENT
+        self._blocks.append((offset, data))
+        self._end = offset + data.nbytes
+        return {"location": self.location, "offset": str(offset), "length": str(data.nbytes)}
+
+    def write(self, file: BinaryIO) -> None:
+        """Write the data file."""
+        for offset, data in self._blocks:
+            file.write(bytes(offset - file.tell()))
+            file.write(data.data)
+
+    def __len__(self) -> int:
+        return len(self._blocks)
+
+
+def write_model(path: Path, model: bytes, data: DataWriter) -> None:
+    """Write a model and, if it has one, its data file beside it, so that no reader ever meets a half-written one.
+
+    Both are complete under temporary names before the first is renamed to its own. What stands under their names is
+    replaced, a link too: it is never followed. On an error nothing is left behind, and what stood there before still stands.
+    """
+    files: dict[Path, Callable[[BinaryIO], object]] = {path: lambda file: file.write(model)}
+    if len(data):
+        files = {path.with_name(data.location): data.write, **files}
+    made: list[Path] = []
+    try:
+        for target, write in files.items():
+            if target.is_dir() and not target.is_symlink():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
+            temporary = target.with_name(f".{os.urandom(8).hex()}.tmp")
+            with open(temporary, "xb") as file:  # x: it is made anew, so it is no link that somebody put there
+                made.append(temporary)
+                write(file)
+        for temporary, target in zip(list(made), files, strict=True):
+            os.replace(temporary, target)
+            made.remove(temporary)
+    finally:
+        for temporary in made:
+            with suppress(OSError):
+                temporary.unlink()

@@ -1,0 +1,595 @@
+"""The model format: ONNX's ModelProto as JSON (what `onnx.save(model, "model.json")` writes) to a Graph and back.
+
+A `.onnx` file becomes the same dict first, so there is one way to build a graph. Nothing here trusts the file: sizes are
+checked before memory is taken, and every error names the JSON path.
+"""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+import math
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .errors import InputError, ModelError, UnsupportedError
+from .external_data import DataReader, DataWriter, write_model
+from .graph import Dim, Graph, Node, Shape, Value
+from .ops import NodeSpec, make_node
+from .ops.base import REGISTRY
+from .ops.constant import Constant
+from .ops.dims import MAX_RANK
+from .ops.elementwise import Swish
+from .ops.softmax import AlongAxis
+from .strict_json import INT64_MAX, Fields, brief, double, enum, integer, parse, raw, single, spellings, string, text
+
+#: What `write` writes: operators are kept in the newest form up to this opset.
+OPSET, IR_VERSION = 22, 10
+#: Weights of more bytes than this in all go to a data file, except for tensors of less than SMALL bytes.
+INSIDE, SMALL = 1 << 20, 1 << 10
+
+
+# The tables of the format -------------------------------------------------------------------------------------------------
+
+TENSOR_DATA = ("raw_data", "float_data", "int32_data", "int64_data", "double_data", "uint64_data", "string_data")
+
+MODEL = spellings(
+    "ir_version opset_import producer_name producer_version domain model_version doc_string graph metadata_props "
+    "training_info functions configuration"
+)
+OPSET_IMPORT = spellings("domain version")
+FUNCTION = spellings(
+    "name input output attribute attribute_proto node doc_string opset_import domain overload value_info metadata_props"
+)
+GRAPH = spellings(
+    "node name initializer sparse_initializer doc_string input output value_info quantization_annotation metadata_props"
+)
+NODE = spellings("input output name op_type domain overload attribute doc_string metadata_props device_configurations")
+ATTRIBUTE = spellings(
+    "name ref_attr_name doc_string type f i s t g floats ints strings tensors graphs sparse_tensor sparse_tensors tp "
+    "type_protos"
+)
+TENSOR = spellings(f"dims data_type segment {' '.join(TENSOR_DATA)} name doc_string external_data data_location metadata_props")
+SPARSE_TENSOR = spellings("values indices dims")
+ENTRY = spellings("key value")
+VALUE_INFO = spellings("name type doc_string metadata_props")
+TYPE = spellings("tensor_type sequence_type map_type optional_type sparse_tensor_type opaque_type denotation")
+TENSOR_TYPE = spellings("elem_type shape")
+SHAPE = spellings("dim")
+DIM = spellings("dim_value dim_param denotation")
+
+
+@dataclass(frozen=True)
+class DataType:
+    """A TensorProto.DataType: its name, the NumPy or ml_dtypes type, and the field for values that are not raw_data."""
+
+    name: str
+    numpy: str = ""
+    field: str = "int32_data"
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The dtype; UnsupportedError where there is none here."""
+        if not self.numpy:
+            raise UnsupportedError(f"data type {self.name} is not supported")
+        if hasattr(np, self.numpy):
+            return np.dtype(self.numpy)
+        try:
+            import ml_dtypes
+        except ImportError:
+            raise UnsupportedError(f"data type {self.name} needs the ml_dtypes package: pip install ml_dtypes") from None
+        return np.dtype(getattr(ml_dtypes, self.numpy))
+
+
+DATA_TYPES = {
+    1: DataType("FLOAT", "float32", "float_data"),
+    2: DataType("UINT8", "uint8"),
+    3: DataType("INT8", "int8"),
+    4: DataType("UINT16", "uint16"),
+    5: DataType("INT16", "int16"),
+    6: DataType("INT32", "int32"),
+    7: DataType("INT64", "int64", "int64_data"),
+    8: DataType("STRING"),
+    9: DataType("BOOL", "bool"),
+    10: DataType("FLOAT16", "float16"),
+    11: DataType("DOUBLE", "float64", "double_data"),
+    12: DataType("UINT32", "uint32", "uint64_data"),
+    13: DataType("UINT64", "uint64", "uint64_data"),
+    14: DataType("COMPLEX64"),
+    15: DataType("COMPLEX128"),
+    16: DataType("BFLOAT16", "bfloat16"),
+    17: DataType("FLOAT8E4M3FN", "float8_e4m3fn"),
+    18: DataType("FLOAT8E4M3FNUZ", "float8_e4m3fnuz"),
+    19: DataType("FLOAT8E5M2", "float8_e5m2"),
+    20: DataType("FLOAT8E5M2FNUZ", "float8_e5m2fnuz"),
+    21: DataType("UINT4"),
+    22: DataType("INT4"),
+    23: DataType("FLOAT4E2M1"),
+    24: DataType("FLOAT8E8M0", "float8_e8m0fnu"),
+    25: DataType("UINT2"),
+    26: DataType("INT2"),
+    27: DataType("FLOAT6E2M3"),
+    28: DataType("FLOAT6E3M2"),
+}
+DATA_LOCATIONS = {"DEFAULT": 0, "EXTERNAL": 1}
+
+#: The types of attributes in the order of their numbers, from 1: the field of each, and how an item of it is read.
+#: A tensor is read with its paths; what has no reader is not supported.
+ATTRIBUTES: dict[str, tuple[str, Callable[[Any], Any] | None]] = {
+    "FLOAT": ("f", single),
+    "INT": ("i", integer),
+    "STRING": ("s", text),
+    "TENSOR": ("t", None),
+    "GRAPH": ("g", None),
+    "FLOATS": ("floats", single),
+    "INTS": ("ints", integer),
+    "STRINGS": ("strings", text),
+    "TENSORS": ("tensors", None),
+    "GRAPHS": ("graphs", None),
+    "SPARSE_TENSOR": ("sparse_tensor", None),
+    "SPARSE_TENSORS": ("sparse_tensors", None),
+    "TYPE_PROTO": ("tp", None),
+    "TYPE_PROTOS": ("type_protos", None),
+}
+ATTRIBUTE_TYPES = {name: i for i, name in enumerate(ATTRIBUTES, 1)}
+#: What an attribute of one number or string is where its field is absent, as protobuf writers may leave it.
+ABSENT = {"f": 0.0, "i": 0, "s": ""}
+
+
+# Reading ------------------------------------------------------------------------------------------------------------------
+
+
+def read(
+    source: str | os.PathLike[str] | bytes | dict[str, Any],
+    *,
+    external_dir: str | os.PathLike[str] | None = None,
+    follow_links: bool = False,
+    max_bytes: int | None = None,
+) -> Graph:
+    """The Graph of a model: a path (`.onnx` needs the onnx package, anything else is JSON), JSON text as bytes, or its dict.
+
+    Weights outside the file are looked for in its folder, or in `external_dir`; symbolic links among them are followed only
+    with `follow_links`. `max_bytes` bounds the size of the file, and the bytes of all weights together.
+    ModelError where the model is wrong, UnsupportedError with every place that uses what fastconv does not implement, and
+    OSError where the file cannot be read.
+    """
+    if isinstance(source, dict):
+        model = source
+    elif isinstance(source, bytes):
+        model = parse(source)
+    else:
+        path = Path(source)
+        external_dir = path.parent if external_dir is None else external_dir
+        if max_bytes is not None and path.stat().st_size > max_bytes:
+            raise ModelError(f"{path} is larger than max_bytes={max_bytes}")
+        model = as_dict(parse_onnx(path.read_bytes())) if path.suffix == ".onnx" else parse(path.read_bytes())
+    with DataReader(external_dir, follow_links) as data:
+        return _Reader(data, max_bytes).model(Fields(model, "", MODEL))
+
+
+def parse_onnx(data: bytes) -> Any:
+    """The onnx package's ModelProto of a `.onnx` file's bytes."""
+    try:
+        import onnx
+        from google.protobuf.message import DecodeError
+    except ImportError:
+        raise ModelError("a .onnx file needs the onnx package: pip install 'fastconv[onnx]'") from None
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(data)
+    except DecodeError as e:
+        raise ModelError(f"not an ONNX model: {e}") from None
+    return model
+
+
+def as_dict(message: Any) -> Any:
+    """A protobuf message as the dict that its JSON parses to, except that bytes stay bytes."""
+    if hasattr(message, "ListFields"):
+        return {field.name: as_dict(value) for field, value in message.ListFields()}
+    if isinstance(message, str | bytes | int | float):
+        return message
+    items = list(message)
+    return [as_dict(item) for item in items] if hasattr(items[0], "ListFields") else items
+
+
+class _Reader:
+    """Builds one Graph. All values are known before the nodes are made, so that nodes may stand in any order."""
+
+    def __init__(self, data: DataReader, max_bytes: int | None):
+        self.data = data
+        self.max_bytes = max_bytes
+        self.weight_bytes = 0
+        self.opsets: dict[str, int] = {}
+        self.functions: set[tuple[str, str]] = set()
+        self.values: dict[str, Value] = {}
+        self.givers: dict[str, str] = {}
+        self.unsupported: list[str] = []
+
+    def model(self, model: Fields) -> Graph:
+        for entry in model.objects("opset_import", OPSET_IMPORT):
+            domain = _domain(entry)
+            if domain in self.opsets:
+                raise entry.error(f"domain {brief(domain)} is imported twice")
+            self.opsets[domain] = entry.get("version", partial(integer, least=1))
+        self.functions = {(_domain(f), f.get("name", string)) for f in model.objects("functions", FUNCTION)}
+        graph = self.graph(model.object("graph", GRAPH))
+        if self.unsupported:
+            raise UnsupportedError("\n  ".join(["the model uses what fastconv does not implement:", *self.unsupported]))
+        _check_given(graph)
+        graph.sort()
+        return graph
+
+    def attempt(self, make: Callable[[Fields], Any], fields: Fields) -> Any:
+        """make(fields), or None where that is not supported: `model` reports all such places together."""
+        try:
+            return make(fields)
+        except UnsupportedError as e:
+            self.unsupported.append(str(e))
+            return None
+
+    def graph(self, graph: Fields) -> Graph:
+        for t in graph.objects("initializer", TENSOR):
+            self.give(Value(t.get("name", string), constant=self.attempt(self.tensor, t)), t.path)
+        for s in graph.objects("sparse_initializer", SPARSE_TENSOR):
+            self.unsupported.append(str(s.error("sparse tensors are not supported")))
+            self.give(Value(s.object("values", TENSOR).get("name", string)), s.path)
+        weights = set(self.values)  # which models of IR version 3 list among the inputs too
+        infos = [info for info in graph.objects("input", VALUE_INFO) if info.get("name", string) not in weights]
+        inputs = [self.give(self.attempt(_declared, info) or Value(info.get("name", string)), info.path) for info in infos]
+        nodes = self.nodes(graph)
+        outputs = [self.output(info) for info in graph.objects("output", VALUE_INFO)]
+        if not outputs:
+            raise graph.error("the graph has no outputs")
+        if len(set(outputs)) < len(outputs):
+            raise graph.error("a value stands there twice", "output")
+        return Graph(inputs, outputs, nodes, graph.get("name", string, ""))
+
+    def give(self, value: Value, path: str) -> Value:
+        """Enter a value under its name, which only one place of a graph gives."""
+        if not value.name:
+            raise ModelError(f"{path}: the name is empty")
+        if value.name in self.values:
+            raise ModelError(f"{path}: {brief(value.name)} is given twice, first by {self.givers[value.name]}")
+        self.values[value.name], self.givers[value.name] = value, path
+        return value
+
+    def output(self, info: Fields) -> Value:
+        value = self.value(info.get("name", string))
+        if value.dtype is None and info.has("type") and (declared := self.attempt(_declared, info)):
+            value.shape, value.dtype = declared.shape, declared.dtype
+        return value
+
+    def value(self, name: str) -> Value:
+        """The value of this name. One that nothing gives is found by `_check_given`, with the node that reads it."""
+        return self.values.get(name) or Value(name)
+
+    def nodes(self, graph: Fields) -> list[Node]:
+        pending = []
+        for n in graph.objects("node", NODE):
+            names = n.list("output", string)
+            outputs = [self.give(Value(name), f"{n.path}.output[{i}]") if name else None for i, name in enumerate(names)]
+            pending.append((n, outputs))
+        # Constants first: they are weights, and the other operators may look at them when they are made.
+        pending.sort(key=lambda item: item[0].values.get("op_type") != "Constant")
+        nodes: list[Node] = []
+        for n, outputs in pending:
+            node = self.attempt(partial(self.node, outputs), n)
+            if node is None:
+                continue
+            if isinstance(node.op, Constant):
+                value, array = node.outputs[0], _frozen(node.op.reference())
+                value.constant, value.shape, value.dtype = array, array.shape, array.dtype
+            else:
+                nodes.append(node)
+        return nodes
+
+    def node(self, outputs: list[Value | None], n: Fields) -> Node:
+        op_type, domain, name = n.get("op_type", string), _domain(n), n.get("name", string, "")
+        label = name or next((v.name for v in outputs if v is not None), "?")
+        if (domain, op_type) in self.functions:
+            hint = "a function of the model; onnx.inliner.inline_local_functions puts its nodes in its place"
+            raise n.error(f"node {brief(label)} ({brief(op_type)}): {hint}", kind=UnsupportedError)
+        if domain not in self.opsets:
+            raise n.error(f"node {brief(label)} ({brief(op_type)}): opset_import has no domain {brief(domain)}")
+        inputs = [self.value(name) if name else None for name in n.list("input", string)]
+        while inputs and inputs[-1] is None:
+            inputs.pop()
+        attributes: dict[str, Any] = {}
+        for a in n.objects("attribute", ATTRIBUTE):
+            key = a.get("name", string)
+            if key in attributes:
+                raise a.error(f"attribute {brief(key)} is there twice")
+            try:
+                attributes[key] = self.attribute(a)
+            except UnsupportedError as e:
+                raise UnsupportedError(f"node {brief(label)} ({brief(op_type)}), {brief(key)}: {e}") from None
+        key = f"{domain}::{op_type}" if domain else op_type
+        return make_node(NodeSpec(key, attributes, inputs, outputs, self.opsets[domain], name, n.path))
+
+    def attribute(self, a: Fields) -> Any:
+        """An attribute's value: an int, float or str, a tuple of them, or an array."""
+        field, read_item = list(ATTRIBUTES.values())[a.get("type", partial(enum, ATTRIBUTE_TYPES)) - 1]
+        strays = [f for f in ("ref_attr_name", *(f for f, _ in ATTRIBUTES.values())) if f != field and a.has(f)]
+        if strays:
+            raise a.error(f"its type says {field!r}, but {strays[0]!r} is set")
+        if field == "t":
+            return self.tensor(a.object("t", TENSOR))
+        if read_item is None:
+            raise a.error(
+                "subgraphs are not supported" if field in ("g", "graphs") else "not supported", field, UnsupportedError
+            )
+        if field in ABSENT:
+            return a.get(field, read_item, ABSENT[field])
+        return tuple(a.list(field, read_item))
+
+    def tensor(self, t: Fields) -> np.ndarray:
+        """The array of a TensorProto, wherever it keeps its values: read-only, and no larger than what the file holds."""
+        dims = t.list("dims", partial(integer, least=0))
+        kind, dtype = _data_type(t, "data_type")
+        # NumPy has no array, not even an empty one, whose other dimensions multiply to more.
+        if len(dims) > MAX_RANK or math.prod(d or 1 for d in dims) * dtype.itemsize > INT64_MAX:
+            raise t.error("more elements or dimensions than an array can have", "dims")
+        nbytes = math.prod(dims) * dtype.itemsize
+        self.weight_bytes += nbytes
+        if self.max_bytes is not None and self.weight_bytes > self.max_bytes:
+            raise t.error(f"with this tensor, the weights are larger than max_bytes={self.max_bytes}")
+        fields = [f for f in (*TENSOR_DATA, "external_data", "segment") if t.has(f)]
+        if len(fields) > 1:
+            raise t.error(f"both {fields[0]!r} and {fields[1]!r} are set")
+        field = fields[0] if fields else "raw_data"
+        external = t.get("data_location", partial(enum, DATA_LOCATIONS), 0) == DATA_LOCATIONS["EXTERNAL"]
+        if external is not (field == "external_data"):
+            raise t.error("data_location EXTERNAL and external_data go together", "data_location")
+        if field in ("raw_data", "external_data"):
+            data = self.external(t, nbytes) if external else np.frombuffer(t.get(field, raw, b""), np.uint8)
+            if data.nbytes != nbytes:
+                raise t.error(f"{data.nbytes} bytes, but dims {dims} of {kind.name} take {nbytes}", field)
+            if dtype.kind == "b" and data.max(initial=0) > 1:
+                raise t.error("a BOOL that is neither 0 nor 1", field)
+            array = data.view(dtype.newbyteorder("<")).astype(dtype, copy=False)
+        elif field == kind.field:
+            array = _numbers(t, field, dtype)
+            if array.nbytes != nbytes:
+                raise t.error(f"{len(array)} values, but dims are {dims}", field)
+        else:
+            raise t.error(f"a tensor of {kind.name} does not keep its values there", field)
+        return _frozen(array.reshape(dims))
+
+    def external(self, t: Fields, nbytes: int) -> np.ndarray:
+        entries: dict[str, str] = {}
+        for entry in t.objects("external_data", ENTRY):
+            key = entry.get("key", string)
+            if key in entries:
+                raise entry.error(f"key {brief(key)} is there twice")
+            entries[key] = entry.get("value", string, "")
+        try:
+            return self.data.read(entries, nbytes)
+        except ModelError as e:
+            raise t.error(str(e), "external_data") from None
+
+
+def _check_given(graph: Graph) -> None:
+    given = {*graph.inputs, *graph.producers()}
+    for n in graph.nodes:
+        for v in n.operands:
+            if v.constant is None and v not in given:
+                raise n.error(f"it reads {brief(v.name)}, which nothing gives")
+    for v in graph.outputs:
+        if v.constant is None and v not in given:
+            raise ModelError(f"graph.output: nothing gives {brief(v.name)}")
+
+
+def _domain(fields: Fields) -> str:
+    name = fields.get("domain", string, "")
+    return "" if name == "ai.onnx" else name
+
+
+def _frozen(array: np.ndarray) -> np.ndarray:
+    array.flags.writeable = False
+    return array
+
+
+def _declared(info: Fields) -> Value:
+    """A Value with the name, shape and dtype that a ValueInfo states."""
+    kind = info.object("type", TYPE)
+    if not kind.has("tensor_type"):
+        raise kind.error("only tensors are supported", kind=UnsupportedError)
+    tensor = kind.object("tensor_type", TENSOR_TYPE)
+    _, dtype = _data_type(tensor, "elem_type")
+    shape: Shape = None
+    if "shape" in tensor.values:
+        shape = tuple(map(_dim, tensor.object("shape", SHAPE).objects("dim", DIM)))
+        if len(shape) > MAX_RANK:
+            raise tensor.error(f"more than {MAX_RANK} dimensions", "shape")
+    return Value(info.get("name", string), shape, dtype)
+
+
+def _dim(d: Fields) -> Dim:
+    if d.has("dim_value") and d.has("dim_param"):
+        raise d.error("both 'dim_value' and 'dim_param' are set")
+    size = d.get("dim_value", partial(integer, least=-1), -1)  # some exporters write -1 for a size that is not known
+    return size if size >= 0 else d.get("dim_param", string, "") or None
+
+
+def _data_type(fields: Fields, key: str) -> tuple[DataType, np.dtype]:
+    code = fields.get(key, integer)
+    if code not in DATA_TYPES:
+        raise fields.error(f"unknown data type {code}", key)
+    try:
+        return DATA_TYPES[code], DATA_TYPES[code].dtype
+    except UnsupportedError as e:
+        raise fields.error(str(e), key, UnsupportedError) from None
+
+
+def _numbers(t: Fields, field: str, dtype: np.dtype) -> np.ndarray:
+    """A tensor's values from a list of numbers: small floats and bools are there as integers with their bits."""
+    if field in ("float_data", "double_data"):
+        numbers = np.array(t.list(field, double), np.float64)
+        with np.errstate(over="ignore"):
+            array = numbers.astype(dtype)
+        if (beyond := np.isinf(array) & np.isfinite(numbers)).any():
+            i = int(beyond.argmax())
+            raise t.error(f"expected a number in {dtype}'s range, got {numbers[i]}", f"{field}[{i}]")
+        return array
+    storage = dtype if dtype.kind in "iu" else np.dtype(f"u{dtype.itemsize}")
+    bounds = np.iinfo(storage)
+    most = 1 if dtype.kind == "b" else int(bounds.max)
+    return np.array(t.list(field, partial(integer, least=int(bounds.min), most=most)), storage).view(dtype)
+
+
+# Writing ------------------------------------------------------------------------------------------------------------------
+
+
+def write(graph: Graph, path: str | os.PathLike[str]) -> None:
+    """Write a graph as a JSON model; weights of more than about 1 MB go to a file beside it, named `path` + ".data".
+
+    What passes fused is written as the nodes it came from. No half-written file is left, whatever happens, and links are
+    replaced, not followed. ModelError where a value's dtype is not known or has no number in the format.
+    """
+    path = Path(path)
+    if path.suffix == ".onnx":
+        raise InputError(f"{path}: a graph is written as .json, of which fastconv.convert makes .onnx")
+    data = DataWriter(f"{path.name}.data")
+    write_model(path, to_json(_model_dict(graph, data)), data)
+
+
+def to_json(model: dict[str, Any]) -> bytes:
+    """The text of a model's dict."""
+    return json.dumps(model, indent=2, allow_nan=False).encode("ascii") + b"\n"
+
+
+def _model_dict(graph: Graph, data: DataWriter) -> dict[str, Any]:
+    nodes = [new for n in graph.nodes for old in n.chain for new in _spelled_out(old)]
+    given = {v for n in nodes for v in n.outputs}
+    values = dict.fromkeys(v for n in nodes for v in (*n.inputs, *n.outputs) if v is not None)
+    names = _names([*graph.inputs, *graph.outputs, *values])
+    weights = [(name, v.constant) for v, name in names.items() if v.constant is not None and v not in given]
+    outside = sum(array.nbytes for _, array in weights) > INSIDE
+    domains = dict.fromkeys(["", *(n.op.domain for n in nodes)])
+    return {
+        "ir_version": str(IR_VERSION),
+        "producer_name": "fastconv",
+        "graph": {
+            "node": [_node_dict(n, names) for n in nodes],
+            "name": graph.name or "graph",
+            "initializer": [_tensor_dict(array, name, data if outside else None) for name, array in weights],
+            "input": [_info_dict(v, names[v]) for v in graph.inputs],
+            "output": [_info_dict(v, names[v]) for v in graph.outputs],
+        },
+        "opset_import": [{"domain": d, "version": str(1 if d else OPSET)} for d in domains],
+    }
+
+
+def _names(values: Iterable[Value]) -> dict[Value, str]:
+    """A name for each value, its own where that is free."""
+    names: dict[Value, str] = {}
+    taken: set[str] = set()
+    for v in values:
+        if v in names:
+            continue
+        tries = (f"{v.name}.{i}" if i else v.name for i in itertools.count(0 if v.name else 1))
+        names[v] = next(name for name in tries if name not in taken)
+        taken.add(names[v])
+    return names
+
+
+def _spelled_out(n: Node) -> list[Node]:
+    """The node in operators of OPSET: Swish is younger, and Softmax over several axes together is older."""
+    if not (isinstance(n.op, Swish) or (isinstance(n.op, AlongAxis) and n.op.joint)):
+        return [n]
+    x, y = n.inputs[0], n.outputs[0]
+    assert isinstance(x, Value)
+    assert isinstance(y, Value)
+
+    def inner(name: str, constant: np.ndarray | None = None) -> Value:
+        return Value(f"{n.label}.{name}", constant=constant)
+
+    def node(op_type: str, inputs: list[Value], output: Value, **attributes: Any) -> Node:
+        op: Any = REGISTRY[op_type]
+        return Node(op(**attributes), inputs, [output], f"{n.label}.{op_type}")
+
+    if isinstance(n.op, Swish):
+        gate = inner("gate")
+        if n.op.alpha == 1:
+            return [node("Sigmoid", [x], gate), node("Mul", [x, gate], y)]
+        alpha, scaled = inner("alpha", np.array(n.op.alpha, x.dtype)), inner("scaled")
+        return [node("Mul", [x, alpha], scaled), node("Sigmoid", [scaled], gate), node("Mul", [x, gate], y)]
+    rows, result, shape = inner("rows"), inner("result"), inner("shape")
+    return [
+        node("Flatten", [x], rows, axis=n.op.axis),
+        node(type(n.op).__name__, [rows], result),
+        node("Shape", [x], shape),
+        node("Reshape", [result, shape], y, allowzero=1),
+    ]
+
+
+def _node_dict(n: Node, names: dict[Value, str]) -> dict[str, Any]:
+    inputs, outputs = ([names[v] if v is not None else "" for v in values] for values in (n.inputs, n.outputs))
+    node: dict[str, Any] = {"input": inputs, "output": outputs, "name": n.name, "op_type": type(n.op).__name__}
+    if n.op.domain:
+        node["domain"] = n.op.domain
+    return {**node, "attribute": [_attribute_dict(name, value) for name, value in n.op.attributes().items()]}
+
+
+def _attribute_dict(name: str, value: Any) -> dict[str, Any]:
+    if isinstance(value, np.ndarray):
+        return {"name": name, "t": _tensor_dict(value), "type": "TENSOR"}
+    items = value if isinstance(value, tuple) else (value,)
+    _, kind, field, fields, encode = next(row for row in ENCODINGS if all(isinstance(item, row[0]) for item in items))
+    if isinstance(value, tuple):
+        return {"name": name, fields: [encode(item) for item in items], "type": f"{kind}S"}
+    return {"name": name, field: encode(value), "type": kind}
+
+
+def _float_json(value: float) -> float | str:
+    """The shortest number that is the same float32."""
+    if math.isfinite(value):
+        return float(str(np.float32(value)))
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+def _base64(value: Any) -> str:
+    return base64.b64encode(value.encode() if isinstance(value, str) else value).decode("ascii")
+
+
+#: The types of an attribute's items: in Python, as the format names them, the fields for one and for several, and their JSON.
+ENCODINGS: tuple[tuple[type, str, str, str, Callable[[Any], Any]], ...] = (
+    (int, "INT", "i", "ints", str),
+    (float, "FLOAT", "f", "floats", _float_json),
+    (str, "STRING", "s", "strings", _base64),
+)
+
+
+def _tensor_dict(array: np.ndarray, name: str = "", data: DataWriter | None = None) -> dict[str, Any]:
+    flat = np.ascontiguousarray(array).reshape(-1)
+    bits = flat.astype(flat.dtype.newbyteorder("<"), copy=False).view(np.uint8)
+    tensor: dict[str, Any] = {"dims": [str(d) for d in array.shape], "data_type": _code(array.dtype, name), "name": name}
+    if data is None or bits.nbytes < SMALL:
+        return {**tensor, "raw_data": _base64(bits.data)}
+    entries = [{"key": key, "value": value} for key, value in data.add(bits).items()]
+    return {**tensor, "external_data": entries, "data_location": "EXTERNAL"}
+
+
+def _code(dtype: np.dtype | None, name: str) -> int:
+    codes = (code for code, kind in DATA_TYPES.items() if dtype is not None and kind.numpy == dtype.name)
+    if (code := next(codes, None)) is None:
+        raise ModelError(f"value {brief(name)}: the format has no number for dtype {dtype}")
+    return code
+
+
+def _info_dict(v: Value, name: str) -> dict[str, Any]:
+    tensor: dict[str, Any] = {"elem_type": _code(v.dtype, name)}
+    if v.shape is not None:
+        tensor["shape"] = {"dim": [_dim_dict(d) for d in v.shape]}
+    return {"name": name, "type": {"tensor_type": tensor}}
+
+
+def _dim_dict(d: Dim) -> dict[str, str]:
+    return {"dim_value": str(d)} if isinstance(d, int) else {"dim_param": d} if d is not None else {}
