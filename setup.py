@@ -28,7 +28,7 @@ if wanted := os.environ.get("FASTCONV_ISAS"):
 
 # Never -ffast-math or -Ofast: linking with them changes the floating point mode of the whole process.
 FLAGS = ["-O3", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden", "-g0", "-Wno-unused-function"]
-NAIVE = ["-O2", "-fno-tree-vectorize", "-fno-tree-slp-vectorize"]
+NAIVE = ["-O2", "-ffp-contract=off", "-fno-tree-vectorize", "-fno-tree-slp-vectorize"]
 DIRECTIVES = {
     "language_level": 3,
     "boundscheck": False,

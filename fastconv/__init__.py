@@ -1,0 +1,39 @@
+"""fastconv: a CPU inference engine for convolutional networks.
+
+    import fastconv
+    model = fastconv.load("model.json")
+    y = model(x)
+
+`load` and `Model` run networks; `conv2d`, `max_pool2d` and `linear` run single layers, with a choice of algorithm; `naive` has the
+plain loops they are measured against. Errors: FastconvError and its subclasses ModelError, UnsupportedError, InputError.
+"""
+
+from importlib.metadata import PackageNotFoundError, version
+
+from . import data, naive
+from .config import show_config
+from .errors import FastconvError, InputError, ModelError, UnsupportedError
+from .functional import conv2d, linear, max_pool2d
+from .model import Model, Outputs, TensorInfo, load
+
+try:
+    __version__ = version("fastconv")
+except PackageNotFoundError:  # run from a checkout that was never installed
+    __version__ = "0+unknown"
+
+__all__ = [
+    "FastconvError",
+    "InputError",
+    "Model",
+    "ModelError",
+    "Outputs",
+    "TensorInfo",
+    "UnsupportedError",
+    "conv2d",
+    "data",
+    "linear",
+    "load",
+    "max_pool2d",
+    "naive",
+    "show_config",
+]

@@ -59,7 +59,7 @@ cdef inline vf activate(vf x, const int kind, float a, float b) noexcept nogil:
     if kind == SIGMOID:
         return sigmoid(x)
     if kind == SILU:
-        return x * sigmoid(a * x)
+        return x * sigmoid(x)
     if kind == TANH:
         return tanh(x)
     if kind == HARD_SIGMOID:

@@ -9,7 +9,7 @@ from types import ModuleType
 from .. import _cpu
 from ..errors import FastconvError
 
-NAMES = ("conv_direct", "copy", "halo")
+NAMES = ("conv_depthwise", "conv_direct", "conv_im2col", "copy", "gemm", "halo")
 
 
 class Kernels:

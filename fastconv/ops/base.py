@@ -85,8 +85,10 @@ class Op:
     results: ClassVar[tuple[int, int | None]] = (1, 1)
     #: the ways to compute it, best first; where all refuse, the plan runs `reference`
     implementations: ClassVar[tuple[Implementation, ...]] = ()
-    #: whether the implementations apply an epilogue ([Add], [activation]) in their store
+    #: whether the implementations apply an activation in their store: the node's epilogue
     takes_epilogue: ClassVar[bool] = False
+    #: whether that epilogue may begin with an Add of another tensor of the result's shape
+    takes_residual: ClassVar[bool] = False
 
     def __init_subclass__(cls, abstract: bool = False, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

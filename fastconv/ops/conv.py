@@ -8,6 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..graph import Dim
+from .conv_depthwise import ConvDepthwise
+from .conv_direct import ConvDirect, ConvFirst, ConvPointwise
+from .conv_im2col import ConvIm2col
 from .dims import check, check_rank, same_dtype, unify
 from .windows import Windowed, Windows
 
@@ -15,6 +18,8 @@ from .windows import Windowed, Windows
 class Conv(Windowed):
     arity = (2, 3)
     takes_epilogue = True
+    takes_residual = True
+    implementations = (ConvFirst(), ConvDepthwise(), ConvPointwise(), ConvDirect(), ConvIm2col())
 
     group: int = 1
 

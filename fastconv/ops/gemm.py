@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from .base import Op
 from .dims import broadcasts_to, check_rank, same_dtype, unify
+from .gemm_packed import GemmPacked
 
 
 class Gemm(Op):
     arity = (2, 3)
     takes_epilogue = True
+    takes_residual = True
+    implementations = (GemmPacked(),)
 
     alpha: float = 1.0
     beta: float = 1.0

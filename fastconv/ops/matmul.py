@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from .base import Op
 from .dims import broadcast, check_rank_least, same_dtype, unify
+from .gemm_packed import GemmPacked
 
 
 class MatMul(Op):
     arity = (2, 2)
     takes_epilogue = True
+    takes_residual = True
+    implementations = (GemmPacked(),)
 
     def infer(self, a, b):
         check_rank_least(a, "A", 1)

@@ -1,0 +1,371 @@
+"""Model: a loaded network that arrays go through. It checks what comes in, finds or builds the plan, and runs it."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from . import kernels, onnx_json
+from .errors import InputError
+from .graph import Dim, Graph, Shape, Value
+from .passes import PASSES, run_passes
+from .plan import Plan, Target, build
+from .report import Profile, Summary, profile_plan, summarise
+from .threads import resolve
+
+ACCURACIES = ("default", "exact")
+#: plans kept at once: one for each set of outputs and input shapes
+MOST_PLANS = 16
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """An input or output: its name, its shape of ints, symbols ("N") and None (unknown), and its dtype."""
+
+    name: str
+    shape: Shape
+    dtype: np.dtype
+
+    def __str__(self) -> str:
+        return f"{self.name} {shape_text(self.shape)} {self.dtype}"
+
+
+def shape_text(shape: Shape) -> str:
+    """A shape as messages print it: N×3×224×224."""
+    return "?" if shape is None else "×".join("?" if d is None else str(d) for d in shape) or "scalar"
+
+
+class Outputs:
+    """Results by name, in order: `out["scores"]`, `out.items()`, and `boxes, scores = out`."""
+
+    def __init__(self, arrays: Mapping[str, np.ndarray]):
+        self._arrays = dict(arrays)
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self._arrays[name]
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return iter(self._arrays.values())
+
+    def __len__(self) -> int:
+        return len(self._arrays)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._arrays
+
+    def keys(self) -> Any:
+        """The names, in order."""
+        return self._arrays.keys()
+
+    def values(self) -> Any:
+        """The arrays, in order."""
+        return self._arrays.values()
+
+    def items(self) -> Any:
+        """(name, array) pairs, in order."""
+        return self._arrays.items()
+
+    def __repr__(self) -> str:
+        return f"Outputs({', '.join(f'{k}: {shape_text(v.shape)} {v.dtype}' for k, v in self.items())})"
+
+
+class Model:
+    """A network, ready to run; made by `fastconv.load`. Immutable: any number of threads may call it at once.
+
+    >>> import fastconv, numpy as np
+    >>> model = fastconv.load(fastconv.data.DIGITS)
+    >>> model.inputs[0].shape
+    ('N', 1, 8, 8)
+    >>> model(np.zeros((2, 1, 8, 8), np.float32)).shape
+    (2, 10)
+    """
+
+    def __init__(self, source: Any, *, threads: int | None = None, accuracy: str = "default", **reading: Any):
+        if accuracy not in ACCURACIES:
+            raise InputError(f"accuracy: expected {' or '.join(map(repr, ACCURACIES))}, got {accuracy!r}")
+        self._source = source
+        self._options: dict[str, Any] = {"threads": threads, "accuracy": accuracy, **reading}
+        self._threads = resolve(threads)
+        self._fixed_threads = threads is not None
+        self._accuracy = accuracy
+        self._kernels = kernels.load()
+        self._original = onnx_json.read(source, **reading)
+        self._graphs: dict[tuple[str, ...], Graph] = {}
+        self._plans: OrderedDict[tuple[Any, ...], Plan] = OrderedDict()
+        self._packed: dict[Any, Any] = {}
+        self._lock = threading.Lock()
+        self._calls = 0
+        graph = self._graph(())
+        self._inputs = tuple(_info(v) for v in graph.inputs)
+        self._outputs = tuple(_info(v) for v in graph.outputs)
+
+    # ---- what it is
+
+    @property
+    def inputs(self) -> tuple[TensorInfo, ...]:
+        """Name, shape and dtype of each input."""
+        return self._inputs
+
+    @property
+    def outputs(self) -> tuple[TensorInfo, ...]:
+        """Name, shape and dtype of each output."""
+        return self._outputs
+
+    @property
+    def threads(self) -> int:
+        """The most threads that a call uses."""
+        return self._threads.count
+
+    def __repr__(self) -> str:
+        name = self._original.name or "model"
+        doors = " -> ".join(", ".join(map(str, infos)) for infos in (self.inputs, self.outputs))
+        return f"<fastconv.Model {name!r}: {doors}; {self._kernels.isa}, {self.threads} threads>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (self._source, self._options)
+
+    # ---- running
+
+    def __call__(self, inputs: Any, out: Any = None) -> Any:
+        """Run the network: the array of its one output, or Outputs where it has several.
+
+        inputs: one array, or a mapping from name to array where the network has several inputs; shapes and dtypes as in
+        `model.inputs`. out: an array (or a mapping from output name to array) to write the results into.
+        Raises InputError, naming the input, for what does not fit.
+        """
+        given = out if out is None or isinstance(out, Mapping) else {self.outputs[0].name: out}
+        results = self._run(inputs, (), given)
+        return next(iter(results)) if len(results) == 1 else results
+
+    def run(self, inputs: Any, outputs: Sequence[str] | None = None) -> Outputs:
+        """Run the network and return the named values, whichever values of the graph they are; None: its outputs."""
+        if outputs is None:
+            return self._run(inputs, (), None)
+        if isinstance(outputs, str):
+            outputs = [outputs]
+        return self._run(inputs, tuple(dict.fromkeys(outputs)), None)
+
+    def _run(self, inputs: Any, names: tuple[str, ...], out: Mapping[str, Any] | None) -> Outputs:
+        graph = self._graph(names)
+        arrays = self._check_inputs(inputs)
+        plan = self._plan(names, tuple(a.shape for a in arrays))
+        results, copies = {}, []
+        for v in plan.graph.outputs:
+            dtype = v.dtype or np.dtype(np.float32)
+            target = np.empty(v.dims, dtype)
+            if out is not None and v.name in out:
+                given = _check_out(v, out[v.name], dtype)
+                if given.flags.c_contiguous and not any(np.may_share_memory(given, a) for a in arrays):
+                    target = given
+                else:
+                    copies.append((given, target))
+                results[v.name] = given
+            else:
+                results[v.name] = target
+        if out is not None and (unknown := set(out) - set(results)):
+            raise InputError(f"out: the model has no output {sorted(unknown)[0]!r}; it has {_names(graph.outputs)}")
+        buffers = [next((t for g, t in copies if g is results[v.name]), results[v.name]) for v in plan.graph.outputs]
+        with self._lock:
+            self._calls += 1
+            threads = self.threads if self._fixed_threads else max(1, self.threads // self._calls)
+        try:
+            plan.run(arrays, buffers, threads)
+        finally:
+            with self._lock:
+                self._calls -= 1
+        for given, target in copies:
+            given[...] = target
+        return Outputs(results)
+
+    def _check_inputs(self, inputs: Any) -> list[np.ndarray]:
+        if isinstance(inputs, Mapping):
+            if unknown := set(inputs) - {i.name for i in self.inputs}:
+                raise InputError(f"the model has no input {sorted(map(str, unknown))[0]!r}; it has {_names(self.inputs)}")
+            if missing := [i.name for i in self.inputs if i.name not in inputs]:
+                raise InputError(f"input {missing[0]!r} is missing; the model has {_names(self.inputs)}")
+            given = [inputs[i.name] for i in self.inputs]
+        elif len(self.inputs) == 1:
+            given = [inputs]
+        else:
+            raise InputError(f"the model has {len(self.inputs)} inputs ({_names(self.inputs)}): give them as a mapping by name")
+        symbols: dict[str, tuple[int, str]] = {}
+        return [_check_input(i, x, symbols) for i, x in zip(self.inputs, given, strict=True)]
+
+    # ---- stages
+
+    def _graph(self, names: tuple[str, ...]) -> Graph:
+        """The graph after all passes, with the named values (none: the model's outputs) as its outputs."""
+        with self._lock:
+            graph = self._graphs.get(names)
+        if graph is None:
+            graph = run_passes(self._cut(names))
+            with self._lock:
+                if len(self._graphs) > MOST_PLANS:
+                    self._graphs = {(): self._graphs[()]}
+                self._graphs[names] = graph
+        return graph
+
+    def _cut(self, names: tuple[str, ...]) -> Graph:
+        graph = self._original.copy()
+        if names:
+            values = {v.name: v for v in graph.values()}
+            if unknown := [n for n in names if n not in values]:
+                raise InputError(f"the model has no value {unknown[0]!r}")
+            graph.outputs = [values[n] for n in names]
+        return graph
+
+    def _plan(self, names: tuple[str, ...], shapes: tuple[tuple[int, ...], ...]) -> Plan:
+        key = (names, shapes)
+        with self._lock:
+            if key in self._plans:
+                self._plans.move_to_end(key)
+                return self._plans[key]
+        graph = specialise(self._graph(names), shapes)
+        target = Target(self._kernels, self.threads, self._accuracy)
+        with self._lock:
+            if key not in self._plans:
+                self._plans[key] = build(graph, target, self._packed)
+                if len(self._plans) > MOST_PLANS:
+                    self._plans.popitem(last=False)
+            return self._plans[key]
+
+    def _shapes(self, shapes: Mapping[str, Sequence[int]] | None) -> tuple[tuple[int, ...], ...]:
+        """The inputs' shapes: as given, else as the file has them with a symbolic first axis of 1."""
+        out = []
+        for i in self.inputs:
+            shape = (shapes or {}).get(i.name, i.shape)
+            if shape is None:
+                raise InputError(f"input {i.name!r}: its shape is not known, give one: shapes={{{i.name!r}: (…)}}")
+            known = tuple(1 if axis == 0 and not isinstance(d, int) else d for axis, d in enumerate(shape))
+            if not all(isinstance(d, int) for d in known):
+                raise InputError(f"input {i.name!r}: give sizes for {shape_text(i.shape)}: shapes={{{i.name!r}: (…)}}")
+            out.append(known)
+        return tuple(out)  # type: ignore[arg-type]
+
+    def plan(self, shapes: Mapping[str, Sequence[int]] | None = None) -> Plan:
+        """The plan for these input shapes; str() of it is what `fastconv dump --after plan` prints."""
+        return self._plan((), self._shapes(shapes))
+
+    def dump(self, stage: str = "plan", shapes: Mapping[str, Sequence[int]] | None = None) -> str:
+        """The graph after `stage` ("read" or a pass's name), or the plan, as text."""
+        if stage == "plan":
+            return str(self.plan(shapes))
+        graph = self._cut(())
+        if stage != "read":
+            if stage not in (known := [p.__name__ for p in PASSES]):
+                raise InputError(f"stage: expected read, {', '.join(known)} or plan, got {stage!r}")
+            run_passes(graph, until=stage)
+        return str(graph)
+
+    def summary(self, shapes: Mapping[str, Sequence[int]] | None = None) -> Summary:
+        """A table of the layers: operator, implementation, shapes, parameters, floating point operations."""
+        return summarise(self.plan(shapes))
+
+    def profile(self, inputs: Any, runs: int = 10) -> Profile:
+        """Run the network `runs` times and say what each layer took (the median over the runs)."""
+        arrays = self._check_inputs(inputs)
+        plan = self._plan((), tuple(a.shape for a in arrays))
+        outputs = [np.empty(v.dims, v.dtype or np.float32) for v in plan.graph.outputs]
+        return profile_plan(plan, arrays, outputs, self.threads, runs)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the network as it is after all passes, as ONNX in JSON: BatchNormalization is folded, fused nodes stand apart."""
+        onnx_json.write(self._graph(()), path)
+
+
+def specialise(graph: Graph, shapes: Sequence[tuple[int, ...]]) -> Graph:
+    """A copy of the graph for inputs of these shapes, with every shape known that can be."""
+    graph = graph.copy()
+    declared = {id(v) for v in graph.inputs}
+    for v in graph.values():
+        if v.constant is None and id(v) not in declared:
+            v.shape = None
+    for v, shape in zip(graph.inputs, shapes, strict=True):
+        v.shape = shape
+    return run_passes(graph)
+
+
+def load(source: Any, *, threads: int | None = None, accuracy: str = "default", external_dir: str | os.PathLike[str] | None = None,
+         follow_links: bool = False, max_bytes: int | None = None) -> Model:
+    """Load a network from ONNX as JSON (`model.json`, its text as bytes, or a dict), or from `.onnx` with the [onnx] extra.
+
+    threads: the most threads a call uses; None asks FASTCONV_NUM_THREADS, then OpenMP. accuracy: "exact" uses only algorithms
+    that sum the same products as the definition (no Winograd). external_dir: where weight files are, instead of beside the
+    model; follow_links: whether they may be symbolic links. max_bytes: refuse models whose tensors need more.
+    Raises ModelError for a wrong file, and UnsupportedError, listing every node that is not supported.
+
+    >>> import fastconv
+    >>> fastconv.load(fastconv.data.DIGITS, threads=1).outputs[0].shape
+    ('N', 10)
+    """
+    reading = {"external_dir": external_dir, "follow_links": follow_links, "max_bytes": max_bytes}
+    return Model(source, threads=threads, accuracy=accuracy, **reading)
+
+
+def _rebuild(source: Any, options: dict[str, Any]) -> Model:
+    return Model(source, **options)
+
+
+def _info(value: Value) -> TensorInfo:
+    return TensorInfo(value.name, value.shape, np.dtype(value.dtype or np.float32))
+
+
+def _names(values: Any) -> str:
+    return ", ".join(repr(v.name) for v in values)
+
+
+def _fits(dim: Dim, size: int) -> bool:
+    return not isinstance(dim, int) or dim == size
+
+
+def _check_input(info: TensorInfo, x: Any, symbols: dict[str, tuple[int, str]]) -> np.ndarray:
+    """The input as a contiguous array of the model's dtype; InputError, naming it, for what does not fit."""
+
+    def wrong(expected: str, got: str, hint: str = "") -> InputError:
+        return InputError(f"input {info.name!r}: expected {expected}, got {got}{hint}")
+
+    if isinstance(x, list | tuple):
+        try:
+            array = np.array(x, info.dtype)
+        except (TypeError, ValueError):
+            raise wrong(f"numbers of {info.dtype}", f"a {type(x).__name__} that is not an array of numbers") from None
+    else:
+        try:
+            array = np.from_dlpack(x) if not isinstance(x, np.ndarray) and hasattr(x, "__dlpack__") else np.asarray(x)
+        except (TypeError, ValueError, RuntimeError, BufferError) as e:
+            raise wrong(f"an array of {info.dtype}", f"{type(x).__name__} ({e})") from None
+    if isinstance(x, np.ma.MaskedArray):
+        raise wrong("a plain array", "a masked array", ": fill it first, x.filled(…)")
+    if array.dtype.newbyteorder("=") != info.dtype:
+        hint = f": x.astype(np.{info.dtype})" if array.dtype.kind in "fiub" else ""
+        raise wrong(str(info.dtype), str(array.dtype), hint)
+    shape = info.shape
+    if shape is not None:
+        if array.ndim != len(shape):
+            hint = ": add the batch axis, x[None]" if array.ndim == len(shape) - 1 else ""
+            raise wrong(shape_text(shape), shape_text(array.shape), hint)
+        if not all(map(_fits, shape, array.shape)):
+            raise wrong(shape_text(shape), shape_text(array.shape))
+        for dim, size in zip(shape, array.shape, strict=True):
+            if isinstance(dim, str):
+                before, owner = symbols.setdefault(dim, (size, info.name))
+                if before != size:
+                    raise wrong(f"{dim} = {before} as in input {owner!r}", shape_text(array.shape))
+    return np.ascontiguousarray(array, info.dtype).reshape(array.shape)
+
+
+def _check_out(value: Value, out: Any, dtype: np.dtype) -> np.ndarray:
+    if not isinstance(out, np.ndarray) or out.dtype != dtype or out.shape != value.dims or not out.flags.writeable:
+        got = f"{shape_text(out.shape)} {out.dtype}" if isinstance(out, np.ndarray) else type(out).__name__
+        kind = " (read-only)" if isinstance(out, np.ndarray) and not out.flags.writeable else ""
+        raise InputError(f"out {value.name!r}: expected a writable array {shape_text(value.shape)} {dtype}, got {got}{kind}")
+    return out
+
+
+__all__ = ["Model", "Outputs", "TensorInfo", "load"]

@@ -1,0 +1,29 @@
+"""Graph → Graph, the same on every machine. PASSES is the order, read top to bottom; each works in place."""
+
+from collections.abc import Callable
+
+from ..graph import Graph
+from .fold_affine import fold_affine
+from .fold_constants import fold_constants
+from .fold_pad import fold_pad
+from .fuse import fuse
+from .infer_shapes import infer_shapes
+from .recognise import recognise
+from .remove_identity import remove_identity
+
+Pass = Callable[[Graph], None]
+
+#: a plan runs them once more when every shape is known: what symbols hid is found then, and the rest is as it was
+PASSES: tuple[Pass, ...] = (infer_shapes, fold_constants, remove_identity, fold_pad, recognise, fold_affine, fuse)
+
+
+def run_passes(graph: Graph, until: str | None = None) -> Graph:
+    """Run the passes on the graph, in place, up to and including the one named `until`; returns the graph."""
+    for p in PASSES:
+        p(graph)
+        if p.__name__ == until:
+            break
+    return graph
+
+
+__all__ = ["PASSES", "Pass", "run_passes"]

@@ -1,0 +1,55 @@
+"""Computes once what depends on constants or on known shapes alone, and drops what nobody reads any more."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ..graph import Graph, Node
+from ..ops.base import run_reference
+
+#: the largest constant that folding may make, in elements: past it the value is left to the run (whose plan checks sizes)
+MOST_ELEMENTS = 1 << 26
+
+
+def fold_constants(graph: Graph) -> None:
+    """Replace nodes whose results can be known by constants; then drop unread nodes."""
+    left = []
+    for node in graph.nodes:
+        if not _fold(node):
+            left.append(node)
+    graph.nodes = left
+    drop_unread(graph)
+
+
+def drop_unread(graph: Graph) -> None:
+    """Drop the nodes whose results nobody reads."""
+    read = set(graph.outputs)
+    kept = []
+    for node in reversed(graph.nodes):
+        if any(v in read for v in node.results):
+            kept.append(node)
+            read.update(node.operands)
+    graph.nodes = kept[::-1]
+
+
+def _fold(node: Node) -> bool:
+    """Make the node's results constants, where they can be known; whether that was so."""
+    results = [v for n in node.chain for v in n.outputs if v is not None]
+    if any(math.prod(d for d in v.shape or () if isinstance(d, int)) > MOST_ELEMENTS for v in results):
+        return False
+    if type(node.op).__name__ in ("Shape", "Size"):
+        x = node.inputs[0]
+        if x is None or not x.known:
+            return False
+        arrays = {x: np.broadcast_to(np.float32(0), x.dims)}
+    elif all(v.constant is not None for v in node.operands) and all(v.known for v in results):
+        arrays = {}
+    else:
+        return False
+    run_reference(node, arrays)
+    for v in results:
+        v.constant = arrays[v]
+        v.shape, v.dtype = v.constant.shape, v.constant.dtype
+    return True

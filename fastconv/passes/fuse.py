@@ -1,0 +1,50 @@
+"""Activations, and the Add of a residual, go into the store of the node before them: they become its epilogue."""
+
+from __future__ import annotations
+
+from ..graph import Graph, Node, Value
+
+
+def fuse(graph: Graph) -> None:
+    """Give each node that takes an epilogue what follows it: [Add of a tensor of the same shape], [activation]."""
+    consumers = graph.consumers()
+    i = 0
+    while i < len(graph.nodes):
+        node = graph.nodes[i]
+        i += 1
+        if not node.op.takes_epilogue or node.epilogue:
+            continue
+        if node.op.takes_residual and (add := _follower(node, graph, consumers)) and _is_residual(add, node.results[0]):
+            # the other operand may be made after this node: the fused node stands where the Add stood
+            graph.nodes.remove(node)
+            graph.nodes[graph.nodes.index(add)] = node
+            node.epilogue.append(add)
+            i -= 1
+        if (act := _follower(node, graph, consumers)) and act.op.activation(act) and act.inputs[0] is node.results[0]:
+            node.epilogue.append(act)
+            graph.nodes.remove(act)
+
+
+def _follower(node: Node, graph: Graph, consumers: dict[Value, list[Node]]) -> Node | None:
+    """The only reader of the node's only result."""
+    (result, *more) = node.results
+    users = consumers[result]
+    if more or result in graph.outputs or len(users) != 1 or users[0].epilogue:
+        return None
+    return users[0]
+
+
+def _is_residual(add: Node, value: Value) -> bool:
+    if type(add.op).__name__ != "Add":
+        return False
+    a, b = add.inputs
+    other = b if a is value else a
+    return (
+        other is not value
+        and other is not None
+        and other.constant is None
+        and value.shape is not None
+        and None not in value.shape
+        and other.shape == value.shape
+        and other.dtype == value.dtype
+    )

@@ -1,0 +1,186 @@
+"""What a model is and where its time goes, as tables: `model.summary()` and `model.profile(x)`."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .graph import Node
+from .plan.plan import Entry, Plan
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One entry of a plan: `flops` counts a multiply-add as two; `params` the values of its constants."""
+
+    name: str
+    op: str
+    implementation: str
+    input: tuple[int, ...]
+    output: tuple[int, ...]
+    params: int
+    flops: int
+
+
+@dataclass(frozen=True)
+class ProfileRow:
+    """One entry of a plan with its time: the median over the runs, in milliseconds."""
+
+    name: str
+    op: str
+    implementation: str
+    output: tuple[int, ...]
+    ms: float
+    share: float
+    flops: int
+
+    @property
+    def gflops(self) -> float:
+        """Billions of floating point operations a second."""
+        return self.flops / self.ms / 1e6 if self.ms else 0.0
+
+
+def flops(node: Node) -> int:
+    """Floating point operations of a node, a multiply-add counted as two; one an output element where no rule is known."""
+    out = math.prod(node.results[0].dims)
+    kind, inputs = type(node.op).__name__, node.inputs
+    if kind == "Conv" and inputs[1] is not None:
+        return 2 * out * math.prod(inputs[1].dims[1:])
+    if kind == "ConvTranspose" and inputs[0] is not None and inputs[1] is not None:
+        return 2 * math.prod(inputs[0].dims) * math.prod(inputs[1].dims[1:])
+    if kind in ("Gemm", "MatMul") and inputs[0] is not None:
+        a = inputs[0].dims
+        return 2 * out * (a[0] if getattr(node.op, "transA", 0) else a[-1])
+    if kind in ("MaxPool", "AveragePool"):
+        return out * math.prod(node.op.kernel_shape)  # type: ignore[attr-defined]
+    if kind.startswith(("Global", "Reduce")) and inputs[0] is not None:
+        return math.prod(inputs[0].dims)
+    return 0 if kind in ("Reshape", "Flatten", "Concat", "Transpose") else out
+
+
+def layer(entry: Entry) -> Layer:
+    """What an entry of a plan is."""
+    task = entry.task
+    if task.choice is None:
+        (value,) = task.writes
+        return Layer(value.name, "reorder", "copy", value.dims, value.dims, 0, 0)
+    node = task.choice.node
+    first = next((v for v in node.inputs if v is not None), None)
+    params = sum(v.constant.size for v in node.operands if v.constant is not None)
+    return Layer(
+        node.label,
+        "+".join(type(n.op).__name__ for n in node.chain),
+        task.choice.name,
+        first.dims if first is not None else (),
+        node.results[0].dims,
+        params,
+        flops(node),
+    )
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> str:
+    """Aligned columns, the first `left` of them to the left, the others to the right."""
+    widths = [max(len(r[i]) for r in (header, *rows)) for i in range(len(header))]
+    lines = [
+        "  ".join(c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(zip(r, widths, strict=True))).rstrip()
+        for r in (header, *rows)
+    ]
+    return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
+
+
+def dims_text(dims: Sequence[int]) -> str:
+    """1x3x224x224."""
+    return "x".join(map(str, dims)) or "scalar"
+
+
+def shorten(name: str, width: int = 32) -> str:
+    """A name that fits a table's column, its end kept; control characters escaped."""
+    name = name if name.isprintable() else repr(name)[1:-1]
+    return name if len(name) <= width else "…" + name[1 - width :]
+
+
+class Summary:
+    """The layers of a plan; str() is the table."""
+
+    def __init__(self, layers: Sequence[Layer], isa: str, arena: int):
+        self.layers = tuple(layers)
+        self.isa = isa
+        self.arena = arena
+
+    @property
+    def params(self) -> int:
+        """Values of all constants."""
+        return sum(x.params for x in self.layers)
+
+    @property
+    def flops(self) -> int:
+        """Floating point operations of one run."""
+        return sum(x.flops for x in self.layers)
+
+    def __str__(self) -> str:
+        rows = [
+            (shorten(x.name), x.op, x.implementation, dims_text(x.input), dims_text(x.output), f"{x.params:,}", f"{x.flops / 1e6:,.2f}")
+            for x in self.layers
+        ]
+        total = (
+            f"{len(rows)} layers, {self.params:,} parameters ({self.params * 4 / 1e6:.1f} MB), {self.flops / 1e9:.3f} GFLOP,"
+            f" arena {self.arena / 1e6:.1f} MB, {self.isa}"
+        )
+        return table(("layer", "operator", "by", "input", "output", "parameters", "MFLOP"), rows, 5) + "\n" + total
+
+
+def summarise(plan: Plan) -> Summary:
+    """The Summary of a plan."""
+    return Summary([layer(e) for e in plan.entries], plan.target.kernels.isa, plan.arena_size)
+
+
+class Profile:
+    """Time by layer; str() is the table, `save` writes a trace for Perfetto or chrome://tracing."""
+
+    def __init__(self, rows: Sequence[ProfileRow], total_ms: float, runs: int, threads: int):
+        self.rows = tuple(rows)
+        self.total_ms = total_ms
+        self.runs = runs
+        self.threads = threads
+
+    def __str__(self) -> str:
+        rows = [
+            (shorten(r.name), r.op, r.implementation, dims_text(r.output), f"{r.ms:.3f}", f"{r.share:.1%}", f"{r.gflops:.1f}")
+            for r in self.rows
+        ]
+        total = f"{self.total_ms:.3f} ms a run (medians over {self.runs} runs, {self.threads} threads)"
+        return table(("layer", "operator", "by", "output", "ms", "share", "GFLOP/s"), rows, 4) + "\n" + total
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a Chrome trace (JSON) of one run made of the median times."""
+        events, at = [], 0.0
+        for r in self.rows:
+            args = {"operator": r.op, "by": r.implementation, "output": dims_text(r.output), "GFLOP/s": round(r.gflops, 1)}
+            events.append({"name": r.name, "ph": "X", "pid": 1, "tid": 1, "ts": at, "dur": r.ms * 1e3, "args": args})
+            at += r.ms * 1e3
+        Path(path).write_text(json.dumps({"traceEvents": events, "displayTimeUnit": "ms"}))
+
+
+def profile_plan(plan: Plan, inputs: list[np.ndarray], outputs: list[np.ndarray], threads: int, runs: int) -> Profile:
+    """Run the plan once to warm up and `runs` times more with a clock between its steps."""
+    plan.run(inputs, outputs, threads)
+    times: dict[int, list[float]] = {i: [] for i in range(len(plan.entries))}
+    for _ in range(max(runs, 1)):
+        stamps: list[tuple[Entry, float]] = []
+        plan.run(inputs, outputs, threads, stamps)
+        for i, (_, seconds) in enumerate(stamps):
+            times[i].append(seconds * 1e3)
+    medians = [statistics.median(t) for t in times.values()]
+    total = sum(medians) or 1.0
+    rows = []
+    for entry, ms in zip(plan.entries, medians, strict=True):
+        x = layer(entry)
+        rows.append(ProfileRow(x.name, x.op, x.implementation, x.output, ms, ms / total, x.flops))
+    return Profile(rows, sum(medians), max(runs, 1), threads)

@@ -1,0 +1,81 @@
+"""How many threads a model uses, and why.
+
+Order: the argument, then FASTCONV_NUM_THREADS, then OpenMP's own setting (OMP_NUM_THREADS, threadpoolctl); all capped by the
+affinity mask and the container's CPU quota.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from . import _executor
+from .errors import InputError
+
+
+class Threads(NamedTuple):
+    """A number of threads and where it comes from."""
+
+    count: int
+    source: str
+
+
+def cpu_limit(root: Path = Path("/")) -> Threads:
+    """The CPUs this process may use: its affinity mask, or the control group's quota where that is less."""
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = cgroup_quota(root)
+    if quota is not None and math.ceil(quota) < available:
+        return Threads(max(1, math.ceil(quota)), "cgroup quota")
+    return Threads(available, "affinity mask")
+
+
+def cgroup_quota(root: Path = Path("/")) -> float | None:
+    """CPUs that the control group allows (version 2 along its path, or version 1), None where nothing limits them."""
+    quotas = []
+    try:
+        group = next(
+            (line.split(":", 2)[2] for line in (root / "proc/self/cgroup").read_text().splitlines() if line.startswith("0:")), "/"
+        )
+    except OSError:
+        group = "/"
+    folder = root / "sys/fs/cgroup"
+    parts = [p for p in group.split("/") if p]
+    for depth in range(len(parts), -1, -1):
+        quotas.append(_quota(folder.joinpath(*parts[:depth], "cpu.max")))
+    try:
+        limit = int((folder / "cpu/cpu.cfs_quota_us").read_text())
+        period = int((folder / "cpu/cpu.cfs_period_us").read_text())
+        quotas.append(limit / period if limit > 0 else None)
+    except (OSError, ValueError, ZeroDivisionError):
+        pass
+    return min((q for q in quotas if q is not None), default=None)
+
+
+def _quota(path: Path) -> float | None:
+    try:
+        limit, period = path.read_text().split()
+        return None if limit == "max" else int(limit) / int(period)
+    except (OSError, ValueError, ZeroDivisionError):
+        return None
+
+
+def resolve(threads: int | None) -> Threads:
+    """The number of threads for `threads=` as the user gave it; InputError for what is none."""
+    limit = cpu_limit()
+    if not _executor.openmp:
+        return Threads(1, "built without OpenMP")
+    if threads is not None:
+        if not isinstance(threads, int) or isinstance(threads, bool) or threads < 1:
+            raise InputError(f"threads: expected an int of 1 or more, got {threads!r}")
+        return _capped(threads, "argument", limit)
+    if text := os.environ.get("FASTCONV_NUM_THREADS"):
+        if not text.isdecimal() or int(text) < 1:
+            raise InputError(f"FASTCONV_NUM_THREADS: expected an int of 1 or more, got {text!r}")
+        return _capped(int(text), "FASTCONV_NUM_THREADS", limit)
+    return _capped(_executor.openmp_max_threads(), "OpenMP", limit)
+
+
+def _capped(count: int, source: str, limit: Threads) -> Threads:
+    return Threads(count, source) if count <= limit.count else Threads(limit.count, f"{source}, capped by {limit.source}")

@@ -1,0 +1,145 @@
+"""Convolution as a matrix product: the windows of some output pixels are copied out as rows, then multiplied with the weights.
+
+Layouts: src is nChw{V}c and needs no halo: what lies outside is written as zeros. A row of the copy has a window's values in the
+order [ic block][KH][KW][channel], which is that of the weights, packed as conv_direct.pyx has them: so the product is one
+segment of the register tile. add and dst are nChw{V}c.
+
+Parallel over (image, group, chunk of output pixels); each thread copies its chunk's windows to scratch memory of its own.
+"""
+
+from libc.stdint cimport int64_t
+from libc.string cimport memset
+
+from activation cimport Activation
+from simd cimport V, load, store
+from step cimport Run, at, share
+from tile cimport Store, Taps, rows, run_tile
+
+cdef struct Args:
+    int64_t src
+    int64_t wei
+    int64_t bia
+    int64_t add
+    int64_t dst
+    int64_t workspace
+    Py_ssize_t N
+    Py_ssize_t G
+    Py_ssize_t IC
+    Py_ssize_t IH
+    Py_ssize_t IW
+    Py_ssize_t OCB
+    Py_ssize_t OH
+    Py_ssize_t OW
+    Py_ssize_t KH
+    Py_ssize_t KW
+    Py_ssize_t stride_h
+    Py_ssize_t stride_w
+    Py_ssize_t dilation_h
+    Py_ssize_t dilation_w
+    Py_ssize_t pad_h
+    Py_ssize_t pad_w
+    Py_ssize_t chunk
+    # strides in floats
+    Py_ssize_t src_n
+    Py_ssize_t src_c
+    Py_ssize_t src_h
+    Py_ssize_t src_w
+    Py_ssize_t add_n
+    Py_ssize_t add_c
+    Py_ssize_t add_h
+    Py_ssize_t add_w
+    Py_ssize_t dst_n
+    Py_ssize_t dst_c
+    Py_ssize_t dst_h
+    Py_ssize_t dst_w
+    bint has_add
+    Activation act
+
+
+# The window of output pixel (oh, ow), IC * KH * KW floats; src is the group's first channel block.
+cdef inline void window(const Args* a, const float* src, Py_ssize_t oh, Py_ssize_t ow, float* dst) noexcept nogil:
+    cdef Py_ssize_t c, width, kh, kw, ih, iw, lane
+    cdef const float* p
+    c = 0
+    while c < a.IC:
+        width = min(a.IC - c, V)
+        for kh in range(a.KH):
+            ih = oh * a.stride_h + kh * a.dilation_h - a.pad_h
+            if ih < 0 or ih >= a.IH:
+                memset(dst, 0, a.KW * width * sizeof(float))
+                dst += a.KW * width
+                continue
+            for kw in range(a.KW):
+                iw = ow * a.stride_w + kw * a.dilation_w - a.pad_w
+                if iw < 0 or iw >= a.IW:
+                    memset(dst, 0, width * sizeof(float))
+                else:
+                    p = src + c // V * a.src_c + ih * a.src_h + iw * V
+                    if width == V:
+                        store(dst, load(p))
+                    else:
+                        for lane in range(width):
+                            dst[lane] = p[lane]
+                dst += width
+        c += V
+
+
+cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads) noexcept nogil:
+    cdef Py_ssize_t K = a.IC * a.KH * a.KW, P = a.OH * a.OW, CHUNKS = (P + a.chunk - 1) // a.chunk
+    cdef Py_ssize_t PARTS = a.OCB // 2 if a.OCB > 1 else 1, items = a.N * a.G * CHUNKS
+    cdef Py_ssize_t item, n, g, first, end, part, block, p, oh, ow, zero = 0
+    cdef int width, i, r, left
+    cdef float* scratch = at(bases, a.workspace) + thread * a.chunk * K
+    cdef const float* src
+    cdef const float* add
+    cdef float* dst
+    cdef const float* px[14]
+    cdef Taps taps
+    cdef Store to
+    taps.offset = <const int64_t*> &zero
+    taps.segments = 1
+    taps.length = K
+    taps.tail_segments = 0
+    taps.tail_length = 0
+    to.add_c = a.add_c
+    to.dst_c = a.dst_c
+    to.lanes = V
+    to.has_add = a.has_add
+    to.act = a.act
+    for item in range(share(items, thread, threads), share(items, thread + 1, threads)):
+        first = item % CHUNKS * a.chunk
+        end = min(first + a.chunk, P)
+        g = item // CHUNKS % a.G
+        n = item // CHUNKS // a.G
+        src = at(bases, a.src) + n * a.src_n + g * a.IC // V * a.src_c
+        for p in range(first, end):
+            window(a, src, p // a.OW, p % a.OW, scratch + (p - first) * K)
+        for part in range(PARTS):
+            block = part * 2
+            width = <int> (a.OCB - block) if a.OCB - block <= 3 else 2
+            to.bia = at(bases, a.bia) + (g * a.OCB + block) * V
+            dst = at(bases, a.dst) + n * a.dst_n + (g * a.OCB + block) * a.dst_c
+            add = at(bases, a.add) + n * a.add_n + (g * a.OCB + block) * a.add_c
+            p = first
+            oh = p // a.OW
+            ow = p - oh * a.OW
+            left = <int> ((end - p + rows(width) - 1) // rows(width))
+            while left:
+                r = <int> ((end - p + left - 1) // left)
+                for i in range(r):
+                    px[i] = scratch + (p + i - first) * K
+                    to.dst[i] = dst + oh * a.dst_h + ow * a.dst_w
+                    to.add[i] = add + oh * a.add_h + ow * a.add_w
+                    ow += 1
+                    if ow == a.OW:
+                        ow = 0
+                        oh += 1
+                run_tile(r, width, False, px, at(bases, a.wei) + (g * a.OCB + block) * V * K, &taps, &to)
+                p += r
+                left -= 1
+
+
+def step(dict fields):
+    """(address of the kernel, bytes of its arguments); see step.pxd."""
+    cdef Args args = fields
+    return <size_t> <Run> &run, (<char*> &args)[:sizeof(Args)]

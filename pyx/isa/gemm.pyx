@@ -1,0 +1,120 @@
+"""Fully connected layers: dst (M OC) = src (M K) x packed weights + bias, with add and activation in the store.
+
+Layouts: src, add and dst are row-major; wei = [oc part][K][width * V] and bia as in conv_direct.pyx, whose parts these are.
+One row is bound by memory: eight vectors of four parts stream at once, so that enough loads are on their way. More rows go through
+the register tile, and a part's weights are read from memory once for all of them.
+
+Parallel over (chunk of rows, four parts). Every output is summed over k in order, whichever way it takes: a row has the same
+bits alone and among others.
+"""
+
+from libc.stdint cimport int64_t
+
+from activation cimport CLIP, Activation, clip
+from simd cimport V, load, store, vf
+from step cimport Run, at, share
+from tile cimport Store, Taps, finish, rows, run_tile
+
+cdef extern from *:
+    """
+    #define PREFETCH(p) __builtin_prefetch((p), 0, 3)
+    """
+    void PREFETCH(const void* p) nogil
+
+cdef enum:
+    STREAMS = 4  # parts that one item reads side by side
+    AHEAD = 512  # floats that the prefetch is ahead of the loads
+
+cdef struct Args:
+    int64_t src
+    int64_t wei
+    int64_t bia
+    int64_t add
+    int64_t dst
+    Py_ssize_t M
+    Py_ssize_t K
+    Py_ssize_t OC
+    Py_ssize_t chunk
+    bint has_add
+    Activation act
+
+
+# One row through STREAMS parts of two vectors, none of them the last.
+cdef inline void stream(const Args* a, const float* src, const float* wei, const Store* to) noexcept nogil:
+    cdef Py_ssize_t k, p
+    cdef int s, j
+    cdef float x
+    cdef vf acc[STREAMS][2]
+    for s in range(STREAMS):
+        for j in range(2):
+            acc[s][j] = load(to.bia + (2 * s + j) * V)
+    for k in range(a.K):
+        x = src[k]
+        for s in range(STREAMS):
+            p = (s * a.K + k) * 2 * V
+            PREFETCH(wei + p + AHEAD)
+            for j in range(2):
+                acc[s][j] = acc[s][j] + x * load(wei + p + j * V)
+    for s in range(STREAMS):
+        for j in range(2):
+            if a.has_add:
+                acc[s][j] = acc[s][j] + load(to.add[0] + (2 * s + j) * V)
+            if a.act.kind == CLIP:
+                acc[s][j] = clip(acc[s][j], a.act.a, a.act.b)
+            store(to.dst[0] + (2 * s + j) * V, acc[s][j])
+    if a.act.kind != CLIP:
+        finish(1, 2 * STREAMS, to)
+
+
+cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads) noexcept nogil:
+    cdef Py_ssize_t OCB = (a.OC + V - 1) // V, PARTS = OCB // 2 if OCB > 1 else 1, FOURS = (PARTS + STREAMS - 1) // STREAMS
+    cdef Py_ssize_t CHUNKS = (a.M + a.chunk - 1) // a.chunk, item, part, m, end, block, zero = 0
+    cdef int width, i, r, left
+    cdef const float* px[14]
+    cdef Taps taps
+    cdef Store to
+    cdef const float* src = at(bases, a.src)
+    cdef const float* wei
+    taps.offset = <const int64_t*> &zero
+    taps.segments = 1
+    taps.length = a.K
+    taps.tail_segments = 0
+    taps.tail_length = 0
+    to.add_c = V
+    to.dst_c = V
+    to.has_add = a.has_add
+    to.act = a.act
+    for item in range(share(CHUNKS * FOURS, thread, threads), share(CHUNKS * FOURS, thread + 1, threads)):
+        part = item % FOURS * STREAMS
+        while part < min(item % FOURS * STREAMS + STREAMS, PARTS):
+            block = part * 2
+            wei = at(bases, a.wei) + block * V * a.K
+            to.bia = at(bases, a.bia) + block * V
+            m = item // FOURS * a.chunk
+            end = min(m + a.chunk, a.M)
+            if end - m == 1 and part + STREAMS < PARTS:
+                to.lanes = V
+                to.dst[0] = at(bases, a.dst) + m * a.OC + block * V
+                to.add[0] = at(bases, a.add) + m * a.OC + block * V
+                stream(a, src + m * a.K, wei, &to)
+                part += STREAMS
+                continue
+            width = <int> (OCB - block) if OCB - block <= 3 else 2
+            to.lanes = a.OC - (OCB - 1) * V if block + width == OCB else V
+            left = <int> ((end - m + rows(width) - 1) // rows(width))
+            while left:
+                r = <int> ((end - m + left - 1) // left)
+                for i in range(r):
+                    px[i] = src + (m + i) * a.K
+                    to.dst[i] = at(bases, a.dst) + (m + i) * a.OC + block * V
+                    to.add[i] = at(bases, a.add) + (m + i) * a.OC + block * V
+                run_tile(r, width, False, px, wei, &taps, &to)
+                m += r
+                left -= 1
+            part += 1
+
+
+def step(dict fields):
+    """(address of the kernel, bytes of its arguments); see step.pxd."""
+    cdef Args args = fields
+    return <size_t> <Run> &run, (<char*> &args)[:sizeof(Args)]
