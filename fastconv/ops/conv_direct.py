@@ -7,7 +7,7 @@ shapes each form is for.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -69,12 +69,24 @@ def part_widths(blocks: int) -> tuple[int, int]:
     return (0, 1) if blocks == 1 else (blocks // 2, 0) if blocks % 2 == 0 else (blocks // 2 - 1, 3)
 
 
-def merge_groups(groups: int, ic: int, oc: int, V: int) -> int:
-    """How many neighbouring groups (of ic and oc channels each) make one whose channels fill blocks of V."""
-    for m in range(1, groups):
-        if groups % m == 0 and m * ic % V == 0 and m * oc % V == 0:
-            return m
-    return groups
+class Groups(NamedTuple):
+    """How a convolution's groups are computed: `merge` neighbouring ones as one, G in all, each of IC to OC channels."""
+
+    G: int
+    merge: int
+    IC: int
+    OC: int
+
+
+def merge_groups(groups: int, IC: int, OC: int, V: int) -> Groups:
+    """The fewest neighbouring groups to merge (with zero weights between them) so that their channels fill blocks of V.
+
+    An infinity or NaN in one group reaches the groups merged with it.
+    """
+    ic, oc = IC // groups, OC // groups
+    fits = (m for m in range(1, groups) if groups % m == 0 and m * ic % V == 0 and m * oc % V == 0)
+    merge = next(fits, groups)
+    return Groups(groups // merge, merge, merge * ic, merge * oc)
 
 
 def block_diagonal(w: np.ndarray, groups: int, merge: int) -> np.ndarray:
@@ -137,7 +149,7 @@ def pack_bias(b: np.ndarray | None, OC: int, groups: int, V: int) -> np.ndarray:
 def chunk_pixels(windows: Windows, IC: int, parts: int, images: int) -> int:
     """How many output pixels an item takes: their source fits in L2, and there are items enough for every thread."""
     pixels = math.prod(windows.out)
-    stride = math.prod(min(s, k) for s, k in zip(windows.strides, windows.kernel, strict=True))
+    stride = math.prod(max(min(s, k), 1) for s, k in zip(windows.strides, windows.kernel, strict=True))
     chunk = max(CHUNK_BYTES // (4 * IC * stride), CHUNK_PIXELS)
     wanted = -(-ITEMS // (parts * images))
     chunk = min(chunk, max(pixels // wanted, CHUNK_PIXELS), pixels)
@@ -176,57 +188,34 @@ class ConvDirect(Implementation):
 
     def bind(self, node: Node, binder: Binder) -> list[Step]:
         x, w = node.inputs[0], node.inputs[1]
-        assert x is not None and w is not None and w.constant is not None
-        windows = windows_of(node)
-        src, dst = binder.view(x), binder.view(node.results[0])
-        fields = binder.epilogue(node)
-        return [self.step(binder, windows, w.constant, bias_of(node), node.op.group, src, dst, fields)]  # type: ignore[attr-defined]
-
-    def step(
-        self,
-        binder: Binder,
-        windows: Windows,
-        w: np.ndarray,
-        b: np.ndarray | None,
-        groups: int,
-        src: View,
-        dst: View,
-        epilogue: dict[str, Any],
-    ) -> Step:
-        """One pass of the kernel with these weights (OC IC/groups KH KW), from src to dst."""
-        V = binder.target.V
+        assert x is not None and w is not None
+        V, groups = binder.target.V, node.op.group  # type: ignore[attr-defined]
         block = V if self.source == BLOCKED else 1
-        (N, IC), OC = src.shape[:2], len(w)
-        merge = 1 if block == 1 else merge_groups(groups, IC // groups, OC // groups, V)
-        G = groups // merge
-        OCB = -(-OC // G // V)
-        OH, OW = windows.out
-        table, lengths = self.taps(windows, IC // G, src, V)
+        merged = merge_groups(groups, x.dims[1], w.dims[0], V)
+        wei = binder.pack("direct", pack_weights, w.constant, groups=groups, merge=merged.merge, block=block, V=V)
+        bia = binder.pack("bias", pack_bias, bias_of(node), OC=w.dims[0], groups=merged.G, V=V)
+        src, dst = binder.view(x), binder.view(node.results[0])
+        return [self.step(binder, windows_of(node), merged, wei, bia, src, dst, binder.epilogue(node))]
+
+    def step(self, binder: Binder, windows: Windows, groups: Groups, wei: int, bia: int, src: View, dst: View,
+             epilogue: dict[str, Any]) -> Step:
+        """One pass of the kernel with packed weights and bias, from src to dst."""
+        V = binder.target.V
+        OCB = -(-groups.OC // V)
+        table, lengths = self.taps(windows, groups.IC, src, V)
         begin = windows.begin[0] * src.h + windows.begin[1] * src.w
-        twos, last = part_widths(OCB)
+        N = src.shape[0]
         return binder.step(
             binder.kernels.conv_direct,
-            src=src.ref,
-            dst=dst.ref,
-            wei=binder.pack("direct", pack_weights, w, groups=groups, merge=merge, block=block, V=V),
-            bia=binder.pack("bias", pack_bias, b, OC=OC, groups=G, V=V)
-            if b is not None
-            else binder.constant(pack_bias(None, OC, G, V)),
-            taps=binder.table([t - begin for t in table]),
-            **lengths,
-            N=N,
-            G=G,
-            OCB=OCB,
-            OH=OH,
-            OW=OW,
-            chunk=chunk_pixels(windows, IC // G, twos + bool(last), N * G),
-            src_n=src.n,
-            src_g=IC // G // block * src.c,
-            src_h=windows.strides[0] * src.h,
-            src_w=windows.strides[1] * src.w,
+            src=src.ref, dst=dst.ref, wei=wei, bia=bia,
+            taps=binder.table([t - begin for t in table]), **lengths,
+            N=N, G=groups.G, OCB=OCB, OH=windows.out[0], OW=windows.out[1],
+            chunk=chunk_pixels(windows, groups.IC, max(OCB // 2, 1), N * groups.G),
+            src_n=src.n, src_g=groups.IC // (V if self.source == BLOCKED else 1) * src.c,
+            src_h=windows.strides[0] * src.h, src_w=windows.strides[1] * src.w,
             **dst.strides("dst"),
             **epilogue,
-        )
+        )  # fmt: skip
 
 
 class ConvPointwise(ConvDirect):

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..errors import ModelError
 from ..graph import Dim
+from .conv_phases import ConvPhases
 from .dims import check, check_rank, same_dtype, unify
 from .windows import Windowed, Windows
 
@@ -20,6 +21,7 @@ class ConvTranspose(Windowed):
     arity = (2, 3)
     takes_epilogue = True
     takes_residual = True
+    implementations = (ConvPhases(),)
 
     group: int = 1
     output_padding: tuple[int, ...] | None = None

@@ -8,20 +8,23 @@ from ..graph import Graph, Node, Value
 def fuse(graph: Graph) -> None:
     """Give each node that takes an epilogue what follows it: [Add of a tensor of the same shape], [activation]."""
     consumers = graph.consumers()
+    fused: set[Node] = set()
     i = 0
     while i < len(graph.nodes):
         node = graph.nodes[i]
         i += 1
         if not node.op.takes_epilogue or node.epilogue:
             continue
-        if node.op.takes_residual and (add := _follower(node, graph, consumers)) and _is_residual(add, node.results[0]):
+        if node.op.takes_residual and (add := _follower(node, graph, consumers)) and add not in fused and _is_residual(add, node.results[0]):
             # the other operand may be made after this node: the fused node stands where the Add stood
             graph.nodes.remove(node)
             graph.nodes[graph.nodes.index(add)] = node
             node.epilogue.append(add)
+            fused.add(add)
             i -= 1
         if (act := _follower(node, graph, consumers)) and act.op.activation(act) and act.inputs[0] is node.results[0]:
             node.epilogue.append(act)
+            fused.add(act)
             graph.nodes.remove(act)
 
 
