@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from .conv import Conv
 from .dims import check
 from .windows import Windowed
@@ -19,11 +21,4 @@ class ConvLike(Windowed, abstract=True):
     @property
     def conv(self) -> Conv:
         """The Conv with the same attributes."""
-        return Conv(
-            auto_pad=self.auto_pad,
-            dilations=self.dilations,
-            group=self.group,
-            kernel_shape=self.kernel_shape,
-            pads=self.pads,
-            strides=self.strides,
-        )
+        return Conv(**{f.name: getattr(self, f.name) for f in dataclasses.fields(Conv)})  # type: ignore[arg-type]

@@ -1,0 +1,90 @@
+"""Convolution and matrix product of quantized tensors: in integers, less the zero points."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..graph import Value
+from .base import Op
+from .conv_like import ConvLike
+from .dims import check_dtype
+from .matmul import MatMul
+from .quantize import quantized
+
+
+def _centred(x, zero, axis=None):
+    """x less its zero point, a scalar or one along `axis`, as int32."""
+    return x.astype(np.int32) - _along(zero, x.ndim, axis).astype(np.int32)
+
+
+def _along(v, ndim, axis):
+    """A scalar, or one number for each element along an axis, so that it broadcasts."""
+    v = np.zeros(1, np.int32) if v is None else v
+    return v.reshape(()) if v.size == 1 else v.reshape((-1,) + (1,) * (ndim - 1 - axis)) if v.ndim == 1 else v
+
+
+def _as(x, dtype):
+    """The same value with another dtype."""
+    return Value(x.name, x.shape, np.dtype(dtype))
+
+
+class ConvInteger(ConvLike):
+    """inputs: data, weights and their zero points; gives int32."""
+
+    arity = (2, 4)
+
+    def infer(self, x, w, x_zero=None, w_zero=None):
+        for name, v in (("input", x), ("weights", w)):
+            check_dtype(v, name, "iu")
+        return self.conv.infer(_as(x, np.int32), _as(w, np.int32))
+
+    def reference(self, x, w, x_zero=None, w_zero=None):
+        return self.conv.reference(_centred(x, x_zero), _centred(w, w_zero, 0))
+
+
+class QLinearConv(ConvLike):
+    """inputs: data, weights and result, each with scale and zero point; then the bias in int32."""
+
+    arity = (8, 9)
+
+    def infer(self, x, x_scale, x_zero, w, w_scale, w_zero, y_scale, y_zero, b=None):
+        for name, v in (("input", x), ("weights", w), ("output zero point", y_zero)):
+            check_dtype(v, name, "iu")
+        ((shape, _),) = self.conv.infer(_as(x, np.int32), _as(w, np.int32), b)
+        return [(shape, y_zero.dtype)]
+
+    def reference(self, x, x_scale, x_zero, w, w_scale, w_zero, y_scale, y_zero, b=None):
+        sums = self.conv.reference(_centred(x, x_zero), _centred(w, w_zero, 0), b)
+        scale = y_scale / (x_scale * _along(w_scale, x.ndim, 1))
+        return quantized(sums, scale, y_zero.astype(np.int64), y_zero.dtype)
+
+
+class MatMulInteger(Op):
+    """inputs: A, B and their zero points (for A one a row, for B one a column); gives int32."""
+
+    arity = (2, 4)
+
+    def infer(self, a, b, a_zero=None, b_zero=None):
+        for name, v in (("A", a), ("B", b)):
+            check_dtype(v, name, "iu")
+        return MatMul().infer(_as(a, np.int32), _as(b, np.int32))
+
+    def reference(self, a, b, a_zero=None, b_zero=None):
+        return _centred(a, a_zero, a.ndim - 2) @ _centred(b, b_zero, b.ndim - 1)
+
+
+class QLinearMatMul(Op):
+    """inputs: A, B and result, each with scale and zero point."""
+
+    arity = (8, 8)
+
+    def infer(self, a, a_scale, a_zero, b, b_scale, b_zero, y_scale, y_zero):
+        for name, v in (("A", a), ("B", b), ("output zero point", y_zero)):
+            check_dtype(v, name, "iu")
+        ((shape, _),) = MatMul().infer(_as(a, np.int32), _as(b, np.int32))
+        return [(shape, y_zero.dtype)]
+
+    def reference(self, a, a_scale, a_zero, b, b_scale, b_zero, y_scale, y_zero):
+        sums = _centred(a, a_zero, a.ndim - 2) @ _centred(b, b_zero, b.ndim - 1)
+        scale = y_scale / (_along(a_scale, a.ndim, a.ndim - 2) * _along(b_scale, b.ndim, b.ndim - 1))
+        return quantized(sums, scale, y_zero.astype(np.int64), y_zero.dtype)

@@ -1,0 +1,82 @@
+"""RoiAlign: each region of an image as output_height × output_width bins, each from evenly spaced samples."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from .base import Op
+from .dims import check, check_rank, index_array, unify
+
+
+class RoiAlign(Op):
+    """inputs: data N C H W, regions (x1 y1 x2 y2), and the image that each region lies in -> regions C OH OW."""
+
+    arity = (3, 3)
+
+    coordinate_transformation_mode: str = "half_pixel"
+    mode: str = "avg"
+    output_height: int = 1
+    output_width: int = 1
+    #: samples a bin along each axis; 0 takes as many as it has elements
+    sampling_ratio: int = 0
+    spatial_scale: float = 1.0
+
+    @classmethod
+    def upgrade(cls, spec):
+        if spec.opset < 16:
+            spec.attributes["coordinate_transformation_mode"] = "output_half_pixel"
+
+    def __post_init__(self):
+        for name, words in (("mode", ("avg", "max")), ("coordinate_transformation_mode", ("half_pixel", "output_half_pixel"))):
+            check(getattr(self, name) in words, f"{name}: expected one of {', '.join(words)}, got {getattr(self, name)!r}")
+        for name, least in (("output_height", 1), ("output_width", 1), ("sampling_ratio", 0)):
+            check(getattr(self, name) >= least, f"{name}: expected {least} or more, got {getattr(self, name)}")
+
+    def infer(self, x, rois, images):
+        check_rank(x, "input", 4)
+        check_rank(rois, "rois", 2)
+        check_rank(images, "batch_indices", 1)
+        if rois.shape is not None:
+            unify(4, rois.shape[1], "rois: size of the last axis")
+        n = unify(rois.shape and rois.shape[0], images.shape and images.shape[0], "batch_indices: regions")
+        C = x.shape and x.shape[1]
+        return [((n, C, self.output_height, self.output_width), x.dtype)]
+
+    def places(self, start, size, bins):
+        """Where the samples of each bin lie along an axis: bins × samples."""
+        count = self.sampling_ratio or max(math.ceil(size / bins), 1)
+        return start + (np.arange(bins)[:, None] + (np.arange(count) + 0.5) / count) * size / bins
+
+    def reference(self, x, rois, images):
+        y = np.zeros((len(rois), x.shape[1], self.output_height, self.output_width), x.dtype)
+        shift = 0.5 if self.coordinate_transformation_mode == "half_pixel" else 0.0
+        check(bool(np.isfinite(rois).all()), "rois: expected finite numbers")
+        for n, (roi, image) in enumerate(zip(rois, index_array(images, len(x), "batch_indices"), strict=True)):
+            x1, y1, x2, y2 = (float(v) * self.spatial_scale - shift for v in roi)
+            width, height = (x2 - x1, y2 - y1) if shift else (max(x2 - x1, 1.0), max(y2 - y1, 1.0))
+            rows, columns = self.places(y1, height, self.output_height), self.places(x1, width, self.output_width)
+            samples = [_corners(x[image], r, c) for r in rows.T for c in columns.T]
+            if self.mode == "avg":
+                y[n] = sum(sum(four) for four in samples) / len(samples)
+            else:
+                y[n] = np.max([np.max(four, axis=0) for four in samples], axis=0)
+        return y
+
+
+def _corners(x, rows, columns):
+    """The four elements of x (C H W) around each place, times their weights; all zero for a place outside."""
+    H, W = x.shape[1:]
+    inside = ((rows >= -1) & (rows <= H))[:, None] & ((columns >= -1) & (columns <= W))
+    (r0, r1, fr), (c0, c1, fc) = _between(rows, H), _between(columns, W)
+    fr = fr[:, None]
+    corners = ((r0, c0, (1 - fr) * (1 - fc)), (r0, c1, (1 - fr) * fc), (r1, c0, fr * (1 - fc)), (r1, c1, fr * fc))
+    return [x[:, r[:, None], c] * np.where(inside, w, 0).astype(x.dtype) for r, c, w in corners]
+
+
+def _between(places, size):
+    """The indices before and after each place, and its fraction of the way."""
+    places = np.clip(places, 0, size - 1)
+    low = np.floor(places).astype(np.int64)
+    return low, np.minimum(low + 1, size - 1), places - low

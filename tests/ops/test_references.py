@@ -1,0 +1,192 @@
+"""ONNX's own conformance cases, through every operator's `upgrade`, `infer` and `reference`.
+
+A case is a small model with inputs and the outputs expected. Every case of a registered operator passes, or is named here with
+the reason why not. The newest forms come from ONNX's node cases; old ones from models that PyTorch wrote in opset 6.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import functools
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+from onnx.backend.test.loader import load_model_tests
+
+from fastconv.errors import UnsupportedError
+from fastconv.graph import Value
+from fastconv.ops import REGISTRY, NodeSpec, make_node, run_reference
+from fastconv.ops.cast import DTYPES
+
+# Cases that are refused: they ask for training.
+TRAINING = ("test_batchnorm_*_training_mode", "test_training_dropout*")
+
+# Operators whose output sizes depend on the elements of their inputs.
+DATA_DEPENDENT = {"NonZero", "NonMaxSuppression"}
+
+# Cases that state inputs and outputs with few digits, and how many.
+FEW_DIGITS = {"test_averagepool_2d_ceil_last_window_starts_on_pad": 4, "test_gridsample*": 4, "test_roialign*": 4}
+
+# In roundings of the largest element: reductions in another order make the few below.
+ROUNDINGS = 8
+
+# What the classic networks consist of: none of them may go missing.
+CLASSIC = (
+    "Add AveragePool BatchNormalization Cast Clip Concat Conv ConvTranspose DepthToSpace Div Dropout Elu Flatten "
+    "Gather Gemm GlobalAveragePool GlobalMaxPool HardSigmoid HardSwish Identity InstanceNormalization LRN LeakyRelu "
+    "MatMul MaxPool Mul PRelu Pad ReduceMean Relu Reshape Resize Shape Sigmoid Slice Softmax SpaceToDepth Split "
+    "Squeeze Sub Sum Tanh Transpose Unsqueeze Upsample"
+)
+
+
+@functools.cache
+def node_cases():
+    """ONNX's node cases by the key of their operator; those that only spell an operator out in others are left out."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        cases = load_model_tests(kind="node")
+    found = {}
+    for case in cases:
+        if "_expanded" not in case.name:
+            (node,) = case.model.graph.node
+            found.setdefault(f"{node.domain}::{node.op_type}" if node.domain else node.op_type, []).append(case)
+    return found
+
+
+def attribute(proto):
+    value = onnx.helper.get_attribute_value(proto)
+    if isinstance(value, bytes):
+        return value.decode()
+    if isinstance(value, onnx.TensorProto):
+        return numpy_helper.to_array(value)
+    if isinstance(value, int | float):
+        return value
+    return [v.decode() if isinstance(v, bytes) else v for v in value]
+
+
+def describe(name, array, how):
+    """What is known of a model's input before the run: all of it ("constant"), its shape, or symbols for its shape."""
+    if how == "constant":
+        return Value(name, constant=array)
+    if how == "shape":
+        return Value(name, array.shape, array.dtype)
+    return Value(name, tuple(f"{name}.{i}" for i in range(array.ndim)), array.dtype)
+
+
+def run(model, inputs, how):
+    """The outputs of a model by `infer` and `reference`, after `how` for each input; checks the one by the other."""
+    graph = model.graph
+    opsets = {o.domain: o.version for o in model.opset_import}
+    constants = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
+    names = [i.name for i in graph.input if i.name not in constants]
+    values = {name: describe(name, x, h) for name, x, h in zip(names, inputs, how, strict=True)}
+    arrays = {values[name]: x for name, x in zip(names, inputs, strict=True)}
+    symbols = {f"{name}.{i}": d for name, x in zip(names, inputs, strict=True) for i, d in enumerate(x.shape)}
+    values |= {name: Value(name, constant=array) for name, array in constants.items()}
+    nodes = []
+    for n in graph.node:
+        for name in n.output:
+            values[name] = Value(name)
+        ends = [[values[name] if name else None for name in side] for side in (n.input, n.output)]
+        attributes = {a.name: attribute(a) for a in n.attribute}
+        nodes.append(make_node(NodeSpec(n.op_type, attributes, *ends, opsets[n.domain], n.name)))
+    for node in nodes:
+        for value, (shape, dtype) in zip(node.outputs, node.op.infer(*node.inputs), strict=False):
+            if value is not None:
+                value.shape, value.dtype = shape, dtype
+        with np.errstate(all="ignore"):
+            run_reference(node, arrays)
+        for value in node.results:
+            check_inferred(value, arrays[value], symbols)
+            if len(nodes) == 1 and set(how) <= {"constant"} and type(node.op).__name__ not in DATA_DEPENDENT:
+                assert value.shape == arrays[value].shape
+    return [arrays[values[o.name]] for o in graph.output]
+
+
+def check_inferred(value, array, symbols):
+    assert value.dtype is not None
+    assert np.dtype(value.dtype) == array.dtype, f"{value}: inferred {value.dtype}, got {array.dtype}"
+    if value.shape is not None:
+        known = tuple(symbols[d] if isinstance(d, str) else d for d in value.shape)
+        fits = len(known) == array.ndim and all(d is None or d == n for d, n in zip(known, array.shape, strict=True))
+        assert fits, f"{value}: inferred {value.shape}, got {array.shape}"
+
+
+def check_outputs(case, got, expected):
+    for y, e in zip(got, map(as_array, expected), strict=True):
+        assert (y.dtype, y.shape) == (e.dtype, e.shape)
+        if e.dtype.kind != "f":
+            np.testing.assert_array_equal(y, e)
+            continue
+        size = np.abs(e[np.isfinite(e)]).max(initial=0).astype(np.float64)
+        digits = next((d for pattern, d in FEW_DIGITS.items() if fnmatch.fnmatch(case, pattern)), None)
+        atol = ROUNDINGS * np.finfo(e.dtype).eps * size if digits is None else 10.0**-digits
+        np.testing.assert_allclose(y.astype(np.float64), e.astype(np.float64), rtol=0, atol=atol)
+
+
+def as_array(data):
+    return numpy_helper.to_array(data) if isinstance(data, onnx.TensorProto) else np.asarray(data)
+
+
+def other_types(model):
+    """Whether the model has elements of a type that NumPy has not."""
+    ends = [*model.graph.input, *model.graph.output]
+    return any(e.type.tensor_type.elem_type not in DTYPES for e in ends)
+
+
+def is_training(case):
+    return any(fnmatch.fnmatch(case.name, pattern) for pattern in TRAINING)
+
+
+@pytest.mark.parametrize("key", sorted(REGISTRY))
+def test_node_cases(key):
+    for case in node_cases().get(key, ()):
+        if other_types(case.model) or is_training(case):
+            continue
+        for inputs, outputs in case.data_sets:
+            arrays = [as_array(x) for x in inputs]
+            rest = len(arrays) - 1
+            for how in (["constant"] * (rest + 1), ["shape"] * (rest + 1), ["symbol"] + ["constant"] * rest):
+                try:
+                    check_outputs(case.name, run(case.model, arrays, how[: len(arrays)]), outputs)
+                except Exception as e:
+                    e.add_note(f"in {case.name} with inputs given as {how}")
+                    raise
+
+
+@pytest.mark.parametrize("key", ["BatchNormalization", "Dropout"])
+def test_training_is_refused(key):
+    cases = [case for case in node_cases()[key] if is_training(case)]
+    assert cases
+    for case in cases:
+        arrays = [as_array(x) for x in case.data_sets[0][0]]
+        with pytest.raises(UnsupportedError, match="training"):
+            run(case.model, arrays, ["constant"] * len(arrays))
+
+
+def old_models():
+    for kind in ("pytorch-converted", "pytorch-operator"):
+        for case in load_model_tests(kind=kind):
+            yield pytest.param(case.model_dir, id=case.name.removeprefix("test_"))
+
+
+@pytest.mark.parametrize("folder", list(old_models()))
+def test_old_models(folder):
+    """Models of opset 6, which PyTorch wrote, with its results."""
+    model = onnx.load(Path(folder, "model.onnx"))
+    load = {"input": [], "output": []}
+    for side, arrays in load.items():
+        for i in range(len(list(Path(folder, "test_data_set_0").glob(f"{side}_*.pb")))):
+            tensor = onnx.TensorProto()
+            tensor.ParseFromString(Path(folder, "test_data_set_0", f"{side}_{i}.pb").read_bytes())
+            arrays.append(numpy_helper.to_array(tensor))
+    for how in ("shape", "constant"):
+        check_outputs(folder, run(model, load["input"], [how] * len(load["input"])), load["output"])
+
+
+def test_the_classic_operators_are_here():
+    assert set(CLASSIC.split()) <= set(REGISTRY)
