@@ -1,0 +1,357 @@
+"""The command line: `fastconv demo | run | summary | convert | dump | bench | config`, also `python -m fastconv`.
+
+Each command is one function of the parsed arguments; what it prints goes to stdout, and an error to stderr as one line.
+Exit codes: 0, 2 for an error (as argparse has it), 130 after Ctrl-C, 141 where the reader of a pipe has gone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import re
+import sys
+import time
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+import fastconv
+
+from .errors import FastconvError, InputError, ModelError
+from .model import shape_text
+from .passes import PASSES
+from .report import dims_text
+
+#: name (None where the model's only input is meant) and dimensions
+NamedShape = tuple[str | None, tuple[int, ...]]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; a command line that makes no sense is a SystemExit(2), as argparse has it."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a name may have characters that this terminal's encoding has not
+        sys.stdout.reconfigure(errors="backslashreplace")
+    args = _parser().parse_args(argv)
+    try:
+        args.command(args)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What is still buffered would fail once more when Python closes stdout: let it go nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except KeyboardInterrupt:
+        return 130
+    except ModelError as e:
+        return _fail(f"{args.model}: {e}")
+    except FastconvError as e:
+        return _fail(str(e))
+    except OSError as e:
+        return _fail(f"{e.filename}: {e.strerror}" if e.filename else str(e))
+    except MemoryError as e:
+        return _fail(f"out of memory: {e}")
+    return 0
+
+
+def _fail(message: str) -> int:
+    print(f"fastconv: error: {message}", file=sys.stderr)
+    return 2
+
+
+# ---- the commands
+
+
+def demo(args: argparse.Namespace) -> None:
+    """Read handwritten digits with the embedded model, and race its layers against plain loops."""
+    from .demo import demo
+
+    demo(args.threads)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run a model on arrays from .npy and .npz files, or on random ones, and print what comes out."""
+    model = fastconv.load(args.model, threads=args.threads)
+    inputs = _read_arrays(model, args.input)
+    if args.random:
+        inputs = _random(model, args.shape) | inputs
+    outputs = dict(model.run(inputs, outputs=args.output))
+    for name, array in outputs.items():
+        print(_describe(name, array))
+    if args.save:
+        _write(args.save, lambda f: _save_npz(f, outputs))
+
+
+def summary(args: argparse.Namespace) -> None:
+    """Print the table of a model's layers: shapes, parameters, operations."""
+    model = fastconv.load(args.model, threads=args.threads)
+    print(model.summary(_shapes(model, args.shape)))
+
+
+def convert(args: argparse.Namespace) -> None:
+    """Convert a model between .onnx and .json."""
+    from .convert import convert
+
+    convert(args.model, args.target)
+    print(f"wrote {args.target}")
+
+
+def dump(args: argparse.Namespace) -> None:
+    """Print a model's graph after a stage, or its plan: implementations, layouts, arena offsets, refusals."""
+    model = fastconv.load(args.model, threads=args.threads)
+    print(model.dump(args.after, _shapes(model, args.shape) if args.shape or args.after == "plan" else None))
+
+
+def bench(args: argparse.Namespace) -> None:
+    """Time a model on random input, for each number of threads."""
+    results: list[dict[str, float]] = []
+    for threads in args.threads:
+        model = fastconv.load(args.model, threads=threads)
+        inputs = _random(model, args.shape)
+        if not results:
+            shapes = ", ".join(f"{_printable(name)} {a.dtype} {dims_text(a.shape)}" for name, a in inputs.items())
+            print(f"{args.model}: {shapes}; milliseconds a call, of which the first makes the plan\n")
+            print("threads    median      mean       min       p95     first     calls    items/s")
+        r = _measure(model, inputs, args.seconds)
+        results.append({"threads": model.threads} | r)
+        times = "".join(f"{r[key]:10.3f}" for key in ("median_ms", "mean_ms", "min_ms", "p95_ms", "first_ms"))
+        print(f"{model.threads:>7}{times}{r['calls']:10d}{r['items_per_second']:11.1f}", flush=True)
+        if args.profile:
+            print(f"\n{model.profile(inputs)}\n")
+    if args.json:
+        dims = {name: a.shape for name, a in inputs.items()}
+        report = {"fastconv": fastconv.__version__, "model": args.model, "inputs": dims, "results": results}
+        _write(args.json, lambda f: f.write(json.dumps(report, indent=1).encode() + b"\n"))
+
+
+def config(args: argparse.Namespace) -> None:
+    """Print versions, instruction sets and threads: what a bug report should have."""
+    fastconv.show_config()
+
+
+# ---- their arguments
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("fastconv", description="Run convolutional networks on the CPU.")
+    parser.add_argument("--version", action="version", version=f"fastconv {fastconv.__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def add(command: Callable[[argparse.Namespace], None], *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
+        text = command.__doc__ or ""
+        brief = text[0].lower() + text[1:].rstrip(".")
+        sub = commands.add_parser(command.__name__, help=brief, description=text, parents=parents)
+        sub.set_defaults(command=command)
+        return sub
+
+    model, shape, threads = (argparse.ArgumentParser(add_help=False) for _ in range(3))
+    model.add_argument("model", help="the model, .json or .onnx")
+    shape.add_argument(
+        "--shape", type=_shape, action="append", default=[], metavar="[NAME=]1x3x224x224",
+        help="shape of an input; NAME= may be left out where the model has one; a batch that the model leaves open is 1",
+    )  # fmt: skip
+    threads.add_argument(
+        "--threads",
+        type=_count,
+        metavar="N",
+        help="most threads to use; default: FASTCONV_NUM_THREADS, OMP_NUM_THREADS, the CPUs",
+    )
+
+    add(demo, threads).set_defaults(model=fastconv.data.DIGITS)
+
+    sub = add(run, model, shape, threads)
+    sub.add_argument(
+        "-i", "--input", action="append", default=[], metavar="[NAME=]FILE",
+        help="an input from a .npy file, or those in a .npz file by their names; NAME= may be left out where the model has one",
+    )  # fmt: skip
+    sub.add_argument("--random", action="store_true", help="random numbers for the inputs that no --input gives")
+    sub.add_argument(
+        "--output", action="append", metavar="NAME", help="a tensor to print, any of the model's; default: its outputs"
+    )
+    sub.add_argument("-o", "--save", type=_target, metavar="FILE.npz", help="save what is printed, by name")
+
+    add(summary, model, shape, threads)
+
+    sub = add(convert)
+    sub.add_argument("model", metavar="source", help="the model to read, .onnx or .json")
+    sub.add_argument("target", type=_target, help="the file to write, .json or .onnx")
+
+    sub = add(dump, model, shape, threads)
+    stages = ["read", *(p.__name__ for p in PASSES), "plan"]
+    sub.add_argument("--after", choices=stages, default="plan", metavar="STAGE", help=f"{', '.join(stages)}; default: plan")
+
+    sub = add(bench, model, shape)
+    sub.add_argument("--threads", type=_counts, default=[None], metavar="N[,N...]", help="numbers of threads to compare")
+    sub.add_argument("--seconds", type=_seconds, default=2.0, help="how long to measure each; default: 2")
+    sub.add_argument("--profile", action="store_true", help="print the time of each layer too")
+    sub.add_argument("--json", type=_target, metavar="FILE", help="write the numbers to a file too")
+
+    add(config)
+    return parser
+
+
+def _shape(text: str) -> NamedShape:
+    name, _, dims = text.rpartition("=")
+    if not re.fullmatch(r"[0-9]{1,18}(x[0-9]{1,18})*", dims):
+        raise argparse.ArgumentTypeError(f"expected a shape such as 1x3x224x224 or NAME=1x3x224x224, got {text!r}")
+    return name or None, tuple(map(int, dims.split("x")))
+
+
+def _count(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,6}", text) or not int(text):
+        raise argparse.ArgumentTypeError(f"expected a number of threads, got {text!r}")
+    return int(text)
+
+
+def _counts(text: str) -> list[int]:
+    return [_count(t) for t in text.split(",")]
+
+
+def _seconds(text: str) -> float:
+    if not re.fullmatch(r"[0-9]*\.?[0-9]+", text):
+        raise argparse.ArgumentTypeError(f"expected a number of seconds, got {text!r}")
+    return float(text)
+
+
+def _target(text: str) -> Path:
+    path = Path(text)
+    if path.is_dir() or not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is a folder" if path.is_dir() else f"there is no folder {str(path.parent)!r}"
+        )
+    return path
+
+
+# ---- arrays
+
+
+def _named(model: fastconv.Model, name: str | None, what: str) -> str:
+    """The input that `what` is for."""
+    names = [t.name for t in model.inputs]
+    if name is None and len(names) == 1:
+        return names[0]
+    if name not in names:
+        problem = "for which input? Say NAME=" if name is None else f"there is no input {name!r}"
+        raise InputError(f"{what}: {problem}; the model's inputs are {', '.join(map(repr, names)) or 'none'}")
+    return name
+
+
+def _shapes(model: fastconv.Model, given: Iterable[NamedShape]) -> dict[str, tuple[int, ...]]:
+    """A shape for every input: the one given, else the declared one with 1 for a batch that is open."""
+    shapes = {_named(model, name, dims_text(dims)): dims for name, dims in given}
+    for t in model.inputs:
+        if t.name not in shapes:
+            if t.shape is None or not all(isinstance(d, int) for d in t.shape[1:]):
+                raise InputError(f"input {t.name!r} is {shape_text(t.shape)}: say its sizes with --shape {t.name}=...")
+            shapes[t.name] = tuple(d if isinstance(d, int) else 1 for d in t.shape)
+    return shapes
+
+
+def _random(model: fastconv.Model, given: Iterable[NamedShape]) -> dict[str, np.ndarray]:
+    """The same random numbers each time: normal ones for floats, 0 and 1 for anything else, as both are likely indices."""
+    rng, shapes = np.random.default_rng(0), _shapes(model, given)
+
+    def array(t: fastconv.TensorInfo) -> np.ndarray:
+        shape = shapes[t.name]
+        values = rng.standard_normal(shape, np.float32) if t.dtype.kind == "f" else rng.integers(0, 2, shape)
+        return values.astype(t.dtype)
+
+    try:
+        return {t.name: array(t) for t in model.inputs}
+    except ValueError as e:  # "Maximum allowed dimension exceeded"
+        raise InputError(f"{', '.join(map(dims_text, shapes.values()))}: {e}") from None
+
+
+def _read_arrays(model: fastconv.Model, specs: Iterable[str]) -> dict[str, np.ndarray]:
+    """The inputs in files: of a .npz all arrays by their names, or its only one for the input that is meant."""
+    arrays: dict[str, np.ndarray] = {}
+    for spec in specs:
+        name, path = spec.split("=", 1) if "=" in spec else (None, spec)
+        found: dict[str | None, np.ndarray]
+        try:
+            loaded = np.load(path, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                found = {None: loaded}
+            else:
+                with loaded:
+                    found = dict(loaded)
+        except (ValueError, EOFError, zipfile.BadZipFile, zlib.error):  # NumPy's words for it advise to unpickle
+            raise InputError(f"{path}: not a .npy or .npz file of numbers") from None
+        if len(found) == 1 and (name or len(model.inputs) == 1):
+            found = {name: next(iter(found.values()))}
+        arrays |= {_named(model, n, path): a for n, a in found.items()}
+    return arrays
+
+
+def _save_npz(f: BinaryIO, arrays: Mapping[str, np.ndarray]) -> None:
+    """What np.savez does, but for any names: its own are keyword arguments, so that "file" cannot be one."""
+    with zipfile.ZipFile(f, "w") as file:
+        for name, array in arrays.items():
+            with file.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
+
+
+def _write(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Write a file under another name first, so that no reader meets a half-written one."""
+    temporary = path.with_name(f".{os.urandom(8).hex()}.tmp")
+    try:
+        with open(temporary, "xb") as f:
+            write(f)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    print(f"wrote {path}")
+
+
+def _printable(name: str) -> str:
+    """A name without what could be a command to the terminal."""
+    return name if name.isprintable() else repr(name)[1:-1]
+
+
+def _describe(name: str, array: np.ndarray) -> str:
+    """An array in a line, and for vectors of numbers a line for each of the first four: where its largest five are."""
+    text = f"{_printable(name)} {array.dtype} {dims_text(array.shape)}"
+    if not array.size or array.dtype.kind not in "fiub":
+        return text
+    if array.size == 1:
+        return f"{text}  {array.item():.6g}"
+    values = array[np.isfinite(array)].astype(np.float64)
+    if values.size:
+        text += f"  min {values.min():.6g}  mean {values.mean():.6g}  max {values.max():.6g}"
+    if values.size < array.size:
+        text += f"  not finite {array.size - values.size}"
+    if array.ndim not in (1, 2) or array.shape[-1] < 2 or array.dtype.kind != "f":
+        return text
+    rows = array.reshape(-1, array.shape[-1])
+    for n, row in enumerate(rows[:4]):
+        best = np.argsort(-row, kind="stable")[:5]
+        text += f"\n  {n}: largest " + "  ".join(f"[{i}] {row[i]:.6g}" for i in best)
+    return text + (f"\n  ... {len(rows) - 4} more" if len(rows) > 4 else "")
+
+
+# ---- time
+
+
+def _measure(model: fastconv.Model, inputs: dict[str, np.ndarray], seconds: float) -> dict[str, float]:
+    """Calls for so many seconds, at least three: milliseconds of each. The first call, which makes the plan, stands apart."""
+    times: list[tuple[float, float]] = []
+    end = float("inf")
+    while len(times) < 4 or times[-1][1] < end:
+        began = time.perf_counter()
+        model.run(inputs)
+        times.append((began, time.perf_counter()))
+        end = min(end, times[0][1] + seconds)
+    first, *rest = (1e3 * (b - a) for a, b in times)
+    items = next((a.shape[0] for a in inputs.values() if a.ndim), 1)
+    return {
+        "calls": len(rest),
+        "median_ms": float(np.median(rest)),
+        "mean_ms": float(np.mean(rest)),
+        "min_ms": min(rest),
+        "p95_ms": float(np.percentile(rest, 95)),
+        "first_ms": first,
+        "items_per_second": 1e3 * items / float(np.mean(rest)),
+    }

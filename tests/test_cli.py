@@ -1,0 +1,361 @@
+import json
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import fastconv
+from fastconv import demo
+from fastconv.cli import main
+from fastconv.data import DIGITS, DIGITS_IMAGES
+from fastconv.passes import PASSES
+
+MODEL = str(DIGITS)
+LAYERS = ["conv1", "pool1", "conv2", "pool2", "fc1", "fc2"]
+
+
+@pytest.fixture
+def fastconv_(capsys):
+    """Run a command; what it printed, where it ended as expected."""
+
+    def run(*args, code=0):
+        try:
+            got = main([str(a) for a in args])
+        except SystemExit as e:  # argparse
+            got = e.code
+        out, err = capsys.readouterr()
+        assert got == code, out + err
+        assert "Traceback" not in err
+        return err if code else out
+
+    return run
+
+
+@pytest.fixture
+def images():
+    with np.load(DIGITS_IMAGES, allow_pickle=False) as file:
+        return (file["images"] / np.float32(16))[:, None]
+
+
+def tensor(name, *dims):
+    shape = {"dim": [{"dim_value" if isinstance(d, int) else "dim_param": d} for d in dims]}
+    return {"name": name, "type": {"tensor_type": {"elem_type": 1, "shape": shape}}}
+
+
+def model_file(path, op, inputs, output):
+    """A model of one node, whose output is as its first input."""
+    node = {"op_type": op, "input": list(inputs), "output": [output]}
+    graph = {"name": "g", "node": [node], "input": [tensor(n, *d) for n, d in inputs.items()]}
+    graph["output"] = [tensor(output, *next(iter(inputs.values())))]
+    path.write_text(json.dumps({"ir_version": 8, "opset_import": [{"version": 13}], "graph": graph}))
+    return path
+
+
+@pytest.fixture
+def add(tmp_path):
+    return model_file(tmp_path / "add.json", "Add", {"a": ["N", 3], "b": ["N", 3]}, "file")
+
+
+# ---- demo
+
+
+def test_demo_is_right_and_complete(fastconv_, monkeypatch):
+    monkeypatch.setattr(demo, "BATCH", 1)
+    monkeypatch.setenv("COLUMNS", "80")
+    out = fastconv_("demo")
+    right = int(re.search(r"(\d+) of 599 right", out)[1])
+    assert right == 595  # what torch counted when the model was made
+    assert len(re.findall(r"\d, read as \d", out)) == 4
+    race = out[out.index("plain loops") :]
+    assert re.findall(r"^(\w+\d) ", race, re.MULTILINE) == LAYERS
+    assert "\x1b" not in out
+    assert max(map(len, out[: out.index("The model")].splitlines())) <= 80
+
+
+@pytest.mark.parametrize("columns, across", [("20", 1), ("80", 4), ("400", 10)])
+def test_demo_pictures_fit_the_terminal(fastconv_, monkeypatch, columns, across):
+    monkeypatch.setattr(demo, "race", lambda *args: None)
+    monkeypatch.setenv("COLUMNS", columns)
+    assert f"\n{'  '.join(f'{digit:^16}' for digit in range(across)).rstrip()}\n\n" in fastconv_("demo")
+
+
+class Terminal:
+    def __init__(self, encoding, tty):
+        self.encoding = encoding
+        self.isatty = lambda: tty
+
+
+@pytest.mark.parametrize(
+    "terminal, environment, line",
+    [
+        (Terminal("utf-8", False), {}, "  ░░▒▒▓▓██"),
+        (Terminal("ascii", False), {}, "  ..++##@@"),
+        (Terminal("utf-8", True), {"NO_COLOR": "1"}, "  ░░▒▒▓▓██"),
+        (Terminal("utf-8", True), {"TERM": "dumb"}, "  ░░▒▒▓▓██"),
+        (Terminal("ascii", True), {}, "".join(f"\x1b[48;5;{grey}m  " for grey in (232, 237, 243, 249, 255)) + "\x1b[0m"),
+    ],
+)
+def test_pictures_use_what_the_terminal_has(monkeypatch, terminal, environment, line):
+    for name in ("NO_COLOR", "TERM"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "stdout", terminal)
+    assert demo.painter()(np.array([[0, 4, 8, 12, 16]], np.uint8)) == [line]
+
+
+def test_plain_loops_compute_the_layers_of_the_demo(images):
+    """The race is between things that give the same: integers, so exactly."""
+    graph = fastconv.onnx_json.read(DIGITS)
+    rng = np.random.default_rng(0)
+    raced = 0
+    for node in graph.nodes:
+        if isinstance(node.op, demo.Conv | demo.MaxPool | demo.Gemm):
+            arrays = [None if v.constant is None else rng.integers(-8, 9, v.dims).astype(np.float32) for v in node.inputs]
+            for value, array in zip(node.inputs, arrays, strict=True):
+                value.constant = array
+            channels = {
+                "conv1": (1, 8, 8),
+                "pool1": (16, 8, 8),
+                "conv2": (16, 4, 4),
+                "pool2": (32, 4, 4),
+                "fc1": (128,),
+                "fc2": (64,),
+            }
+            x = rng.integers(-8, 9, (2, *channels[node.label])).astype(np.float32)
+            expected = node.op.reference(x, *arrays[1:])
+            for compiled in (False, True):
+                got = demo.plain(node, x, compiled)
+                np.testing.assert_array_equal(got, expected[0] if isinstance(expected, tuple) else expected)
+            raced += 1
+    assert raced == 6
+
+
+# ---- run
+
+
+def test_run_on_a_file_prints_and_saves_what_the_model_gives(fastconv_, images, tmp_path):
+    np.save(tmp_path / "x.npy", images[:6])
+    out = fastconv_("run", MODEL, "-i", tmp_path / "x.npy", "-o", tmp_path / "y.npz", "--threads", 1)
+    expected = fastconv.load(MODEL)(images[:6])
+    with np.load(tmp_path / "y.npz", allow_pickle=False) as file:
+        assert file.files == ["logits"]
+        np.testing.assert_array_equal(file["logits"], expected)
+    assert out.startswith(f"logits float32 6x10  min {expected.min():.6g}  mean ")
+    assert f"0: largest [{expected[0].argmax()}] {expected[0].max():.6g}  [" in out
+    assert "... 2 more" in out
+    assert sorted(os.listdir(tmp_path)) == ["x.npy", "y.npz"]
+
+
+@pytest.mark.parametrize("given", ["image={}", "{}"])
+def test_run_on_the_only_array_of_an_npz(fastconv_, images, tmp_path, given):
+    np.savez(tmp_path / "x.npz", images[:1])
+    assert "logits float32 1x10" in fastconv_("run", MODEL, "--input", given.format(tmp_path / "x.npz"))
+
+
+def test_run_prints_tensors_by_name(fastconv_):
+    out = fastconv_("run", MODEL, "--random", "--shape", "2x1x8x8", "--output", "pool1", "--output", "logits")
+    assert [line.split("  ")[0] for line in out.splitlines() if line[0] != " "] == [
+        "pool1 float32 2x16x4x4",
+        "logits float32 2x10",
+    ]
+
+
+def test_random_input_is_the_same_each_time(fastconv_):
+    assert fastconv_("run", MODEL, "--random") == fastconv_("run", MODEL, "--random")
+
+
+def test_run_with_two_inputs(fastconv_, add, tmp_path):
+    a, b = np.float32([[1, 2, 3]]), np.float32([[10, 20, 30]])
+    np.save(tmp_path / "a=1.npy", a)
+    np.save(tmp_path / "b.npy", b)
+    np.savez(tmp_path / "ab.npz", a=a, b=b)
+    by_one = fastconv_("run", add, "-i", f"a={tmp_path}/a=1.npy", "-i", f"b={tmp_path}/b.npy", "-o", tmp_path / "y.npz")
+    assert by_one == f"file float32 1x3  min 11  mean 22  max 33\n  0: largest [2] 33  [1] 22  [0] 11\nwrote {tmp_path}/y.npz\n"
+    with np.load(tmp_path / "y.npz", allow_pickle=False) as file:
+        np.testing.assert_array_equal(file["file"], a + b)
+    assert fastconv_("run", add, "-i", tmp_path / "ab.npz") == by_one[: by_one.index("wrote")]
+    assert "file float32 2x3" in fastconv_("run", add, "--random", "--shape", "a=2x3", "--shape", "b=2x3")
+    np.save(tmp_path / "zero.npy", np.zeros((1, 3), np.float32))
+    assert "file float32 1x3" in fastconv_("run", add, "--random", "-i", f"b={tmp_path}/zero.npy")
+    assert "b.npy: for which input? Say NAME=; the model's inputs are 'a', 'b'" in fastconv_(
+        "run", add, "-i", tmp_path / "b.npy", code=2
+    )
+
+
+def test_run_says_what_is_not_finite(fastconv_, tmp_path):
+    model = model_file(tmp_path / "relu.json", "Relu", {"x": [4]}, "y")
+    np.save(tmp_path / "x.npy", np.float32([np.nan, np.inf, 3, 5]))
+    assert fastconv_("run", model, "-i", tmp_path / "x.npy").startswith("y float32 4  min 3  mean 4  max 5  not finite 2\n")
+
+
+def test_a_name_cannot_command_the_terminal(fastconv_, tmp_path):
+    model = model_file(tmp_path / "m.json", "Relu", {"x\x1b[2J": [4]}, "y\x1b]0;owned\x07")
+    for command in (["run", model, "--random"], ["summary", model], ["dump", model], ["bench", model, "--seconds", 0]):
+        assert not re.search("[\x00-\x09\x0b-\x1f]", fastconv_(*command))
+
+
+# ---- summary, convert, dump, bench, config
+
+
+def test_summary_of_a_batch(fastconv_):
+    out = fastconv_("summary", MODEL, "--shape", "image=7x1x8x8")
+    assert "13,962 parameters" in out
+    assert "7x16x8x8" in out
+
+
+def test_convert_there_and_back(fastconv_, images, tmp_path):
+    there, back = tmp_path / "digits.onnx", tmp_path / "digits.json"
+    assert fastconv_("convert", MODEL, there) == f"wrote {there}\n"
+    assert fastconv_("convert", there, back) == f"wrote {back}\n"
+    np.testing.assert_array_equal(fastconv.load(back)(images[:8]), fastconv.load(MODEL)(images[:8]))
+
+
+@pytest.mark.parametrize("stage", ["read", *(p.__name__ for p in PASSES)])
+def test_dump_of_each_stage(fastconv_, stage):
+    out = fastconv_("dump", MODEL, "--after", stage)
+    assert out.startswith("graph 'digits'\n  input  'image':float32[Nx1x8x8]\n")
+    assert ("Conv + Relu" in out) == (stage == "fuse")
+
+
+def test_dump_of_the_plan(fastconv_):
+    out = fastconv_("dump", MODEL, "--shape", "3x1x8x8", "--threads", 1)
+    assert out.startswith("plan for ")
+    assert "'image' 3x1x8x8" in out
+    assert "@arena+" in out
+
+
+def test_bench(fastconv_, tmp_path):
+    out = fastconv_(
+        "bench",
+        MODEL,
+        "--threads",
+        "1,2",
+        "--seconds",
+        "0.02",
+        "--shape",
+        "4x1x8x8",
+        "--profile",
+        "--json",
+        tmp_path / "b.json",
+    )
+    report = json.loads((tmp_path / "b.json").read_text())
+    assert report["inputs"] == {"image": [4, 1, 8, 8]}
+    assert [r["threads"] for r in report["results"]] == [1, 2]
+    for r in report["results"]:
+        assert r["calls"] >= 3
+        assert 0 < r["min_ms"] <= r["median_ms"] <= r["p95_ms"]
+        assert r["items_per_second"] == pytest.approx(4e3 / r["mean_ms"])
+        assert f"{r['median_ms']:10.3f}{r['mean_ms']:10.3f}{r['min_ms']:10.3f}" in out
+    assert out.count("conv1") == 2  # a profile for each number of threads
+
+
+def test_config_and_version(fastconv_):
+    assert "instruction set" in fastconv_("config")
+    assert fastconv_("--version") == f"fastconv {fastconv.__version__}\n"
+
+
+@pytest.mark.parametrize("command", [[], ["demo"], ["run"], ["summary"], ["convert"], ["dump"], ["bench"], ["config"]])
+def test_help(fastconv_, command):
+    assert fastconv_(*command, "--help").startswith(" ".join(["usage: fastconv", *command]))
+
+
+# ---- errors
+
+
+@pytest.mark.parametrize(
+    "args, message",
+    [
+        ([], "required: COMMAND"),
+        (["fly"], "invalid choice: 'fly'"),
+        (["run", "nowhere.json"], "error: nowhere.json: No such file or directory"),
+        (["run", "{tmp}"], "error: {tmp}: Is a directory"),
+        (["run", "{tmp}/text.json", "--random"], "error: {tmp}/text.json: not JSON"),
+        (["summary", "{tmp}/list.json"], "error: {tmp}/list.json: "),
+        (["run", MODEL], "input 'image' is missing"),
+        (["run", MODEL, "-i", "nowhere.npy"], "error: nowhere.npy: No such file or directory"),
+        (["run", MODEL, "-i", "{tmp}/text.json"], "error: {tmp}/text.json: not a .npy or .npz file of numbers"),
+        (["run", MODEL, "-i", "{tmp}/empty.npy"], "error: {tmp}/empty.npy: not a .npy or .npz file of numbers"),
+        (["run", MODEL, "-i", "{tmp}/cut.npz"], "error: {tmp}/cut.npz: not a .npy or .npz file of numbers"),
+        (["run", MODEL, "-i", "{tmp}/pickle.npy"], "error: {tmp}/pickle.npy: not a .npy or .npz file of numbers"),
+        (["run", MODEL, "-i", "{tmp}/double.npy"], "error: input 'image': expected float32, got float64"),
+        (["run", MODEL, "-i", "mask={tmp}/double.npy"], "there is no input 'mask'; the model's inputs are 'image'"),
+        (["run", MODEL, "-i", str(DIGITS_IMAGES)], "there is no input 'images'; the model's inputs are 'image'"),
+        (["run", MODEL, "--random", "--output", "pool9"], "no value 'pool9'"),
+        (["run", MODEL, "--random", "--shape", "1x3x8x8"], "expected N×1×8×8, got 1×3×8×8"),
+        (["run", MODEL, "--random", "--shape", "mask=1x1x8x8"], "there is no input 'mask'"),
+        (["run", MODEL, "--random", "--shape", "1x1xax8"], "expected a shape such as 1x3x224x224"),
+        (["run", MODEL, "--random", "--shape", "-1x1x8x8"], "--shape"),
+        (["run", MODEL, "--random", "--shape", "999999999999x1x8x8"], "out of memory"),
+        (["run", MODEL, "--random", "--shape", "x".join(["9" * 18] * 4)], "error: 9999"),
+        (["run", MODEL, "--random", "-o", "{tmp}/no/y.npz"], "there is no folder '{tmp}/no'"),
+        (["run", MODEL, "--random", "-o", "{tmp}"], "'{tmp}' is a folder"),
+        (["run", MODEL, "--random", "--threads", "0"], "expected a number of threads, got '0'"),
+        (["summary", "{tmp}/open.json"], "input 'x' is N×3×H×W: say its sizes with --shape x=..."),
+        (["summary", MODEL, "--shape", "1x3x8x8"], "error: " + MODEL + ": node 'conv1' (Conv)"),
+        (["convert", MODEL], "required: target"),
+        (["convert", MODEL, "{tmp}/model.txt"], "expected a name that ends in .onnx or .json"),
+        (["convert", "nowhere.onnx", "{tmp}/model.json"], "error: nowhere.onnx: No such file or directory"),
+        (["dump", MODEL, "--after", "lunch"], "invalid choice: 'lunch'"),
+        (["bench", MODEL, "--threads", "1,x"], "expected a number of threads, got 'x'"),
+        (["bench", MODEL, "--seconds", "nan"], "expected a number of seconds, got 'nan'"),
+    ],
+    ids=lambda a: " ".join(a).replace(MODEL, "MODEL") if isinstance(a, list) else "",
+)
+def test_nonsense_is_said_to_be(fastconv_, tmp_path, monkeypatch, args, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.json").write_text("hello")
+    (tmp_path / "list.json").write_text("[]")
+    (tmp_path / "empty.npy").write_bytes(b"")
+    np.savez(tmp_path / "whole.npz", np.zeros(1000))
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "whole.npz").read_bytes()[:500])
+    np.save(tmp_path / "pickle.npy", np.array([{}]), allow_pickle=True)
+    np.save(tmp_path / "double.npy", np.zeros((1, 1, 8, 8)))
+    model_file(tmp_path / "open.json", "Relu", {"x": ["N", 3, "H", "W"]}, "y")
+    before = sorted(os.listdir(tmp_path))
+    err = fastconv_(*(a.format(tmp=tmp_path) for a in args), code=2)
+    assert message.format(tmp=tmp_path) in err
+    lines = err.splitlines()
+    assert lines[-1].startswith("fastconv")
+    assert lines[0].startswith("usage: ") or len(lines) == 1
+    assert sorted(os.listdir(tmp_path)) == before
+
+
+def test_a_failed_save_leaves_the_old_file(fastconv_, tmp_path, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device", "y.npz")
+
+    (tmp_path / "y.npz").write_text("old")
+    monkeypatch.setattr(np.lib.format, "write_array", full)
+    assert (
+        fastconv_("run", MODEL, "--random", "-o", tmp_path / "y.npz", code=2)
+        == "fastconv: error: y.npz: No space left on device\n"
+    )
+    assert os.listdir(tmp_path) == ["y.npz"]
+    assert (tmp_path / "y.npz").read_text() == "old"
+
+
+def test_a_closed_pipe_is_no_error():
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "fastconv", "dump", MODEL, "--after", "fuse"],
+            stdout=write,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    finally:
+        os.close(write)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_an_encoding_without_the_characters_is_no_error(tmp_path):
+    model = model_file(tmp_path / "m.json", "Relu", {"x": [4]}, "größe")
+    env = os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    command = [sys.executable, "-m", "fastconv", "run", model, "--random"]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("gr\\xf6\\xdfe float32 4")
