@@ -108,6 +108,7 @@ def dump(args: argparse.Namespace) -> None:
 def bench(args: argparse.Namespace) -> None:
     """Time a model on random input, for each number of threads."""
     results: list[dict[str, float]] = []
+    profiles = []
     for threads in args.threads:
         model = fastconv.load(args.model, threads=threads)
         inputs = _random(model, args.shape)
@@ -120,7 +121,9 @@ def bench(args: argparse.Namespace) -> None:
         times = "".join(f"{r[key]:10.3f}" for key in ("median_ms", "mean_ms", "min_ms", "p95_ms", "first_ms"))
         print(f"{model.threads:>7}{times}{r['calls']:10d}{r['items_per_second']:11.1f}", flush=True)
         if args.profile:
-            print(f"\n{model.profile(inputs)}\n")
+            profiles.append(model.profile(inputs))
+    for profile in profiles:
+        print(f"\n{profile}")
     if args.json:
         dims = {name: a.shape for name, a in inputs.items()}
         report = {"fastconv": fastconv.__version__, "model": args.model, "inputs": dims, "results": results}

@@ -89,9 +89,12 @@ def race(model: fastconv.Model, nodes: list[Node], x: np.ndarray) -> None:
         row = profile[node.label]
         compiled = seconds(partial(plain, node, src, compiled=True))
         python = seconds(partial(plain, node, src, compiled=False), runs=1)
-        times = (text for ms in (1e3 * compiled, 1e3 * python) for text in (f"{ms:,.3f}", f"{ms / row.ms:,.1f}x"))
+        times = (text for ms in (1e3 * compiled, 1e3 * python) for text in (f"{ms:,.3f}", f"{ms / row.ms:,.0f}x"))
         rows.append((node.label, row.op, row.implementation, f"{row.ms:.4f}", *times))
-    print(f"The same layers in the plain loops of fastconv.naive, compiled and in Python; milliseconds for {len(x)} images:\n")
+    print(
+        f"The same layers in the plain loops of fastconv.naive, compiled and in Python, on one thread (fastconv: {model.threads});"
+    )
+    print(f"milliseconds for {len(x)} images:\n")
     print(table(("layer", "operator", "by", "fastconv", "compiled", "faster", "Python", "faster"), rows, 3))
 
 
