@@ -5,6 +5,7 @@
 # Write constants as float variables: a double literal does not mix with a vector. REGS is how many vector registers there are.
 
 from libc.math cimport INFINITY
+from libc.string cimport memcpy
 
 cdef extern from *:
     """
@@ -52,8 +53,8 @@ cdef extern from *:
       AI vf vsqrt(vf x) { vf y; for (int i = 0; i < V; i++) y[i] = __builtin_sqrtf(x[i]); return y; }
     #endif
     /* the larger of two data values, NaN if either is: for pooling, where both may hold one */
-    AI vf vmaxnan(vf a, vf x) { return vselect(a != a, a, vmax(a, x)); }
-    AI vf vminnan(vf a, vf x) { return vselect(a != a, a, vmin(a, x)); }
+    AI vf vmaxnan(vf a, vf x) { return (vf)((vi)vmax(a, x) | (a != a)); }
+    AI vf vminnan(vf a, vf x) { return (vf)((vi)vmin(a, x) | (a != a)); }
     AI vf vbroadcast(float x) { return x - (vf){0}; }
     /* x where p < q, else y, lane by lane */
     AI vf vless(vf p, vf q, vf x, vf y) { return vselect(p < q, x, y); }
@@ -86,6 +87,22 @@ cdef inline vf load(const float* p) noexcept nogil:
 
 cdef inline void store(float* p, vf x) noexcept nogil:
     (<vf*> p)[0] = x
+
+
+# Of the memory at p only the first `lanes` floats are touched; the other lanes of the vector are `rest`.
+cdef inline vf load_part(const float* p, Py_ssize_t lanes, float rest) noexcept nogil:
+    cdef vf x = vbroadcast(rest)
+    memcpy(&x, p, lanes * sizeof(float))
+    return x
+
+
+cdef inline void store_part(float* p, vf x, Py_ssize_t lanes) noexcept nogil:
+    cdef vf y
+    if lanes == V:
+        store(p, x)
+    else:
+        y = x
+        memcpy(p, &y, lanes * sizeof(float))
 
 
 # e^x by Cephes' expf: range reduction by ln 2 in two parts, then a polynomial of degree 5; error below 2 ulp.

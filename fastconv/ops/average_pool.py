@@ -6,25 +6,29 @@ from functools import reduce
 
 import numpy as np
 
+from .pool import AveragePoolBlocked
 from .windows import Pool, Windows
 
 
 class AveragePool(Pool):
+    implementations = (AveragePoolBlocked(),)
+
     count_include_pad: int = 0
 
     def infer(self, x):
         return [(self.output_shape(x), x.dtype)]
 
-    def counts(self, windows: Windows) -> np.ndarray:
-        """By how many elements each of the (*out) windows divides its sum."""
+    def axis_counts(self, windows: Windows) -> list[np.ndarray]:
+        """For each axis, how many elements along it each of the windows counts."""
         per_axis = []
         for i, (size, out) in enumerate(zip(windows.size, windows.out, strict=True)):
             begin, end = (windows.begin[i], windows.end[i]) if self.count_include_pad else (0, 0)
             taps = np.arange(windows.kernel[i]) * windows.dilations[i] - windows.begin[i]
             places = np.arange(out)[:, None] * windows.strides[i] + taps
             per_axis.append(((places >= -begin) & (places < size + end)).sum(axis=1))
-        return reduce(np.multiply.outer, per_axis)
+        return per_axis
 
     def reference(self, x):
         windows = self.geometry(x.shape)
-        return sum(part for _, part in windows.taps(x, 0)) / self.counts(windows).astype(x.dtype)
+        counts = reduce(np.multiply.outer, self.axis_counts(windows))
+        return sum(part for _, part in windows.taps(x, 0)) / counts.astype(x.dtype)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .base import Op
 from .dims import check, check_rank_least
+from .pool import GlobalAveragePoolBlocked, GlobalMaxPoolBlocked
 
 
 class GlobalPool(Op, abstract=True):
@@ -16,10 +17,14 @@ class GlobalPool(Op, abstract=True):
 
 
 class GlobalAveragePool(GlobalPool):
+    implementations = (GlobalAveragePoolBlocked(),)
+
     def reference(self, x):
         return x.mean(axis=tuple(range(2, x.ndim)), keepdims=True)
 
 
 class GlobalMaxPool(GlobalPool):
+    implementations = (GlobalMaxPoolBlocked(),)
+
     def reference(self, x):
         return x.max(axis=tuple(range(2, x.ndim)), keepdims=True)

@@ -9,6 +9,7 @@ import numpy as np
 from ..graph import Dim
 from .base import Op
 from .dims import axis_indices, known_ints, length, to_ints, unknown
+from .pool import ReduceMaxBlocked, ReduceMeanBlocked
 
 
 class Reduce(Op, abstract=True):
@@ -57,11 +58,15 @@ class ReduceSum(Reduce):
 
 
 class ReduceMean(Reduce):
+    implementations = (ReduceMeanBlocked(),)
+
     def reduce(self, x, **over):
         return x.mean(**over)
 
 
 class ReduceMax(Reduce):
+    implementations = (ReduceMaxBlocked(),)
+
     def reduce(self, x, **over):
         return x.max(**over, initial=_lowest(x.dtype))
 

@@ -1,0 +1,17 @@
+"""Average pooling: the sum of each window over the number of elements that the operator counts.
+
+The loops, layouts and what runs in parallel: pool.pxd.
+"""
+
+from pool cimport Args, pool
+from step cimport Run
+
+
+cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads) noexcept nogil:
+    pool(True, a, bases, thread, threads)
+
+
+def step(dict fields):
+    """(address of the kernel, bytes of its arguments); see step.pxd."""
+    cdef Args args = fields
+    return <size_t> <Run> &run, (<char*> &args)[:sizeof(Args)]
