@@ -11,6 +11,7 @@ from ..graph import Dim
 from .conv_depthwise import ConvDepthwise
 from .conv_direct import ConvDirect, ConvFirst, ConvPointwise
 from .conv_im2col import ConvIm2col
+from .conv_winograd import ConvWinograd
 from .dims import check, check_rank, same_dtype, unify
 from .windows import Windowed, Windows
 
@@ -19,7 +20,7 @@ class Conv(Windowed):
     arity = (2, 3)
     takes_epilogue = True
     takes_residual = True
-    implementations = (ConvFirst(), ConvDepthwise(), ConvPointwise(), ConvDirect(), ConvIm2col())
+    implementations = (ConvFirst(), ConvDepthwise(), ConvPointwise(), ConvWinograd(), ConvDirect(), ConvIm2col())
 
     group: int = 1
 

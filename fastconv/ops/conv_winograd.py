@@ -1,0 +1,122 @@
+"""Winograd's F(4x4, 3x3): 3x3 convolutions of stride 1 with a quarter of the products."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..graph import Node
+from ..plan.bind import Binder, Step, empty_aligned
+from ..plan.layouts import Halo
+from ..plan.select import Target
+from .conv_direct import ConvDirect, bias_of, conv_refusal, pack_bias, windows_of
+
+#: `Phase` of pyx/isa/conv_winograd.pyx
+FUSED, WINDOWS, PRODUCTS = range(3)
+#: bytes that the transformed windows of a block should fill
+BLOCK_BYTES = 384 * 1024
+#: with fewer blocks than this, windows and products are two steps
+FEW_BLOCKS = 8
+
+
+def pack_winograd(w: np.ndarray, kernels: object) -> np.ndarray:
+    """Transformed weights, see the kernel."""
+    V = kernels.V  # type: ignore[attr-defined]
+    OC, IC = w.shape[:2]
+    dst = empty_aligned((-(-OC // V) * V * 36 * IC,))
+    kernels.conv_winograd.pack(w.ctypes.data, OC, IC, dst.ctypes.data)  # type: ignore[attr-defined]
+    return dst
+
+
+def sizes(node: Node) -> tuple[int, int, int, int, int]:
+    """N, IC, OC, and tiles down and across."""
+    x, w = node.inputs[0], node.inputs[1]
+    assert x is not None and w is not None
+    OH, OW = windows_of(node).out
+    return x.dims[0], x.dims[1], w.dims[0], -(-OH // 4), -(-OW // 4)
+
+
+class ConvWinograd(ConvDirect):
+    """A 3x3 convolution of stride 1, where the tiles are many enough to pay for the transforms and the larger weights."""
+
+    name = "winograd"
+
+    def refuse(self, node: Node, target: Target) -> str | None:
+        if reason := conv_refusal(node):
+            return reason
+        windows = windows_of(node)
+        if target.accuracy == "exact":
+            return "accuracy='exact'"
+        for name, given, wanted in (
+            ("kernel", windows.kernel, (3, 3)), ("stride", windows.strides, (1, 1)), ("dilation", windows.dilations, (1, 1))
+        ):  # fmt: skip
+            if given != wanted:
+                return f"{name} {given[0]}x{given[1]}"
+        if node.op.group > 1:  # type: ignore[attr-defined]
+            return f"group {node.op.group}"  # type: ignore[attr-defined]
+        if target.algorithm is None:
+            own, direct = self.cycles(node, target.V)
+            if own > 0.85 * direct:
+                return f"estimated {own / direct:.2f} of direct's time"
+        return None
+
+    def cycles(self, node: Node, V: int) -> tuple[float, float]:
+        """Estimated cycles of this and of direct convolution: two FMAs of V floats each a cycle, 6 bytes of weights from memory."""
+        N, IC, OC, TH, TW = sizes(node)
+        T = N * TH * TW
+        OH, OW = windows_of(node).out
+        products = 36 * IC * OC * T / (2 * V) * max(1.0, 4 / T)
+        transforms = T * (IC * 150 + OC * 130) / V
+        stream = 36 * IC * OC * 4 / 6
+        return max(1.1 * products, stream) + transforms, 9 * IC * OC * N * OH * OW / (2 * V)
+
+    def halo(self, node: Node) -> Halo:
+        x = node.inputs[0]
+        assert x is not None
+        windows = windows_of(node)
+        ends = [-(-o // 4) * 4 + 2 - b - d for o, b, d in zip(windows.out, windows.begin, x.dims[2:], strict=True)]
+        return (windows.begin[0], windows.begin[1], max(ends[0], 0), max(ends[1], 0))
+
+    def block(self, node: Node, V: int) -> tuple[int, int]:
+        """Tiles of a block, and how many blocks there are: of equal size, as large as fits."""
+        N, IC, _, TH, TW = sizes(node)
+        T = N * TH * TW
+        most = max(BLOCK_BYTES // (36 * 4 * -(-IC // V) * V), 12)
+        blocks = -(-T // most)
+        return -(-T // blocks), blocks
+
+    def workspace(self, node: Node, target: Target) -> int:
+        windows, products = self.scratch(node, target)
+        return windows + products
+
+    def scratch(self, node: Node, target: Target) -> tuple[int, int]:
+        """Bytes for transformed windows and for products."""
+        V = target.V
+        TB, blocks = self.block(node, V)
+        one = 36 * (-(-sizes(node)[1] // V) * TB * V + 16) * 4
+        return one * (target.threads if blocks >= FEW_BLOCKS else blocks), target.threads * 36 * TB * 3 * V * 4
+
+    def bind(self, node: Node, binder: Binder) -> list[Step]:
+        x, w = node.inputs[0], node.inputs[1]
+        assert x is not None and w is not None and w.constant is not None
+        V = binder.target.V
+        N, IC, OC, *_ = sizes(node)
+        OH, OW = windows_of(node).out
+        TB, blocks = self.block(node, V)
+        windows = windows_of(node)
+        src, dst = binder.view(x), binder.view(node.results[0])
+        fields = {
+            "src": src.ref - 4 * (windows.begin[0] * src.h + windows.begin[1] * src.w),
+            "dst": dst.ref,
+            "wei": binder.pack("winograd", pack_winograd, w.constant, kernels=binder.kernels),
+            "bia": binder.pack("bias", pack_bias, bias_of(node), OC=OC, groups=1, V=V),
+            "taps": binder.table([cb * TB * V for cb in range(-(-IC // V))]),
+            "zeros": binder.constant(np.zeros(3 * V, np.float32)),
+            "windows": binder.workspace(),
+            "products": binder.workspace() + self.scratch(node, binder.target)[0],
+            **{"N": N, "IC": IC, "OCB": -(-OC // V), "OH": OH, "OW": OW, "TB": TB},
+            **{"src_n": src.n, "src_c": src.c, "src_h": src.h},
+            **dst.strides("dst"),
+            **binder.epilogue(node),
+        }
+        phases = (FUSED,) if blocks >= FEW_BLOCKS else (WINDOWS, PRODUCTS)
+        return [binder.step(binder.kernels.conv_winograd, phase=phase, **fields) for phase in phases]

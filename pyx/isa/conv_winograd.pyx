@@ -1,0 +1,244 @@
+"""Winograd's F(4x4, 3x3): a 3x3 convolution of stride 1 with a quarter of the products.
+
+An output tile of 4x4 pixels is A^T [(G g G^T) * (B^T d B)] A, where d is its 6x6 window of the source and g the filter: 36 products
+a pair of channels in place of 144. The points 0, ±1/√2, ±√2 keep the rounding error at about four times direct convolution's
+(Lavin and Gray, arXiv 1509.09308; for the choice of points Barabasz et al., arXiv 1803.10986).
+
+Layouts: src is nChw{V}c with a halo of zeros wide enough for whole tiles; wei = [oc part][36][IC][width * V], made by `pack`; add
+and dst are nChw{V}c. Tiles are numbered flat over (image, tile row, tile column) and go in blocks of TB. Transformed windows of a
+block lie as [36][ic block][TB][V], each of the 36 planes 64 bytes longer than needed, so that they do not all fall on the same
+cache sets; the products of one part as [36][TB][width * V].
+
+Where tiles are many, an item is a block: transform, product and inverse transform follow each other in L2 (`FUSED`). Where they
+are few, all windows are transformed in one step (`WINDOWS`) and multiplied in the next (`PRODUCTS`), whose items are pairs of
+block and part, so that threads share the weights, which are the larger part then.
+"""
+
+from libc.math cimport INFINITY
+from libc.stdint cimport int64_t
+
+from activation cimport CLIP, Activation, activate, clip
+from simd cimport V, load, store, vf
+from step cimport Run, at, share
+from tile cimport Store, Taps, rows, run_tile
+
+cdef enum Phase:
+    FUSED
+    WINDOWS
+    PRODUCTS
+
+cdef struct Args:
+    int64_t src
+    int64_t wei
+    int64_t bia
+    int64_t add
+    int64_t dst
+    int64_t taps
+    int64_t zeros
+    int64_t windows
+    int64_t products
+    int phase
+    Py_ssize_t N
+    Py_ssize_t IC
+    Py_ssize_t OCB
+    Py_ssize_t OH
+    Py_ssize_t OW
+    Py_ssize_t TB
+    # strides in floats; src is at the first tap of the first tile
+    Py_ssize_t src_n
+    Py_ssize_t src_c
+    Py_ssize_t src_h
+    Py_ssize_t add_n
+    Py_ssize_t add_c
+    Py_ssize_t add_h
+    Py_ssize_t add_w
+    Py_ssize_t dst_n
+    Py_ssize_t dst_c
+    Py_ssize_t dst_h
+    Py_ssize_t dst_w
+    bint has_add
+    Activation act
+
+
+# B^T of six vectors, `step` vectors apart in x and y.
+cdef inline void window_row(const vf* x, vf* y, const int step) noexcept nogil:
+    cdef float r = 0.70710678118654752, q = 1.41421356237309505, h = 2.5, half = 0.5, two = 2.0
+    cdef vf d1 = x[step], d2 = x[2 * step], d3 = x[3 * step], d4 = x[4 * step]
+    cdef vf a = d4 - two * d2, b = q * d1 - r * d3, c = d4 - half * d2, e = q * d3 - r * d1
+    y[0] = x[0] + d4 - h * d2
+    y[step] = a - b
+    y[2 * step] = a + b
+    y[3 * step] = c + e
+    y[4 * step] = c - e
+    y[5 * step] = d1 + x[5 * step] - h * d3
+
+
+# A^T of six vectors to four.
+cdef inline void tile_row(const vf* x, const int xstep, vf* y, const int ystep) noexcept nogil:
+    cdef float r = 0.70710678118654752, q = 1.41421356237309505, half = 0.5, two = 2.0
+    cdef float r2 = 0.35355339059327376, q2 = 2.8284271247461903
+    cdef vf m1 = x[xstep], m2 = x[2 * xstep], m3 = x[3 * xstep], m4 = x[4 * xstep]
+    cdef vf a = m1 + m2, b = m1 - m2, c = m3 + m4, e = m3 - m4
+    y[0] = x[0] + a + c
+    y[ystep] = r * b + q * e
+    y[2 * ystep] = half * a + two * c
+    y[3 * ystep] = r2 * b + q2 * e + x[5 * xstep]
+
+
+# The windows of `count` tiles from `first` on, channel blocks [cb0, cb1): dst = [36][ICB][TB][V].
+cdef void windows(const Args* a, const float* source, Py_ssize_t first, Py_ssize_t count, Py_ssize_t cb0, Py_ssize_t cb1,
+                  float* dst) noexcept nogil:
+    cdef Py_ssize_t TH = (a.OH + 3) // 4, TW = (a.OW + 3) // 4, ICB = (a.IC + V - 1) // V, PLANE = ICB * a.TB * V + 16
+    cdef Py_ssize_t t, n, th, tw, cb
+    cdef const float* src
+    cdef float* to
+    cdef vf x[36]
+    cdef int i, j
+    for t in range(count):
+        tw = (first + t) % TW
+        th = (first + t) // TW % TH
+        n = (first + t) // TW // TH
+        for cb in range(cb0, cb1):
+            src = source + n * a.src_n + cb * a.src_c + th * 4 * a.src_h + tw * 4 * V
+            for i in range(6):
+                for j in range(6):
+                    x[i * 6 + j] = load(src + i * a.src_h + j * V)
+                window_row(&x[i * 6], &x[i * 6], 1)
+            for j in range(6):
+                window_row(&x[j], &x[j], 6)
+            to = dst + (cb * a.TB + t) * V
+            for i in range(36):
+                store(to + i * PLANE, x[i])
+
+
+# One part's products over `count` tiles, then their inverse transform to the outputs.
+cdef void part(const Args* a, char** bases, Py_ssize_t block, Py_ssize_t first, Py_ssize_t count, const float* transformed,
+               float* scratch) noexcept nogil:
+    cdef Py_ssize_t TH = (a.OH + 3) // 4, TW = (a.OW + 3) // 4, ICB = (a.IC + V - 1) // V, PLANE = ICB * a.TB * V + 16
+    cdef Py_ssize_t t, n, th, tw, oh, ow
+    cdef int width = <int> (a.OCB - block) if a.OCB - block <= 3 else 2, f, r, i, j, k, left
+    cdef const float* wei = at(bases, a.wei) + block * V * 36 * a.IC
+    cdef const float* add
+    cdef const float* px[14]
+    cdef float* dst
+    cdef float* m
+    cdef Taps taps
+    cdef Store to
+    cdef vf x[36]
+    cdef vf y[24]
+    cdef vf bias, v
+    taps.offset = <const int64_t*> at(bases, a.taps)
+    taps.segments = a.IC // V
+    taps.length = V
+    taps.tail_length = a.IC % V
+    taps.tail_segments = 1 if taps.tail_length else 0
+    to.bia = at(bases, a.zeros)
+    to.dst_c = V
+    to.lanes = V
+    to.has_add = False
+    to.act.kind = CLIP
+    to.act.a = -INFINITY
+    to.act.b = INFINITY
+    for f in range(36):
+        t = 0
+        left = <int> ((count + rows(width) - 1) // rows(width))
+        while left:
+            r = <int> ((count - t + left - 1) // left)
+            for i in range(r):
+                px[i] = transformed + f * PLANE + (t + i) * V
+                to.dst[i] = scratch + (f * a.TB + t + i) * width * V
+            run_tile(r, width, True, px, wei + f * a.IC * width * V, &taps, &to)
+            t += r
+            left -= 1
+    for t in range(count):
+        tw = (first + t) % TW
+        th = (first + t) // TW % TH
+        n = (first + t) // TW // TH
+        for k in range(width):
+            m = scratch + (t * width + k) * V
+            bias = load(at(bases, a.bia) + (block + k) * V)
+            for i in range(36):
+                x[i] = load(m + i * a.TB * width * V)
+            for i in range(6):
+                tile_row(&x[i * 6], 1, &y[i * 4], 1)
+            for j in range(4):
+                tile_row(&y[j], 4, &x[j], 4)
+            dst = at(bases, a.dst) + n * a.dst_n + (block + k) * a.dst_c + th * 4 * a.dst_h + tw * 4 * a.dst_w
+            add = at(bases, a.add) + n * a.add_n + (block + k) * a.add_c + th * 4 * a.add_h + tw * 4 * a.add_w
+            for oh in range(min(4, a.OH - th * 4)):
+                for ow in range(min(4, a.OW - tw * 4)):
+                    v = x[oh * 4 + ow] + bias
+                    if a.has_add:
+                        v = v + load(add + oh * a.add_h + ow * a.add_w)
+                    if a.act.kind == CLIP:
+                        v = clip(v, a.act.a, a.act.b)
+                    store(dst + oh * a.dst_h + ow * a.dst_w, v)
+            if a.act.kind != CLIP:
+                for oh in range(min(4, a.OH - th * 4)):
+                    for ow in range(min(4, a.OW - tw * 4)):
+                        m = dst + oh * a.dst_h + ow * a.dst_w
+                        store(m, activate(load(m), a.act.kind, a.act.a, a.act.b))
+
+
+cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads) noexcept nogil:
+    cdef Py_ssize_t TILES = a.N * ((a.OH + 3) // 4) * ((a.OW + 3) // 4), BLOCKS = (TILES + a.TB - 1) // a.TB
+    cdef Py_ssize_t ICB = (a.IC + V - 1) // V, PARTS = a.OCB // 2 if a.OCB > 1 else 1
+    cdef Py_ssize_t BLOCK = 36 * (ICB * a.TB * V + 16), item, first, p, items
+    cdef const float* src = at(bases, a.src)
+    cdef float* transformed = at(bases, a.windows)
+    cdef float* scratch = at(bases, a.products) + thread * 36 * a.TB * 3 * V
+    if a.phase == FUSED:
+        transformed += thread * BLOCK
+        for item in range(share(BLOCKS, thread, threads), share(BLOCKS, thread + 1, threads)):
+            first = item * a.TB
+            windows(a, src, first, min(a.TB, TILES - first), 0, ICB, transformed)
+            for p in range(PARTS):
+                part(a, bases, p * 2, first, min(a.TB, TILES - first), transformed, scratch)
+    elif a.phase == WINDOWS:
+        items = BLOCKS * ICB
+        for item in range(share(items, thread, threads), share(items, thread + 1, threads)):
+            first = item // ICB * a.TB
+            windows(a, src, first, min(a.TB, TILES - first), item % ICB, item % ICB + 1, transformed + item // ICB * BLOCK)
+    else:
+        items = PARTS * BLOCKS
+        for item in range(share(items, thread, threads), share(items, thread + 1, threads)):
+            first = item % BLOCKS * a.TB
+            part(a, bases, item // BLOCKS * 2, first, min(a.TB, TILES - first), transformed + item % BLOCKS * BLOCK, scratch)
+
+
+def step(dict fields):
+    """(address of the kernel, bytes of its arguments); see step.pxd."""
+    cdef Args args = fields
+    return <size_t> <Run> &run, (<char*> &args)[:sizeof(Args)]
+
+
+def pack(size_t weights, Py_ssize_t OC, Py_ssize_t IC, size_t packed):
+    """G g G^T of every filter of the weights (OC IC 3 3, by address), in float64 and rounded once, to `packed`."""
+    cdef const float* w = <const float*> weights
+    cdef float* dst = <float*> packed
+    cdef Py_ssize_t OCB = (OC + V - 1) // V, oc, ic, block, width, step
+    cdef double q = 1.4142135623730951
+    cdef double[6][3] G = [[1, 0, 0], [-2. / 3, -q / 3, -1. / 3], [-2. / 3, q / 3, -1. / 3], [1. / 6, q / 6, 1. / 3],
+                           [1. / 6, -q / 6, 1. / 3], [0, 0, 1]]
+    cdef double[6][3] half
+    cdef int i, j
+    cdef const float* g
+    cdef float* to
+    with nogil:
+        for oc in range(OCB * V):
+            block = min(oc // V // 2 * 2, OCB // 2 * 2 - 2 if OCB > 1 else 0)
+            width = OCB - block if OCB - block <= 3 else 2
+            step = IC * width * V
+            for ic in range(IC):
+                to = dst + block * V * 36 * IC + ic * width * V + oc - block * V
+                if oc >= OC:
+                    for i in range(36):
+                        to[i * step] = 0
+                    continue
+                g = w + (oc * IC + ic) * 9
+                for i in range(6):
+                    for j in range(3):
+                        half[i][j] = G[i][0] * g[j] + G[i][1] * g[3 + j] + G[i][2] * g[6 + j]
+                for i in range(6):
+                    for j in range(6):
+                        to[(i * 6 + j) * step] = <float> (half[i][0] * G[j][0] + half[i][1] * G[j][1] + half[i][2] * G[j][2])
