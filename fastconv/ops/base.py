@@ -56,13 +56,23 @@ class NodeSpec:
         """Input i, or None where it is left out."""
         return self.inputs[i] if i < len(self.inputs) else None
 
-    def attribute_to_input(self, attribute: str, i: int, dtype: Any = np.int64) -> None:
-        """Older opsets had it as an attribute, newer ones have it as input i."""
+    def take(self, attribute: str, kind: str, default: Any = None) -> Any:
+        """Remove an attribute of older opsets and return its value, read as `kind`; the default where it is left out."""
         if attribute not in self.attributes:
+            return default
+        value = self.attributes.pop(attribute)
+        if (taken := _read(kind, value)) is None:
+            raise ModelError(f"attribute {attribute!r} should be {kind}, not {value!r:.60}")
+        return taken
+
+    def attribute_to_input(self, attribute: str, i: int, kind: str = INTS, dtype: Any = np.int64) -> None:
+        """Older opsets had it as an attribute, newer ones have it as input i."""
+        value = self.take(attribute, kind)
+        if value is None:
             return
         while len(self.inputs) <= i:
             self.inputs.append(None)
-        array = np.asarray(self.attributes.pop(attribute), dtype)
+        array = np.asarray(value, dtype)
         label = self.name or next((v.name for v in self.outputs if v is not None), self.op_type)
         self.inputs[i] = Value(f"{label}.{attribute}", constant=array)
 
@@ -162,6 +172,7 @@ def make_node(spec: NodeSpec) -> Node:
         return kind(f"node {label!r} ({spec.op_type}){f' at {spec.where}' if spec.where else ''}: {message}")
 
     seen = set()
+    spec.attributes.pop("consumed_inputs", None)  # before opset 6 a hint about memory, without a meaning for the result
     while True:
         cls = REGISTRY.get(spec.op_type)
         if cls is None:
@@ -205,7 +216,8 @@ def run_reference(node: Node, arrays: dict[Value, np.ndarray]) -> None:
     for n in node.chain:
         inputs = [None if v is None else v.constant if v.constant is not None else arrays[v] for v in n.inputs]
         try:
-            results = n.op.reference(*inputs)
+            with np.errstate(all="ignore"):  # an overflow or a 0 / 0 is for the caller to see in the result
+                results = n.op.reference(*inputs)
         except ModelError as e:
             raise n.error(str(e), type(e)) from None
         for v, y in zip(n.outputs, results if isinstance(results, tuple) else (results,), strict=False):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import UnsupportedError
-from .base import Op
+from .base import INT, Op
 from .dims import check_rank, check_rank_least, unify
 
 
@@ -14,15 +14,15 @@ class BatchNormalization(Op):
 
     epsilon: float = 1e-5
     momentum: float = 0.9
-    training_mode: int = 0
 
     @classmethod
     def upgrade(cls, spec):
-        if not spec.attributes.pop("spatial", 1):
+        if not spec.take("spatial", INT, 1):
             raise UnsupportedError("spatial=0 is not supported")
-        spec.attributes.pop("is_test", None)
-        if spec.attributes.get("training_mode", 0):
+        if spec.take("training_mode", INT, 0):
             raise UnsupportedError("training_mode: only inference is supported")
+        if spec.opset < 7:
+            spec.attributes.pop("is_test", None)
         del spec.outputs[1:]  # statistics, which only training gives
 
     def infer(self, x, scale, bias, mean, var):

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import ModelError, UnsupportedError
 from ..graph import Value
-from .base import NodeSpec, Op
+from .base import INT, NodeSpec, Op
 from .dims import axis_index, broadcast, broadcasts_to, check_dtype, same_dtype
 
 
@@ -34,8 +34,8 @@ class Binary(Op, abstract=True):
 
 def _align(spec: NodeSpec) -> None:
     """Before opset 7 the second operand's axes lay on the first's from `axis` on: give it ones for those behind."""
-    axis = spec.attributes.pop("axis", None)
-    if not spec.attributes.pop("broadcast", 0) or axis is None:
+    axis = spec.take("axis", INT)
+    if not spec.take("broadcast", INT, 0) or axis is None:
         return
     a, b = spec.input(0), spec.input(1)
     if a is None or b is None or a.shape is None or b.shape is None:

@@ -145,7 +145,10 @@ def length(value: Value) -> int | None:
 
 def unknown(rank: int | None) -> Shape:
     """A shape of which at most the rank is known."""
-    return None if rank is None else (None,) * rank
+    if rank is None:
+        return None
+    check(rank <= MAX_RANK, f"expected a result of at most {MAX_RANK} dimensions, got {rank}")
+    return (None,) * rank
 
 
 def same_dtype(*values: Value | None) -> Any:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .base import Activation, Op
+from .base import FLOAT, Activation, Op
 from .dims import check, check_dtype, same_dtype
 
 
@@ -228,8 +228,8 @@ class Clip(Op):
     def upgrade(cls, spec):
         if spec.opset < 11:
             dtype = spec.inputs[0].dtype if spec.inputs and spec.inputs[0] is not None else None
-            spec.attribute_to_input("min", 1, dtype or np.float32)
-            spec.attribute_to_input("max", 2, dtype or np.float32)
+            spec.attribute_to_input("min", 1, FLOAT, dtype or np.float32)
+            spec.attribute_to_input("max", 2, FLOAT, dtype or np.float32)
 
     def infer(self, x, low=None, high=None):
         same_dtype(x, low, high)

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 
 from ..errors import ModelError
-from .base import Op
+from .base import STRING, Op
 from .dims import check, check_dtype, check_rank, unify
 
 MODES = {"bilinear": "linear", "bicubic": "cubic"}  # opset 16 -> 20
@@ -55,8 +55,9 @@ class GridSample(Op):
 
     @classmethod
     def upgrade(cls, spec):
-        mode = spec.attributes.get("mode", "linear")
-        spec.attributes["mode"] = MODES.get(mode, mode)
+        if spec.opset < 20:
+            mode = spec.take("mode", STRING, "bilinear")
+            spec.attributes["mode"] = MODES.get(mode, mode)
 
     def __post_init__(self):
         for name, words in (("mode", ("linear", "nearest", "cubic")), ("padding_mode", ("zeros", "border", "reflection"))):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..graph import Dim, Value
-from .base import Op
+from .base import FLOAT, Op
 from .dims import axis_indices, check, known_ints, same_dtype, to_ints, unknown
 
 MODES = ("constant", "reflect", "edge", "wrap")
@@ -22,12 +22,12 @@ class Pad(Op):
 
     @classmethod
     def upgrade(cls, spec):
-        if "paddings" in spec.attributes:
+        if spec.opset < 2 and "paddings" in spec.attributes:
             spec.attributes["pads"] = spec.attributes.pop("paddings")
         if spec.opset < 11:
             dtype = spec.inputs[0].dtype if spec.inputs and spec.inputs[0] is not None else None
             spec.attribute_to_input("pads", 1)
-            spec.attribute_to_input("value", 2, dtype or np.float32)
+            spec.attribute_to_input("value", 2, FLOAT, dtype or np.float32)
 
     def __post_init__(self):
         check(self.mode in MODES, f"mode: expected one of {', '.join(MODES)}, got {self.mode!r}")

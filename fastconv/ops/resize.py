@@ -14,7 +14,7 @@ import numpy as np
 
 from ..errors import ModelError, UnsupportedError
 from ..graph import Dim, Value
-from .base import Op
+from .base import FLOAT, FLOATS, STRING, Op
 from .dims import axis_indices, check, check_rank_least, known_ints, length, to_ints, unknown
 
 COORDINATES = (
@@ -228,13 +228,13 @@ class Upsample(Op):
 
     @classmethod
     def upgrade(cls, spec):
-        mode = spec.attributes.get("mode", "nearest")
+        mode = spec.take("mode", STRING, "nearest")
         if mode not in ("nearest", "linear", "bilinear"):
             raise UnsupportedError(f"mode: expected nearest or linear, got {mode!r}")
         spec.attributes["mode"] = "nearest" if mode == "nearest" else "linear"
-        if "height_scale" in spec.attributes and "width_scale" in spec.attributes:
-            spec.attributes["scales"] = [1.0, 1.0, spec.attributes.pop("height_scale"), spec.attributes.pop("width_scale")]
-        spec.attribute_to_input("scales", 1, np.float32)
+        if spec.opset < 7:
+            spec.attributes["scales"] = [1.0, 1.0, spec.take("height_scale", FLOAT), spec.take("width_scale", FLOAT)]
+        spec.attribute_to_input("scales", 1, FLOATS, np.float32)
         spec.op_type, spec.opset = "Resize", 10  # where the two were the same
 
 

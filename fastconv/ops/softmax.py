@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .base import Op
+from .base import INT, Op
 from .dims import axis_index, check_rank_least
 
 
@@ -16,9 +16,8 @@ class AlongAxis(Op, abstract=True):
     @classmethod
     def upgrade(cls, spec):
         if spec.opset < 13:
-            spec.attributes.setdefault("axis", 1)
-            if spec.attributes["axis"] != -1:
-                spec.attributes["joint"] = 1
+            axis = spec.take("axis", INT, 1)
+            spec.attributes |= {"axis": axis} if axis == -1 else {"axis": axis, "joint": 1}
 
     def axes(self, rank: int) -> tuple[int, ...]:
         """The axes over which the results sum to 1."""

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..errors import ModelError
-from .base import Op
+from .base import INT, Op
 from .dims import axis_index, check, check_rank_least, known_ints, length, to_ints
 
 
@@ -25,9 +24,9 @@ class Split(Op):
         if spec.opset < 13:
             spec.attribute_to_input("split", 1)
         if spec.input(1) is None:
-            n = spec.attributes.setdefault("num_outputs", len(spec.outputs))
-            if n != len(spec.outputs):
-                raise ModelError(f"num_outputs: expected the {len(spec.outputs)} outputs, got {n}")
+            n = spec.take("num_outputs", INT, len(spec.outputs))
+            check(n == len(spec.outputs) > 0, f"num_outputs: expected the {len(spec.outputs)} outputs, got {n}")
+            spec.attributes["num_outputs"] = n
 
     def sizes(self, d: int, split: Sequence[int] | None) -> list[int]:
         """The size of each part of an axis of size d."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .base import Op
+from .base import INT, Op
 from .dims import axis_index, check, check_rank_least, known_ints, to_int
 
 
@@ -22,9 +22,8 @@ class TopK(Op):
 
     @classmethod
     def upgrade(cls, spec):
-        if spec.opset < 10 and "k" in spec.attributes:
-            spec.attributes["k"] = [spec.attributes["k"]]
-            spec.attribute_to_input("k", 1)
+        if spec.opset < 10:
+            spec.attribute_to_input("k", 1, INT)
 
     def infer(self, x, k):
         check_rank_least(x, "input", 1)
