@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import statistics
 from collections.abc import Sequence
@@ -12,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .graph import Node
 from .plan.plan import Entry, Plan
+from .plan.work import flops
 
 
 @dataclass(frozen=True)
@@ -45,24 +44,6 @@ class ProfileRow:
     def gflops(self) -> float:
         """Billions of floating point operations a second."""
         return self.flops / self.ms / 1e6 if self.ms else 0.0
-
-
-def flops(node: Node) -> int:
-    """Floating point operations of a node, a multiply-add counted as two; one an output element where no rule is known."""
-    out = math.prod(node.results[0].dims)
-    kind, inputs = type(node.op).__name__, node.inputs
-    if kind == "Conv" and inputs[1] is not None:
-        return 2 * out * math.prod(inputs[1].dims[1:])
-    if kind == "ConvTranspose" and inputs[0] is not None and inputs[1] is not None:
-        return 2 * math.prod(inputs[0].dims) * math.prod(inputs[1].dims[1:])
-    if kind in ("Gemm", "MatMul") and inputs[0] is not None:
-        a = inputs[0].dims
-        return 2 * out * (a[0] if getattr(node.op, "transA", 0) else a[-1])
-    if kind in ("MaxPool", "AveragePool"):
-        return out * math.prod(node.op.kernel_shape)  # type: ignore[attr-defined]
-    if kind.startswith(("Global", "Reduce")) and inputs[0] is not None:
-        return math.prod(inputs[0].dims)
-    return 0 if kind in ("Reshape", "Flatten", "Concat", "Transpose") else out
 
 
 def layer(entry: Entry) -> Layer:

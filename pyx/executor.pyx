@@ -61,8 +61,8 @@ cdef void work(const Step* steps, Py_ssize_t count, char** bases, Py_ssize_t thr
             s.run(s.args, bases, thread, threads)
         elif thread == 0:
             s.run(s.args, bases, 0, 1)
-        # between two serial steps both run on thread 0: the others wait at the next barrier
-        if threads > 1 and not (s.serial and i + 1 < count and steps[i + 1].serial):
+        # two serial steps both run on thread 0, and the last is followed by the end of the region
+        if threads > 1 and i + 1 < count and not (s.serial and steps[i + 1].serial):
             barrier()
     if stamps != NULL and thread == 0:
         stamps[count] = now()
@@ -73,6 +73,7 @@ cdef class Program:
 
     cdef Step* steps
     cdef Py_ssize_t count
+    cdef bint shared
     cdef list keep
 
     def __cinit__(self, list steps):
@@ -80,6 +81,7 @@ cdef class Program:
         cdef bytes args
         self.keep = []
         self.count = len(steps)
+        self.shared = any(not serial for _, _, serial in steps)
         self.steps = <Step*> PyMem_Malloc(max(self.count, 1) * sizeof(Step))
         if self.steps == NULL:
             raise MemoryError
@@ -104,7 +106,7 @@ cdef class Program:
         cdef double* times = NULL if stamps is None else &stamps[0]
         if stamps is not None and stamps.shape[0] < self.count + 1:
             raise ValueError("stamps is too short")
-        if threads == 1 or OPENMP == 0:
+        if threads == 1 or not self.shared or OPENMP == 0:
             with nogil:
                 work(self.steps, self.count, table, 0, 1, times)
         else:

@@ -6,7 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from .arena import Lifetime, assign
 from .bind import ARENA, FIRST_INPUT, Binder, Step, View, empty_aligned, memory, reference_to
 from .layouts import Task, Tensor, arrange
 from .select import BLOCKED, NCHW, Choice, Target, select
+from .work import flops, microseconds
 
 
 @dataclass
@@ -188,16 +189,21 @@ def build(graph: Graph, target: Target, packed: dict[Any, Any]) -> Plan:
             if any(root.halo) and root not in zeroed:
                 zeroed.add(root)
                 halos.append(_halo_step(binder, root))
+        steps: list[Step] | None = None
         if task.choice is None:
-            steps: list[Step] | None = _reorder_steps(binder, task)
-        elif task.choice.implementation is None:
-            steps = None
-        else:
+            steps = halos + _reorder_steps(binder, task)
+        elif task.choice.implementation is not None:
             steps = halos + task.choice.implementation.bind(task.choice.node, binder)
-        if task.choice is None and steps is not None:
-            steps = halos + steps
+        if steps is not None and _microseconds(task) < target.serial_below:
+            steps = [replace(s, serial=True) for s in steps]
         entries.append(Entry(task, steps))
     return Plan(graph, target, entries, binder.keep, arena_size, places, outputs, copies)
+
+
+def _microseconds(task: Task) -> float:
+    operations = flops(task.choice.node) if task.choice else 0
+    constants = [v for v in task.choice.node.operands if v.constant is not None] if task.choice else []
+    return microseconds(operations, [*task.reads, *task.writes, *constants])
 
 
 def _lay_out(graph: Graph, target: Target, tasks: list[Task], outputs: dict[Value, Tensor]
