@@ -29,14 +29,33 @@ cdef extern from *:
     static inline int team(void) { return TEAM(); }
     static inline int max_threads(void) { return MAX_THREADS(); }
     static inline double now(void) { struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t); return t.tv_sec + 1e-9 * t.tv_nsec; }
+
+    /* A forked child has no threads but the one that forked, and GNU's OpenMP would wait for the others forever. So that thread
+       gives its team up before it forks; parent and child make new ones when they need them. (LLVM's OpenMP does so itself.) */
+    static volatile int had_team;
+    #if defined(_OPENMP) && !defined(__clang__) && __GNUC__ >= 9
+      #include <pthread.h>
+      #pragma weak omp_pause_resource_all /* the OpenMP that is loaded may be older than the one built with */
+      static void before_fork(void) {
+          if (had_team && omp_pause_resource_all && !omp_in_parallel()) omp_pause_resource_all(omp_pause_hard);
+      }
+      static int survive_fork(void) { return pthread_atfork(before_fork, NULL, NULL); }
+    #else
+      static int survive_fork(void) { return 0; }
+    #endif
     """
     const int OPENMP
     void barrier() nogil
     int team() nogil
     int max_threads() nogil
     double now() nogil
+    int had_team
+    int survive_fork()
 
 openmp = OPENMP
+
+if survive_fork():
+    raise MemoryError
 
 
 def openmp_max_threads():
@@ -102,6 +121,7 @@ cdef class Program:
     def run(self, const size_t[::1] bases, int threads, double[::1] stamps=None):
         """Run all steps. `bases` are the addresses that references count from; `stamps`, one longer than the steps, takes
         the seconds at which each step began and the last ended."""
+        global had_team
         cdef char** table = <char**> &bases[0]
         cdef double* times = NULL if stamps is None else &stamps[0]
         if stamps is not None and stamps.shape[0] < self.count + 1:
@@ -110,5 +130,6 @@ cdef class Program:
             with nogil:
                 work(self.steps, self.count, table, 0, 1, times)
         else:
+            had_team = 1
             with nogil, parallel(num_threads=threads):
                 work(self.steps, self.count, table, threadid(), team(), times)
