@@ -237,15 +237,19 @@ class Model:
 
     def _shapes(self, shapes: Mapping[str, Sequence[int]] | None) -> tuple[tuple[int, ...], ...]:
         """The inputs' shapes: as given, else as the file has them with a symbolic first axis of 1."""
+        given = shapes or {}
+        if unknown := set(given) - {i.name for i in self.inputs}:
+            raise InputError(f"the model has no input {sorted(unknown)[0]!r}; it has {_names(self.inputs)}")
         out = []
         for i in self.inputs:
-            shape = (shapes or {}).get(i.name, i.shape)
-            if shape is None:
-                raise InputError(f"input {i.name!r}: its shape is not known, give one: shapes={{{i.name!r}: (…)}}")
-            known = tuple(1 if axis == 0 and not isinstance(d, int) else d for axis, d in enumerate(shape))
-            if not all(isinstance(d, int) for d in known):
+            shape = tuple(given[i.name]) if i.name in given else i.shape
+            if shape is not None and i.name not in given:
+                shape = tuple(1 if axis == 0 and not isinstance(d, int) else d for axis, d in enumerate(shape))
+            if shape is None or not all(isinstance(d, int) for d in shape):
                 raise InputError(f"input {i.name!r}: give sizes for {shape_text(i.shape)}: shapes={{{i.name!r}: (…)}}")
-            out.append(known)
+            if i.shape is not None and not (len(shape) == len(i.shape) and all(map(_fits, i.shape, shape))):
+                raise InputError(f"input {i.name!r}: expected {shape_text(i.shape)}, got {shape_text(shape)}")
+            out.append(shape)
         return tuple(out)  # type: ignore[arg-type]
 
     def plan(self, shapes: Mapping[str, Sequence[int]] | None = None) -> Plan:
@@ -256,12 +260,13 @@ class Model:
         """The graph after `stage` ("read" or a pass's name), or the plan, as text."""
         if stage == "plan":
             return str(self.plan(shapes))
+        if stage not in (known := ["read", *(p.__name__ for p in PASSES)]):
+            raise InputError(f"stage: expected {', '.join(known)} or plan, got {stage!r}")
         graph = self._cut(())
-        if stage != "read":
-            if stage not in (known := [p.__name__ for p in PASSES]):
-                raise InputError(f"stage: expected read, {', '.join(known)} or plan, got {stage!r}")
-            run_passes(graph, until=stage)
-        return str(graph)
+        if shapes:
+            for v, shape in zip(graph.inputs, self._shapes(shapes), strict=True):
+                v.shape = shape
+        return str(graph if stage == "read" else run_passes(graph, until=stage))
 
     def summary(self, shapes: Mapping[str, Sequence[int]] | None = None) -> Summary:
         """A table of the layers: operator, implementation, shapes, parameters, floating point operations."""

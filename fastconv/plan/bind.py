@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import mmap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import ModuleType
@@ -24,7 +26,7 @@ KINDS = ("clip", "leaky_relu", "sigmoid", "silu", "tanh", "hard_sigmoid", "hard_
 NO_ACTIVATION = Activation("clip", -math.inf, math.inf)
 #: places in the table of addresses of a call: base 0 is address 0, then the arena, the inputs, the outputs
 ABSOLUTE, ARENA, FIRST_INPUT = 0, 1, 2
-MAX_OFFSET = 1 << 47
+HUGE_PAGE = 1 << 21
 
 
 def reference_to(base: int, offset: int) -> int:
@@ -33,10 +35,18 @@ def reference_to(base: int, offset: int) -> int:
 
 
 def empty_aligned(shape: tuple[int, ...]) -> np.ndarray:
-    """An uninitialised float32 array that begins at a multiple of 64 bytes."""
-    raw = np.empty(math.prod(shape) * 4 + ALIGN, np.uint8)
-    start = -raw.ctypes.data % ALIGN
-    return raw[start : start + math.prod(shape) * 4].view(np.float32).reshape(shape)
+    """An uninitialised float32 array that begins at a multiple of 64 bytes, in huge pages where it is large."""
+    size = math.prod(shape) * 4
+    align = ALIGN if size < HUGE_PAGE else HUGE_PAGE
+    if align == HUGE_PAGE and hasattr(mmap, "MADV_HUGEPAGE"):
+        memory = mmap.mmap(-1, size + align)
+        with contextlib.suppress(OSError):  # a kernel without huge pages
+            memory.madvise(mmap.MADV_HUGEPAGE)
+        raw = np.frombuffer(memory, np.uint8)
+    else:
+        raw = np.empty(size + align, np.uint8)
+    start = -raw.ctypes.data % align
+    return raw[start : start + size].view(np.float32).reshape(shape)
 
 
 @dataclass(frozen=True)
