@@ -13,6 +13,7 @@ import statistics
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from threading import Barrier
 
 import numpy as np
@@ -21,7 +22,7 @@ from fastconv import kernels
 
 BURSTS = 9
 BURST_SECONDS = 0.02
-BUFFER_BYTES = 512 << 20  # far more than any cache holds
+BUFFER_BYTES, PARTS = 512 << 20, 4  # far more than any cache holds: when a part's turn comes again, it is in none
 
 
 def _seconds(work: Callable[[int], object], threads: int) -> float:
@@ -43,26 +44,37 @@ def _module(isa: str | None):
     return importlib.import_module(f"fastconv.kernels._peak_{kernels.load(isa).isa}")
 
 
-def fma_bursts(isa: str | None = None, threads: int = 1, bursts: int = BURSTS) -> list[float]:
+def fma_bursts(
+    isa: str | None = None, threads: int = 1, bursts: int = BURSTS, burst_seconds: float = BURST_SECONDS
+) -> list[float]:
     """GFLOP/s of each of several bursts on `threads` threads together; `isa` as in fastconv.kernels.load."""
     fma = _module(isa).fma
 
     def seconds(loops: int, threads: int) -> float:
         return _seconds(lambda _: fma(loops), threads)
 
-    loops = 1 << 16
-    while seconds(loops, 1) < BURST_SECONDS:
+    loops = 1 << 14
+    while seconds(loops, 1) < burst_seconds:
         loops *= 2
     flops = fma(loops) * threads
     return [flops / seconds(loops, threads) / 1e9 for _ in range(bursts)]
 
 
-def read_bursts(threads: int = 1, bursts: int = BURSTS) -> list[float]:
-    """GB/s of each of several passes over a large buffer, of which each thread reads its own part."""
-    read, buffer = _module(None).read, np.ones(BUFFER_BYTES // 4, np.float32)
-    count = buffer.size // threads
-    starts = [buffer.ctypes.data + 4 * count * t for t in range(threads)]
-    return [BUFFER_BYTES / _seconds(lambda t: read(starts[t], count), threads) / 1e9 for _ in range(bursts)]
+@cache
+def _buffer() -> np.ndarray:
+    return np.ones(BUFFER_BYTES // 4, np.float32)
+
+
+def read_bursts(threads: int = 1, bursts: int = 2 * PARTS) -> list[float]:
+    """GB/s of each of several bursts, which go through a large buffer part by part; each thread reads its share of a part."""
+    read, buffer = _module(None).read, _buffer()
+    count = buffer.size // PARTS // threads
+
+    def seconds(part: int) -> float:
+        start = buffer.ctypes.data + 4 * count * threads * part
+        return _seconds(lambda t: read(start + 4 * count * t, count), threads)
+
+    return [4 * count * threads / seconds(i % PARTS) / 1e9 for i in range(bursts)]
 
 
 def peak_gflops(isa: str | None = None, threads: int = 1) -> float:
