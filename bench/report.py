@@ -4,13 +4,16 @@
     python bench/report.py saved.json                       one line a layer and algorithm, then a summary of each algorithm
     python bench/report.py saved.json --group network       one line a network and algorithm
 
+Where one thread was timed as well as several, a table says how much faster the several are.
+
 A layer cannot be faster than its multiply-adds at the machine's peak, nor than its bytes at the memory's bandwidth. The slower
 of the two is its limit, and the column says how near it comes: "91 % of peak", "70 % of memory". The bytes of a small layer
 may come from a cache, and then it can pass 100 % of memory. Winograd saves multiply-adds: it is counted with those of the
 definition, and can pass 100 % of peak. "x naive" is against the compiled plain loops of fastconv.naive on one thread.
 
-Every benchmark says in its extra_info: layer ("network/name"), algorithm, isa, threads, flops, bytes, peak_gflops (of this isa
-and number of threads), bandwidth_gbs; and, where known, count (how often the network has the layer, else 1) and naive_ms.
+Every benchmark says in its extra_info: layer ("network/name", or "network" for a whole model), algorithm, isa, threads, flops,
+bytes, peak_gflops (of this isa and number of threads), bandwidth_gbs; and, where known, count (how often the network has the
+layer, else 1) and naive_ms.
 """
 
 import argparse
@@ -40,6 +43,10 @@ class Row:
     @property
     def network(self) -> str:
         return self.layer.split("/")[0]
+
+    @property
+    def is_model(self) -> bool:
+        return "/" not in self.layer
 
     @property
     def gflops(self) -> float:
@@ -148,28 +155,48 @@ def by_algorithm(rows: list[Row]) -> str:
     return table("algorithm | >layers | >limit, median | >limit, least | >× naive, median | >× naive, least", lines)
 
 
+def by_threads(rows: list[Row], single: list[Row]) -> str:
+    """One line an algorithm: how many times as fast as on one thread its layers are, the middle and the worst of them."""
+    ms = {(r.layer, r.algorithm): r.ms for r in single}
+    lines = []
+    for algorithm, group in grouped(rows, lambda r: r.algorithm).items():
+        if gains := [ms[r.layer, algorithm] / r.ms for r in group if (r.layer, algorithm) in ms]:
+            lines.append((algorithm, str(len(gains)), f"{statistics.median(gains):.2f}", f"{min(gains):.2f}"))
+    return table("algorithm | >layers | >× one thread, median | >× one thread, least", lines)
+
+
 def by_network(rows: list[Row]) -> str:
     """One line a network and algorithm, with how many of the network's layers the algorithm took."""
     lines = []
     for network, group in grouped(rows, lambda r: r.network).items():
-        layers = sum({r.layer: r.count for r in group}.values())
+        layers = sum({r.layer: r.count for r in group if not r.is_model}.values())
         for algorithm, parts in grouped(group, lambda r: r.algorithm).items():
             r = total(parts)
-            share = str(layers) if r.count == layers else f"{r.count} of {layers}"
+            share = "all" if parts[0].is_model else str(layers) if r.count == layers else f"{r.count} of {layers}"
             figures = f"{r.ms:.2f}", f"{r.gflops:.1f}", percent(r.of_limit), times(r.times_naive)
             lines.append((network, algorithm, share, *figures))
     return table("network | algorithm | >layers | >ms | >GFLOP/s | >limit | >× naive", lines)
 
 
-def report(saved: dict[str, Any], stat: str = "min", group: str = "layer") -> str:
-    """The tables, a section for each instruction set and number of threads."""
-    cpu = saved.get("machine_info", {}).get("cpu", {}).get("brand_raw", "unknown CPU")
-    commit = saved.get("commit_info", {}).get("id") or "unknown"
-    parts = [f"{cpu}, commit {commit[:10]}, {saved.get('datetime', '')[:10]}; times are each benchmark's {stat}."]
-    rows = [read(b, stat) for b in saved["benchmarks"] if "layer" in b.get("extra_info", {})]
+def sections(rows: list[Row], group: str = "layer") -> list[str]:
+    """Heading and tables of each instruction set and number of threads."""
+    parts = []
     for (isa, threads), section in grouped(rows, lambda r: (r.isa, r.threads)).items():
         parts.append(f"### {isa}, {threads} thread{'s' if threads > 1 else ''}")
         parts += [by_network(section)] if group == "network" else [by_layer(section), by_algorithm(section)]
+        single = [r for r in rows if (r.isa, r.threads) == (isa, 1)]
+        if threads > 1 and single:
+            parts.append(by_threads(section, single))
+    return parts
+
+
+def report(saved: dict[str, Any], stat: str = "min", group: str = "layer") -> str:
+    """All tables, below a line that says what was measured."""
+    cpu = saved.get("machine_info", {}).get("cpu", {}).get("brand_raw", "unknown CPU")
+    commit = saved.get("commit_info", {}).get("id") or "unknown"
+    head = f"{cpu}, commit {commit[:10]}, {saved.get('datetime', '')[:10]}; times are each benchmark's {stat}."
+    rows = [read(b, stat) for b in saved["benchmarks"] if "layer" in b.get("extra_info", {})]
+    parts = [head, *sections(rows, group)]
     if left_out := len(saved["benchmarks"]) - len(rows):
         parts.append(f"{left_out} benchmarks name no layer and are left out.")
     return "\n\n".join(parts)

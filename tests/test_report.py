@@ -69,6 +69,10 @@ def test_by_layer(tmp_path):
 | --- | ---: | ---: | ---: | ---: | ---: |
 | direct | 1 | 160 % | 160 % | – | – |
 
+| algorithm | layers | × one thread, median | × one thread, least |
+| --- | ---: | ---: | ---: |
+| direct | 1 | 2.00 | 2.00 |
+
 1 benchmarks name no layer and are left out.
 """
     )
@@ -81,6 +85,19 @@ def test_by_network(tmp_path):
     assert "| net | winograd | 2 of 4 | 32.00 | 125.0 | 125 % | 156 |" in out
     assert "| net | gemm | 1 of 4 | 4.00 | 5.0 | 50 % | – |" in out
     assert "| net | direct | 1 | 12.50 | 160.0 | 160 % | – |" in out
+
+
+def test_threads_are_compared_layer_by_layer(tmp_path):
+    times = [("net/a", 30, 1), ("net/b", 10, 1), ("net/a", 20, 2), ("net/b", 5, 2), ("net/c", 5, 2)]
+    saved = {"benchmarks": [benchmark(layer, "direct", ms, threads=threads) for layer, ms, threads in times]}
+    assert "| direct | 2 | 1.75 | 1.50 |" in run(tmp_path, saved).stdout
+
+
+def test_a_whole_model_is_not_a_layer_of_its_network(tmp_path):
+    saved = {"benchmarks": [benchmark("net/a", "direct", 25, count=2), benchmark("net", "model", 80, flops=4e9)]}
+    out = run(tmp_path, saved, "--group", "network").stdout
+    assert "| net | direct | 2 | 50.00 | 80.0 | 80 % | – |" in out
+    assert "| net | model | all | 80.00 | 50.0 | 50 % | – |" in out
 
 
 def test_a_missing_naive_time_leaves_the_networks_ratio_open(tmp_path):
