@@ -1,0 +1,10 @@
+"""Convolutions, and transposed ones: every algorithm that takes a layer, on the layers of eight networks."""
+
+from layers import Conv, ConvTranspose
+from timing import Kernel
+
+KINDS = (Conv, ConvTranspose)
+
+
+def bench_conv(case, measure, naive):
+    measure(Kernel(case), case.info | {"naive_ms": naive(case.layer)})

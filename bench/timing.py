@@ -1,0 +1,206 @@
+"""One layer as a plan of its own, of which only the kernel is timed: its weights are packed and its input stands in the layout
+that the kernel reads, as the layer before it would have left it.
+
+    run = Kernel(case)      # case: a layer, an algorithm, an instruction set and a number of threads
+    run()
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import Any
+
+import numpy as np
+from layers import KINDS, Conv, ConvTranspose, Layer, Linear, MaxPool, Shape, load
+
+from fastconv import _executor, kernels, naive
+from fastconv.graph import Graph, Node, Value
+from fastconv.ops import REGISTRY, Op
+from fastconv.passes.infer_shapes import infer_shapes
+from fastconv.plan import Target, build
+from fastconv.plan.bind import empty_aligned
+
+#: the plain loops compute so many output channels of a layer as this allows, and the time is scaled up
+NAIVE_FLOPS = 1e8
+#: up to so many channels a convolution's input is the image, whose copy to another layout is a part of the layer's cost
+IMAGE_CHANNELS = 4
+
+
+@dataclass(frozen=True)
+class Case:
+    """What one benchmark times."""
+
+    layer: Layer
+    algorithm: str
+    isa: str
+    threads: int
+
+    @property
+    def id(self) -> str:
+        """conv-direct-avx2-t1-resnet50/conv1"""
+        kind = next(name for name, cls in KINDS.items() if cls is type(self.layer))
+        return f"{kind}-{self.algorithm}-{self.isa}-t{self.threads}-{self.layer.label}"
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """What bench/report.py wants to know, but for what is measured."""
+        layer = self.layer
+        return {
+            "layer": layer.label,
+            "count": layer.count,
+            "algorithm": self.algorithm,
+            "isa": self.isa,
+            "threads": self.threads,
+            "flops": layer.flops,
+            "bytes": layer.bytes,
+        }
+
+
+def op_of(layer: Layer) -> Op:
+    """The operator of a layer with its attributes."""
+    if isinstance(layer, Conv):
+        s, p, d = layer.stride, layer.pad, layer.dilation
+        return REGISTRY["Conv"](strides=(s, s), pads=(p,) * 4, dilations=(d, d), group=layer.groups)
+    if isinstance(layer, ConvTranspose):
+        return REGISTRY["ConvTranspose"](strides=(layer.stride,) * 2)
+    if isinstance(layer, MaxPool):
+        s, p = layer.stride, layer.pad
+        return REGISTRY["MaxPool"](kernel_shape=(layer.KH, layer.KW), strides=(s, s), pads=(p,) * 4, ceil_mode=layer.ceil)
+    if isinstance(layer, Linear):
+        return REGISTRY["Gemm"](transB=1)
+    raise TypeError(f"{layer.label}: no operator for a {type(layer).__name__}")
+
+
+def graph_of(layer: Layer, array: Callable[[Shape], np.ndarray]) -> Graph:
+    """A graph of one node; `array(shape)` makes weights and bias."""
+    x, y = Value("x", layer.x_shape, np.dtype(np.float32)), Value("y")
+    weights = [Value(name, constant=array(shape)) for name, shape in zip("wb", layer.weights, strict=False)]
+    graph = Graph([x], [y], [Node(op_of(layer), [x, *weights], [y], layer.name)])
+    infer_shapes(graph)
+    return graph
+
+
+def some(shape: Shape) -> np.ndarray:
+    """Numbers between -0.5 and 0.5: what they are does not matter, but that they are not denormal does."""
+    return np.random.default_rng(0).random(shape, np.float32) - np.float32(0.5)
+
+
+def zeros(shape: Shape) -> np.ndarray:
+    """Zeros that take no memory, for a graph that is not run."""
+    return np.broadcast_to(np.float32(0), shape)
+
+
+@lru_cache(maxsize=1)  # a layer's cases come one after the other; its weights may take hundreds of MB
+def _graph_and_packed(layer: Layer) -> tuple[Graph, dict[Any, Any]]:
+    return graph_of(layer, some), {}
+
+
+def algorithms(layer: Layer, isa: str, threads: int = 1) -> list[str]:
+    """The names of the implementations that do not refuse the layer, in the selection's order."""
+    node = graph_of(layer, zeros).nodes[0]
+    target = Target(kernels.load(isa), threads)
+    return [i.name for i in node.op.implementations if i.refuse(node, target) is None]
+
+
+def cases(
+    networks: Iterable[str], kinds: tuple[type[Layer], ...], isas: list[str], algorithm: list[str] | None, threads: list[int]
+) -> Iterator[Case]:
+    """The cases of all layers of these kinds; `algorithm` None is all that do not refuse, "auto" the selection's choice."""
+    for network in networks:
+        for layer in load(network, *kinds):
+            for isa in isas:
+                possible = algorithms(layer, isa)
+                for name in possible if algorithm is None else algorithm:
+                    if name == "auto" or name in possible:
+                        yield from (Case(layer, name, isa, t) for t in threads)
+
+
+class Kernel:
+    """Runs the kernel of a case when it is called; `with_copy` adds the copy of its input from NCHW, where there is one."""
+
+    def __init__(self, case: Case, with_copy: bool = False):
+        graph, packed = _graph_and_packed(case.layer)
+        algorithm = None if case.algorithm == "auto" else case.algorithm
+        plan = self.plan = build(graph, Target(kernels.load(case.isa), case.threads, algorithm=algorithm), packed)
+        if plan.python_steps:
+            raise ValueError(f"{case.id}: no compiled kernel takes it\n{plan}")
+        self.arrays = [empty_aligned((plan.arena_size // 4,)), some(case.layer.x_shape), empty_aligned(case.layer.y_shape)]
+        self.bases = np.array([0, *(a.ctypes.data for a in self.arrays)], np.uintp)
+        self.threads = case.threads
+        steps = [(e.task.choice is not None, s) for e in plan.entries for s in e.steps or ()]
+        own = [i for i, (is_node, _) in enumerate(steps) if is_node]
+        calls = [(s.run, s.args, s.serial) for _, s in steps]
+        _executor.Program(calls).run(self.bases, self.threads)  # the copy of the input, and the zeros around it
+        self.program = _executor.Program(calls[0 if with_copy else own[0] : own[-1] + 1])
+
+    def __call__(self) -> None:
+        self.program.run(self.bases, self.threads)
+
+
+class Cool:
+    """Pushes everything out of the caches when it is called, and has the threads awake, as in the midst of a network."""
+
+    BYTES = 128 << 20
+
+    def __init__(self, threads: int):
+        self.buffer = np.ones(self.BYTES // 4, np.float32)
+        self.threads = threads
+
+    def __call__(self) -> None:
+        self.buffer.sum()
+        _executor.Program([]).run(np.zeros(1, np.uintp), self.threads)
+
+
+def seconds(run: Callable[[], object]) -> float:
+    """How long one call takes."""
+    began = time.perf_counter()
+    run()
+    return time.perf_counter() - began
+
+
+@cache
+def naive_ms(layer: Layer) -> float | None:
+    """Milliseconds of the compiled plain loops on one thread, the best of three; None where fastconv.naive has no such layer.
+
+    Of a large layer only the first output channels are computed and the time is scaled up: each costs the same.
+    """
+    x = some(layer.x_shape)
+    if isinstance(layer, MaxPool):
+        ceil = bool(layer.ceil)
+        return 1e3 * min(
+            seconds(lambda: naive.max_pool2d(x, (layer.KH, layer.KW), layer.stride, layer.pad, 1, ceil, compiled=True))
+            for _ in range(3)
+        )
+    if not isinstance(layer, Conv | Linear):
+        return None
+    part = layer.OC
+    if not isinstance(layer, Conv) or layer.groups == 1:
+        part = min(part, max(1, int(layer.OC * NAIVE_FLOPS / layer.flops)))
+    (_, *rest), _ = layer.weights
+    w, b = some((part, *rest)), some((part,))
+    if isinstance(layer, Conv):
+        options = layer.stride, layer.pad, layer.dilation, layer.groups
+        times = [seconds(lambda: naive.conv2d(x, w, b, *options, compiled=True)) for _ in range(3)]
+    else:
+        times = [seconds(lambda: naive.linear(x, w, b, compiled=True)) for _ in range(3)]
+    return 1e3 * min(times) * layer.OC / part
+
+
+class Meter:
+    """Calls `measure` when it is called itself, but at most once in `every` seconds; `best` is the largest result."""
+
+    def __init__(self, measure: Callable[[], float], every: float):
+        self.measure, self.every = measure, every
+        self.best, self.due = 0.0, 0.0
+
+    def __call__(self) -> None:
+        if time.perf_counter() >= self.due:
+            self.take()
+
+    def take(self) -> None:
+        """Measure now."""
+        self.best = max(self.best, self.measure())
+        self.due = time.perf_counter() + self.every

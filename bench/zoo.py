@@ -1,0 +1,206 @@
+"""Eight networks with random weights, as Graphs: `build("resnet50")`. Their layers are those of bench/shapes.
+
+BatchNormalization is folded into the convolutions, as in most files that are made for inference; the networks end before the
+softmax. Not for answers: for times and for the shapes of real graphs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from fastconv.graph import Graph, Node, Value
+from fastconv.ops import REGISTRY
+
+Fill = Callable[[tuple[int, ...]], np.ndarray]
+
+
+def he(seed: int = 0) -> Fill:
+    """Weights that neither grow nor shrink the activations on their way (He et al., arXiv:1502.01852)."""
+    rng = np.random.default_rng(seed)
+
+    def fill(shape: tuple[int, ...]) -> np.ndarray:
+        scale = math.sqrt(2 / math.prod(shape[1:])) if len(shape) > 1 else 0.1
+        return rng.standard_normal(shape, np.float32) * np.float32(scale)
+
+    return fill
+
+
+def empty(shape: tuple[int, ...]) -> np.ndarray:
+    """Zeros that take no memory: for a graph that is not run."""
+    return np.broadcast_to(np.float32(0), shape)
+
+
+class Network:
+    """A graph in the making; every method adds nodes behind `x` and returns their result."""
+
+    def __init__(self, name: str, pixels: int, fill: Fill):
+        self.fill = fill
+        self.image = Value("image", (1, 3, pixels, pixels), np.dtype(np.float32))
+        self.graph = Graph([self.image], [], [], name)
+
+    def add(self, kind: str, *inputs: Value, **attributes) -> Value:
+        op = REGISTRY[kind](**attributes)
+        name = f"{kind}{len(self.graph.nodes)}"
+        (shape, dtype), *_ = op.infer(*inputs)
+        y = Value(f"{name}.y", shape, dtype)
+        self.graph.nodes.append(Node(op, inputs, [y], name))
+        return y
+
+    def constant(self, array: np.ndarray) -> Value:
+        return Value(f"constant{len(self.graph.nodes)}.{'b' if array.ndim == 1 else 'w'}", constant=array)
+
+    def weights(self, *shape: int, OC: int) -> tuple[Value, Value]:
+        return self.constant(self.fill(shape)), self.constant(self.fill((OC,)))
+
+    def conv(self, x: Value, OC: int, kernel: int, stride: int = 1, pad: int | None = None, groups: int = 1) -> Value:
+        pad = kernel // 2 if pad is None else pad
+        w, b = self.weights(OC, x.dims[1] // groups, kernel, kernel, OC=OC)
+        return self.add("Conv", x, w, b, kernel_shape=(kernel,) * 2, strides=(stride,) * 2, pads=(pad,) * 4, group=groups)
+
+    def relu(self, x: Value) -> Value:
+        return self.add("Relu", x)
+
+    def relu6(self, x: Value) -> Value:
+        bounds = [Value(f"clip{len(self.graph.nodes)}.{b}", constant=np.array(b, np.float32)) for b in (0, 6)]
+        return self.add("Clip", x, *bounds)
+
+    def max_pool(self, x: Value, kernel: int, stride: int, pad: int = 0, ceil: int = 0) -> Value:
+        return self.add("MaxPool", x, kernel_shape=(kernel,) * 2, strides=(stride,) * 2, pads=(pad,) * 4, ceil_mode=ceil)
+
+    def concat(self, *inputs: Value) -> Value:
+        return self.add("Concat", *inputs, axis=1)
+
+    def linear(self, x: Value, OC: int) -> Value:
+        x = x if len(x.dims) == 2 else self.add("Flatten", x)
+        return self.add("Gemm", x, *self.weights(OC, x.dims[1], OC=OC), transB=1)
+
+    def classifier(self, x: Value, *widths: int) -> Value:
+        for width in widths:
+            x = self.relu(self.linear(x, width))
+        return self.linear(x, 1000)
+
+    def average(self, x: Value) -> Value:
+        return self.add("GlobalAveragePool", x)
+
+
+def alexnet(net: Network) -> Value:
+    x = net.max_pool(net.relu(net.conv(net.image, 96, 11, 4, 0)), 3, 2)
+    x = net.max_pool(net.relu(net.conv(x, 256, 5)), 3, 2)
+    for OC in (384, 384, 256):
+        x = net.relu(net.conv(x, OC, 3))
+    return net.classifier(net.max_pool(x, 3, 2), 4096, 4096)
+
+
+def vgg16(net: Network) -> Value:
+    x = net.image
+    for OC, convs in ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3)):
+        for _ in range(convs):
+            x = net.relu(net.conv(x, OC, 3))
+        x = net.max_pool(x, 2, 2)
+    return net.classifier(x, 4096, 4096)
+
+
+def googlenet(net: Network) -> Value:
+    def inception(x: Value, one: int, *towers: int) -> Value:
+        reduce3, three, reduce5, five, project = towers
+        return net.concat(
+            net.relu(net.conv(x, one, 1)),
+            net.relu(net.conv(net.relu(net.conv(x, reduce3, 1)), three, 3)),
+            net.relu(net.conv(net.relu(net.conv(x, reduce5, 1)), five, 5)),
+            net.relu(net.conv(net.max_pool(x, 3, 1, 1), project, 1)),
+        )
+
+    x = net.max_pool(net.relu(net.conv(net.image, 64, 7, 2)), 3, 2, ceil=1)
+    x = net.relu(net.conv(net.relu(net.conv(x, 64, 1)), 192, 3))
+    x = net.max_pool(x, 3, 2, ceil=1)
+    x = inception(x, 64, 96, 128, 16, 32, 32)
+    x = inception(x, 128, 128, 192, 32, 96, 64)
+    x = net.max_pool(x, 3, 2, ceil=1)
+    x = inception(x, 192, 96, 208, 16, 48, 64)
+    x = inception(x, 160, 112, 224, 24, 64, 64)
+    x = inception(x, 128, 128, 256, 24, 64, 64)
+    x = inception(x, 112, 144, 288, 32, 64, 64)
+    x = inception(x, 256, 160, 320, 32, 128, 128)
+    x = net.max_pool(x, 3, 2, ceil=1)
+    x = inception(x, 256, 160, 320, 32, 128, 128)
+    x = inception(x, 384, 192, 384, 48, 128, 128)
+    return net.classifier(net.average(x))
+
+
+def squeezenet(net: Network) -> Value:
+    def fire(x: Value, squeeze: int, expand: int) -> Value:
+        x = net.relu(net.conv(x, squeeze, 1))
+        return net.concat(net.relu(net.conv(x, expand, 1)), net.relu(net.conv(x, expand, 3)))
+
+    x = net.max_pool(net.relu(net.conv(net.image, 64, 3, 2, 0)), 3, 2)
+    x = net.max_pool(fire(fire(x, 16, 64), 16, 64), 3, 2)
+    x = net.max_pool(fire(fire(x, 32, 128), 32, 128), 3, 2)
+    x = fire(fire(fire(fire(x, 48, 192), 48, 192), 64, 256), 64, 256)
+    return net.add("Flatten", net.average(net.relu(net.conv(x, 1000, 1))))
+
+
+def _resnet(net: Network, depths: tuple[int, ...], bottleneck: bool) -> Value:
+    x = net.max_pool(net.relu(net.conv(net.image, 64, 7, 2)), 3, 2, 1)
+    for stage, depth in enumerate(depths):
+        C = 64 << stage
+        OC = 4 * C if bottleneck else C
+        for block in range(depth):
+            stride = 2 if stage and not block else 1
+            if bottleneck:
+                y = net.relu(net.conv(x, C, 1))
+                y = net.conv(net.relu(net.conv(y, C, 3, stride)), OC, 1)
+            else:
+                y = net.conv(net.relu(net.conv(x, C, 3, stride)), OC, 3)
+            shortcut = x if x.dims[1:] == y.dims[1:] else net.conv(x, OC, 1, stride)
+            x = net.relu(net.add("Add", y, shortcut))
+    return net.classifier(net.average(x))
+
+
+def resnet18(net: Network) -> Value:
+    return _resnet(net, (2, 2, 2, 2), bottleneck=False)
+
+
+def resnet50(net: Network) -> Value:
+    return _resnet(net, (3, 4, 6, 3), bottleneck=True)
+
+
+def mobilenetv2(net: Network) -> Value:
+    x = net.relu6(net.conv(net.image, 32, 3, 2))
+    stages = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
+    for expand, OC, depth, first in stages:
+        for block in range(depth):
+            stride, C = 1 if block else first, x.dims[1] * expand
+            y = x if expand == 1 else net.relu6(net.conv(x, C, 1))
+            y = net.conv(net.relu6(net.conv(y, C, 3, stride, groups=C)), OC, 1)
+            x = net.add("Add", x, y) if x.dims == y.dims else y
+    return net.classifier(net.average(net.relu6(net.conv(x, 1280, 1))))
+
+
+def unet(net: Network) -> Value:
+    def twice(x: Value, OC: int) -> Value:
+        return net.relu(net.conv(net.relu(net.conv(x, OC, 3)), OC, 3))
+
+    x, skips = net.image, []
+    for OC in (32, 64, 128, 256):
+        skips.append(twice(x, OC))
+        x = net.max_pool(skips[-1], 2, 2)
+    x = twice(x, 512)
+    for OC in (256, 128, 64, 32):
+        w, b = net.weights(x.dims[1], OC, 2, 2, OC=OC)
+        x = net.add("ConvTranspose", x, w, b, kernel_shape=(2, 2), strides=(2, 2))
+        x = twice(net.concat(x, skips.pop()), OC)
+    return net.conv(x, 2, 1)
+
+
+ZOO = {f.__name__: f for f in (alexnet, vgg16, googlenet, squeezenet, resnet18, resnet50, mobilenetv2, unet)}
+PIXELS = {"alexnet": 227, "unet": 256}
+
+
+def build(name: str, fill: Fill | None = None) -> Graph:
+    """The graph of a network for one image, its weights made by `fill` (He's random ones)."""
+    net = Network(name, PIXELS.get(name, 224), fill or he())
+    net.graph.outputs = [ZOO[name](net)]
+    return net.graph

@@ -1,0 +1,55 @@
+"""The networks of bench/zoo.py against the layer lists of bench/shapes: two descriptions of the same networks."""
+
+import importlib.util
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+BENCH = Path(__file__).parents[1] / "bench"
+
+
+def module(name):
+    spec = importlib.util.spec_from_file_location(f"bench_{name}", BENCH / f"{name}.py")
+    loaded = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+zoo, layers = module("zoo"), module("layers")
+
+
+def described(node):
+    """A node as a line of bench/shapes without count and name; None for what is not listed."""
+    kind, op, x = type(node.op).__name__, node.op, node.inputs[0].dims
+    if kind == "Conv":
+        w = node.inputs[1].dims
+        return ("conv", *x, w[0], *w[2:], op.strides[0], op.pads[0], 1, op.group)
+    if kind == "ConvTranspose":
+        return ("conv_transpose", *x, *node.inputs[1].dims[1:], op.strides[0])
+    if kind == "MaxPool":
+        return ("max_pool", *x, *op.kernel_shape, op.strides[0], op.pads[0], op.ceil_mode)
+    if kind == "GlobalAveragePool":
+        return ("average_pool", *x, *x[2:], 1, 0, 0)
+    if kind == "Gemm":
+        return ("linear", *x, node.outputs[0].dims[1])
+    return None
+
+
+@pytest.mark.parametrize("network", layers.NETWORKS)
+def test_the_zoo_has_the_layers_of_bench_shapes(network):
+    listed = Counter()
+    for line in (layers.SHAPES / f"{network}.txt").read_text().splitlines():
+        if line and not line.startswith("#"):
+            kind, *columns, count, _ = line.split()
+            listed[kind, *map(int, columns)] += int(count)
+    built = Counter(filter(None, map(described, zoo.build(network, zoo.empty).nodes)))
+    assert built == listed
+
+
+def test_weights_keep_the_size_of_activations():
+    w = zoo.he()((256, 64, 3, 3))
+    assert w.dtype == np.float32
+    assert w.std() == pytest.approx(np.sqrt(2 / (64 * 9)), rel=0.01)
