@@ -22,6 +22,8 @@ def fold_affine(graph: Graph) -> None:
         if affine is None:
             continue
         x, scale, shift = affine
+        if scale is not None and not np.isfinite(scale).all():  # a sum of products with it is not the product of a sum
+            continue
         before = producers.get(x)
         if before is not None and x not in graph.outputs and len(consumers[x]) == 1 and _absorb(before, scale, shift):
             before.outputs[0] = node.outputs[0]
@@ -105,7 +107,7 @@ def _absorb(before: Node, scale: np.ndarray | None, shift: np.ndarray) -> bool:
             return False
         rows = kind == "Gemm" and op.transB  # type: ignore[attr-defined]
         OC, shape = array.shape[0 if rows else 1], ((-1, 1) if rows else (1, -1))
-        if bias is not None and bias.constant is not None and bias.constant.size not in (1, OC):
+        if bias is not None and bias.constant is not None and bias.constant.size > 1 and bias.shape not in ((OC,), (1, OC)):
             return False
         if kind == "MatMul" and (before.inputs[0] is None or before.inputs[0].shape is None or len(before.inputs[0].shape) != 2):
             return False

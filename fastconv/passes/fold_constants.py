@@ -8,6 +8,7 @@ import numpy as np
 
 from ..graph import Graph, Node
 from ..ops.base import run_reference
+from .infer_shapes import infer_node
 
 #: the largest constant that folding may make, in elements: past it the value is left to the run (whose plan checks sizes)
 MOST_ELEMENTS = 1 << 26
@@ -17,6 +18,8 @@ def fold_constants(graph: Graph) -> None:
     """Replace nodes whose results can be known by constants; then drop unread nodes."""
     left = []
     for node in graph.nodes:
+        for n in node.chain:
+            infer_node(n)  # once more: constants folded before it may tell its shape
         if not _fold(node):
             left.append(node)
     graph.nodes = left
@@ -24,13 +27,15 @@ def fold_constants(graph: Graph) -> None:
 
 
 def drop_unread(graph: Graph) -> None:
-    """Drop the nodes whose results nobody reads."""
+    """Drop the nodes whose results nobody reads, and of the others the optional outputs that nobody reads."""
     read = set(graph.outputs)
     kept = []
     for node in reversed(graph.nodes):
         if any(v in read for v in node.results):
             kept.append(node)
             read.update(node.operands)
+            least = node.op.results[0]
+            node.outputs[least:] = [v if v in read else None for v in node.outputs[least:]]
     graph.nodes = kept[::-1]
 
 

@@ -11,7 +11,7 @@ def fold_pad(graph: Graph) -> None:
     """Add a Pad's borders to the pads of the Conv that alone reads it."""
     consumers = graph.consumers()
     producers = graph.producers()
-    for conv in graph.nodes:
+    for conv in list(graph.nodes):
         x = conv.inputs[0] if conv.inputs else None
         pad = producers.get(x) if x is not None else None
         if type(conv.op).__name__ != "Conv" or pad is None or x is None or len(consumers[x]) > 1 or x in graph.outputs:

@@ -20,7 +20,7 @@ def recognise(graph: Graph) -> None:
                 alone = all(
                     len(consumers[n.results[0]]) == 1 and n.results[0] not in graph.outputs and n in graph.nodes for n in inner
                 )
-                if alone:
+                if alone and x.shape is not None and x.shape == node.results[0].shape:
                     graph.nodes[graph.nodes.index(node)] = Node(op, [x], node.outputs, node.name, node.where)
                     graph.nodes = [n for n in graph.nodes if n not in inner]
                     found = True

@@ -1,0 +1,636 @@
+"""Each pass on small graphs built by hand, and all of them on random ones: what a graph computes stays the same."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from fastconv.errors import ModelError
+from fastconv.graph import Node, Value
+from fastconv.model import specialise
+from fastconv.ops.base import REGISTRY
+from fastconv.passes import PASSES, run_passes
+
+from .graphs import Net, eighths, networks, normal, ops, powers, run
+
+RNG = np.random.default_rng(7)
+W3 = normal(RNG, 8, 3, 3, 3) / 4
+#: weights are rounded to float32 once after scaling: half an eps for each of the 27 or fewer products, and for the bias
+ROUNDED = 28 * 2.0**-24
+
+
+def image(net, *shape):
+    return net.input("x", *(shape or ("N", 3, 8, 8)))
+
+
+def conv(net, x, *bias, w=W3, **more):
+    return net("Conv", x, w, *bias, **({"pads": (1, 1, 1, 1)} | more))
+
+
+def passed(graph, *arrays, tolerance=0.0):
+    """The graph after all passes, after checking that it still computes the same, also for these arrays' shapes."""
+    before = run(graph, *arrays)
+    outputs = [(v.name, v.dtype) for v in graph.outputs]
+    for after in (run_passes(graph.copy()), specialise(run_passes(graph.copy()), [a.shape for a in arrays])):
+        assert [(v.name, v.dtype) for v in after.outputs] == outputs
+        for a, b in zip(run(after, *arrays), before, strict=True):
+            assert a.shape == b.shape
+            scale = np.abs(b[np.isfinite(b)]).max(initial=1)
+            np.testing.assert_allclose(a, b, rtol=0, atol=scale * (tolerance + 1e-12))
+        again = ops(after)
+        run_passes(after)
+        assert ops(after) == again, "a second time finds nothing new"
+    return run_passes(graph)
+
+
+X = normal(RNG, 2, 3, 8, 8)
+
+
+# ---- what stands alone goes
+
+
+@pytest.mark.parametrize(
+    "op, operands, attributes",
+    [
+        ("Identity", [], {}),
+        ("Dropout", [], {}),
+        ("Dropout", [0.5, np.array(False)], {}),
+        ("Transpose", [], {"perm": (0, 1, 2, 3)}),
+        ("Concat", [], {"axis": 1}),
+        ("Sum", [], {}),
+        ("Mean", [], {}),
+        ("Cast", [], {"to": 1}),
+        ("Pad", [np.int64([0] * 8)], {}),
+        ("Expand", [np.int64([1, 1, 1, 1])], {}),
+        ("Reshape", [np.int64([0, 3, 8, 8])], {}),
+        ("Flatten", [], {}),
+    ],
+    ids=lambda v: v if isinstance(v, str) else "",
+)
+def test_what_hands_on_its_input_is_removed(op, operands, attributes):
+    net = Net()
+    x = image(net, "N", 3, 8, 8) if op != "Flatten" else net.input("x", "N", 3)
+    graph = net.graph(net("Neg", net(op, net("Abs", x), *operands, **attributes)))
+    assert ops(passed(graph, X if op != "Flatten" else X[:, :, 0, 0])) == ["Abs", "Neg"]
+
+
+@pytest.mark.parametrize(
+    "op, operands, attributes",
+    [
+        ("Pad", [np.int64([0, 0, 1, -2, 0, 0, -1, 2])], {}),
+        ("Transpose", [], {"perm": (0, 1, 3, 2)}),
+        ("Transpose", [], {}),
+        ("Slice", [np.int64([-1]), np.int64([-9]), np.int64([3]), np.int64([-1])], {}),
+        ("Reshape", [np.int64([0, 3, 4, 16])], {}),
+        ("Cast", [], {"to": 11}),
+        ("Expand", [np.int64([1, 2, 1, 1, 1])], {}),
+        ("Concat", ["x"], {"axis": 0}),
+    ],
+    ids=lambda v: v if isinstance(v, str) else "",
+)
+def test_what_changes_something_stays(op, operands, attributes):
+    net = Net()
+    x = image(net)
+    operands = [x if isinstance(o, str) else o for o in operands]
+    graph = net.graph(net("Neg", net(op, x, *operands, **attributes)))
+    assert ops(passed(graph, X)) == [op, "Neg"]
+
+
+def test_an_identity_between_graph_input_and_output_stays():
+    net = Net()
+    graph = passed(net.graph(net("Identity", image(net))), X)
+    assert ops(graph) == ["Identity"]
+
+
+def test_a_chain_of_identities_is_one_value():
+    net = Net()
+    x = net("Identity", net("Dropout", net("Identity", image(net))))
+    assert ops(passed(net.graph(net("Add", x, net("Relu", x))), X)) == ["Relu", "Add"]
+
+
+def test_a_dropout_whose_mask_is_read_stays():
+    net = Net()
+    y, mask = net("Dropout", image(net), results=2)
+    assert ops(passed(net.graph(net("Relu", y), mask), X)) == ["Dropout", "Relu"]
+
+
+@pytest.mark.parametrize("op, attributes", [("Dropout", {}), ("MaxPool", {"kernel_shape": (2, 2)})])
+def test_an_output_that_nobody_reads_is_left_out(op, attributes):
+    net = Net()
+    y, _ = net(op, net("Abs", image(net)), results=2, **attributes)
+    graph = passed(net.graph(net("Neg", y)), X)
+    assert ops(graph) == (["Abs", "MaxPool", "Neg"] if op == "MaxPool" else ["Abs", "Neg"])
+    assert all(len(n.results) == 1 for n in graph.nodes)
+
+
+# ---- constants
+
+
+def test_what_depends_on_constants_alone_is_computed_once():
+    net = Net()
+    a = net("Mul", np.float32([1, 2, 3]), 2.0)
+    graph = passed(net.graph(net("Add", net.input("x", "N", 3), net("Neg", a))), X[:, :, 0, 0])
+    assert ops(graph) == ["Add"]
+    np.testing.assert_array_equal(graph.nodes[0].inputs[1].constant, [-2, -4, -6])
+
+
+def test_a_shape_that_is_known_is_a_constant():
+    net = Net()
+    x = image(net, 2, 3, 8, 8)
+    shape = net("Shape", x)
+    last = net("Gather", shape, np.int64([2]))
+    flat = net("Reshape", x, net("Concat", np.int64([-1]), last, axis=0))
+    graph = passed(net.graph(flat, net("Size", x)), X)
+    assert ops(graph) == ["Reshape"]
+    assert graph.outputs[0].shape == (48, 8)
+    assert graph.outputs[1].constant == 384
+
+
+def test_a_shape_that_hangs_on_a_symbol_is_a_constant_once_it_is_known():
+    net = Net()
+    x = image(net, "N", 3, "H", "W")
+    rows = net("Gather", net("Shape", x), np.int64([2, 3]))
+    graph = net.graph(net("Resize", x, None, None, net("Concat", np.int64([2, 3]), net("Mul", rows, np.array(2)), axis=0)))
+    assert "Shape" in ops(passed(graph, X))
+    known = specialise(graph, [X.shape])
+    assert ops(known) == ["Resize"]
+    assert known.outputs[0].shape == (2, 3, 16, 16)
+
+
+def test_what_nobody_reads_is_dropped():
+    net = Net()
+    x = image(net)
+    y = net("Relu", x)
+    net("Abs", net("Neg", x))
+    assert ops(passed(net.graph(y), X)) == ["Relu"]
+
+
+def test_a_constant_too_large_is_left_to_the_run():
+    net = Net()
+    graph = net.graph(net("ConstantOfShape", np.int64([1 << 14, 1 << 13])))
+    assert ops(run_passes(graph)) == ["ConstantOfShape"]
+
+
+def test_an_error_in_folding_names_the_node():
+    net = Net()
+    node = net("Div", np.int64([1]), np.int64([0]), name="half")
+    with pytest.raises(ModelError, match="'half'.*division by zero"):
+        run_passes(net.graph(node))
+
+
+# ---- shapes
+
+
+def test_a_declared_shape_fills_in_what_the_rule_leaves_open():
+    net = Net()
+    x = net.input("x", "N", None)
+    y = net("Relu", x)
+    y.shape = ("B", 4)
+    graph = run_passes(net.graph(y))
+    assert graph.outputs[0].shape == ("N", 4)
+
+
+def test_a_declared_shape_that_cannot_be_is_an_error():
+    net = Net()
+    y = net("Relu", net.input("x", "N", 3), name="act")
+    y.shape = ("N", 4)
+    with pytest.raises(ModelError, match=r"node 'act' \(Relu\): output 'act' is declared"):
+        run_passes(net.graph(y))
+
+
+def test_specialising_forgets_what_the_file_declared_of_symbols():
+    net = Net()
+    graph = run_passes(net.graph(net("Relu", net.input("x", "N", "C"))))
+    for shape in ((1, 2), (3, 4)):
+        assert specialise(graph, [shape]).outputs[0].shape == shape
+
+
+# ---- pads
+
+
+@pytest.mark.parametrize("given", [{}, {"pads": (1, 0, 2, 1)}, {"auto_pad": "VALID"}])
+@pytest.mark.parametrize("operands", [[], [0.0], [0.0, np.int64([-1, 2])]])
+def test_a_pad_of_zeros_goes_into_the_convolution(given, operands):
+    net = Net()
+    pads = np.int64([2, 1, 3, 0]) if len(operands) == 2 else np.int64([0, 0, 1, 2, 0, 0, 0, 3])
+    graph = net.graph(net("Conv", net("Pad", image(net), pads, *operands), W3, **given))
+    assert ops(passed(graph, X)) == ["Conv"]
+    added = (1, 2, 0, 3) if len(operands) < 2 else (1, 2, 0, 3)
+    assert graph.nodes[0].op.pads == tuple(a + b for a, b in zip(added, given.get("pads", (0,) * 4), strict=True))
+
+
+@pytest.mark.parametrize(
+    "why, pads, operands, attributes",
+    [
+        ("value", [0, 0, 1, 1, 0, 0, 1, 1], [1.0], {}),
+        ("channels", [0, 1, 1, 1, 0, 0, 1, 1], [], {}),
+        ("images", [1, 0, 1, 1, 0, 0, 1, 1], [], {}),
+        ("negative", [0, 0, -1, 1, 0, 0, 1, 1], [], {}),
+        ("mode", [0, 0, 1, 1, 0, 0, 1, 1], [], {"mode": "reflect"}),
+        ("same", [0, 0, 1, 1, 0, 0, 1, 1], [], {}),
+        ("output", [0, 0, 1, 1, 0, 0, 1, 1], [], {}),
+        ("two readers", [0, 0, 1, 1, 0, 0, 1, 1], [], {}),
+    ],
+)
+def test_a_pad_that_is_no_border_of_zeros_stays(why, pads, operands, attributes):
+    net = Net()
+    padded = net("Pad", image(net), np.int64(pads), *operands, **attributes)
+    w = normal(RNG, 2, padded.shape[1], 3, 3) / 4
+    outputs = [net("Conv", padded, w, **({"auto_pad": "SAME_UPPER"} if why == "same" else {}))]
+    outputs += [padded] if why == "output" else [net("Neg", padded)] if why == "two readers" else []
+    assert ops(passed(net.graph(*outputs), X))[:2] == ["Pad", "Conv"]
+
+
+def test_every_pad_is_folded_wherever_it_stands():
+    net = Net()
+    x = image(net)
+    padded = [net("Pad", x, np.int64([0, 0, i, 1, 0, 0, 1, 0])) for i in range(4)]
+    assert ops(passed(net.graph(*(net("Conv", p, W3) for p in padded)), X)) == ["Conv"] * 4
+
+
+# ---- activations spelled out
+
+
+def spelled(form, net, x):
+    """HardSwish, HardSigmoid and Swish in every form that exporters write."""
+    clip = net("Clip", net("Add", 3.0, x) if form.startswith("3+") else net("Add", x, 3.0), 0.0, 6.0)
+    return {
+        "clip/6": lambda: net("Div", clip, 6.0),
+        "3+clip/6": lambda: net("Div", clip, np.float32([6])),
+        "clip*sixth": lambda: net("Mul", clip, 1 / 6),
+        "sixth*clip": lambda: net("Mul", 1 / 6, clip),
+        "x*(clip/6)": lambda: net("Mul", x, net("Div", clip, 6.0)),
+        "(clip*sixth)*x": lambda: net("Mul", net("Mul", clip, 1 / 6), x),
+        "(x*clip)/6": lambda: net("Div", net("Mul", x, clip), 6.0),
+        "3+(clip*x)*sixth": lambda: net("Mul", net("Mul", clip, x), 1 / 6),
+        "x*hard_sigmoid": lambda: net("Mul", x, net("HardSigmoid", x, alpha=1 / 6, beta=0.5)),
+        "x*sigmoid": lambda: net("Mul", x, net("Sigmoid", x)),
+        "sigmoid*x": lambda: net("Mul", net("Sigmoid", x), x),
+    }[form]()
+
+
+FORMS = {
+    "HardSigmoid": ["clip/6", "3+clip/6", "clip*sixth", "sixth*clip"],
+    "HardSwish": ["x*(clip/6)", "(clip*sixth)*x", "(x*clip)/6", "3+(clip*x)*sixth", "x*hard_sigmoid"],
+    "Swish": ["x*sigmoid", "sigmoid*x"],
+}
+
+
+@pytest.mark.parametrize("op, form", [(op, form) for op, forms in FORMS.items() for form in forms])
+def test_spelled_out_activations_are_recognised(op, form):
+    net = Net()
+    graph = net.graph(spelled(form, net, net("Neg", image(net))))
+    x = 3 * X
+    assert ops(passed(graph, x, tolerance=2.0**-24)) == ["Neg", op]  # a sixth rounded to float32
+    assert (run(graph, x)[0] == 0).any() or op == "Swish"
+
+
+def near_misses(net, x):
+    """name -> a value that looks like a spelled-out activation and is none."""
+    clip = net("Clip", net("Add", x, 3.0), 0.0, 6.0)
+    return {
+        "add 2.5": lambda: net("Div", net("Clip", net("Add", x, 2.5), 0.0, 6.0), 6.0),
+        "sub 3": lambda: net("Div", net("Clip", net("Sub", x, 3.0), 0.0, 6.0), 6.0),
+        "3 - x": lambda: net("Div", net("Clip", net("Sub", 3.0, x), 0.0, 6.0), 6.0),
+        "clip at 5": lambda: net("Div", net("Clip", net("Add", x, 3.0), 0.0, 5.0), 6.0),
+        "clip from -1": lambda: net("Div", net("Clip", net("Add", x, 3.0), -1.0, 6.0), 6.0),
+        "clip below only": lambda: net("Div", net("Clip", net("Add", x, 3.0), 0.0), 6.0),
+        "by 5": lambda: net("Div", clip, 5.0),
+        "six over": lambda: net("Div", 6.0, net("Clip", net("Add", x, 3.0), 1.0, 6.0)),
+        "by zero": lambda: net("Div", clip, 0.0),
+        "times 6": lambda: net("Mul", clip, 6.0),
+        "by channel": lambda: net("Div", clip, np.float32([[[6]], [[6]], [[5]]])),
+        "more axes": lambda: net("Div", clip, np.full((1,) * 5, 6, np.float32)),
+        "other gate": lambda: net("Mul", net("Abs", x), net("Sigmoid", x)),
+        "other product": lambda: net("Div", net("Mul", net("Abs", x), clip), 6.0),
+        "gate squared": lambda: net("Mul", *[net("Sigmoid", x)] * 2),
+        "added": lambda: net("Add", x, net("Sigmoid", x)),
+        "hard sigmoid's own slope": lambda: net("Mul", x, net("HardSigmoid", x)),
+        "hard sigmoid's own shift": lambda: net("Mul", x, net("HardSigmoid", x, alpha=1 / 6, beta=0.4)),
+    }
+
+
+@pytest.mark.parametrize("name", near_misses(net := Net(), image(net)))
+def test_what_only_looks_like_an_activation_stays(name):
+    net = Net()
+    x = net("Neg", image(net))
+    graph = net.graph(near_misses(net, x)[name]())
+    found = ops(passed(graph, 3 * X, tolerance=ROUNDED))  # a division may become a product
+    assert not {"HardSwish", "Swish"} & set(found)
+    assert "HardSigmoid" not in found or name.startswith("hard sigmoid's own")
+
+
+@pytest.mark.parametrize("inner", ["add", "clip", "gate"])
+@pytest.mark.parametrize("reader", ["output", "node"])
+def test_an_inner_value_that_is_read_elsewhere_keeps_its_nodes(inner, reader):
+    net = Net()
+    x = net("Neg", image(net))
+    add = net("Add", x, 3.0)
+    clip = net("Clip", add, 0.0, 6.0)
+    gate = net("Div", clip, 6.0)
+    value = {"add": add, "clip": clip, "gate": gate}[inner]
+    graph = net.graph(net("Mul", x, gate), value if reader == "output" else net("Abs", value))
+    found = ops(passed(graph, 3 * X, tolerance=ROUNDED))
+    assert "HardSwish" not in found
+    assert ("HardSigmoid" in found) == (inner == "gate")
+
+
+def test_swish_with_a_gate_read_elsewhere_stays():
+    net = Net()
+    x = image(net)
+    gate = net("Sigmoid", x)
+    assert ops(passed(net.graph(net("Mul", x, gate), net("Neg", gate)), X)) == ["Sigmoid", "Mul", "Neg"]
+
+
+# ---- scales and shifts
+
+
+PARAMS = [normal(RNG, 8), normal(RNG, 8), normal(RNG, 8), np.abs(normal(RNG, 8)) + 0.1]
+
+
+@pytest.mark.parametrize("bias", [[], [normal(RNG, 8)]])
+def test_batch_normalization_goes_into_a_convolution(bias):
+    net = Net()
+    graph = net.graph(net("BatchNormalization", conv(net, image(net), *bias), *PARAMS, epsilon=1e-3))
+    assert ops(passed(graph, X, tolerance=ROUNDED)) == ["Conv"]
+    assert graph.nodes[0].inputs[1].constant.dtype == np.float32
+
+
+@pytest.mark.parametrize("group, found", [(1, ["ConvTranspose"]), (2, ["ConvTranspose", "Conv"])])
+def test_batch_normalization_goes_into_a_transposed_convolution(group, found):
+    net = Net()
+    w = normal(RNG, 4, 8 // group, 3, 3) / 4
+    y = net("ConvTranspose", net.input("x", "N", 4, 5, 5), w, strides=(2, 2), pads=(1, 0, 0, 1), output_padding=(1, 0), group=group)
+    graph = net.graph(net("BatchNormalization", y, *PARAMS))
+    assert ops(passed(graph, normal(RNG, 2, 4, 5, 5), tolerance=ROUNDED)) == found
+
+
+@pytest.mark.parametrize("op, attributes, shape", [("Gemm", {}, (6, 8)), ("Gemm", {"transB": 1}, (8, 6)), ("MatMul", {}, (6, 8))])
+@pytest.mark.parametrize("bias", [None, 0.5, normal(RNG, 8), normal(RNG, 1, 8)])
+def test_batch_normalization_goes_into_a_matrix_product(op, attributes, shape, bias):
+    net = Net()
+    operands = [bias] if op == "Gemm" and bias is not None else []
+    y = net(op, net.input("x", "N", 6), normal(RNG, *shape) / 4, *operands, **attributes)
+    y = y if op == "Gemm" or bias is None else net("Add", y, bias)
+    graph = net.graph(net("BatchNormalization", y, *PARAMS))
+    assert ops(passed(graph, normal(RNG, 3, 6), tolerance=ROUNDED)) == ["Gemm"]
+
+
+@pytest.mark.parametrize(
+    "attributes, M, c",
+    [
+        ({"alpha": 2.0}, 3, normal(RNG, 8)),
+        ({"beta": 2.0}, 3, normal(RNG, 8)),
+        ({"transA": 1}, 3, normal(RNG, 8)),
+        ({}, 3, normal(RNG, 3, 8)),
+        ({}, 3, normal(RNG, 3, 1)),
+        ({}, 8, normal(RNG, 8, 1)),
+    ],
+)
+def test_a_matrix_product_of_another_form_keeps_what_follows(attributes, M, c):
+    net = Net()
+    rows = (6, M) if "transA" in attributes else (M, 6)
+    y = net("Gemm", net.input("x", *rows), normal(RNG, 6, 8) / 4, c, **attributes)
+    graph = net.graph(net("BatchNormalization", y, *PARAMS))
+    assert ops(passed(graph, normal(RNG, *rows), tolerance=ROUNDED)) == ["Gemm", "BatchNormalization"]
+
+
+FORMS_OF_CONSTANTS = [(), (1,), (1, 1, 1), (8, 1, 1), (1, 8, 1, 1)]
+
+
+@pytest.mark.parametrize("shape", FORMS_OF_CONSTANTS)
+@pytest.mark.parametrize("op, first", [("Add", 0), ("Add", 1), ("Sub", 0), ("Mul", 0), ("Mul", 1), ("Div", 0)])
+def test_a_constant_for_each_channel_goes_into_a_convolution(op, first, shape):
+    net = Net()
+    c = np.where(np.abs(a := normal(RNG, *shape)) < 0.1, 0.5, a).astype(np.float32)
+    y = conv(net, image(net), eighths(RNG, 8))
+    graph = net.graph(net(op, *((c, y) if first else (y, c))))
+    assert ops(passed(graph, X, tolerance=ROUNDED)) == ["Conv"]
+
+
+@pytest.mark.parametrize(
+    "op, constant, first",
+    [
+        ("Sub", np.float32(1), True),
+        ("Div", np.float32(1), True),
+        ("Mul", normal(RNG, 8), False),
+        ("Mul", normal(RNG, 8, 8), False),
+        ("Add", normal(RNG, 8, 1), False),
+        ("Add", normal(RNG, 8, 1, 8), False),
+        ("Mul", normal(RNG, 2, 8, 1, 1), False),
+        ("Add", normal(RNG, 1, 1, 8, 1, 1), False),
+        ("Pow", np.float32(2), False),
+        ("Div", np.float32(0), False),
+    ],
+)
+def test_other_constants_stay(op, constant, first):
+    net = Net()
+    y = conv(net, image(net))
+    graph = net.graph(net(op, *((constant, y) if first else (y, constant))))
+    assert ops(passed(graph, X)) == ["Conv", op]
+
+
+def test_a_chain_of_scales_and_shifts_goes_into_one_convolution():
+    net = Net()
+    y = net("BatchNormalization", conv(net, image(net)), *PARAMS)
+    y = net("Add", net("Mul", y, powers(RNG, 8, 1, 1)), 0.5)
+    graph = net.graph(net("Relu", net("BatchNormalization", y, *PARAMS)))
+    assert ops(passed(graph, X, tolerance=ROUNDED)) == ["Conv+Relu"]
+
+
+def test_batch_normalization_with_nothing_to_go_into_is_a_depthwise_convolution():
+    net = Net()
+    y = net("BatchNormalization", net("Relu", conv(net, image(net))), *PARAMS)
+    graph = net.graph(net("Relu", net("Add", net("Mul", y, 2.0), eighths(RNG, 8, 1, 1))))
+    assert ops(passed(graph, X, tolerance=ROUNDED)) == ["Conv+Relu", "Conv+Relu"]
+    assert graph.nodes[1].op.group == 8
+    assert graph.nodes[1].inputs[1].shape == (8, 1, 1, 1)
+
+
+def test_what_comes_before_a_graph_output_keeps_its_values():
+    net = Net()
+    y = conv(net, image(net))
+    z = net("BatchNormalization", y, *PARAMS)
+    assert ops(passed(net.graph(z, y), X, tolerance=ROUNDED)) == ["Conv", "Conv"]
+
+
+def test_weights_that_two_convolutions_share_are_scaled_for_one():
+    net = Net()
+    x, w = image(net), Value("w", constant=W3)
+    scaled = net("BatchNormalization", conv(net, x, w=w), *PARAMS)
+    assert ops(passed(net.graph(scaled, conv(net, x, w=w)), X, tolerance=ROUNDED)) == ["Conv", "Conv"]
+    np.testing.assert_array_equal(w.constant, W3)
+
+
+@pytest.mark.parametrize("which", ["weights", "bias", "gamma"])
+def test_operands_that_are_not_constant_stay(which):
+    net = Net()
+    x = image(net)
+    w = net.input("w", 8, 3, 3, 3) if which == "weights" else W3
+    b = net.input("b", 8) if which == "bias" else normal(RNG, 8)
+    gamma = net.input("gamma", 8) if which == "gamma" else PARAMS[0]
+    graph = net.graph(net("BatchNormalization", conv(net, x, b, w=w), gamma, *PARAMS[1:]))
+    given = {"weights": W3, "bias": normal(RNG, 8), "gamma": PARAMS[0]}[which]
+    found = ops(passed(graph, X, given, tolerance=ROUNDED))
+    assert found == (["Conv", "BatchNormalization"] if which == "gamma" else ["Conv", "Conv"])
+
+
+def test_a_negative_variance_gives_nan_as_by_the_definition():
+    net = Net()
+    params = [*PARAMS[:3], np.where(np.arange(8) == 2, -1, PARAMS[3]).astype(np.float32)]
+    graph = net.graph(net("BatchNormalization", conv(net, image(net)), *params))
+    (y,) = run(passed(graph, X, tolerance=ROUNDED), X)
+    np.testing.assert_array_equal(np.isnan(y).all(axis=(0, 2, 3)), np.arange(8) == 2)
+
+
+# ---- what goes into a store
+
+
+@pytest.mark.parametrize(
+    "op, operands, attributes",
+    [
+        ("Relu", [], {}),
+        ("Clip", [0.0, 6.0], {}),
+        ("Clip", [-1.0], {}),
+        ("Clip", [None, 1.0], {}),
+        ("LeakyRelu", [], {"alpha": 0.2}),
+        ("Sigmoid", [], {}),
+        ("Tanh", [], {}),
+        ("HardSigmoid", [], {}),
+        ("HardSwish", [], {}),
+        ("Elu", [], {}),
+        ("Softplus", [], {}),
+    ],
+)
+def test_activations_go_into_the_node_before(op, operands, attributes):
+    net = Net()
+    graph = net.graph(net(op, conv(net, image(net)), *operands, **attributes))
+    assert ops(passed(graph, X)) == [f"Conv+{op}"]
+
+
+def test_an_activation_with_a_bound_that_is_computed_stays():
+    net = Net()
+    graph = net.graph(net("Clip", conv(net, image(net)), None, net.input("high")))
+    assert ops(passed(graph, X, np.float32(0.5))) == ["Conv", "Clip"]
+
+
+@pytest.mark.parametrize("op, w", [("ConvTranspose", W3.swapaxes(0, 1)), ("Conv", W3)])
+@pytest.mark.parametrize("order", [0, 1])
+def test_a_residual_and_an_activation_go_into_the_node_before(op, w, order):
+    net = Net()
+    other, x = net.input("other", "N", 8, 8, 8), image(net)
+    y = net(op, x, w, pads=(1, 1, 1, 1))
+    graph = net.graph(net("Relu", net("Add", *((y, other) if order else (other, y)))))
+    assert ops(passed(graph, normal(RNG, 2, 8, 8, 8), X)) == [f"{op}+Add+Relu"]
+
+
+def test_of_two_convolutions_that_are_added_one_takes_the_other():
+    net = Net()
+    x = image(net)
+    graph = net.graph(net("Relu", net("Add", conv(net, x), conv(net, x, w=2 * W3))))
+    assert ops(passed(graph, X)) == ["Conv", "Conv+Add+Relu"]
+    first, second = graph.nodes
+    assert second.operands[-1] is first.results[0]
+
+
+def test_a_residual_made_later_moves_the_node_behind_it():
+    net = Net()
+    x = image(net)
+    y = conv(net, x)
+    later = net("Abs", net("Neg", conv(net, x, w=2 * W3)))
+    graph = net.graph(net("Relu", net("Add", y, later)))
+    assert ops(passed(graph, X)) == ["Conv", "Neg", "Abs", "Conv+Add+Relu"]
+
+
+def test_an_identity_block_adds_its_own_input():
+    net = Net()
+    x = net("Relu", conv(net, image(net)))
+    for _ in range(2):
+        inner = net("Relu", conv(net, x, w=normal(RNG, 8, 8, 3, 3) / 9))
+        x = net("Relu", net("Add", conv(net, inner, w=normal(RNG, 8, 8, 3, 3) / 9), x))
+    assert ops(passed(net.graph(x), X)) == ["Conv+Relu", *["Conv+Relu", "Conv+Add+Relu"] * 2]
+
+
+def test_the_activation_before_an_add_goes_in_and_the_add_stays():
+    net = Net()
+    x = net("Abs", image(net, "N", 8, 8, 8))
+    y = net("Relu", conv(net, x, w=normal(RNG, 8, 8, 3, 3) / 9))
+    assert ops(passed(net.graph(net("Add", x, y)), normal(RNG, 1, 8, 8, 8))) == ["Abs", "Conv+Relu", "Add"]
+
+
+def test_only_one_activation_goes_in():
+    net = Net()
+    assert ops(passed(net.graph(net("Relu", net("Sigmoid", conv(net, image(net))))), X)) == ["Conv+Sigmoid", "Relu"]
+
+
+@pytest.mark.parametrize("op", ["Relu", "Add"])
+@pytest.mark.parametrize("why", ["output", "two readers"])
+def test_a_value_that_others_need_is_not_fused_away(op, why):
+    net = Net()
+    x = image(net)
+    y = conv(net, x)
+    z = net("Relu", y) if op == "Relu" else net("Add", y, net.input("other", "N", 8, 8, 8))
+    graph = net.graph(z, y if why == "output" else net("Neg", y))
+    arrays = [X] if op == "Relu" else [X, normal(RNG, 2, 8, 8, 8)]
+    assert ops(passed(graph, *arrays))[:2] == ["Conv", op]
+
+
+def test_a_value_added_to_itself_is_no_residual():
+    net = Net()
+    y = conv(net, image(net))
+    assert ops(passed(net.graph(net("Add", y, y)), X)) == ["Conv", "Add"]
+
+
+@pytest.mark.parametrize("shape", [("N", 8, 1, 1), ("N", 1, 8, 8), (8, 8), ("M", 8, 8, 8), ("N", 8, None, 8)])
+def test_what_broadcasts_or_may_is_no_residual(shape):
+    net = Net()
+    x = image(net)
+    other = net.input("other", *shape)
+    graph = net.graph(net("Add", conv(net, x), other))
+    given = normal(RNG, *(d if isinstance(d, int) else {"N": 2, "M": 1, None: 1}[d] for d in shape))
+    assert ops(passed(graph, X, given)) == ["Conv", "Add"]
+
+
+def test_a_residual_behind_symbols_is_found_when_they_are_known():
+    net = Net()
+    x = net.input("x", "N", 8, "H", "W")
+    w = normal(RNG, 8, 8, 3, 3) / 9
+    y = net("Add", conv(net, x, w=w, auto_pad="SAME_UPPER", pads=None), net("Abs", x))
+    graph = passed(net.graph(net("Relu", y)), normal(RNG, 1, 8, 5, 6))
+    assert ops(specialise(graph, [(1, 8, 5, 6)])) == ["Abs", "Conv+Add+Relu"]
+
+
+def test_a_residual_chosen_by_the_order_of_the_nodes_leaves_an_order():
+    """Three branches into two Adds: whichever goes where, each node still reads only what stands before it."""
+    net = Net()
+    x = image(net)
+    a, b, c = (conv(net, x, w=i * W3) for i in (1, 2, 3))
+    graph = net.graph(net("Relu", net("Add", net("Add", c, a), b)))
+    assert ops(passed(graph, X)) == ["Conv", "Conv+Add", "Conv+Add+Relu"]
+
+
+# ---- all of them
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(networks())
+def test_random_networks_compute_the_same(case):
+    graph, shape = case
+    passed(graph, eighths(np.random.default_rng(0), *shape))
+
+
+def test_until_stops_behind_a_pass():
+    net = Net()
+    graph = net.graph(net("Relu", net("Identity", conv(net, image(net)))))
+    assert ops(run_passes(graph.copy(), until="fold_constants")) == ["Conv", "Identity", "Relu"]
+    assert ops(run_passes(graph.copy(), until="remove_identity")) == ["Conv", "Relu"]
+    assert [p.__name__ for p in PASSES][-1] == "fuse"
+
+
+def test_every_activation_of_an_operator_is_one_the_store_knows():
+    from fastconv.plan.bind import KINDS
+
+    for op in REGISTRY.values():
+        if op.arity[0] <= 1 and op.activation is not REGISTRY["Abs"].activation:
+            x = Value("x", (1,), np.dtype(np.float32))
+            activation = op().activation(Node(op(), [x], [Value("y")]))
+            assert activation is None or activation.kind in KINDS
