@@ -14,12 +14,11 @@ import numpy as np
 
 from .errors import InputError, ModelError
 from .external_data import DataReader, DataWriter, write_model
-from .onnx_json import DATA_LOCATIONS, DATA_TYPES, INSIDE, SMALL, parse_onnx, to_json
-from .strict_json import brief, parse
+from .onnx_json import DATA_LOCATIONS, DATA_TYPES, INSIDE, SMALL, TENSOR_DATA, parse_onnx, to_json
+from .strict_json import brief, parse, string
 
 #: A protobuf file holds less than 2 GiB: weights of more bytes than this go to a data file.
 INSIDE_ONNX = 1 << 30
-NUMBERS = ("float_data", "int32_data", "int64_data", "double_data", "uint64_data")
 
 
 def convert(
@@ -41,6 +40,8 @@ def convert(
         if path.suffix not in (".onnx", ".json"):
             raise InputError(f"{path}: expected a name that ends in .onnx or .json")
     model = (parse_onnx if source.suffix == ".onnx" else _parse_json)(source.read_bytes())
+    if not model.HasField("graph"):
+        raise ModelError(f"{source} is not an ONNX model: it has no graph")
     with DataReader(source.parent if external_dir is None else external_dir, follow_links) as reader:
         for tensor in _tensors(model):
             _take_in(tensor, reader)
@@ -89,12 +90,14 @@ def _take_in(tensor: Any, reader: DataReader) -> None:
 
     try:
         if tensor.data_location == DATA_LOCATIONS["EXTERNAL"]:
-            entries = {entry.key: entry.value for entry in tensor.external_data}
+            if any(len(getattr(tensor, field)) for field in TENSOR_DATA):
+                raise ModelError("it has values both inside and outside the file")
+            entries = {string(entry.key): string(entry.value) for entry in tensor.external_data}
             tensor.raw_data = reader.read(entries).tobytes()
             tensor.ClearField("external_data")
             tensor.ClearField("data_location")
         kind = DATA_TYPES.get(tensor.data_type)
-        for field in NUMBERS:
+        for field in TENSOR_DATA[1:]:
             if kind is not None and kind.numpy and len(getattr(tensor, field)) >= SMALL:
                 values = numpy_helper.to_array(tensor)
                 tensor.ClearField(field)

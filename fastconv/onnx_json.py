@@ -12,6 +12,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,12 +27,21 @@ from .ops import NodeSpec, make_node
 from .ops.base import REGISTRY
 from .ops.constant import Constant
 from .ops.dims import MAX_RANK
-from .ops.elementwise import Swish
 from .ops.softmax import AlongAxis
 from .strict_json import INT64_MAX, Fields, brief, double, enum, integer, parse, raw, single, spellings, string, text
 
-#: What `write` writes: operators are kept in the newest form up to this opset.
-OPSET, IR_VERSION = 22, 10
+#: What `write` writes: the opset, the operators and attributes that need a newer one, and the IR version of each opset.
+OPSET = 22
+NEWER = {
+    "CastLike.round_mode": 24,
+    "Cast.round_mode": 24,
+    "DequantizeLinear.output_dtype": 23,
+    "QuantizeLinear.precision": 23,
+    "RMSNormalization": 23,
+    "SpaceToDepth.mode": 28,
+    "Swish": 24,
+}
+IR_VERSIONS = {22: 10, 23: 11, 24: 12, 28: 14}
 #: Weights of more bytes than this in all go to a data file, except for tensors of less than SMALL bytes.
 INSIDE, SMALL = 1 << 20, 1 << 10
 
@@ -79,13 +89,14 @@ class DataType:
         """The dtype; UnsupportedError where there is none here."""
         if not self.numpy:
             raise UnsupportedError(f"data type {self.name} is not supported")
-        if hasattr(np, self.numpy):
+        with suppress(TypeError):
             return np.dtype(self.numpy)
         try:
             import ml_dtypes
-        except ImportError:
-            raise UnsupportedError(f"data type {self.name} needs the ml_dtypes package: pip install ml_dtypes") from None
-        return np.dtype(getattr(ml_dtypes, self.numpy))
+
+            return np.dtype(getattr(ml_dtypes, self.numpy))
+        except (ImportError, AttributeError):
+            raise UnsupportedError(f"data type {self.name} needs the ml_dtypes package: pip install -U ml_dtypes") from None
 
 
 DATA_TYPES = {
@@ -167,11 +178,13 @@ def read(
     else:
         path = Path(source)
         external_dir = path.parent if external_dir is None else external_dir
-        if max_bytes is not None and path.stat().st_size > max_bytes:
+        with open(path, "rb") as file:
+            data = file.read(-1 if max_bytes is None else max_bytes + 1)
+        if max_bytes is not None and len(data) > max_bytes:
             raise ModelError(f"{path} is larger than max_bytes={max_bytes}")
-        model = as_dict(parse_onnx(path.read_bytes())) if path.suffix == ".onnx" else parse(path.read_bytes())
-    with DataReader(external_dir, follow_links) as data:
-        return _Reader(data, max_bytes).model(Fields(model, "", MODEL))
+        model = as_dict(parse_onnx(data)) if path.suffix.lower() == ".onnx" else parse(data)
+    with DataReader(external_dir, follow_links) as reader:
+        return _Reader(reader, max_bytes).model(Fields(model, "", MODEL))
 
 
 def parse_onnx(data: bytes) -> Any:
@@ -184,9 +197,21 @@ def parse_onnx(data: bytes) -> Any:
     model = onnx.ModelProto()
     try:
         model.ParseFromString(data)
-    except DecodeError as e:
+        _check_text(model)
+    except (DecodeError, UnicodeDecodeError) as e:
         raise ModelError(f"not an ONNX model: {e}") from None
     return model
+
+
+def _check_text(message: Any) -> None:
+    """Refuse text that is not UTF-8: protobuf hands it out as bytes, or raises UnicodeDecodeError."""
+    for field, value in message.ListFields():
+        items = [value] if isinstance(value, str | bytes) or hasattr(value, "ListFields") else value
+        if field.type == field.TYPE_STRING and any(isinstance(item, bytes) for item in items):
+            raise ModelError(f"not an ONNX model: a {field.name} in it is not UTF-8")
+        if field.message_type is not None:
+            for item in items:
+                _check_text(item)
 
 
 def as_dict(message: Any) -> Any:
@@ -315,16 +340,15 @@ class _Reader:
 
     def attribute(self, a: Fields) -> Any:
         """An attribute's value: an int, float or str, a tuple of them, or an array."""
-        field, read_item = list(ATTRIBUTES.values())[a.get("type", partial(enum, ATTRIBUTE_TYPES)) - 1]
-        strays = [f for f in ("ref_attr_name", *(f for f, _ in ATTRIBUTES.values())) if f != field and a.has(f)]
-        if strays:
+        fields = list(ATTRIBUTES.values())
+        field, read_item = fields[a.get("type", partial(enum, ATTRIBUTE_TYPES)) - 1]
+        if strays := [f for f in ("ref_attr_name", *dict(fields)) if f != field and a.has(f)]:
             raise a.error(f"its type says {field!r}, but {strays[0]!r} is set")
         if field == "t":
             return self.tensor(a.object("t", TENSOR))
         if read_item is None:
-            raise a.error(
-                "subgraphs are not supported" if field in ("g", "graphs") else "not supported", field, UnsupportedError
-            )
+            what = "subgraphs are" if field in ("g", "graphs") else "this type of attribute is"
+            raise a.error(f"{what} not supported", field, UnsupportedError)
         if field in ABSENT:
             return a.get(field, read_item, ABSENT[field])
         return tuple(a.list(field, read_item))
@@ -378,9 +402,11 @@ class _Reader:
 def _check_given(graph: Graph) -> None:
     given = {*graph.inputs, *graph.producers()}
     for n in graph.nodes:
-        for v in n.operands:
-            if v.constant is None and v not in given:
+        for v in n.inputs:
+            if v is not None and v.constant is None and v not in given:
                 raise n.error(f"it reads {brief(v.name)}, which nothing gives")
+            if v is not None and v in n.outputs:
+                raise n.error(f"it reads its own result {brief(v.name)}")
     for v in graph.outputs:
         if v.constant is None and v not in given:
             raise ModelError(f"graph.output: nothing gives {brief(v.name)}")
@@ -454,7 +480,7 @@ def write(graph: Graph, path: str | os.PathLike[str]) -> None:
     replaced, not followed. ModelError where a value's dtype is not known or has no number in the format.
     """
     path = Path(path)
-    if path.suffix == ".onnx":
+    if path.suffix.lower() == ".onnx":
         raise InputError(f"{path}: a graph is written as .json, of which fastconv.convert makes .onnx")
     data = DataWriter(f"{path.name}.data")
     write_model(path, to_json(_model_dict(graph, data)), data)
@@ -472,9 +498,10 @@ def _model_dict(graph: Graph, data: DataWriter) -> dict[str, Any]:
     names = _names([*graph.inputs, *graph.outputs, *values])
     weights = [(name, v.constant) for v, name in names.items() if v.constant is not None and v not in given]
     outside = sum(array.nbytes for _, array in weights) > INSIDE
-    domains = dict.fromkeys(["", *(n.op.domain for n in nodes)])
+    opset = _opset(nodes)
+    opsets = {"": opset, **{n.op.domain: 1 for n in nodes if n.op.domain}}
     return {
-        "ir_version": str(IR_VERSION),
+        "ir_version": str(IR_VERSIONS[opset]),
         "producer_name": "fastconv",
         "graph": {
             "node": [_node_dict(n, names) for n in nodes],
@@ -483,7 +510,7 @@ def _model_dict(graph: Graph, data: DataWriter) -> dict[str, Any]:
             "input": [_info_dict(v, names[v]) for v in graph.inputs],
             "output": [_info_dict(v, names[v]) for v in graph.outputs],
         },
-        "opset_import": [{"domain": d, "version": str(1 if d else OPSET)} for d in domains],
+        "opset_import": [{"domain": domain, "version": str(version)} for domain, version in opsets.items()],
     }
 
 
@@ -501,33 +528,23 @@ def _names(values: Iterable[Value]) -> dict[Value, str]:
 
 
 def _spelled_out(n: Node) -> list[Node]:
-    """The node in operators of OPSET: Swish is younger, and Softmax over several axes together is older."""
-    if not (isinstance(n.op, Swish) or (isinstance(n.op, AlongAxis) and n.op.joint)):
+    """The node in operators of today, of which Softmax over several axes together is none."""
+    if not (isinstance(n.op, AlongAxis) and n.op.joint):
         return [n]
     x, y = n.inputs[0], n.outputs[0]
-    assert isinstance(x, Value)
-    assert isinstance(y, Value)
-
-    def inner(name: str, constant: np.ndarray | None = None) -> Value:
-        return Value(f"{n.label}.{name}", constant=constant)
-
-    def node(op_type: str, inputs: list[Value], output: Value, **attributes: Any) -> Node:
-        op: Any = REGISTRY[op_type]
-        return Node(op(**attributes), inputs, [output], f"{n.label}.{op_type}")
-
-    if isinstance(n.op, Swish):
-        gate = inner("gate")
-        if n.op.alpha == 1:
-            return [node("Sigmoid", [x], gate), node("Mul", [x, gate], y)]
-        alpha, scaled = inner("alpha", np.array(n.op.alpha, x.dtype)), inner("scaled")
-        return [node("Mul", [x, alpha], scaled), node("Sigmoid", [scaled], gate), node("Mul", [x, gate], y)]
-    rows, result, shape = inner("rows"), inner("result"), inner("shape")
-    return [
-        node("Flatten", [x], rows, axis=n.op.axis),
-        node(type(n.op).__name__, [rows], result),
-        node("Shape", [x], shape),
-        node("Reshape", [result, shape], y, allowzero=1),
+    rows, result, shape = (Value(f"{n.label}.{name}") for name in ("rows", "result", "shape"))
+    steps: list[tuple[str, dict[str, int], list[Value | None], Value | None]] = [
+        ("Flatten", {"axis": n.op.axis}, [x], rows),
+        (type(n.op).__name__, {}, [rows], result),
+        ("Shape", {}, [x], shape),
+        ("Reshape", {"allowzero": 1}, [result, shape], y),
     ]
+    return [Node(REGISTRY[op](**attributes), inputs, [output]) for op, attributes, inputs, output in steps]
+
+
+def _opset(nodes: list[Node]) -> int:
+    used = {type(n.op).__name__ for n in nodes} | {f"{type(n.op).__name__}.{name}" for n in nodes for name in n.op.attributes()}
+    return max([OPSET, *(version for name, version in NEWER.items() if name in used)])
 
 
 def _node_dict(n: Node, names: dict[Value, str]) -> dict[str, Any]:
@@ -568,9 +585,9 @@ ENCODINGS: tuple[tuple[type, str, str, str, Callable[[Any], Any]], ...] = (
 
 
 def _tensor_dict(array: np.ndarray, name: str = "", data: DataWriter | None = None) -> dict[str, Any]:
+    tensor: dict[str, Any] = {"dims": [str(d) for d in array.shape], "data_type": _code(array.dtype, name), "name": name}
     flat = np.ascontiguousarray(array).reshape(-1)
     bits = flat.astype(flat.dtype.newbyteorder("<"), copy=False).view(np.uint8)
-    tensor: dict[str, Any] = {"dims": [str(d) for d in array.shape], "data_type": _code(array.dtype, name), "name": name}
     if data is None or bits.nbytes < SMALL:
         return {**tensor, "raw_data": _base64(bits.data)}
     entries = [{"key": key, "value": value} for key, value in data.add(bits).items()]

@@ -83,7 +83,7 @@ def double(value: Any) -> float:
 def single(value: Any) -> float:
     """A number in float32's range, rounded to float32."""
     try:
-        return struct.unpack("f", struct.pack("f", double(value)))[0]
+        return struct.unpack("<f", struct.pack("<f", double(value)))[0]
     except OverflowError:
         raise ValueError(f"expected a number in float32's range, got {brief(value)}") from None
 
