@@ -1,8 +1,10 @@
-"""Graphs built by hand, one node a call, and run by the references: what the tests of passes, plan and model share.
+"""Graphs built by hand, one node a call, and run by the references.
 
     net = Net()
     x = net.input("x", "N", 3, 8, 8)
     graph = net.graph(net("Relu", net("Conv", x, w, pads=(1, 1, 1, 1))))
+
+The tests of the graph, the passes, the plan and the model share them.
 """
 
 import numpy as np
