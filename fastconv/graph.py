@@ -81,8 +81,12 @@ class Node:
     @property
     def operands(self) -> list[Value]:
         """Every value read from outside: the inputs, then the other operands of the epilogue."""
-        inner = {id(v) for n in self.chain for v in n.outputs}
-        return [v for n in self.chain for v in n.inputs if v is not None and id(v) not in inner]
+        made: set[int] = set()
+        read = []
+        for n in self.chain:
+            read += [v for v in n.inputs if v is not None and id(v) not in made]
+            made.update(map(id, n.outputs))
+        return read
 
     @property
     def results(self) -> list[Value]:
