@@ -12,6 +12,7 @@ from ..errors import ModelError, UnsupportedError
 from ..graph import Value
 from .base import INT, NodeSpec, Op
 from .dims import axis_index, broadcast, broadcasts_to, check_dtype, same_dtype
+from .elementwise_strided import strided
 
 
 class Binary(Op, abstract=True):
@@ -51,18 +52,27 @@ def _align(spec: NodeSpec) -> None:
 
 class Add(Binary):
     function = np.add
+    takes_epilogue = True
+    implementations = strided("add")
 
 
 class Sub(Binary):
     function = np.subtract
+    takes_epilogue = True
+    implementations = strided("sub")
 
 
 class Mul(Binary):
     function = np.multiply
+    takes_epilogue = True
+    implementations = strided("mul")
 
 
 class Div(Binary):
     """Integers divide towards zero."""
+
+    takes_epilogue = True
+    implementations = strided("div")
 
     def reference(self, a, b):
         if a.dtype.kind == "f":
@@ -95,6 +105,9 @@ class Pow(Binary):
 
 
 class PRelu(Binary):
+    takes_epilogue = True
+    implementations = strided("prelu")
+
     @classmethod
     def upgrade(cls, spec):
         slope, x = spec.input(1), spec.input(0)
@@ -172,6 +185,8 @@ class Variadic(Op, abstract=True):
 
 class Sum(Variadic):
     function = np.add
+    takes_epilogue = True
+    implementations = strided("add")
 
 
 class Mean(Variadic):
@@ -181,10 +196,14 @@ class Mean(Variadic):
 
 class Min(Variadic):
     function = np.minimum
+    takes_epilogue = True
+    implementations = strided("min")
 
 
 class Max(Variadic):
     function = np.maximum
+    takes_epilogue = True
+    implementations = strided("max")
 
 
 class Where(Op):

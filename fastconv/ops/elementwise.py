@@ -13,6 +13,7 @@ import numpy as np
 
 from .base import FLOAT, Activation, Op
 from .dims import check, check_dtype, same_dtype
+from .elementwise_strided import strided
 
 
 class Unary(Op, abstract=True):
@@ -29,14 +30,17 @@ class Unary(Op, abstract=True):
 
 class Abs(Unary):
     function = np.abs
+    implementations = strided("abs")
 
 
 class Neg(Unary):
     function = np.negative
+    implementations = strided("neg")
 
 
 class Exp(Unary):
     function = np.exp
+    implementations = strided("exp")
 
 
 class Log(Unary):
@@ -45,10 +49,12 @@ class Log(Unary):
 
 class Sqrt(Unary):
     function = np.sqrt
+    implementations = strided("sqrt")
 
 
 class Reciprocal(Unary):
     function = np.reciprocal
+    implementations = strided("reciprocal")
 
 
 class Floor(Unary):
@@ -85,6 +91,8 @@ class Erf(Unary):
 
 
 class Relu(Unary):
+    implementations = strided("copy")
+
     def reference(self, x):
         return np.maximum(x, 0)
 
@@ -93,6 +101,7 @@ class Relu(Unary):
 
 
 class LeakyRelu(Unary):
+    implementations = strided("copy")
     alpha: float = 0.01
 
     def reference(self, x):
@@ -110,6 +119,7 @@ class ThresholdedRelu(Unary):
 
 
 class Elu(Unary):
+    implementations = strided("copy")
     alpha: float = 1.0
 
     def reference(self, x):
@@ -135,6 +145,8 @@ class Selu(Unary):
 
 
 class Sigmoid(Unary):
+    implementations = strided("copy")
+
     def reference(self, x):
         return 1 / (1 + np.exp(-x))
 
@@ -143,6 +155,7 @@ class Sigmoid(Unary):
 
 
 class HardSigmoid(Unary):
+    implementations = strided("copy")
     alpha: float = 0.2
     beta: float = 0.5
 
@@ -154,6 +167,8 @@ class HardSigmoid(Unary):
 
 
 class HardSwish(Unary):
+    implementations = strided("copy")
+
     def reference(self, x):
         return x * np.clip(x / 6 + 0.5, 0, 1)
 
@@ -163,6 +178,8 @@ class HardSwish(Unary):
 
 class Swish(Unary):
     """x · sigmoid(alpha · x); with alpha 1 also called SiLU."""
+
+    implementations = strided("copy")
 
     alpha: float = 1.0
 
@@ -175,12 +192,15 @@ class Swish(Unary):
 
 class Tanh(Unary):
     function = np.tanh
+    implementations = strided("copy")
 
     def activation(self, node):
         return Activation("tanh")
 
 
 class Softplus(Unary):
+    implementations = strided("copy")
+
     def reference(self, x):
         return np.logaddexp(0, x)
 
@@ -223,6 +243,7 @@ class Clip(Op):
     """Bounds are scalars, each may be left out; where min exceeds max, everything becomes max."""
 
     arity = (1, 3)
+    implementations = strided("copy")
 
     @classmethod
     def upgrade(cls, spec):

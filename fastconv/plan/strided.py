@@ -1,0 +1,58 @@
+"""Strided arrangements of up to six axes, as the kernels copy and elementwise take them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from .bind import Binder, Step
+
+#: AXES in pyx/isa/copy.pyx and pyx/isa/elementwise.pyx
+AXES = 6
+
+Strides = tuple[int, ...]
+
+
+def contiguous(dims: Sequence[int]) -> Strides:
+    """The strides of a row-major array, in elements."""
+    return tuple(math.prod(dims[i + 1 :]) for i in range(len(dims)))
+
+
+def collapse(dims: Sequence[int], *strides: Sequence[int]) -> tuple[Strides, list[Strides]]:
+    """The same elements in as few axes as all the arrangements (`strides`, for each its own) allow.
+
+    Axes of size 1 go, and an axis is joined to the one behind it where every arrangement steps over it evenly. At least one
+    axis is left, of size 1 and stride 1 where there is but one element.
+
+    >>> collapse((2, 1, 3, 4), (12, 12, 4, 1), (0, 5, 4, 1))
+    ((2, 12), [(12, 1), (0, 1)])
+    """
+    axes: list[list[int]] = []
+    for d, *steps in zip(dims, *strides, strict=True):
+        if d == 1:
+            continue
+        if axes and all(outer == inner * d for outer, inner in zip(axes[-1][1:], steps, strict=True)):
+            axes[-1] = [axes[-1][0] * d, *steps]
+        else:
+            axes.append([d, *steps])
+    out, *rest = zip(*(axes or [[1] * (1 + len(strides))]), strict=True)
+    return out, rest
+
+
+def pad_axes(values: Sequence[int], fill: int) -> list[int]:
+    """The entries for `AXES` axes: those missing stand in front."""
+    return [fill] * (AXES - len(values)) + list(values)
+
+
+def copy(binder: Binder, src: int, src_strides: Strides, dst: int, dst_strides: Strides, dims: Strides) -> Step:
+    """A step that copies dims elements between two arrangements (references, and strides in floats)."""
+    axes = sorted(range(len(dims)), key=lambda i: (-dst_strides[i], i))
+    dims, (src_strides, dst_strides) = collapse(*([values[i] for i in axes] for values in (dims, src_strides, dst_strides)))
+    return binder.step(
+        binder.kernels.copy,
+        src=src,
+        dst=dst,
+        dims=pad_axes(dims, 1),
+        src_strides=pad_axes(src_strides, 0),
+        dst_strides=pad_axes(dst_strides, 0),
+    )

@@ -1,0 +1,199 @@
+"""Functions of one or two tensors, element by element, with an activation in the store: dst = act(op(a, b)).
+
+Every operand is addressed as base + sum of index * stride over six axes, so that layouts and broadcasting are but strides:
+blocked tensors, planes, a value for each channel (stride 0 over the pixels), a scalar. On the last axis dst is contiguous, and
+a and b are contiguous or stay where they are.
+Parallel over items of `rows` x `chunk` elements of the last two axes: small enough for L1, where an activation that is more than
+a clip is applied in a second sweep, as its code is too large to stand behind every function.
+"""
+
+from libc.math cimport INFINITY
+from libc.stdint cimport int64_t
+
+from activation cimport CLIP, Activation, activate, clip
+from simd cimport V, load, load_part, store, store_part, vabs, vbroadcast, vexp, vf, vless, vmaxnan, vminnan, vsqrt
+from step cimport Run, at, share
+
+cdef enum:
+    AXES = 6
+
+# FUNCTIONS in fastconv/ops/elementwise_strided.py lists them in the same order
+cdef enum Function:
+    ADD
+    SUB
+    MUL
+    DIV
+    MIN
+    MAX
+    PRELU
+    COPY
+    ABS
+    NEG
+    RECIPROCAL
+    SQRT
+    EXP
+
+cdef struct Args:
+    int64_t dst
+    int64_t a
+    int64_t b
+    int function
+    Py_ssize_t rows
+    Py_ssize_t chunk
+    Py_ssize_t dims[AXES]
+    Py_ssize_t dst_strides[AXES]
+    Py_ssize_t a_strides[AXES]
+    Py_ssize_t b_strides[AXES]
+    Activation act
+
+
+cdef inline vf apply(const int F, vf x, vf y) noexcept nogil:
+    if F == ADD:
+        return x + y
+    if F == SUB:
+        return x - y
+    if F == MUL:
+        return x * y
+    if F == DIV:
+        return x / y
+    if F == MIN:
+        return vminnan(x, y)
+    if F == MAX:
+        return vmaxnan(x, y)
+    if F == PRELU:
+        return vless(x, vbroadcast(0), y * x, x)
+    if F == ABS:
+        return vabs(x)
+    if F == NEG:
+        return -x
+    if F == RECIPROCAL:
+        return vbroadcast(1) / x
+    if F == SQRT:
+        return vsqrt(x)
+    if F == EXP:
+        return vexp(x)
+    return x
+
+
+# n elements; where A (B) is set, a (b) is one value for all of them.
+cdef inline void line(const int F, const bint A, const bint B, const float* a, const float* b, float* dst, Py_ssize_t n,
+                      float low, float high) noexcept nogil:
+    cdef Py_ssize_t i = 0
+    cdef vf x = vbroadcast(a[0]), y = vbroadcast(b[0])
+    while i + V <= n:
+        if not A:
+            x = load(a + i)
+        if not B:
+            y = load(b + i)
+        store(dst + i, clip(apply(F, x, y), low, high))
+        i += V
+    if i < n:
+        if not A:
+            x = load_part(a + i, n - i, 1.0)
+        if not B:
+            y = load_part(b + i, n - i, 1.0)
+        store_part(dst + i, clip(apply(F, x, y), low, high), n - i)
+
+
+cdef inline void lines(const int F, const bint A, const bint B, const float* a, const float* b, float* dst, const Args* g,
+                       Py_ssize_t m, Py_ssize_t n, float low, float high) noexcept nogil:
+    cdef Py_ssize_t i, step_a = g.a_strides[4], step_b = g.b_strides[4], step = g.dst_strides[4]
+    if n == V:  # the pixels of a blocked tensor
+        for i in range(m):
+            line(F, A, B, a + i * step_a, b + i * step_b, dst + i * step, V, low, high)
+    else:
+        for i in range(m):
+            line(F, A, B, a + i * step_a, b + i * step_b, dst + i * step, n, low, high)
+
+
+cdef inline void binary(const int F, const float* a, const float* b, float* dst, const Args* g, Py_ssize_t m, Py_ssize_t n,
+                        float low, float high) noexcept nogil:
+    if g.a_strides[5] == 0:
+        lines(F, True, False, a, b, dst, g, m, n, low, high)
+    elif g.b_strides[5] == 0:
+        lines(F, False, True, a, b, dst, g, m, n, low, high)
+    else:
+        lines(F, False, False, a, b, dst, g, m, n, low, high)
+
+
+cdef void finish(const float* src, Py_ssize_t step, float* dst, const Args* g, Py_ssize_t m, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t k
+    cdef int kind = g.act.kind
+    cdef float p = g.act.a, q = g.act.b
+    for _ in range(m):
+        k = 0
+        while k + V <= n:
+            store(dst + k, activate(load(src + k), kind, p, q))
+            k += V
+        if k < n:
+            store_part(dst + k, activate(load_part(src + k, n - k, 1.0), kind, p, q), n - k)
+        src += step
+        dst += g.dst_strides[4]
+
+
+cdef void sweep(const float* a, const float* b, float* dst, const Args* g, Py_ssize_t m, Py_ssize_t n) noexcept nogil:
+    cdef float low = g.act.a, high = g.act.b
+    if g.act.kind != CLIP:
+        if g.function == COPY:
+            finish(a, g.a_strides[4], dst, g, m, n)
+            return
+        low = -INFINITY
+        high = INFINITY
+    if g.function == ADD:
+        binary(ADD, a, b, dst, g, m, n, low, high)
+    elif g.function == SUB:
+        binary(SUB, a, b, dst, g, m, n, low, high)
+    elif g.function == MUL:
+        binary(MUL, a, b, dst, g, m, n, low, high)
+    elif g.function == DIV:
+        binary(DIV, a, b, dst, g, m, n, low, high)
+    elif g.function == MIN:
+        binary(MIN, a, b, dst, g, m, n, low, high)
+    elif g.function == MAX:
+        binary(MAX, a, b, dst, g, m, n, low, high)
+    elif g.function == PRELU:
+        binary(PRELU, a, b, dst, g, m, n, low, high)
+    elif g.function == ABS:
+        lines(ABS, False, True, a, b, dst, g, m, n, low, high)
+    elif g.function == NEG:
+        lines(NEG, False, True, a, b, dst, g, m, n, low, high)
+    elif g.function == RECIPROCAL:
+        lines(RECIPROCAL, False, True, a, b, dst, g, m, n, low, high)
+    elif g.function == SQRT:
+        lines(SQRT, False, True, a, b, dst, g, m, n, low, high)
+    elif g.function == EXP:
+        lines(EXP, False, True, a, b, dst, g, m, n, low, high)
+    else:
+        lines(COPY, False, True, a, b, dst, g, m, n, low, high)
+    if g.act.kind != CLIP:
+        finish(dst, g.dst_strides[4], dst, g, m, n)
+
+
+cdef void run(const Args* g, char** bases, Py_ssize_t thread, Py_ssize_t threads) noexcept nogil:
+    cdef Py_ssize_t M = g.dims[4], L = g.dims[5]
+    cdef Py_ssize_t PARTS = (M + g.rows - 1) // g.rows, CHUNKS = (L + g.chunk - 1) // g.chunk
+    cdef Py_ssize_t items = g.dims[0] * g.dims[1] * g.dims[2] * g.dims[3] * PARTS * CHUNKS, item, rest, axis, i, m, n
+    cdef const float* a
+    cdef const float* b
+    cdef float* dst
+    for item in range(share(items, thread, threads), share(items, thread + 1, threads)):
+        n = item % CHUNKS * g.chunk
+        rest = item // CHUNKS
+        m = rest % PARTS * g.rows
+        rest = rest // PARTS
+        a = at(bases, g.a) + m * g.a_strides[4] + n * g.a_strides[5]
+        b = at(bases, g.b) + m * g.b_strides[4] + n * g.b_strides[5]
+        dst = at(bases, g.dst) + m * g.dst_strides[4] + n
+        for axis in range(3, -1, -1):
+            i = rest % g.dims[axis]
+            rest = rest // g.dims[axis]
+            a += i * g.a_strides[axis]
+            b += i * g.b_strides[axis]
+            dst += i * g.dst_strides[axis]
+        sweep(a, b, dst, g, min(M - m, g.rows), min(L - n, g.chunk))
+
+
+def step(dict fields):
+    """(address of the kernel, bytes of its arguments); see step.pxd."""
+    cdef Args args = fields
+    return <size_t> <Run> &run, (<char*> &args)[:sizeof(Args)]
