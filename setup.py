@@ -27,7 +27,9 @@ if wanted := os.environ.get("FASTCONV_ISAS"):
     ISAS = {name: ISAS[name] for name in wanted.split(",")}
 
 # Never -ffast-math or -Ofast: linking with them changes the floating point mode of the whole process.
+# GCC's own limits would leave the loop over a segment's V channels as a loop (clang takes the --param options for unknown).
 FLAGS = ["-O3", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden", "-g0", "-Wno-unused-function"]
+UNROLL = ["--param=max-completely-peeled-insns=1000", "--param=max-completely-peel-times=16"]
 NAIVE = ["-O2", "-ffp-contract=off", "-fno-tree-vectorize", "-fno-tree-slp-vectorize"]
 DIRECTIVES = {
     "language_level": 3,
@@ -87,9 +89,10 @@ class BuildExt(build_ext):
         for isa in lost:
             self.announce(f"fastconv: this compiler cannot build for {isa}: left out", level=3)
         self.extensions = [e for e in self.extensions if not e.name.endswith(tuple(f"_{isa}" for isa in lost))]
+        unroll = UNROLL if self.works("int main(void) { return 0; }", UNROLL) else []
         for e in self.extensions:
             isa = next((isa for isa in ISAS if e.name.startswith("fastconv.kernels.") and e.name.endswith(f"_{isa}")), None)
-            e.extra_compile_args = [*FLAGS, *(ISAS[isa] if isa else [])]
+            e.extra_compile_args = [*FLAGS, *([*ISAS[isa], *unroll] if isa else [])]
             e.extra_link_args = ["-s"] if MACHINE != "arm64" else []
             if e.name == "fastconv._naive":
                 e.extra_compile_args += NAIVE

@@ -34,6 +34,39 @@ cdef struct Store:
     bint has_add
     Activation act
 
+# The output pixels, walked row by row: where the next one reads, writes and adds, and the floats from one to the next, `_wrap`
+# more from behind a row's last to the next row's first.
+cdef struct Walk:
+    const float* src
+    float* dst
+    const float* add
+    Py_ssize_t ow
+    Py_ssize_t OW
+    Py_ssize_t src_w
+    Py_ssize_t dst_w
+    Py_ssize_t add_w
+    Py_ssize_t src_wrap
+    Py_ssize_t dst_wrap
+    Py_ssize_t add_wrap
+
+
+# Give a tile its next r pixels.
+cdef inline void take(Walk* walk, int r, const float** px, Store* to) noexcept nogil:
+    cdef int i
+    for i in range(r):
+        px[i] = walk.src
+        to.dst[i] = walk.dst
+        to.add[i] = walk.add
+        walk.src += walk.src_w
+        walk.dst += walk.dst_w
+        walk.add += walk.add_w
+        walk.ow += 1
+        if walk.ow == walk.OW:
+            walk.ow = 0
+            walk.src += walk.src_wrap
+            walk.dst += walk.dst_wrap
+            walk.add += walk.add_wrap
+
 
 # Most rows of a tile of `width` channel blocks.
 cdef inline int rows(int width) noexcept nogil:
@@ -43,7 +76,7 @@ cdef inline int rows(int width) noexcept nogil:
 
 
 cdef inline void sweep(const int R, const int J, const int STEP, const float** px, const float* wei, vf (*acc)[3],
-                       const int64_t* offset, Py_ssize_t segments, Py_ssize_t length) noexcept nogil:
+                       const int64_t* offset, Py_ssize_t segments, const Py_ssize_t length) noexcept nogil:
     cdef Py_ssize_t s, c, at
     cdef int i, j
     cdef float x
@@ -69,7 +102,10 @@ cdef inline void tile(const int R, const int J, const int STEP, const float** px
     for i in range(R):
         for j in range(J):
             acc[i][j] = load(to.bia + j * V)
-    sweep(R, J, STEP, px, wei, acc, taps.offset, taps.segments, taps.length)
+    if taps.length == V:  # a literal: the loop over it unrolls
+        sweep(R, J, STEP, px, wei, acc, taps.offset, taps.segments, V)
+    else:
+        sweep(R, J, STEP, px, wei, acc, taps.offset, taps.segments, taps.length)
     if taps.tail_segments:
         sweep(R, J, STEP, px, wei + taps.segments * taps.length * J * V, acc, taps.offset + taps.segments,
               taps.tail_segments, taps.tail_length)

@@ -15,7 +15,7 @@ from libc.stdint cimport int64_t
 from activation cimport Activation
 from simd cimport V
 from step cimport Run, at, share
-from tile cimport Store, Taps, rows, run_tile
+from tile cimport Store, Taps, Walk, rows, run_tile, take
 
 cdef struct Args:
     int64_t src
@@ -54,15 +54,20 @@ cdef struct Args:
 cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads) noexcept nogil:
     cdef Py_ssize_t K = a.segments * a.length + a.tail_segments * a.tail_length
     cdef Py_ssize_t P = a.OH * a.OW, CHUNKS = (P + a.chunk - 1) // a.chunk, PARTS = a.OCB // 2 if a.OCB > 1 else 1
-    cdef Py_ssize_t items = a.N * a.G * CHUNKS * PARTS, item, n, g, rest, block, p, end, oh, ow
-    cdef int width, i, r, left
-    cdef const float* src
+    cdef Py_ssize_t items = a.N * a.G * CHUNKS * PARTS, item, n, g, rest, block, p, end, oh
+    cdef int width, r, left
     cdef const float* wei
-    cdef const float* add = at(bases, a.add)
-    cdef float* dst
     cdef const float* px[14]
     cdef Taps taps
     cdef Store to
+    cdef Walk walk
+    walk.OW = a.OW
+    walk.src_w = a.src_w
+    walk.dst_w = a.dst_w
+    walk.add_w = a.add_w
+    walk.src_wrap = a.src_h - a.OW * a.src_w
+    walk.dst_wrap = a.dst_h - a.OW * a.dst_w
+    walk.add_wrap = a.add_h - a.OW * a.add_w
     taps.offset = <const int64_t*> at(bases, a.taps)
     taps.segments = a.segments
     taps.length = a.length
@@ -82,24 +87,17 @@ cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads
         g = rest % a.G
         n = rest // a.G
         end = min(p + a.chunk, P)
-        src = at(bases, a.src) + n * a.src_n + g * a.src_g
         wei = at(bases, a.wei) + (g * a.OCB + block) * V * K
         to.bia = at(bases, a.bia) + (g * a.OCB + block) * V
-        dst = at(bases, a.dst) + n * a.dst_n + (g * a.OCB + block) * a.dst_c
-        add = at(bases, a.add) + n * a.add_n + (g * a.OCB + block) * a.add_c
-        left = <int> ((end - p + rows(width) - 1) // rows(width))
         oh = p // a.OW
-        ow = p - oh * a.OW
+        walk.ow = p - oh * a.OW
+        walk.src = at(bases, a.src) + n * a.src_n + g * a.src_g + oh * a.src_h + walk.ow * a.src_w
+        walk.dst = at(bases, a.dst) + n * a.dst_n + (g * a.OCB + block) * a.dst_c + oh * a.dst_h + walk.ow * a.dst_w
+        walk.add = at(bases, a.add) + n * a.add_n + (g * a.OCB + block) * a.add_c + oh * a.add_h + walk.ow * a.add_w
+        left = <int> ((end - p + rows(width) - 1) // rows(width))
         while left:
             r = <int> ((end - p + left - 1) // left)  # the pixels left over equal tiles: none is much shorter than the others
-            for i in range(r):
-                px[i] = src + oh * a.src_h + ow * a.src_w
-                to.dst[i] = dst + oh * a.dst_h + ow * a.dst_w
-                to.add[i] = add + oh * a.add_h + ow * a.add_w
-                ow += 1
-                if ow == a.OW:
-                    ow = 0
-                    oh += 1
+            take(&walk, r, px, &to)
             run_tile(r, width, px[r - 1] - px[0] == (r - 1) * V, px, wei, &taps, &to)
             p += r
             left -= 1

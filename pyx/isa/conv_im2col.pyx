@@ -13,7 +13,7 @@ from libc.string cimport memset
 from activation cimport Activation
 from simd cimport V, load, store
 from step cimport Run, at, share
-from tile cimport Store, Taps, rows, run_tile
+from tile cimport Store, Taps, Walk, rows, run_tile, take
 
 cdef struct Args:
     int64_t src
@@ -87,15 +87,22 @@ cdef inline void window(const Args* a, const float* src, Py_ssize_t oh, Py_ssize
 cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads) noexcept nogil:
     cdef Py_ssize_t K = a.IC * a.KH * a.KW, P = a.OH * a.OW, CHUNKS = (P + a.chunk - 1) // a.chunk
     cdef Py_ssize_t PARTS = a.OCB // 2 if a.OCB > 1 else 1, items = a.N * a.G * CHUNKS
-    cdef Py_ssize_t item, n, g, first, end, part, block, p, oh, ow, zero = 0
-    cdef int width, i, r, left
+    cdef Py_ssize_t item, n, g, first, end, part, block, p, oh, zero = 0
+    cdef int width, r, left
     cdef float* scratch = at(bases, a.workspace) + thread * a.chunk * K
     cdef const float* src
-    cdef const float* add
-    cdef float* dst
+    cdef const float* wei
     cdef const float* px[14]
     cdef Taps taps
     cdef Store to
+    cdef Walk walk
+    walk.OW = a.OW
+    walk.src_w = K
+    walk.dst_w = a.dst_w
+    walk.add_w = a.add_w
+    walk.src_wrap = 0
+    walk.dst_wrap = a.dst_h - a.OW * a.dst_w
+    walk.add_wrap = a.add_h - a.OW * a.add_w
     taps.offset = <const int64_t*> &zero
     taps.segments = 1
     taps.length = K
@@ -118,23 +125,18 @@ cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads
             block = part * 2
             width = <int> (a.OCB - block) if a.OCB - block <= 3 else 2
             to.bia = at(bases, a.bia) + (g * a.OCB + block) * V
-            dst = at(bases, a.dst) + n * a.dst_n + (g * a.OCB + block) * a.dst_c
-            add = at(bases, a.add) + n * a.add_n + (g * a.OCB + block) * a.add_c
+            wei = at(bases, a.wei) + (g * a.OCB + block) * V * K
             p = first
             oh = p // a.OW
-            ow = p - oh * a.OW
+            walk.ow = p - oh * a.OW
+            walk.src = scratch
+            walk.dst = at(bases, a.dst) + n * a.dst_n + (g * a.OCB + block) * a.dst_c + oh * a.dst_h + walk.ow * a.dst_w
+            walk.add = at(bases, a.add) + n * a.add_n + (g * a.OCB + block) * a.add_c + oh * a.add_h + walk.ow * a.add_w
             left = <int> ((end - p + rows(width) - 1) // rows(width))
             while left:
                 r = <int> ((end - p + left - 1) // left)
-                for i in range(r):
-                    px[i] = scratch + (p + i - first) * K
-                    to.dst[i] = dst + oh * a.dst_h + ow * a.dst_w
-                    to.add[i] = add + oh * a.add_h + ow * a.add_w
-                    ow += 1
-                    if ow == a.OW:
-                        ow = 0
-                        oh += 1
-                run_tile(r, width, False, px, at(bases, a.wei) + (g * a.OCB + block) * V * K, &taps, &to)
+                take(&walk, r, px, &to)
+                run_tile(r, width, False, px, wei, &taps, &to)
                 p += r
                 left -= 1
 
