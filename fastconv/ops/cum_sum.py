@@ -26,5 +26,6 @@ class CumSum(Op):
         x = np.flip(x, axis) if self.reverse else x
         y = np.cumsum(x, axis, dtype=x.dtype)
         if self.exclusive:
-            y = np.concatenate([np.zeros_like(y.take(range(1), axis)), y.take(range(y.shape[axis] - 1), axis)], axis)
+            shifted = np.concatenate([np.zeros_like(y.take(range(min(y.shape[axis], 1)), axis)), y], axis)
+            y = shifted.take(range(y.shape[axis]), axis)
         return np.flip(y, axis) if self.reverse else y

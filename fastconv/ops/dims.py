@@ -44,6 +44,12 @@ def check_dtype(value: Value | None, name: str, kinds: str) -> None:
         raise ModelError(f"{name}: expected {' or '.join(words[k] for k in kinds)}, got {np.dtype(value.dtype)}")
 
 
+def check_scalar(value: Value | None, name: str) -> None:
+    """Raise where a known shape has not exactly one element."""
+    if value is not None and value.shape is not None and any(isinstance(d, int) and d != 1 for d in value.shape):
+        raise ModelError(f"{name}: expected a scalar, got shape {value.shape}")
+
+
 def axis_index(axis: int, rank: int, name: str = "axis") -> int:
     """An axis that may count from the end, as 0 to rank - 1."""
     if not -rank <= axis < rank:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .base import FLOAT, Activation, Op
-from .dims import check, check_dtype, same_dtype
+from .dims import check, check_dtype, check_scalar, same_dtype
 from .elementwise_strided import strided
 
 
@@ -254,9 +254,8 @@ class Clip(Op):
 
     def infer(self, x, low=None, high=None):
         same_dtype(x, low, high)
-        for name, bound in (("min", low), ("max", high)):
-            scalar = bound is None or bound.shape is None or all(d == 1 or not isinstance(d, int) for d in bound.shape)
-            check(scalar, f"{name}: expected a scalar, got shape {bound and bound.shape}")
+        check_scalar(low, "min")
+        check_scalar(high, "max")
         return [(x.shape, x.dtype)]
 
     def reference(self, x, low=None, high=None):

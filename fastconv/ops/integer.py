@@ -7,7 +7,7 @@ import numpy as np
 from ..graph import Value
 from .base import Op
 from .conv_like import ConvLike
-from .dims import check_dtype
+from .dims import broadcasts_to, check_dtype, unify
 from .matmul import MatMul
 from .quantize import quantized
 
@@ -23,6 +23,16 @@ def _along(v, ndim, axis):
     return v.reshape(()) if v.size == 1 else v.reshape((-1,) + (1,) * (ndim - 1 - axis)) if v.ndim == 1 else v
 
 
+def _check_spread(v, name, x, axis=None):
+    """Raise where a scale or zero point is neither a scalar nor one number for each element along x's axis."""
+    if v is None or v.shape is None or v.shape in ((), (1,)):
+        return
+    if axis is None or len(v.shape) != 1:
+        broadcasts_to(v.shape, () if axis is None else x.shape, name)
+    elif x.shape is not None:
+        unify(x.shape[axis], v.shape[0], f"{name}: size")
+
+
 def _as(x, dtype):
     """The same value with another dtype."""
     return Value(x.name, x.shape, np.dtype(dtype))
@@ -36,7 +46,10 @@ class ConvInteger(ConvLike):
     def infer(self, x, w, x_zero=None, w_zero=None):
         for name, v in (("input", x), ("weights", w)):
             check_dtype(v, name, "iu")
-        return self.conv.infer(_as(x, np.int32), _as(w, np.int32))
+        result = self.conv.infer(_as(x, np.int32), _as(w, np.int32))
+        _check_spread(x_zero, "input zero point", x)
+        _check_spread(w_zero, "weights zero point", w, 0)
+        return result
 
     def reference(self, x, w, x_zero=None, w_zero=None):
         return self.conv.reference(_centred(x, x_zero), _centred(w, w_zero, 0))
@@ -51,6 +64,10 @@ class QLinearConv(ConvLike):
         for name, v in (("input", x), ("weights", w), ("output zero point", y_zero)):
             check_dtype(v, name, "iu")
         ((shape, _),) = self.conv.infer(_as(x, np.int32), _as(w, np.int32), b)
+        for kind, of_x, of_w, of_y in (("scale", x_scale, w_scale, y_scale), ("zero point", x_zero, w_zero, y_zero)):
+            _check_spread(of_x, f"input {kind}", x)
+            _check_spread(of_w, f"weights {kind}", w, 0)
+            _check_spread(of_y, f"output {kind}", x)
         return [(shape, y_zero.dtype)]
 
     def reference(self, x, x_scale, x_zero, w, w_scale, w_zero, y_scale, y_zero, b=None):
@@ -67,7 +84,10 @@ class MatMulInteger(Op):
     def infer(self, a, b, a_zero=None, b_zero=None):
         for name, v in (("A", a), ("B", b)):
             check_dtype(v, name, "iu")
-        return MatMul().infer(_as(a, np.int32), _as(b, np.int32))
+        result = MatMul().infer(_as(a, np.int32), _as(b, np.int32))
+        _check_spread(a_zero, "A's zero point", a, -2)
+        _check_spread(b_zero, "B's zero point", b, -1)
+        return result
 
     def reference(self, a, b, a_zero=None, b_zero=None):
         return _centred(a, a_zero, a.ndim - 2) @ _centred(b, b_zero, b.ndim - 1)
@@ -82,6 +102,10 @@ class QLinearMatMul(Op):
         for name, v in (("A", a), ("B", b), ("output zero point", y_zero)):
             check_dtype(v, name, "iu")
         ((shape, _),) = MatMul().infer(_as(a, np.int32), _as(b, np.int32))
+        for kind, of_a, of_b, of_y in (("scale", a_scale, b_scale, y_scale), ("zero point", a_zero, b_zero, y_zero)):
+            _check_spread(of_a, f"A's {kind}", a, -2)
+            _check_spread(of_b, f"B's {kind}", b, -1)
+            _check_spread(of_y, f"output {kind}", a)
         return [(shape, y_zero.dtype)]
 
     def reference(self, a, a_scale, a_zero, b, b_scale, b_zero, y_scale, y_zero):

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..graph import Dim, Value
 from .base import FLOAT, Op
-from .dims import axis_indices, check, known_ints, same_dtype, to_ints, unknown
+from .dims import axis_indices, check, check_scalar, known_ints, same_dtype, to_ints, unknown
 
 MODES = ("constant", "reflect", "edge", "wrap")
 
@@ -58,6 +58,7 @@ class Pad(Op):
         amounts, where = known_ints(pads, "pads"), known_ints(axes, "axes")
         if constant is not None:
             same_dtype(x, constant)
+            check_scalar(constant, "constant")
         if x.shape is None:
             return [(None, x.dtype)]
         if amounts is None or (axes is not None and where is None):

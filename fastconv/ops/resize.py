@@ -95,8 +95,8 @@ class Resize(Op):
         assert given is not None
         check(len(given) == len(where), f"scales or sizes: expected {len(where)} values, got {len(given)}")
         if scales is not None:
-            fine = scales.dtype.kind == "f" and np.isfinite(scales).all() and (scales > 0).all()
-            check(bool(fine), f"scales: expected finite values above 0, got {scales.tolist()}")
+            fine = scales.ndim == 1 and scales.dtype.kind == "f" and np.isfinite(scales).all() and (scales > 0).all()
+            check(bool(fine), f"scales: expected rank 1, finite values above 0, got {scales.tolist()}")
             for axis, scale in zip(where, scales.astype(np.float32), strict=True):
                 factors[axis] = float(scale)
                 d, crop = shape[axis], self.crop(roi, where, axis)

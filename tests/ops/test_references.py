@@ -7,8 +7,6 @@ the reason why not. The newest forms come from ONNX's node cases; old ones from 
 from __future__ import annotations
 
 import fnmatch
-import functools
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +18,8 @@ from onnx.backend.test.loader import load_model_tests
 from fastconv.errors import UnsupportedError
 from fastconv.graph import Value
 from fastconv.ops import REGISTRY, NodeSpec, make_node, run_reference
-from fastconv.ops.cast import DTYPES
+
+from .onnx_cases import as_array, attribute, node_cases, other_types
 
 # Cases that are refused: they ask for training.
 TRAINING = ("test_batchnorm_*_training_mode", "test_training_dropout*")
@@ -41,31 +40,6 @@ CLASSIC = (
     "MatMul MaxPool Mul PRelu Pad ReduceMean Relu Reshape Resize Shape Sigmoid Slice Softmax SpaceToDepth Split "
     "Squeeze Sub Sum Tanh Transpose Unsqueeze Upsample"
 )
-
-
-@functools.cache
-def node_cases():
-    """ONNX's node cases by the key of their operator; those that only spell an operator out in others are left out."""
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
-        cases = load_model_tests(kind="node")
-    found = {}
-    for case in cases:
-        if "_expanded" not in case.name:
-            (node,) = case.model.graph.node
-            found.setdefault(f"{node.domain}::{node.op_type}" if node.domain else node.op_type, []).append(case)
-    return found
-
-
-def attribute(proto):
-    value = onnx.helper.get_attribute_value(proto)
-    if isinstance(value, bytes):
-        return value.decode()
-    if isinstance(value, onnx.TensorProto):
-        return numpy_helper.to_array(value)
-    if isinstance(value, int | float):
-        return value
-    return [v.decode() if isinstance(v, bytes) else v for v in value]
 
 
 def describe(name, array, how):
@@ -126,16 +100,6 @@ def check_outputs(case, got, expected):
         digits = next((d for pattern, d in FEW_DIGITS.items() if fnmatch.fnmatch(case, pattern)), None)
         atol = ROUNDINGS * np.finfo(e.dtype).eps * size if digits is None else 10.0**-digits
         np.testing.assert_allclose(y.astype(np.float64), e.astype(np.float64), rtol=0, atol=atol)
-
-
-def as_array(data):
-    return numpy_helper.to_array(data) if isinstance(data, onnx.TensorProto) else np.asarray(data)
-
-
-def other_types(model):
-    """Whether the model has elements of a type that NumPy has not."""
-    ends = [*model.graph.input, *model.graph.output]
-    return any(e.type.tensor_type.elem_type not in DTYPES for e in ends)
 
 
 def is_training(case):

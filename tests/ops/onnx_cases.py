@@ -1,0 +1,48 @@
+"""ONNX's node cases: small models with inputs and the outputs expected."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+from onnx.backend.test.loader import load_model_tests
+
+from fastconv.ops.cast import DTYPES
+
+
+@functools.cache
+def node_cases():
+    """ONNX's node cases by the key of their operator; those that only spell an operator out in others are left out."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        cases = load_model_tests(kind="node")
+    found = {}
+    for case in cases:
+        if "_expanded" not in case.name:
+            (node,) = case.model.graph.node
+            found.setdefault(f"{node.domain}::{node.op_type}" if node.domain else node.op_type, []).append(case)
+    return found
+
+
+def attribute(proto):
+    value = onnx.helper.get_attribute_value(proto)
+    if isinstance(value, bytes):
+        return value.decode()
+    if isinstance(value, onnx.TensorProto):
+        return numpy_helper.to_array(value)
+    if isinstance(value, int | float):
+        return value
+    return [v.decode() if isinstance(v, bytes) else v for v in value]
+
+
+def as_array(data):
+    return numpy_helper.to_array(data) if isinstance(data, onnx.TensorProto) else np.asarray(data)
+
+
+def other_types(model):
+    """Whether the model has elements of a type that NumPy has not."""
+    ends = [*model.graph.input, *model.graph.output]
+    return any(e.type.tensor_type.elem_type not in DTYPES for e in ends)
