@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from .graph import Dim, Graph, Shape, Value
 from .passes import PASSES, run_passes
 from .plan import Plan, Target, build
 from .report import Profile, Summary, profile_plan, summarise
-from .threads import resolve
+from .threads import Locked, resolve
 
 ACCURACIES = ("default", "exact")
 #: plans kept at once: one for each set of outputs and input shapes
@@ -75,7 +74,7 @@ class Outputs:
         return f"Outputs({', '.join(f'{k}: {shape_text(v.shape)} {v.dtype}' for k, v in self.items())})"
 
 
-class Model:
+class Model(Locked):
     """A network, ready to run; made by `fastconv.load`. Immutable: any number of threads may call it at once.
 
     >>> import fastconv, numpy as np
@@ -99,11 +98,14 @@ class Model:
         self._graphs: dict[tuple[str, ...], Graph] = {}
         self._plans: OrderedDict[tuple[Any, ...], Plan] = OrderedDict()
         self._packed: dict[Any, Any] = {}
-        self._lock = threading.Lock()
-        self._calls = 0
+        super().__init__()
         graph = self._graph(())
         self._inputs = tuple(_info(v) for v in graph.inputs)
         self._outputs = tuple(_info(v) for v in graph.outputs)
+
+    def _unlock(self) -> None:
+        super()._unlock()
+        self._calls = 0
 
     # ---- what it is
 
@@ -345,7 +347,7 @@ def _check_input(info: TensorInfo, x: Any, symbols: dict[str, tuple[int, str]]) 
             array = np.from_dlpack(x) if not isinstance(x, np.ndarray) and hasattr(x, "__dlpack__") else np.asarray(x)
         except (TypeError, ValueError, RuntimeError, BufferError) as e:
             raise wrong(f"an array of {info.dtype}", f"{type(x).__name__} ({e})") from None
-    if isinstance(x, np.ma.MaskedArray):
+    if isinstance(x, np.ndarray) and hasattr(x, "filled"):  # to name the class would import numpy.ma
         raise wrong("a plain array", "a masked array", ": fill it first, x.filled(…)")
     if array.dtype.newbyteorder("=") != info.dtype:
         hint = f": x.astype(np.{info.dtype})" if array.dtype.kind in "fiub" else ""

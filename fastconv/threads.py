@@ -1,4 +1,4 @@
-"""How many threads a model uses, and why.
+"""How many threads a model uses, and why; and the lock of what several of the caller's threads share.
 
 Order: the argument, then FASTCONV_NUM_THREADS, then OpenMP's own setting (OMP_NUM_THREADS, threadpoolctl); all capped by the
 affinity mask and the container's CPU quota.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 import os
+import threading
+import weakref
 from pathlib import Path
 from typing import NamedTuple
 
@@ -79,3 +81,26 @@ def resolve(threads: int | None) -> Threads:
 
 def _capped(count: int, source: str, limit: Threads) -> Threads:
     return Threads(count, source) if count <= limit.count else Threads(limit.count, f"{source}, capped by {limit.source}")
+
+
+class Locked:
+    """What has a lock, `_lock`. It is free in a forked child: a thread that held it at the fork is not there to let it go."""
+
+    def __init__(self) -> None:
+        self._unlock()
+        _LOCKED.add(self)
+
+    def _unlock(self) -> None:
+        self._lock = threading.Lock()
+
+
+_LOCKED: weakref.WeakSet[Locked] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for locked in _LOCKED:
+        locked._unlock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

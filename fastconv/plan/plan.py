@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ import numpy as np
 from .. import _executor
 from ..graph import Graph, Value
 from ..ops.base import run_reference
+from ..threads import Locked
 from .arena import Lifetime, assign
 from .bind import ARENA, FIRST_INPUT, Binder, Step, View, empty_aligned, memory, reference_to
 from .layouts import Task, Tensor, arrange
@@ -29,11 +29,12 @@ class Entry:
     steps: list[Step] | None
 
 
-class Plan:
+class Plan(Locked):
     """A graph bound for one input shape. Immutable: any number of threads may call `run` at once, each with its own arena."""
 
     def __init__(self, graph: Graph, target: Target, entries: list[Entry], keep: list[np.ndarray], arena_size: int,
                  places: dict[Tensor, tuple[int, int]], outputs: dict[Value, Tensor], copies: list[tuple[int, Tensor]]):
+        super().__init__()
         self.graph = graph
         self.target = target
         self.entries = entries
@@ -43,7 +44,6 @@ class Plan:
         self._copies = copies
         self._keep = keep
         self._arenas: list[np.ndarray] = []
-        self._lock = threading.Lock()
         self._segments = list(_segments(entries))
 
     # ---- running
