@@ -65,7 +65,7 @@ cdef inline vf activate(vf x, const int kind, float a, float b) noexcept nogil:
     if kind == HARD_SIGMOID:
         return clip(a * x + b, 0, 1)
     if kind == HARD_SWISH:
-        return x * clip(x + three, 0, 6) * sixth
+        return x * (clip(x + three, 0, 6) * sixth)  # 6x might overflow
     if kind == ELU:
         return vless(x, vbroadcast(0), a * (vexp(x) - one), x)
     return softplus(x)
