@@ -245,6 +245,8 @@ class ConvFirst(ConvDirect):
             return f"{x.dims[1]} input channels"
         if node.op.group > 1:  # type: ignore[attr-defined]
             return f"group {node.op.group}"  # type: ignore[attr-defined]
+        if epilogue_of(node)[0] is x:
+            return "the source is the residual too"  # which is read blocked
         if target.layout(x) == BLOCKED:
             return "the source is blocked"
         return None
