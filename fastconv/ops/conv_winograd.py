@@ -13,7 +13,7 @@ from .conv_direct import ConvDirect, bias_of, conv_refusal, pack_bias, windows_o
 #: `Phase` of pyx/isa/conv_winograd.pyx
 FUSED, WINDOWS, PRODUCTS = range(3)
 #: bytes that the transformed windows of a block should fill
-BLOCK_BYTES = 384 * 1024
+BLOCK_BYTES = 160 * 1024
 #: with fewer blocks than this, windows and products are two steps
 FEW_BLOCKS = 8
 
