@@ -7,14 +7,12 @@ import numpy as np
 from ..graph import Node, Value
 from ..plan.bind import Binder, Step, activation_fields, empty_aligned, epilogue_of
 from ..plan.select import BLOCKED, NCHW, Target
-from ..plan.strided import AXES, Strides, collapse, contiguous, pad_axes
+from ..plan.strided import AXES, Strides, collapse, contiguous, item_size, pad_axes
 from .base import Implementation
 
 #: what the kernel computes, in the order of `Function` in pyx/isa/elementwise.pyx: of two operands, then of one
 BINARY = ("add", "sub", "mul", "div", "min", "max", "prelu")
 FUNCTIONS = (*BINARY, "copy", "abs", "neg", "reciprocal", "sqrt", "exp")
-#: elements of an item: source and result stay in L1
-ITEM = 4096
 
 
 def strided(function: str) -> tuple[Implementation, ...]:
@@ -74,15 +72,15 @@ class ElementwisePlain(Implementation):
         act = epilogue_of(node)[1] if own is None else own
         (a, a_strides), (b, b_strides) = operands[0], operands[-1]
         dims, (dst_strides, a_strides, b_strides) = collapse(dims, dst[1], a_strides, b_strides)
-        L = dims[-1]
+        rows, chunk = item_size(1, dims[-1])
         return binder.step(
             binder.kernels.elementwise,
             dst=dst[0],
             a=a,
             b=b,
             function=FUNCTIONS.index(self.function),
-            rows=max(ITEM // L, 1),
-            chunk=min(L, ITEM),
+            rows=rows,
+            chunk=chunk,
             dims=pad_axes(dims, 1),
             dst_strides=pad_axes(dst_strides, 0),
             a_strides=pad_axes(a_strides, 0),

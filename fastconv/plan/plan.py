@@ -18,6 +18,7 @@ from .arena import Lifetime, assign
 from .bind import ARENA, FIRST_INPUT, Binder, Step, View, empty_aligned, memory, reference_to
 from .layouts import Task, Tensor, arrange
 from .select import BLOCKED, NCHW, Choice, Target, select
+from .strided import copy
 from .work import flops, microseconds
 
 
@@ -279,17 +280,4 @@ def reorder(binder: Binder, src: View, dst: View) -> list[Step]:
     return steps
 
 
-def copy(binder: Binder, src: int, src_strides: tuple[int, ...], dst: int, dst_strides: tuple[int, ...], dims: tuple[int, ...]
-         ) -> Step:
-    """A step that copies dims elements between two strided arrangements (strides in floats)."""
-    axes = sorted(range(len(dims)), key=lambda i: (-dst_strides[i] if dims[i] > 1 else -(1 << 60), i))
-    fill = 6 - len(axes)
-    return binder.step(
-        binder.kernels.copy, src=src, dst=dst,
-        dims=[1] * fill + [dims[i] for i in axes],
-        src_strides=[0] * fill + [src_strides[i] for i in axes],
-        dst_strides=[0] * fill + [dst_strides[i] for i in axes],
-    )  # fmt: skip
-
-
-__all__ = ["Choice", "Entry", "Plan", "build", "copy", "reorder"]
+__all__ = ["Choice", "Entry", "Plan", "build", "reorder"]

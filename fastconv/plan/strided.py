@@ -9,6 +9,10 @@ from .bind import Binder, Step
 
 #: AXES in pyx/isa/copy.pyx and pyx/isa/elementwise.pyx
 AXES = 6
+#: elements of a kernel's item: its source and its result stay in L1
+ITEM = 4096
+#: rows of an item, where elements that follow each other lie apart in the source: what is between them may be the next row's
+ROWS = 16
 
 Strides = tuple[int, ...]
 
@@ -44,14 +48,25 @@ def pad_axes(values: Sequence[int], fill: int) -> list[int]:
     return [fill] * (AXES - len(values)) + list(values)
 
 
+def item_size(M: int, L: int, least: int = 1) -> tuple[int, int]:
+    """How many rows of how many elements an item takes of the last two axes, M x L: rather long rows than more of them, but
+    of these at least `least`."""
+    chunk = max(min(L, ITEM // max(min(M, least), 1)), 1)
+    return ITEM // chunk, chunk
+
+
 def copy(binder: Binder, src: int, src_strides: Strides, dst: int, dst_strides: Strides, dims: Strides) -> Step:
     """A step that copies dims elements between two arrangements (references, and strides in floats)."""
     axes = sorted(range(len(dims)), key=lambda i: (-dst_strides[i], i))
     dims, (src_strides, dst_strides) = collapse(*([values[i] for i in axes] for values in (dims, src_strides, dst_strides)))
+    M, L = (1, *dims)[-2:]
+    rows, chunk = item_size(M, L, 1 if src_strides[-1] == 1 else ROWS)
     return binder.step(
         binder.kernels.copy,
         src=src,
         dst=dst,
+        rows=rows,
+        chunk=chunk,
         dims=pad_axes(dims, 1),
         src_strides=pad_axes(src_strides, 0),
         dst_strides=pad_axes(dst_strides, 0),

@@ -1,10 +1,10 @@
 """Functions of one or two tensors, element by element, with an activation in the store: dst = act(op(a, b)).
 
-Every operand is addressed as base + sum of index * stride over six axes, so that layouts and broadcasting are but strides:
+Every operand is addressed as base + sum of index * stride over six axes, so that layouts and broadcasting are strides:
 blocked tensors, planes, a value for each channel (stride 0 over the pixels), a scalar. On the last axis dst is contiguous, and
 a and b are contiguous or stay where they are.
-Parallel over items of `rows` x `chunk` elements of the last two axes: small enough for L1, where an activation that is more than
-a clip is applied in a second sweep, as its code is too large to stand behind every function.
+Parallel over items of `rows` x `chunk` elements of the last two axes: small enough for L1, where an activation other than a
+clip is applied in a second sweep, as its code is too large to stand behind every function.
 """
 
 from libc.math cimport INFINITY
