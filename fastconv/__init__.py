@@ -4,11 +4,11 @@
     model = fastconv.load("model.json")
     y = model(x)
 
-`load` and `Model` run networks; `conv2d`, `max_pool2d` and `linear` run single layers, with a choice of algorithm; `naive` has the
-plain loops they are measured against. Errors: FastconvError and its subclasses ModelError, UnsupportedError, InputError.
+`load` and `Model` run networks; `conv2d`, `max_pool2d` and `linear` run single layers, with a choice of algorithm; `naive` has
+the plain loops they are measured against. Errors: FastconvError and its subclasses ModelError, UnsupportedError, InputError.
 """
 
-from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
 
 from . import data, naive
 from .config import show_config
@@ -16,10 +16,20 @@ from .errors import FastconvError, InputError, ModelError, UnsupportedError
 from .functional import conv2d, linear, max_pool2d
 from .model import Model, Outputs, TensorInfo, load
 
-try:
-    __version__ = version("fastconv")
-except PackageNotFoundError:  # run from a checkout that was never installed
-    __version__ = "0+unknown"
+__version__: str
+
+if not TYPE_CHECKING:  # to a type checker it would say that any name is there
+
+    def __getattr__(name):
+        if name != "__version__":
+            raise AttributeError(f"module 'fastconv' has no attribute {name!r}")
+        from importlib.metadata import PackageNotFoundError, version  # here, as few ask and importing it is slow
+
+        try:
+            return version("fastconv")
+        except PackageNotFoundError:  # run from a checkout that was never installed
+            return "0+unknown"
+
 
 __all__ = [
     "FastconvError",

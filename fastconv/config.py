@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
-from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
+
+import fastconv
 
 from . import _executor, kernels
 from .threads import cpu_limit, resolve
@@ -17,12 +18,8 @@ def config() -> dict[str, str]:
     threads, limit = resolve(None), cpu_limit()
     chosen = kernels.load()
     source = "FASTCONV_ISA" if os.environ.get("FASTCONV_ISA") else "the fastest of this machine"
-    try:
-        own = version("fastconv")
-    except PackageNotFoundError:
-        own = "not installed"
     return {
-        "fastconv": own,
+        "fastconv": fastconv.__version__,
         "instruction set": f"{chosen.isa} ({source}; possible: {', '.join(kernels.available())}), vectors of {chosen.V} floats",
         "threads": f"{threads.count} ({threads.source})",
         "CPUs": f"{limit.count} ({limit.source})",

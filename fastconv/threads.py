@@ -35,17 +35,14 @@ def cpu_limit(root: Path = Path("/")) -> Threads:
 
 def cgroup_quota(root: Path = Path("/")) -> float | None:
     """CPUs that the control group allows (version 2 along its path, or version 1), None where nothing limits them."""
-    quotas = []
     try:
-        group = next(
-            (line.split(":", 2)[2] for line in (root / "proc/self/cgroup").read_text().splitlines() if line.startswith("0:")), "/"
-        )
+        groups = (root / "proc/self/cgroup").read_text().splitlines()
     except OSError:
-        group = "/"
+        groups = []
+    group = next((line.split(":", 2)[2] for line in groups if line.startswith("0:")), "/")
     folder = root / "sys/fs/cgroup"
     parts = [p for p in group.split("/") if p]
-    for depth in range(len(parts), -1, -1):
-        quotas.append(_quota(folder.joinpath(*parts[:depth], "cpu.max")))
+    quotas = [_quota(folder.joinpath(*parts[:depth], "cpu.max")) for depth in range(len(parts), -1, -1)]
     try:
         limit = int((folder / "cpu/cpu.cfs_quota_us").read_text())
         period = int((folder / "cpu/cpu.cfs_period_us").read_text())

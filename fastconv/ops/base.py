@@ -102,7 +102,9 @@ class Op:
 
     def __init_subclass__(cls, abstract: bool = False, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        dataclass(frozen=True, eq=False, kw_only=True)(cls)
+        if cls.__annotations__ or not dataclasses.is_dataclass(cls):  # making one is slow
+            cls.__doc__ = cls.__doc__ or cls.__name__  # dataclass would spell out its signature
+            dataclass(frozen=True, eq=False, kw_only=True)(cls)
         if not abstract:
             REGISTRY[cls.key()] = cls
 

@@ -1,0 +1,176 @@
+"""The loader of the kernels, and what importing the package does to a process: nothing."""
+
+import importlib
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+import fastconv
+from fastconv import _cpu, kernels
+from fastconv.errors import FastconvError
+
+ISAS = kernels.available()
+
+
+def python(code, **environment):
+    """(what a fresh interpreter prints, its errors, its exit code)."""
+    env = {k: v for k, v in os.environ.items() if k != "FASTCONV_ISA"} | environment
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], env=env, capture_output=True, text=True, timeout=60)
+    return done.stdout, done.stderr, done.returncode
+
+
+def test_those_available_are_of_this_machine_slowest_first():
+    possible = _cpu.isas()
+    assert ISAS
+    assert list(ISAS) == [isa for isa in possible if isa in ISAS]
+    widths = [kernels.load(isa).V for isa in ISAS]
+    assert widths == sorted(widths)
+    assert all(V in (4, 8, 16) for V in widths)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_every_kernel_is_there_for_every_instruction_set(isa):
+    loaded = kernels.load(isa)
+    assert loaded.isa == isa
+    assert repr(loaded) == f"<kernels for {isa}>"
+    for name in kernels.NAMES:
+        module = getattr(loaded, name)
+        assert module.__name__ == f"fastconv.kernels._{name}_{isa}"
+        assert callable(module.step)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_a_kernel_refuses_fields_that_are_not_its_own(isa):
+    copy = kernels.load(isa).copy
+    with pytest.raises((KeyError, ValueError, TypeError)):
+        copy.step({})
+
+
+def test_a_kernel_that_is_not_there():
+    with pytest.raises(AttributeError, match=f"no kernel 'conv_quantum' for {ISAS[0]}"):
+        kernels.load(ISAS[0]).conv_quantum  # noqa: B018
+
+
+def test_the_fastest_is_the_default(monkeypatch):
+    monkeypatch.delenv("FASTCONV_ISA", raising=False)
+    assert kernels.load().isa == ISAS[-1]
+    assert kernels.load() is kernels.load()
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_the_environment_forces_one(monkeypatch, isa):
+    monkeypatch.setenv("FASTCONV_ISA", isa)
+    assert kernels.load().isa == isa
+    assert fastconv.load(fastconv.data.DIGITS).plan().target.kernels.isa == isa
+    assert kernels.load(ISAS[0]).isa == ISAS[0], "the argument comes first"
+
+
+def test_an_empty_variable_forces_nothing(monkeypatch):
+    monkeypatch.setenv("FASTCONV_ISA", "")
+    assert kernels.load().isa == ISAS[-1]
+
+
+@pytest.mark.parametrize("how", ["argument", "environment"])
+def test_an_impossible_one_is_an_error_that_lists_the_possible(monkeypatch, how):
+    monkeypatch.setenv("FASTCONV_ISA", "mmx" if how == "environment" else "")
+    with pytest.raises(FastconvError) as caught:
+        kernels.load("mmx" if how == "argument" else None)
+    assert str(caught.value) == f"instruction set 'mmx' is not possible here; possible: {', '.join(ISAS)}"
+
+
+def test_an_impossible_one_does_not_spoil_the_import():
+    out, err, _ = python("import fastconv; print(1); fastconv.load(fastconv.data.DIGITS)", FASTCONV_ISA="mmx")
+    assert out == "1\n"
+    assert err.splitlines()[-1].startswith(
+        "fastconv.errors.FastconvError: instruction set 'mmx' is not possible here; possible: "
+    )
+
+
+def test_one_that_was_not_built_is_left_out(monkeypatch):
+    monkeypatch.setattr(_cpu, "isas", lambda: [*ISAS, "avx9000"])
+    assert kernels.available() == ISAS
+
+
+# ---- importing
+
+
+def test_importing_prints_nothing_and_warns_of_nothing():
+    assert python("import warnings; warnings.simplefilter('error'); import fastconv, fastconv.cli") == ("", "", 0)
+
+
+def test_importing_takes_numpy_and_little_more():
+    """By CPU time, as other work on the machine must not matter, and with a bound that only an engine or a compiler exceeds."""
+    code = """
+    import numpy, sys, time
+    before = set(sys.modules)
+    began = time.process_time()
+    import fastconv
+    print(time.process_time() - began, *(set(sys.modules) - before))
+    """
+    seconds, modules = [], set()
+    for _ in range(3):
+        first, *modules = python(code)[0].split()
+        seconds.append(float(first))
+    assert min(seconds) < 1
+    slow = {
+        "onnx",
+        "google",
+        "matplotlib",
+        "scipy",
+        "Cython",
+        "importlib.metadata",
+        "email",
+        "http",
+        "multiprocessing",
+        "numpy.ma",
+    }
+    assert not slow & set(modules)
+
+
+def test_importing_leaves_the_floating_point_mode_alone():
+    """Linking with -ffast-math flushes subnormals in the importing thread, and in those it starts."""
+    code = """
+    import threading
+    import numpy as np
+    import fastconv
+    from fastconv import kernels
+
+    tiny = np.float32(2) ** np.float32(-126)
+
+    def keeps_subnormals():
+        half = np.full(9, tiny) / np.float32(2)  # flushed to zero by FTZ
+        print((half > 0).all(), (half * np.float32(2) == tiny).all())  # read as zero by DAZ
+
+    for isa in kernels.available():
+        kernels.load(isa)
+    keeps_subnormals()
+    thread = threading.Thread(target=keeps_subnormals)
+    thread.start()
+    thread.join()
+    model = fastconv.load(fastconv.data.DIGITS)
+    model(np.zeros((64, 1, 8, 8), np.float32))
+    keeps_subnormals()
+    """
+    assert python(code) == ("True True\n" * 3, "", 0)
+
+
+def test_importing_starts_no_thread():
+    code = "import fastconv, os; print(len(os.listdir('/proc/self/task')) - before)"
+    before = "import numpy, os; before = len(os.listdir('/proc/self/task')); "  # NumPy's BLAS has threads of its own
+    if not os.path.isdir("/proc/self/task"):
+        pytest.skip("needs Linux's /proc")
+    assert python(before + code) == ("0\n", "", 0)
+
+
+def test_no_module_but_the_executor_knows_threads():
+    """Kernels must not open parallel regions of their own: the plan's executor has the only one."""
+    if sys.platform != "linux":
+        pytest.skip("reads ELF")
+    for isa in ISAS:
+        for name in kernels.NAMES:
+            path = importlib.import_module(f"fastconv.kernels._{name}_{isa}").__file__
+            with open(path, "rb") as file:
+                assert b"GOMP_parallel" not in file.read()
