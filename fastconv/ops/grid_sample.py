@@ -102,9 +102,10 @@ class GridSample(Op):
             for d, place in zip(x.shape[2:], np.moveaxis(points, -1, 0)[::-1], strict=True):
                 at = (place + 1) / 2 * (d - 1) if self.align_corners else ((place + 1) * d - 1) / 2
                 at = np.rint(at) if self.mode == "nearest" else at
-                if self.padding_mode == "border":
+                # a cubic's taps are padded one by one
+                if self.mode != "cubic" and self.padding_mode == "border":
                     at = np.clip(at, 0, d - 1)
-                elif self.padding_mode == "reflection":
+                elif self.mode != "cubic" and self.padding_mode == "reflection":
                     at = self.reflected(at, d)
                 places.append(at)
             weights = {"linear": linear, "cubic": cubic, "nearest": lambda t: [(0, np.ones_like(t))]}[self.mode]

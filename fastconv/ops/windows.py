@@ -120,7 +120,7 @@ def _axis(
         raise ModelError(f"spatial axis {i}: a window of {extent} does not fit into {d} with padding {begin} and {end}")
     n = room // stride + 1
     # the window that ceil mode adds must begin inside the input or the padding before it
-    if ceil and auto_pad == "NOTSET" and room % stride and n * stride < d + begin:
+    if ceil and room % stride and n * stride < d + begin:
         n += 1
     return begin, end, n
 
