@@ -266,6 +266,24 @@ def test_a_child_does_not_wait_for_locks_of_threads_that_it_lacks():
 
 
 @linux
+@pytest.mark.parametrize("floats", [1 << 8, 1 << 20])
+def test_a_child_has_memory_of_its_own(floats):
+    code = f"""
+    import os
+    from fastconv.plan.bind import empty_aligned
+    arena = empty_aligned(({floats},))
+    arena[:] = 1
+    pid = os.fork()
+    if not pid:
+        arena[:] = 2
+        os._exit(0)
+    os.waitpid(pid, 0)
+    print((arena == 1).all())
+    """
+    assert python(code) == "True"
+
+
+@linux
 @openmp
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_multiprocessing(method, tmp_path):

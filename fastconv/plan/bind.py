@@ -39,7 +39,10 @@ def empty_aligned(shape: tuple[int, ...]) -> np.ndarray:
     size = math.prod(shape) * 4
     align = ALIGN if size < HUGE_PAGE else HUGE_PAGE
     if align == HUGE_PAGE and hasattr(mmap, "MADV_HUGEPAGE"):
-        memory = mmap.mmap(-1, size + align)
+        try:  # private: a shared mapping would be one and the same in a forked child
+            memory = mmap.mmap(-1, size + align, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        except (OSError, OverflowError):
+            raise MemoryError(f"no memory for an array of {size:,} bytes") from None
         with contextlib.suppress(OSError):  # a kernel without huge pages
             memory.madvise(mmap.MADV_HUGEPAGE)
         raw = np.frombuffer(memory, np.uint8)
