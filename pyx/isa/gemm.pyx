@@ -9,6 +9,7 @@ bits alone and among others.
 """
 
 from libc.stdint cimport int64_t
+from libc.string cimport memcpy
 
 from activation cimport CLIP, Activation, clip
 from simd cimport V, load, store, vf
@@ -71,6 +72,7 @@ cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads
     cdef Py_ssize_t CHUNKS = (a.M + a.chunk - 1) // a.chunk, item, part, m, end, block, zero = 0
     cdef int width, i, r, left
     cdef const float* px[14]
+    cdef vf whole[14][3]
     cdef Taps taps
     cdef Store to
     cdef const float* src = at(bases, a.src)
@@ -108,6 +110,9 @@ cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads
                     px[i] = src + (m + i) * a.K
                     to.dst[i] = at(bases, a.dst) + (m + i) * a.OC + block * V
                     to.add[i] = at(bases, a.add) + (m + i) * a.OC + block * V
+                    if a.has_add and to.lanes < V:  # the tile adds whole vectors, and these may end where the memory does
+                        memcpy(&whole[i][0], to.add[i], ((width - 1) * V + to.lanes) * sizeof(float))
+                        to.add[i] = <float*> &whole[i][0]
                 run_tile(r, width, False, px, wei, &taps, &to)
                 m += r
                 left -= 1
