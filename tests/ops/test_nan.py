@@ -59,6 +59,11 @@ def test_max_pool_wherever_it_stands(i):
     assert index.item() == i
 
 
+def test_max_pool_names_the_first_nan():
+    x = np.array([[[[1, NAN, 2, NAN]]]], np.float32)
+    assert compute("MaxPool", x, kernel_shape=[1, 4], outputs=2)[1].item() == 1
+
+
 def test_max_pool_of_minus_infinity():
     x = np.full((1, 1, 2, 2), -INF, np.float32)
     y, index = compute("MaxPool", x, kernel_shape=[2, 2], pads=[1, 1, 1, 1], outputs=2)
