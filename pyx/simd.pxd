@@ -89,10 +89,31 @@ cdef inline void store(float* p, vf x) noexcept nogil:
     (<vf*> p)[0] = x
 
 
+# n < V floats; a call of memcpy for an unknown number of them would take longer.
+cdef inline void copy_part(float* dst, const float* src, Py_ssize_t n) noexcept nogil:
+    if V > 8 and n & 8:
+        memcpy(dst, src, 32)
+        dst += 8
+        src += 8
+    if V > 4 and n & 4:
+        memcpy(dst, src, 16)
+        dst += 4
+        src += 4
+    if n & 2:
+        memcpy(dst, src, 8)
+        dst += 2
+        src += 2
+    if n & 1:
+        dst[0] = src[0]
+
+
 # Of the memory at p only the first `lanes` floats are touched; the other lanes of the vector are `rest`.
 cdef inline vf load_part(const float* p, Py_ssize_t lanes, float rest) noexcept nogil:
-    cdef vf x = vbroadcast(rest)
-    memcpy(&x, p, lanes * sizeof(float))
+    cdef vf x
+    if lanes == V:
+        return load(p)
+    x = vbroadcast(rest)
+    copy_part(<float*> &x, p, lanes)
     return x
 
 
@@ -102,7 +123,7 @@ cdef inline void store_part(float* p, vf x, Py_ssize_t lanes) noexcept nogil:
         store(p, x)
     else:
         y = x
-        memcpy(p, &y, lanes * sizeof(float))
+        copy_part(p, <float*> &y, lanes)
 
 
 # e^x by Cephes' expf: range reduction by ln 2 in two parts, then a polynomial of degree 5; error below 2 ulp.

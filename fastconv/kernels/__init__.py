@@ -20,6 +20,8 @@ NAMES = (
     "gemm",
     "halo",
     "max_pool",
+    "resize",
+    "softmax",
 )
 
 

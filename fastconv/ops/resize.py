@@ -16,6 +16,7 @@ from ..errors import ModelError, UnsupportedError
 from ..graph import Dim, Value
 from .base import FLOAT, FLOATS, STRING, Op
 from .dims import axis_indices, check, check_rank_least, known_ints, length, to_ints, unknown
+from .resize_blocked import ResizeBlocked
 
 COORDINATES = (
     "half_pixel",
@@ -46,6 +47,7 @@ class Resize(Op):
     """inputs: data, roi (starts, then ends, as fractions), and either scales or sizes; all three name `axes` only."""
 
     arity = (1, 4)
+    implementations = (ResizeBlocked(),)
 
     antialias: int = 0
     axes: tuple[int, ...] | None = None

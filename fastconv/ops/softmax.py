@@ -2,13 +2,58 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-from .base import INT, Op
+from ..graph import Node, Value
+from ..plan.bind import Binder, Step
+from ..plan.select import NCHW, Target
+from .base import INT, Implementation, Op
 from .dims import axis_index, check_rank_least
 
 
+class SoftmaxPlain(Implementation):
+    """Along any axis of a row-major tensor, on the kernel softmax."""
+
+    name = "plain"
+
+    def refuse(self, node: Node, target: Target) -> str | None:
+        x = node.inputs[0]
+        assert x is not None
+        if x.constant is not None:
+            return "constant input"
+        if x.dtype != np.float32:
+            return f"dtype {x.dtype}"
+        return "empty input" if 0 in x.dims else None
+
+    def layouts(self, node: Node, target: Target) -> tuple[dict[Value, str], str]:
+        x = node.inputs[0]
+        assert x is not None
+        return {x: NCHW}, NCHW
+
+    def bind(self, node: Node, binder: Binder) -> list[Step]:
+        x = node.inputs[0]
+        assert x is not None
+        axes = node.op.axes(len(x.dims))  # type: ignore[attr-defined]
+        before, along, behind = x.dims[: axes[0]], x.dims[axes[0] : axes[-1] + 1], x.dims[axes[-1] + 1 :]
+        src, dst = binder.view(x), binder.view(node.results[0])
+        return [
+            binder.step(
+                binder.kernels.softmax,
+                src=src.ref,
+                dst=dst.ref,
+                outer=math.prod(before),
+                K=math.prod(along),
+                inner=math.prod(behind),
+                log=isinstance(node.op, LogSoftmax),
+            )
+        ]
+
+
 class AlongAxis(Op, abstract=True):
+    implementations = (SoftmaxPlain(),)
+
     axis: int = -1
     #: the form before opset 13: over `axis` and every axis behind it together. Not an attribute of the standard.
     joint: int = 0

@@ -1,0 +1,80 @@
+"""Resizes planes of a tensor nChw{V}c: every output row is a weighted sum of TH input rows, every pixel of TW pixels in them.
+
+Which ones, and the weights, stand in tables: rows[oh][TH] and columns[ow][TW], in floats from the first pixel of the plane.
+One tap on both axes is a copy (its weight is 1), two are bilinear interpolation.
+Parallel over the output rows (n, c/V, oh).
+"""
+
+from libc.stdint cimport int64_t
+
+from simd cimport V, load, store, vbroadcast, vf
+from step cimport Run, at, share
+
+cdef struct Args:
+    int64_t src
+    int64_t dst
+    int64_t rows
+    int64_t row_weights
+    int64_t columns
+    int64_t column_weights
+    Py_ssize_t N
+    Py_ssize_t CB
+    Py_ssize_t OH
+    Py_ssize_t OW
+    Py_ssize_t TH
+    Py_ssize_t TW
+    Py_ssize_t src_n
+    Py_ssize_t src_c
+    Py_ssize_t dst_n
+    Py_ssize_t dst_c
+    Py_ssize_t dst_h
+
+
+# One output row; called with TH and TW as literals for the usual two.
+cdef inline void resize_row(const Py_ssize_t TH, const Py_ssize_t TW, const Args* a, const float* src, float* dst,
+                            const int64_t* rows, const float* row_weights, const int64_t* columns,
+                            const float* column_weights) noexcept nogil:
+    cdef Py_ssize_t ow, h, w
+    cdef const float* p
+    cdef vf y, part
+    for ow in range(a.OW):
+        if TH == 1 and TW == 1:
+            y = load(src + rows[0] + columns[ow])
+        else:
+            y = vbroadcast(0)
+            for h in range(TH):
+                p = src + rows[h]
+                part = load(p + columns[ow * TW]) * column_weights[ow * TW]
+                for w in range(1, TW):
+                    part = part + load(p + columns[ow * TW + w]) * column_weights[ow * TW + w]
+                y = y + part * row_weights[h]
+        store(dst + ow * V, y)
+
+
+cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads) noexcept nogil:
+    cdef Py_ssize_t items = a.N * a.CB * a.OH, item, rest, oh, cb, n
+    cdef const int64_t* rows = <const int64_t*> at(bases, a.rows)
+    cdef const int64_t* columns = <const int64_t*> at(bases, a.columns)
+    cdef const float* row_weights = at(bases, a.row_weights)
+    cdef const float* column_weights = at(bases, a.column_weights)
+    cdef const float* src
+    cdef float* dst
+    for item in range(share(items, thread, threads), share(items, thread + 1, threads)):
+        oh = item % a.OH
+        rest = item // a.OH
+        cb = rest % a.CB
+        n = rest // a.CB
+        src = at(bases, a.src) + n * a.src_n + cb * a.src_c
+        dst = at(bases, a.dst) + n * a.dst_n + cb * a.dst_c + oh * a.dst_h
+        if a.TH == 1 and a.TW == 1:
+            resize_row(1, 1, a, src, dst, rows + oh, row_weights + oh, columns, column_weights)
+        elif a.TH == 2 and a.TW == 2:
+            resize_row(2, 2, a, src, dst, rows + oh * 2, row_weights + oh * 2, columns, column_weights)
+        else:
+            resize_row(a.TH, a.TW, a, src, dst, rows + oh * a.TH, row_weights + oh * a.TH, columns, column_weights)
+
+
+def step(dict fields):
+    """(address of the kernel, bytes of its arguments); see step.pxd."""
+    cdef Args args = fields
+    return <size_t> <Run> &run, (<char*> &args)[:sizeof(Args)]

@@ -1,0 +1,144 @@
+"""Softmax and its logarithm along the middle one of three axes: outer, K, inner.
+
+e^(x - max) over its sum, or x - max - log(sum): nothing overflows, and a NaN or +inf in a row makes all of it NaN.
+With inner = 1 a row lies along the vectors: V sums, joined in the order of the lanes. Else a vector is V neighbours on the
+inner axis, each lane a row of its own.
+Parallel over rows, or over blocks of columns.
+"""
+
+from libc.math cimport INFINITY, logf
+from libc.stdint cimport int64_t
+
+from simd cimport V, load, load_part, store, store_part, vbroadcast, vexp, vf, vmaxnan
+from step cimport Run, at, share
+
+cdef enum:
+    VECTORS = 8  # of the inner axis in an item: whole cache lines of each row, and room for their sums in registers
+
+cdef struct Args:
+    int64_t src
+    int64_t dst
+    Py_ssize_t outer
+    Py_ssize_t K
+    Py_ssize_t inner
+    bint log
+
+
+cdef inline vf logarithm(vf x) noexcept nogil:
+    cdef int i
+    cdef vf y = x
+    for i in range(V):
+        (<float*> &y)[i] = logf((<float*> &y)[i])
+    return y
+
+
+cdef inline float largest(vf x) noexcept nogil:
+    cdef int i
+    cdef float lanes[16]
+    cdef float top = -INFINITY
+    store(lanes, x)
+    for i in range(V):
+        if not lanes[i] <= top:  # larger, or NaN
+            top = lanes[i]
+        if top != top:
+            break
+    return top
+
+
+cdef inline float total(vf x) noexcept nogil:
+    cdef int i
+    cdef float lanes[16]
+    cdef float y
+    store(lanes, x)
+    y = lanes[0]
+    for i in range(1, V):
+        y += lanes[i]
+    return y
+
+
+cdef void row(const float* src, float* dst, Py_ssize_t K, bint log) noexcept nogil:
+    cdef Py_ssize_t FULL = K // V, left = K % V, tail = FULL * V, k
+    cdef vf top = vbroadcast(-INFINITY), sum = vbroadcast(0), e, low
+    for k in range(FULL):
+        top = vmaxnan(top, load(src + k * V))
+    if left:
+        top = vmaxnan(top, load_part(src + tail, left, -INFINITY))
+    top = vbroadcast(largest(top))
+    for k in range(FULL):
+        e = vexp(load(src + k * V) - top)
+        sum = sum + e
+        if not log:
+            store(dst + k * V, e)
+    if left:
+        e = vexp(load_part(src + tail, left, -INFINITY) - top)
+        sum = sum + e
+        if not log:
+            store_part(dst + tail, e, left)
+    sum = vbroadcast(total(sum))
+    if log:
+        low = logarithm(sum)
+        for k in range(FULL):
+            store(dst + k * V, load(src + k * V) - top - low)
+        if left:
+            store_part(dst + tail, load_part(src + tail, left, 0) - top - low, left)
+    else:
+        for k in range(FULL):
+            store(dst + k * V, load(dst + k * V) / sum)
+        if left:
+            store_part(dst + tail, load_part(dst + tail, left, 0) / sum, left)
+
+
+# `width` rows side by side, at most VECTORS vectors of them, `step` floats from one of their elements to the next.
+cdef inline void columns(const float* src, float* dst, Py_ssize_t K, Py_ssize_t step, Py_ssize_t width,
+                         bint log) noexcept nogil:
+    cdef Py_ssize_t k
+    cdef int COUNT = <int> ((width + V - 1) // V), i
+    cdef Py_ssize_t lanes = width - (COUNT - 1) * V
+    cdef vf top[VECTORS]
+    cdef vf sum[VECTORS]
+    cdef vf e
+    for i in range(COUNT):
+        top[i] = vbroadcast(-INFINITY)
+        sum[i] = vbroadcast(0)
+    for k in range(K):
+        for i in range(COUNT):
+            top[i] = vmaxnan(top[i], load_part(src + k * step + i * V, V if i + 1 < COUNT else lanes, 0))
+    for k in range(K):
+        for i in range(COUNT):
+            e = vexp(load_part(src + k * step + i * V, V if i + 1 < COUNT else lanes, 0) - top[i])
+            sum[i] = sum[i] + e
+            if not log:
+                store_part(dst + k * step + i * V, e, V if i + 1 < COUNT else lanes)
+    for i in range(COUNT):
+        if log:
+            sum[i] = logarithm(sum[i])
+    for k in range(K):
+        for i in range(COUNT):
+            if log:
+                e = load_part(src + k * step + i * V, V if i + 1 < COUNT else lanes, 0) - top[i] - sum[i]
+            else:
+                e = load_part(dst + k * step + i * V, V if i + 1 < COUNT else lanes, 0) / sum[i]
+            store_part(dst + k * step + i * V, e, V if i + 1 < COUNT else lanes)
+
+
+cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads) noexcept nogil:
+    cdef Py_ssize_t WIDTH = VECTORS * V
+    cdef Py_ssize_t BLOCKS = (a.inner + WIDTH - 1) // WIDTH, items = a.outer * BLOCKS, item, i
+    cdef const float* src
+    cdef float* dst
+    for item in range(share(items, thread, threads), share(items, thread + 1, threads)):
+        i = item % BLOCKS * WIDTH
+        src = at(bases, a.src) + item // BLOCKS * a.K * a.inner + i
+        dst = at(bases, a.dst) + item // BLOCKS * a.K * a.inner + i
+        if a.inner == 1:
+            row(src, dst, a.K, a.log)
+        elif a.inner - i >= WIDTH:
+            columns(src, dst, a.K, a.inner, WIDTH, a.log)
+        else:
+            columns(src, dst, a.K, a.inner, a.inner - i, a.log)
+
+
+def step(dict fields):
+    """(address of the kernel, bytes of its arguments); see step.pxd."""
+    cdef Args args = fields
+    return <size_t> <Run> &run, (<char*> &args)[:sizeof(Args)]
