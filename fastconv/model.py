@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from .errors import InputError
 from .graph import Dim, Graph, Shape, Value
 from .passes import PASSES, run_passes
 from .plan import Plan, Target, build
+from .plan.bind import Packed
 from .report import Profile, Summary, profile_plan, summarise
 from .threads import Locked, resolve
 
@@ -97,7 +99,7 @@ class Model(Locked):
         self._original = onnx_json.read(source, **reading)
         self._graphs: dict[tuple[str, ...], Graph] = {}
         self._plans: OrderedDict[tuple[Any, ...], Plan] = OrderedDict()
-        self._packed: dict[Any, Any] = {}
+        self._packed: weakref.WeakValueDictionary[Any, Packed] = weakref.WeakValueDictionary()
         super().__init__()
         graph = self._graph(())
         self._inputs = tuple(_info(v) for v in graph.inputs)

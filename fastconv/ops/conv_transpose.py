@@ -115,7 +115,7 @@ class ConvTranspose(Windowed):
         for tap in np.ndindex(*windows.kernel):
             steps = zip(tap, windows.dilations, windows.size, windows.strides, strict=True)
             place = tuple(slice(t * d, t * d + (n - 1) * s + 1, s) for t, d, n, s in steps)
-            y[:, :, *place] += (wei[:, :, :, *tap] @ src).reshape(N, -1, *windows.size)
+            y[:, :, *place] += (wei[:, :, :, *tap] @ src).reshape(N, y.shape[1], *windows.size)
         y = np.pad(y, [(0, 0), (0, 0), *((0, max(-e, 0)) for e in windows.end)])
         y = y[:, :, *(slice(a, a + o) for a, o in zip(windows.begin, windows.out, strict=True))]
         return y if b is None else y + b.reshape(-1, *(1,) * len(windows.out))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import mmap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -109,16 +109,24 @@ def memory(tensor: Tensor, V: int) -> Memory:
     return Memory(rows, pitch, plane, image, N * image * 4)
 
 
+@dataclass(frozen=True, eq=False)
+class Packed:
+    """Packed weights, which live as long as a plan has them; and what they were made of, so that its ids stay taken."""
+
+    array: np.ndarray
+    sources: tuple[np.ndarray | None, ...]
+
+
 class Binder:
     """What an implementation binds with: its operands' views, packed weights, and the steps' making."""
 
-    def __init__(self, target: Target, packed: dict[Any, np.ndarray], places: Mapping[Tensor, tuple[int, int]]):
+    def __init__(self, target: Target, packed: MutableMapping[Any, Packed], places: Mapping[Tensor, tuple[int, int]]):
         self.target = target
         self.kernels: Kernels = target.kernels
         self._packed = packed
         self._places = places
         self.task: Task | None = None
-        self.keep: list[np.ndarray] = []
+        self.keep: list[Any] = []
 
     # ---- operands
 
@@ -167,9 +175,11 @@ class Binder:
     def pack(self, kind: str, pack: Callable[..., np.ndarray], *arrays: np.ndarray | None, **options: Any) -> int:
         """The reference of pack(*arrays, **options), made once and shared by all plans of the model."""
         key = (kind, self.target.V, *map(id, arrays), *sorted(options.items()))
-        if key not in self._packed:
-            self._packed[key] = (pack(*arrays, **options), arrays)  # the arrays too: their ids stay taken
-        return self.constant(self._packed[key][0])
+        packed = self._packed.get(key)
+        if packed is None:
+            packed = self._packed[key] = Packed(pack(*arrays, **options), arrays)
+        self.keep.append(packed)
+        return reference_to(ABSOLUTE, packed.array.ctypes.data)
 
     # ---- steps
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,10 +15,10 @@ from ..graph import Graph, Value
 from ..ops.base import run_reference
 from ..threads import Locked
 from .arena import Lifetime, assign
-from .bind import ARENA, FIRST_INPUT, Binder, Step, View, empty_aligned, memory, reference_to
+from .bind import ARENA, FIRST_INPUT, Binder, Packed, Step, View, empty_aligned, memory, reference_to
 from .layouts import Task, Tensor, arrange
 from .select import BLOCKED, NCHW, Choice, Target, select
-from .strided import copy
+from .strided import reorder
 from .work import flops, microseconds
 
 
@@ -33,7 +33,7 @@ class Entry:
 class Plan(Locked):
     """A graph bound for one input shape. Immutable: any number of threads may call `run` at once, each with its own arena."""
 
-    def __init__(self, graph: Graph, target: Target, entries: list[Entry], keep: list[np.ndarray], arena_size: int,
+    def __init__(self, graph: Graph, target: Target, entries: list[Entry], keep: list[Any], arena_size: int,
                  places: dict[Tensor, tuple[int, int]], outputs: dict[Value, Tensor], copies: list[tuple[int, Tensor]]):
         super().__init__()
         self.graph = graph
@@ -60,12 +60,12 @@ class Plan(Locked):
         if arena is None:
             arena = empty_aligned((self.arena_size // 4,))
         try:
-            bases = np.array([0, *(a.ctypes.data for a in (arena, *inputs, *outputs))], np.uintp)
-            arrays: dict[Value, np.ndarray] = dict(zip(self.graph.inputs, inputs, strict=True))
+            buffers = (np.empty(0), arena, *inputs, *outputs)
+            bases = np.array([0, *(a.ctypes.data for a in buffers[1:])], np.uintp)
             for entries, program in self._segments:
                 if program is None:
                     began = time.perf_counter()
-                    self._run_reference(entries[0], bases, arrays)
+                    self._run_reference(entries[0], buffers)
                     if stamps is not None:
                         stamps.append((entries[0], time.perf_counter() - began))
                 elif stamps is None:
@@ -79,7 +79,7 @@ class Plan(Locked):
                         stamps.append((e, float(times[at + len(e.steps)] - times[at])))
                         at += len(e.steps)
             for i, tensor in self._copies:
-                outputs[i][...] = self._array(tensor, bases, arrays)
+                outputs[i][...] = self._array(tensor, buffers)
             for i, value in enumerate(self.graph.outputs):
                 if value.constant is not None:
                     outputs[i][...] = value.constant
@@ -87,25 +87,19 @@ class Plan(Locked):
             with self._lock:
                 self._arenas.append(arena)
 
-    def _array(self, tensor: Tensor, bases: np.ndarray, arrays: Mapping[Value, np.ndarray]) -> np.ndarray:
+    def _array(self, tensor: Tensor, buffers: Sequence[np.ndarray]) -> np.ndarray:
         """A row-major tensor's memory as an array."""
-        value = tensor.value
-        if value in arrays:
-            return arrays[value]
         base, offset = self.places[tensor.root]
-        count, dtype = math.prod(value.dims), np.dtype(value.dtype or np.float32)
-        if not count:
-            return np.empty(value.dims, dtype)
-        return _as_array(int(bases[base]) + offset, count, dtype).reshape(value.dims)
+        dims, dtype = tensor.value.dims, np.dtype(tensor.value.dtype or np.float32)
+        memory = buffers[base].reshape(-1).view(np.uint8)
+        return memory[offset : offset + math.prod(dims) * dtype.itemsize].view(dtype).reshape(dims)
 
-    def _run_reference(self, entry: Entry, bases: np.ndarray, arrays: dict[Value, np.ndarray]) -> None:
-        for value, tensor in entry.task.reads.items():
-            arrays.setdefault(value, self._array(tensor, bases, arrays))
+    def _run_reference(self, entry: Entry, buffers: Sequence[np.ndarray]) -> None:
+        arrays = {value: self._array(tensor, buffers) for value, tensor in entry.task.reads.items()}
         assert entry.task.choice is not None
         run_reference(entry.task.choice.node, arrays)
         for value, tensor in entry.task.writes.items():
-            result = arrays.pop(value)
-            self._array(tensor, bases, {})[...] = result
+            self._array(tensor, buffers)[...] = arrays[value]
 
     # ---- what it is, in words
 
@@ -147,11 +141,6 @@ class Plan(Locked):
         return f"{tensor.value.name!r} {'x'.join(map(str, tensor.value.dims))} {tensor.layout} @{where}{inside}{halo}"
 
 
-def _as_array(address: int, count: int, dtype: np.dtype) -> np.ndarray:
-    interface = {"data": (address, False), "shape": (count,), "typestr": dtype.str, "version": 3}
-    return np.asarray(type("Memory", (), {"__array_interface__": interface})())
-
-
 def _segments(entries: Iterable[Entry]) -> Iterable[tuple[list[Entry], Any]]:
     """Runs of compiled entries, each with its Program, and Python entries, each alone with None."""
     run: list[Entry] = []
@@ -171,8 +160,8 @@ def _program(entries: list[Entry]) -> _executor.Program:
     return _executor.Program([(s.run, s.args, s.serial) for e in entries for s in e.steps or ()])
 
 
-def build(graph: Graph, target: Target, packed: dict[Any, Any]) -> Plan:
-    """The plan of a graph whose shapes are all known. `packed` keeps packed weights from plan to plan."""
+def build(graph: Graph, target: Target, packed: MutableMapping[Any, Packed]) -> Plan:
+    """The plan of a graph whose shapes are all known. `packed` finds packed weights again from plan to plan."""
     choices = select(graph, target)
     tasks, outputs = arrange(graph, choices)
     for task in tasks:
@@ -217,21 +206,19 @@ def _lay_out(graph: Graph, target: Target, tasks: list[Task], outputs: dict[Valu
         for tensor in (*task.reads.values(), *task.writes.values()):
             first.setdefault(tensor.root, i)
             last[tensor.root] = i
-    base_of = {v: FIRST_INPUT + i for i, v in enumerate((*graph.inputs, *graph.outputs))}
-    for v in graph.inputs:
-        for tensor in first:
-            if tensor.value is v and tensor.layout == NCHW and tensor.parent is None:
-                places[tensor] = (base_of[v], 0)
+    for tensor in (*first, *(t.root for t in outputs.values())):
+        if tensor.value in graph.inputs and tensor.layout == NCHW and tensor.parent is None:
+            places[tensor] = (FIRST_INPUT + graph.inputs.index(tensor.value), 0)
     copies: list[tuple[int, Tensor]] = []
     for i, v in enumerate(graph.outputs):
         if v.constant is not None:
             continue
         root = outputs[v].root
-        if root in places or root not in first or _size(root, target) != _size(outputs[v], target):
-            places.setdefault(root, (FIRST_INPUT + graph.inputs.index(v), 0) if v in graph.inputs else (ARENA, 0))
-            copies.append((i, outputs[v]))
-        else:
+        if root not in places and _size(root, target) == _size(outputs[v], target):
             places[root] = (FIRST_INPUT + len(graph.inputs) + i, 0)
+        else:
+            last[root] = len(tasks)
+            copies.append((i, outputs[v]))
     roots = [t for t in first if t not in places]
     lifetimes = [Lifetime(_size(t, target), first[t], last[t]) for t in roots]
     lifetimes += [Lifetime(task.workspace, i, i) for i, task in enumerate(tasks) if task.workspace]
@@ -262,22 +249,4 @@ def _reorder_steps(binder: Binder, task: Task) -> list[Step]:
     return reorder(binder, binder.view_of(src), binder.view_of(dst))
 
 
-def reorder(binder: Binder, src: View, dst: View) -> list[Step]:
-    """Steps that copy a tensor of rank 4 from one layout to another: full channel blocks, then the channels left over."""
-    N, C, H, W = dst.shape
-    V = binder.target.V
-    lanes = V if BLOCKED in (src.layout, dst.layout) else 1
-    steps = []
-    for block, blocks, width in ((0, C // lanes, lanes), (C // lanes, 1, C % lanes)):
-        if not blocks or not width:
-            continue
-        strides = []
-        for view in (src, dst):
-            lane, step = (1, view.c) if view.layout == BLOCKED else (view.c, view.c * lanes)
-            strides.append((view.ref + block * step * 4, (view.n, step, view.h, view.w, lane)))
-        (src_ref, src_strides), (dst_ref, dst_strides) = strides
-        steps.append(copy(binder, src_ref, src_strides, dst_ref, dst_strides, (N, blocks, H, W, width)))
-    return steps
-
-
-__all__ = ["Choice", "Entry", "Plan", "build", "reorder"]
+__all__ = ["Choice", "Entry", "Plan", "build"]
