@@ -6,9 +6,11 @@ import numpy as np
 
 from ..errors import UnsupportedError
 from .base import Op
+from .moves import SameMemory
 
 
 class Dropout(Op):
+    implementations = (SameMemory(),)
     arity = (1, 3)
     results = (1, 2)
 

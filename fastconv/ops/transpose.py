@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from .base import Op
 from .dims import check, unknown
+from .moves import TransposeBlocked, TransposeInPlace, TransposePlain
 
 
 class Transpose(Op):
+    implementations = (TransposeInPlace(), TransposeBlocked(), TransposePlain())
+
     #: None reverses the axes
     perm: tuple[int, ...] | None = None
 

@@ -15,7 +15,7 @@ from ..graph import Graph, Value
 from ..ops.base import run_reference
 from ..threads import Locked
 from .arena import Lifetime, assign
-from .bind import ARENA, FIRST_INPUT, Binder, Packed, Step, View, empty_aligned, memory, reference_to
+from .bind import ARENA, FIRST_INPUT, Binder, Packed, Step, empty_aligned, memory, reference_to
 from .layouts import Task, Tensor, arrange
 from .select import BLOCKED, NCHW, Choice, Target, select
 from .strided import reorder

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from .bind import Binder, Step
+from .bind import Binder, Step, View
+from .select import BLOCKED
 
 #: AXES in pyx/isa/copy.pyx and pyx/isa/elementwise.pyx
 AXES = 6
@@ -71,3 +72,49 @@ def copy(binder: Binder, src: int, src_strides: Strides, dst: int, dst_strides: 
         src_strides=pad_axes(src_strides, 0),
         dst_strides=pad_axes(dst_strides, 0),
     )
+
+
+def reorder(binder: Binder, src: View, dst: View) -> list[Step]:
+    """Steps that copy a tensor of rank 4 from one layout to another: full channel blocks, then the channels left over."""
+    N, C, H, W = dst.shape
+    V = binder.target.V
+    lanes = V if BLOCKED in (src.layout, dst.layout) else 1
+    steps = []
+    for block, blocks, width in ((0, C // lanes, lanes), (C // lanes, 1, C % lanes)):
+        if not blocks or not width:
+            continue
+        strides = []
+        for view in (src, dst):
+            lane, step = (1, view.c) if view.layout == BLOCKED else (view.c, view.c * lanes)
+            strides.append((view.ref + block * step * 4, (view.n, step, view.h, view.w, lane)))
+        (src_ref, src_strides), (dst_ref, dst_strides) = strides
+        steps.append(copy(binder, src_ref, src_strides, dst_ref, dst_strides, (N, blocks, H, W, width)))
+    return steps
+
+
+def copy_channels(binder: Binder, src: View, begin: int, dst: View, channel: int, count: int) -> list[Step]:
+    """Steps that copy `count` channels of a blocked tensor, from `begin` on, into another from `channel` on.
+
+    There is one for each way in which runs of channels lie in the blocks of both.
+    """
+    N, _, H, W = dst.shape
+    V = binder.target.V
+    runs: dict[tuple[int, int, int], tuple[int, int, int]] = {}
+    c = 0
+    while c < count:
+        (sb, sl), (db, dl) = divmod(begin + c, V), divmod(channel + c, V)
+        n = min(V - sl, V - dl, count - c)
+        first = runs.get((sl, dl, n), (sb, db, 0))
+        runs[sl, dl, n] = (*first[:2], first[2] + 1)  # runs that lie alike follow each other block by block
+        c += n
+    return [
+        copy(
+            binder,
+            src.ref + (sb * src.c + sl) * 4,
+            (src.n, src.c, src.h, src.w, 1),
+            dst.ref + (db * dst.c + dl) * 4,
+            (dst.n, dst.c, dst.h, dst.w, 1),
+            (N, blocks, H, W, n),
+        )
+        for (sl, dl, n), (sb, db, blocks) in runs.items()
+    ]
