@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from . import kernels, onnx_json
-from .errors import InputError
+from . import _executor, kernels, onnx_json
+from .errors import InputError, ModelError, UnsupportedError
 from .graph import Dim, Graph, Shape, Value
 from .passes import PASSES, run_passes
 from .plan import Plan, Target, build
@@ -143,7 +143,12 @@ class Model(Locked):
         `model.inputs`. out: an array (or a mapping from output name to array) to write the results into.
         Raises InputError, naming the input, for what does not fit.
         """
-        given = out if out is None or isinstance(out, Mapping) else {self.outputs[0].name: out}
+        given = out
+        if out is not None and not isinstance(out, Mapping):
+            if len(self.outputs) > 1:
+                names = _names(self.outputs)
+                raise InputError(f"the model has {len(self.outputs)} outputs ({names}): give out as a mapping by name")
+            given = {self.outputs[0].name: out}
         results = self._run(inputs, (), given)
         return next(iter(results)) if len(results) == 1 else results
 
@@ -151,9 +156,10 @@ class Model(Locked):
         """Run the network and return the named values, whichever values of the graph they are; None: its outputs."""
         if outputs is None:
             return self._run(inputs, (), None)
-        if isinstance(outputs, str):
-            outputs = [outputs]
-        return self._run(inputs, tuple(dict.fromkeys(outputs)), None)
+        names = tuple(dict.fromkeys([outputs] if isinstance(outputs, str) else outputs))
+        if not names:
+            raise InputError("outputs: expected the names of values, got none")
+        return self._run(inputs, names, None)
 
     def _run(self, inputs: Any, names: tuple[str, ...], out: Mapping[str, Any] | None) -> Outputs:
         graph = self._graph(names)
@@ -165,7 +171,7 @@ class Model(Locked):
             target = np.empty(v.dims, dtype)
             if out is not None and v.name in out:
                 given = _check_out(v, out[v.name], dtype)
-                if given.flags.c_contiguous and not any(np.may_share_memory(given, a) for a in arrays):
+                if given.flags.carray and not any(np.may_share_memory(given, a) for a in arrays):
                     target = given
                 else:
                     copies.append((given, target))
@@ -177,7 +183,7 @@ class Model(Locked):
         buffers = [next((t for g, t in copies if g is results[v.name]), results[v.name]) for v in plan.graph.outputs]
         with self._lock:
             self._calls += 1
-            threads = self.threads if self._fixed_threads else max(1, self.threads // self._calls)
+            threads = self.threads if self._fixed_threads else max(1, self._threads_now() // self._calls)
         try:
             plan.run(arrays, buffers, threads)
         finally:
@@ -186,6 +192,10 @@ class Model(Locked):
         for given, target in copies:
             given[...] = target
         return Outputs(results)
+
+    def _threads_now(self) -> int:
+        """OpenMP's setting may have changed since the model was loaded, for this call's thread alone (threadpoolctl)."""
+        return min(self.threads, _executor.openmp_max_threads()) if self._threads.source.startswith("OpenMP") else self.threads
 
     def _check_inputs(self, inputs: Any) -> list[np.ndarray]:
         if isinstance(inputs, Mapping):
@@ -230,7 +240,13 @@ class Model(Locked):
             if key in self._plans:
                 self._plans.move_to_end(key)
                 return self._plans[key]
-        graph = specialise(self._graph(names), shapes)
+        try:
+            graph = specialise(self._graph(names), shapes)
+        except UnsupportedError:
+            raise
+        except ModelError as e:
+            given = ", ".join(f"{i.name} {shape_text(shape)}" for i, shape in zip(self.inputs, shapes, strict=True))
+            raise InputError(f"the model does not take {given}: {e}") from None
         target = Target(self._kernels, self.threads, self._accuracy)
         with self._lock:
             if key not in self._plans:
@@ -329,7 +345,7 @@ def _names(values: Any) -> str:
     return ", ".join(repr(v.name) for v in values)
 
 
-def _fits(dim: Dim, size: int) -> bool:
+def _fits(dim: Dim, size: Dim) -> bool:
     return not isinstance(dim, int) or dim == size
 
 
@@ -341,9 +357,12 @@ def _check_input(info: TensorInfo, x: Any, symbols: dict[str, tuple[int, str]]) 
 
     if isinstance(x, list | tuple):
         try:
-            array = np.array(x, info.dtype)
+            numbers = np.array(x)
+            if numbers.dtype.kind not in "biuf":
+                raise TypeError
+            array = numbers.astype(info.dtype, casting="same_kind")
         except (TypeError, ValueError):
-            raise wrong(f"numbers of {info.dtype}", f"a {type(x).__name__} that is not an array of numbers") from None
+            raise wrong(f"numbers of {info.dtype}", f"a {type(x).__name__} that is not an array of them") from None
     else:
         try:
             array = np.from_dlpack(x) if not isinstance(x, np.ndarray) and hasattr(x, "__dlpack__") else np.asarray(x)
@@ -366,7 +385,7 @@ def _check_input(info: TensorInfo, x: Any, symbols: dict[str, tuple[int, str]]) 
                 before, owner = symbols.setdefault(dim, (size, info.name))
                 if before != size:
                     raise wrong(f"{dim} = {before} as in input {owner!r}", shape_text(array.shape))
-    return np.ascontiguousarray(array, info.dtype).reshape(array.shape)
+    return np.require(array, info.dtype, ("C", "ALIGNED"))
 
 
 def _check_out(value: Value, out: Any, dtype: np.dtype) -> np.ndarray:

@@ -295,7 +295,7 @@ def test_help(fastconv_, command):
         (["run", MODEL, "--random", "-o", "{tmp}"], "'{tmp}' is a folder"),
         (["run", MODEL, "--random", "--threads", "0"], "expected a number of threads, got '0'"),
         (["summary", "{tmp}/open.json"], "input 'x' is N×3×H×W: say its sizes with --shape x=..."),
-        (["summary", MODEL, "--shape", "1x3x8x8"], "error: " + MODEL + ": node 'conv1' (Conv)"),
+        (["summary", MODEL, "--shape", "1x3x8x8"], "error: input 'image': expected N×1×8×8, got 1×3×8×8"),
         (["convert", MODEL], "required: target"),
         (["convert", MODEL, "{tmp}/model.txt"], "expected a name that ends in .onnx or .json"),
         (["convert", "nowhere.onnx", "{tmp}/model.json"], "error: nowhere.onnx: No such file or directory"),
