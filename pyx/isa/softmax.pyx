@@ -3,7 +3,7 @@
 e^(x - max) over its sum, or x - max - log(sum): nothing overflows, and a NaN or +inf in a row makes all of it NaN.
 With inner = 1 a row lies along the vectors: V sums, joined in the order of the lanes. Else a vector is V neighbours on the
 inner axis, each lane a row of its own.
-Parallel over rows, or over blocks of columns.
+Short rows are transposed for that. Parallel over rows, groups of short rows, or blocks of the inner axis.
 """
 
 from libc.math cimport INFINITY, logf
@@ -13,6 +13,7 @@ from simd cimport V, load, load_part, store, store_part, vbroadcast, vexp, vf, v
 from step cimport Run, at, share
 
 cdef enum:
+    SHORT = 24  # rows up to this long go V at once
     VECTORS = 8  # of the inner axis in an item: whole cache lines of each row, and room for their sums in registers
 
 cdef struct Args:
@@ -121,16 +122,32 @@ cdef inline void columns(const float* src, float* dst, Py_ssize_t K, Py_ssize_t 
             store_part(dst + k * step + i * V, e, V if i + 1 < COUNT else lanes)
 
 
+# `rows` <= V short rows, transposed so that each is a lane.
+cdef void short_rows(const float* src, float* dst, Py_ssize_t K, Py_ssize_t rows, bint log) noexcept nogil:
+    cdef Py_ssize_t i, k
+    cdef float lanes[SHORT * 16]
+    for i in range(V):
+        for k in range(K):
+            lanes[k * V + i] = src[i * K + k] if i < rows else 0
+    columns(lanes, lanes, K, V, V, log)
+    for i in range(rows):
+        for k in range(K):
+            dst[i * K + k] = lanes[k * V + i]
+
+
 cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads) noexcept nogil:
-    cdef Py_ssize_t WIDTH = VECTORS * V
-    cdef Py_ssize_t BLOCKS = (a.inner + WIDTH - 1) // WIDTH, items = a.outer * BLOCKS, item, i
+    cdef Py_ssize_t WIDTH = VECTORS * V, GROUP = V if a.inner == 1 and a.K <= SHORT else 1
+    cdef Py_ssize_t BLOCKS = (a.inner + WIDTH - 1) // WIDTH, items = (a.outer + GROUP - 1) // GROUP * BLOCKS, item, outer, i
     cdef const float* src
     cdef float* dst
     for item in range(share(items, thread, threads), share(items, thread + 1, threads)):
+        outer = item // BLOCKS * GROUP
         i = item % BLOCKS * WIDTH
-        src = at(bases, a.src) + item // BLOCKS * a.K * a.inner + i
-        dst = at(bases, a.dst) + item // BLOCKS * a.K * a.inner + i
-        if a.inner == 1:
+        src = at(bases, a.src) + outer * a.K * a.inner + i
+        dst = at(bases, a.dst) + outer * a.K * a.inner + i
+        if GROUP > 1:
+            short_rows(src, dst, a.K, min(a.outer - outer, GROUP), a.log)
+        elif a.inner == 1:
             row(src, dst, a.K, a.log)
         elif a.inner - i >= WIDTH:
             columns(src, dst, a.K, a.inner, WIDTH, a.log)
