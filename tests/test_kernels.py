@@ -37,9 +37,7 @@ def test_every_kernel_is_there_for_every_instruction_set(isa):
     assert loaded.isa == isa
     assert repr(loaded) == f"<kernels for {isa}>"
     for name in kernels.NAMES:
-        module = getattr(loaded, name)
-        assert module.__name__ == f"fastconv.kernels._{name}_{isa}"
-        assert callable(module.step)
+        assert getattr(loaded, name).__name__ == f"fastconv.kernels._{name}_{isa}"
 
 
 @pytest.mark.parametrize("isa", ISAS)
