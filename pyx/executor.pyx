@@ -80,8 +80,8 @@ cdef void work(const Step* steps, Py_ssize_t count, char** bases, Py_ssize_t thr
             s.run(s.args, bases, thread, threads)
         elif thread == 0:
             s.run(s.args, bases, 0, 1)
-        # two serial steps both run on thread 0, and the last is followed by the end of the region
-        if threads > 1 and i + 1 < count and not (s.serial and steps[i + 1].serial):
+        # two serial steps both run on thread 0, and the last is followed by the end of the region (its time is not over before)
+        if threads > 1 and (not (s.serial and steps[i + 1].serial) if i + 1 < count else stamps != NULL):
             barrier()
     if stamps != NULL and thread == 0:
         stamps[count] = now()
