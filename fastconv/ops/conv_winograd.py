@@ -23,6 +23,7 @@ def pack_winograd(w: np.ndarray, kernels: object) -> np.ndarray:
     V = kernels.V  # type: ignore[attr-defined]
     OC, IC = w.shape[:2]
     dst = empty_aligned((-(-OC // V) * V * 36 * IC,))
+    w = np.ascontiguousarray(w)  # as a folded Transpose leaves it, it need not be
     kernels.conv_winograd.pack(w.ctypes.data, OC, IC, dst.ctypes.data)  # type: ignore[attr-defined]
     return dst
 
