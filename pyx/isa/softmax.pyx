@@ -9,7 +9,7 @@ Short rows are transposed for that. Parallel over rows, groups of short rows, or
 from libc.math cimport INFINITY, logf
 from libc.stdint cimport int64_t
 
-from simd cimport V, load, load_part, store, store_part, vbroadcast, vexp, vf, vmaxnan
+from simd cimport V, load, load_part, store, store_part, vbroadcast, vexp, vf, vmax
 from step cimport Run, at, share
 
 cdef enum:
@@ -33,16 +33,15 @@ cdef inline vf logarithm(vf x) noexcept nogil:
     return y
 
 
+# A NaN may be lost here: it comes back in the sum.
 cdef inline float largest(vf x) noexcept nogil:
     cdef int i
     cdef float lanes[16]
     cdef float top = -INFINITY
     store(lanes, x)
     for i in range(V):
-        if not lanes[i] <= top:  # larger, or NaN
+        if lanes[i] > top:
             top = lanes[i]
-        if top != top:
-            break
     return top
 
 
@@ -61,9 +60,9 @@ cdef void row(const float* src, float* dst, Py_ssize_t K, bint log) noexcept nog
     cdef Py_ssize_t FULL = K // V, left = K % V, tail = FULL * V, k
     cdef vf top = vbroadcast(-INFINITY), sum = vbroadcast(0), e, low
     for k in range(FULL):
-        top = vmaxnan(top, load(src + k * V))
+        top = vmax(top, load(src + k * V))
     if left:
-        top = vmaxnan(top, load_part(src + tail, left, -INFINITY))
+        top = vmax(top, load_part(src + tail, left, -INFINITY))
     top = vbroadcast(largest(top))
     for k in range(FULL):
         e = vexp(load(src + k * V) - top)
@@ -103,7 +102,7 @@ cdef inline void columns(const float* src, float* dst, Py_ssize_t K, Py_ssize_t 
         sum[i] = vbroadcast(0)
     for k in range(K):
         for i in range(COUNT):
-            top[i] = vmaxnan(top[i], load_part(src + k * step + i * V, V if i + 1 < COUNT else lanes, 0))
+            top[i] = vmax(top[i], load_part(src + k * step + i * V, V if i + 1 < COUNT else lanes, 0))
     for k in range(K):
         for i in range(COUNT):
             e = vexp(load_part(src + k * step + i * V, V if i + 1 < COUNT else lanes, 0) - top[i])

@@ -302,4 +302,4 @@ def test_refusals():
     assert refusal(Slice(), *by_two, constants=(1, 2, 3, 4), blocked=(0,))["blocked"] == "channels in steps of 2"
     assert refusal(Concat(axis=2), x, blocked=(0,))["blocked"] == "axis 2"
     assert refusals(Concat(axis=0), [x.astype(np.int64)] * 2, isa)["plain"] == "dtype int64"
-    assert refusals(Transpose(), [np.zeros((0, 3), np.float32)], isa)["plain"] == "empty tensor"
+    assert refusals(Transpose(), [np.zeros((0, 3, 2), np.float32)], isa)["plain"] == "empty tensor"

@@ -1,0 +1,5 @@
+"""Read before any test imports the library: tests have more threads than cores, and one that waits must not spin."""
+
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
