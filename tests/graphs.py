@@ -93,7 +93,7 @@ def networks(draw):
     hidden = draw(st.sets(st.sampled_from([0, 2, 3])))
     x = net.input("x", *("NCHW"[i] if i in hidden else d for i, d in enumerate(shape)))
     values = [x]
-    for _ in range(draw(st.integers(1, 9))):
+    for _ in range(draw(st.integers(3, 12))):
         v = draw(st.sampled_from(values[-3:]))
         kind = draw(st.sampled_from(sorted(LAYERS)))
         same = [o for o in values if o.shape == v.shape and o is not v]
@@ -142,6 +142,42 @@ def _padded_conv(net, rng, v, other):
     return net("Conv", padded, normal(rng, 3, v.shape[1], 3, 3) / 4, pads=(0, 1, 0, 0))
 
 
+def _concat(net, rng, v, other):
+    """Some begin with a block of channels, others in the middle of one."""
+    w = normal(rng, int(rng.choice([16, 20])), v.shape[1], 1, 1)
+    wide = net("Conv", other if other.shape == v.shape else v, w)
+    constant = [eighths(rng, v.shape[0], 2, *v.shape[2:])] if known(v) else []
+    return net("Concat", wide, v, *constant, axis=1)
+
+
+def _split(net, rng, v, other):
+    C = v.shape[1]
+    at = min(int(rng.choice([1, 16])), C)
+    parts = net("Split", v, np.int64([at, C - at]), axis=1, results=2) if at < C else [v]
+    return parts[-1]
+
+
+def _slice(net, rng, v, other):
+    begin = int(rng.choice([0, 16])) % v.shape[1]
+    return net("Slice", v, np.int64([begin]), np.int64([1 << 30]), np.int64([1]))
+
+
+def _reshape(net, rng, v, other):
+    if not known(v):
+        return v
+    rows = net("Reshape", v, np.int64([-1, v.shape[-1]]))
+    return net("Reshape", net("Relu", rows) if rng.integers(2) else rows, np.int64(v.shape))
+
+
+def _transpose_axes(net, rng, v, other):
+    last_first = net("Transpose", v, perm=(0, 2, 3, 1))
+    return net("Transpose", net("Relu", last_first) if rng.integers(2) else last_first, perm=(0, 3, 1, 2))
+
+
+def known(v):
+    return all(isinstance(d, int) for d in v.shape)
+
+
 #: name -> (net, rng, value, another value of its shape if there is one) -> value
 LAYERS = {
     "add": lambda net, rng, v, other: net("Add", v, other),
@@ -149,6 +185,7 @@ LAYERS = {
     "add_to_constant": _constant("Add", first=True),
     "average": lambda net, rng, v, other: net("AveragePool", v, kernel_shape=(3, 3), pads=(1, 1, 1, 1)),
     "concat": lambda net, rng, v, other: net("Concat", v, other, axis=1),
+    "concat_blocks": _concat,
     "conv": _conv,
     "conv1": lambda net, rng, v, other: _conv(net, rng, v, other, kernel=1, bias=False),
     "depthwise": lambda net, rng, v, other: _conv(net, rng, v, other, group=2),
@@ -163,8 +200,12 @@ LAYERS = {
     "padded": _padded_conv,
     "relu": lambda net, rng, v, other: net("Relu", v),
     "relu6": lambda net, rng, v, other: net("Clip", v, 0.0, 6.0),
+    "reshape": _reshape,
     "silu": lambda net, rng, v, other: net("Mul", v, net("Sigmoid", v)),
+    "slice": _slice,
+    "split": _split,
     "sub": _constant("Sub"),
     "sub_from": _constant("Sub", first=True),
-    "transpose": _transpose,
+    "transpose": _transpose_axes,
+    "transposed_conv": _transpose,
 }

@@ -336,6 +336,21 @@ def test_tensors_that_lie_in_another(isa, in_place):
     assert f"in {outer.name!r}[{4 * V}:]" in str(plan)
 
 
+@EVERY_ISA
+@pytest.mark.parametrize("op", ["Split", "Slice"])
+@pytest.mark.parametrize("begin", [1, 16])
+def test_a_part_that_is_put_together_again(isa, op, begin):
+    """It lies in the result, whether it could also have stayed in the whole or had to be copied out of it."""
+    net = Net()
+    x = conv(net, net.input("x", 2, 3, 8, 8), begin + 16)
+    if op == "Split":
+        part = net("Split", x, np.int64([begin, 16]), axis=1, results=2)[1]
+    else:
+        part = net("Slice", x, np.int64([begin]), np.int64([begin + 16]), np.int64([1]))
+    graph = net.graph(net("Relu", net("Concat", part, x, axis=1)), net("Concat", conv(net, part, 16), part, axis=1))
+    check(graph, X, isa=isa)
+
+
 def test_views_share_memory_and_outputs_that_do_are_copied(in_place):
     net = Net()
     x = net.input("x", 2, 3, 8, 8)

@@ -251,7 +251,7 @@ class SplitBlocked(BlockedMove):
         return [
             step
             for start, size, y in split_parts(node)
-            if y is not None and binder.tensor(y).parent is None
+            if y is not None and binder.tensor(y).parent is not binder.tensor(x)
             for step in copy_channels(binder, binder.view(x), start, binder.view(y), 0, size)
         ]
 
