@@ -1,0 +1,143 @@
+"""Conv by Winograd's algorithm."""
+
+import itertools
+from functools import cache
+
+import numpy as np
+import pytest
+
+from fastconv import kernels
+from fastconv.ops import conv_winograd
+from fastconv.ops.conv import Conv
+
+from .cases import Case, check, pairs
+from .harness import EPS, ISAS, THREADS, refusals, run_node, same_bits
+
+COVERS = {"Conv": ("winograd",)}
+EVERY_ISA = pytest.mark.parametrize("isa", [pytest.param(isa, id=f"conv-winograd-{isa}") for isa in ISAS])
+EVERY = pytest.mark.parametrize(
+    "isa, threads", [pytest.param(i, t, id=f"conv-winograd-{i}-t{t}") for i, t in itertools.product(ISAS, THREADS)]
+)
+
+
+@pytest.fixture(params=["fused", "steps"])
+def way(request, monkeypatch):
+    """Both ways of the kernel for any size, in blocks of the fewest tiles."""
+    monkeypatch.setattr(conv_winograd, "FEW_BLOCKS", {"fused": 1, "steps": 1 << 30}[request.param])
+    monkeypatch.setattr(conv_winograd, "BLOCK_BYTES", 1)
+    return request.param
+
+
+def error(scale):
+    """How far the sums may be off: 40 EPS (F(4x4, 3x3), points 0, ±1/√2, ±√2) of the largest sum of magnitudes within the tile.
+
+    All pixels of a tile are computed from all that the tile reads: a small one beside large ones has their error.
+    """
+    H, W = scale.shape[2:]
+    around = np.pad(scale, [(0, 0), (0, 0), (3, 3), (3, 3)])
+    return 40 * EPS * np.max([around[:, :, i : i + H, j : j + W] for i, j in itertools.product(range(7), range(7))], axis=0)
+
+
+@cache
+def tails(V):
+    """Output channels x tiles, in full; with every rest of four pixels."""
+    cases = []
+    for oc, tiles in itertools.product(range(1, 2 * V + 2), range(1, 2 * 14 + 2)):
+        size = (1 + oc % 4, 4 * tiles - (oc + tiles) % 4)
+        cases.append(
+            Case(1, (oc + tiles) % (2 * V + 1) + 1, oc, size, (3, 3), pads=(1, 1, 1, 1), residual=tiles % 3 == 0, form="relu")
+        )
+    return cases
+
+
+@cache
+def combinations(V):
+    widths = [(1, 1), (1, V), (3, V), (V, V + 1), (V - 1, 2 * V), (V + 1, 2 * V + 1), (2 * V, 3 * V), (2 * V + 1, 5 * V - 1)]
+    factors = {
+        "channels": [(1, *c) for c in widths],
+        "kernel": [(3, 3)],
+        "strides": [(1, 1)],
+        "dilations": [(1, 1)],
+        "out": [(1, 1), (1, 15), (4, 4), (5, 8), (6, 3), (7, 2), (13, 18)],
+        "exact": [False],
+    }
+    return list(pairs(0, **factors))
+
+
+@EVERY
+def test_every_tail(isa, threads, way):
+    check(tails(kernels.load(isa).V), "winograd", isa, threads, error, way)
+
+
+@EVERY
+def test_combinations(isa, threads, way):
+    check(combinations(kernels.load(isa).V), "winograd", isa, threads, error, way)
+
+
+@EVERY
+def test_many_blocks(isa, threads):
+    """As the sizes themselves say: in two steps, then fused."""
+    V = kernels.load(isa).V
+    check(
+        [Case(1, 9 * V, 2 * V, size, (3, 3), pads=(1, 1, 1, 1)) for size in ((9, 11), (100, 90))],
+        "winograd",
+        isa,
+        threads,
+        error,
+    )
+
+
+@EVERY_ISA
+def test_images_do_not_depend_on_the_batch(isa, way):
+    rng = np.random.default_rng(0)
+    V = kernels.load(isa).V
+    for IC, OC, N in itertools.product((3, 2 * V + 1), (V, 3 * V - 1), (2, 3, 7)):
+        x, w = rng.standard_normal((N, IC, 9, 11), np.float32), rng.standard_normal((OC, IC, 3, 3), np.float32)
+        op = Conv(pads=(1, 0, 1, 2))
+        (y,), _ = run_node(op, [x, w], isa, 2, "winograd", (1,))
+        for n in range(N):
+            (alone,), _ = run_node(op, [x[n : n + 1], w], isa, 2, "winograd", (1,))
+            assert same_bits(alone, y[n : n + 1])
+
+
+@EVERY_ISA
+def test_nan_stays_in_its_tiles(isa, way):
+    """It may reach all of a tile that reads it, and no other image; what the definition makes NaN is NaN."""
+    rng = np.random.default_rng(1)
+    op = Conv(pads=(1, 1, 1, 1))
+    for h, w in itertools.product((0, 3, 4, 8), (0, 5, 10)):
+        x, wei = rng.standard_normal((2, 3, 9, 11), np.float32), rng.standard_normal((5, 3, 3, 3), np.float32)
+        x[1, 2, h, w] = np.nan
+        (y,), _ = run_node(op, [x, wei], isa, 2, "winograd", (1,))
+        bad = np.isnan(y).all(axis=1)
+        assert (bad == np.isnan(y).any(axis=1)).all()
+        assert not bad[0].any()
+        assert bad[1][np.isnan(op.reference(x, wei)[1, 0])].all()
+        reads = [set(range(max(c // 4 - (c % 4 == 0), 0), c // 4 + (c % 4 == 3) + 1)) for c in (h, w)]
+        tiles = {(int(i) // 4, int(j) // 4) for i, j in np.argwhere(bad[1])}
+        assert tiles <= set(itertools.product(*reads))
+
+
+@EVERY_ISA
+def test_weights_may_lie_in_any_order(isa):
+    rng = np.random.default_rng(2)
+    x, w = rng.standard_normal((1, 5, 6, 7), np.float32), rng.standard_normal((3, 3, 5, 4), np.float32).transpose()
+    (y,), _ = run_node(Conv(), [x, w], isa, 1, "winograd", (1,))
+    (expected,), _ = run_node(Conv(), [x, w.copy("C")], isa, 1, "winograd", (1,))
+    assert same_bits(y, expected)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_what_it_refuses(isa):
+    x, w = np.zeros((1, 64, 40, 40), np.float32), np.zeros((64, 64, 3, 3), np.float32)
+    for reason, op, inputs in (
+        ("kernel 5x3", Conv(pads=(2, 1, 2, 1)), [x, np.zeros((64, 64, 5, 3), np.float32)]),
+        ("stride 2x1", Conv(strides=(2, 1)), [x, w]),
+        ("dilation 1x3", Conv(dilations=(1, 3)), [x, w]),
+        ("group 2", Conv(group=2), [x, w[:, :32]]),
+        ("dtype float64", Conv(), [x.astype(np.float64), w.astype(np.float64)]),
+    ):
+        assert refusals(op, inputs, isa, constants=(1,))["winograd"] == reason
+    assert "winograd" not in refusals(Conv(), [x, w], isa, constants=(1,))
+    small = refusals(Conv(), [x[:, :8, :5, :5], w[:, :8]], isa, constants=(1,))
+    assert small["winograd"].startswith("estimated ")

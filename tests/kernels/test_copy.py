@@ -1,0 +1,126 @@
+"""The kernels copy and halo: reorders between layouts, and any two strided arrangements."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from fastconv import _executor, kernels
+from fastconv.graph import Value
+from fastconv.plan import Target
+from fastconv.plan.bind import ABSOLUTE, Binder, memory, reference_to
+from fastconv.plan.layouts import Tensor
+from fastconv.plan.select import BLOCKED, NCHW, PLANAR
+from fastconv.plan.strided import AXES, ITEM, contiguous, copy, reorder
+
+from .harness import ISAS, THREADS, poisoned, same_bits
+
+FLOAT = np.dtype(np.float32)
+
+
+def every(kernel):
+    return pytest.mark.parametrize(
+        "isa, threads", [pytest.param(isa, t, id=f"{kernel}-{isa}-t{t}") for isa, t in itertools.product(ISAS, THREADS)]
+    )
+
+
+def run(steps, threads):
+    """Run steps whose operands are addresses."""
+    _executor.Program([(s.run, s.args, s.serial) for s in steps]).run(np.zeros(1, np.uintp), threads)
+
+
+def lay_out(x, tensor, V, guard):
+    """The memory of a tensor that holds x, poisoned wherever that has nothing."""
+    m = memory(tensor, V)
+    flat = poisoned((m.size // 4,), FLOAT, guard)
+    N, C, H, W = x.shape
+    (top, left, _, _), lanes = tensor.halo, V if tensor.layout == BLOCKED else 1
+    rows, columns = (m.rows, m.pitch // lanes) if m.rows else (H, W)
+    planes = flat.reshape(N, -(-C // lanes), rows, columns, lanes)
+    for c in range(C):
+        planes[:, c // lanes, top : top + H, left : left + W, c % lanes] = x[:, c]
+    return flat
+
+
+@every("copy")
+def test_reorder(isa, threads):
+    """Between every two layouts and halos, with every tail of the channels: exactly the tensor's elements are written."""
+    V = kernels.load(isa).V
+    rng = np.random.default_rng(0)
+    layouts = [(NCHW, (0, 0, 0, 0)), (PLANAR, (1, 2, 3, 0)), (BLOCKED, (0, 0, 0, 0)), (BLOCKED, (2, 0, 1, 3))]
+    sizes = [(1, 1), (3, 5), (1, 37), (7, 2)]
+    for (given, wanted), C in itertools.product(itertools.product(layouts, layouts), range(1, 2 * V + 2)):
+        (H, W), N, guard = sizes[C % 4], 1 + C % 3, (None, "before", "after")[C % 3]
+        x = rng.standard_normal((N, C, H, W), np.float32)
+        src, dst = (Tensor(Value("x", x.shape, FLOAT), *layout) for layout in (given, wanted))
+        source = lay_out(x, src, V, guard)
+        result, expected = poisoned((memory(dst, V).size // 4,), FLOAT, guard), lay_out(x, dst, V, None)
+        places = {t: (ABSOLUTE, a.ctypes.data) for t, a in ((src, source), (dst, result))}
+        binder = Binder(Target(kernels.load(isa), threads), {}, places)
+        run(reorder(binder, binder.view_of(src), binder.view_of(dst)), threads)
+        assert same_bits(result, expected), f"{given} to {wanted}, {x.shape}"
+
+
+def arrangements(rng):
+    """(dims, strides of the source, strides of the result) of one to six axes; elements lie apart in the result alone."""
+    for rank, _ in itertools.product(range(1, AXES + 1), range(40)):
+        dims = tuple(int(d) for d in rng.integers(1, (40, 12, 8, 5, 4, 3)[rank - 1] + 1, rank))
+        order = rng.permutation(rank)
+        gaps = rng.integers(0, 3, rank)
+        dst = np.empty(rank, int)
+        dst[order] = contiguous([int(d + g) for d, g in zip(np.array(dims)[order], gaps, strict=True)])
+        if gaps[-1] and rng.integers(2):
+            dst *= 2
+        src = rng.choice([0, 1, 2, 5, 40, -1, -3], rank)
+        yield dims, tuple(map(int, src)), tuple(map(int, dst))
+    # more than an item has, on the last axis, on the one before it, and on both
+    yield (2 * ITEM + 5,), (1,), (1,)
+    yield (2 * ITEM + 5,), (3,), (2,)
+    yield (ITEM + 3, 7), (7, 1), (9, 1)
+    yield (300, 301), (1, 300), (301, 1)
+    yield (3, 300, 301), (0, 1, 300), (301 * 301, 301, 1)
+
+
+@every("copy")
+@pytest.mark.parametrize("guard", ["before", "after"])
+def test_any_arrangement(isa, threads, guard):
+    rng = np.random.default_rng(1)
+    binder = Binder(Target(kernels.load(isa), threads), {}, {})
+    for dims, src, dst in arrangements(rng):
+        low, high = (sum(f(s * (d - 1), 0) for s, d in zip(src, dims, strict=True)) for f in (min, max))
+        source = poisoned((high - low + 1,), FLOAT, guard)
+        source[...] = rng.standard_normal(source.size, np.float32)
+        result, expected = (
+            poisoned((sum(s * (d - 1) for s, d in zip(dst, dims, strict=True)) + 1,), FLOAT, g) for g in (guard, None)
+        )
+        view = np.lib.stride_tricks.as_strided
+        view(expected, dims, [4 * s for s in dst])[...] = view(source[-low:], dims, [4 * s for s in src])
+        refs = (reference_to(ABSOLUTE, a.ctypes.data) for a in (source[-low:], result))
+        run([copy(binder, next(refs), src, next(refs), dst, dims)], threads)
+        assert same_bits(result, expected), f"{dims}: {src} to {dst}"
+
+
+@every("halo")
+def test_halo(isa, threads):
+    """Zeros in the halo, and nothing else."""
+    binder = Binder(Target(kernels.load(isa), threads), {}, {})
+    halos = itertools.product((0, 1, 3), (0, 2, 5), (0, 1, 2), (0, 1, 4))
+    for i, (top, left, bottom, right) in enumerate(halos):
+        planes, H, W, guard = 1 + i % 5, 1 + i % 3, 1 + i % 7, (None, "before", "after")[i % 3]
+        shape = (planes, top + H + bottom, left + W + right)
+        dst, expected = (poisoned(shape, FLOAT, g) for g in (guard, None))
+        inside = expected[:, top : top + H, left : left + W].copy()
+        expected[...] = 0
+        expected[:, top : top + H, left : left + W] = inside
+        ref = reference_to(ABSOLUTE, dst.ctypes.data)
+        fields = {
+            "planes": planes,
+            "rows": shape[1],
+            "pitch": shape[2],
+            "top": top,
+            "left": left,
+            "bottom": bottom,
+            "right": right,
+        }
+        run([binder.step(binder.kernels.halo, dst=ref, **fields)], threads)
+        assert same_bits(dst, expected), f"{shape}: {top, left, bottom, right}"
