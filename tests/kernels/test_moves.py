@@ -270,7 +270,8 @@ def test_split_and_concat(isa, C):
     pooled = net(MaxPool(kernel_shape=(3, 3), pads=(1, 1, 1, 1)), b)
     joined = net(Concat(axis=1), pooled, a)
     again = net(Concat(axis=1), a, a, joined)
-    net.check(isa, joined, again, b, x, net(Add(), a, pooled))
+    copied = net(Concat(axis=1), b, joined)  # where b does not begin with a block, it is copied to its place here
+    net.check(isa, joined, again, copied, b, x, net(Add(), a, pooled))
 
 
 @EVERY_ISA
