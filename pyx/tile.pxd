@@ -23,7 +23,8 @@ cdef struct Taps:
     Py_ssize_t tail_length
 
 # Where a tile's sums go: pixel i's channel block j to dst[i] + j * dst_c, after adding add[i] + j * add_c where there is one.
-# The last vector of a tile writes `lanes` floats.
+# The last vector of a tile writes `lanes` floats. Where the segments of a tile come in several passes, all but the first `resume`
+# from the sums in dst, and only the `final` one adds and activates: the sums are the same to the bit.
 cdef struct Store:
     const float* bia
     const float* add[14]
@@ -32,6 +33,8 @@ cdef struct Store:
     Py_ssize_t dst_c
     Py_ssize_t lanes
     bint has_add
+    bint resume
+    bint final
     Activation act
 
 # The output pixels, walked row by row: where the next one reads, writes and adds, and the floats from one to the next, `_wrap`
@@ -99,9 +102,14 @@ cdef inline void tile(const int R, const int J, const int STEP, const float** px
     cdef Py_ssize_t lane
     cdef vf acc[14][3]
     cdef vf last  # acc's own address must not be taken: it would no longer be kept in registers
-    for i in range(R):
-        for j in range(J):
-            acc[i][j] = load(to.bia + j * V)
+    if to.resume:
+        for i in range(R):
+            for j in range(J):
+                acc[i][j] = load(to.dst[i] + j * to.dst_c)
+    else:
+        for i in range(R):
+            for j in range(J):
+                acc[i][j] = load(to.bia + j * V)
     if taps.length == V:  # a literal: the loop over it unrolls
         sweep(R, J, STEP, px, wei, acc, taps.offset, taps.segments, V)
     else:
@@ -109,11 +117,11 @@ cdef inline void tile(const int R, const int J, const int STEP, const float** px
     if taps.tail_segments:
         sweep(R, J, STEP, px, wei + taps.segments * taps.length * J * V, acc, taps.offset + taps.segments,
               taps.tail_segments, taps.tail_length)
-    if to.has_add:
+    if to.has_add and to.final:
         for i in range(R):
             for j in range(J):
                 acc[i][j] = acc[i][j] + load(to.add[i] + j * to.add_c)
-    if to.act.kind == CLIP:
+    if to.act.kind == CLIP and to.final:
         for i in range(R):
             for j in range(J):
                 acc[i][j] = clip(acc[i][j], to.act.a, to.act.b)
@@ -213,5 +221,5 @@ cdef inline void finish(int r, int width, const Store* to) noexcept nogil:
 cdef inline void run_tile(int r, int width, bint near, const float** px, const float* wei, const Taps* taps,
                           const Store* to) noexcept nogil:
     choose(r, width, near, px, wei, taps, to)
-    if to.act.kind != CLIP:
+    if to.act.kind != CLIP and to.final:
         finish(r, width, to)

@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     from ..plan.layouts import Halo
 
 #: bytes of source that a chunk of output pixels should read: with a part of the weights it stays in L2
-CHUNK_BYTES = 160 * 1024
+CHUNK_BYTES = 96 * 1024
 #: least pixels of a chunk (each streams a part of the weights past it) and least items to share between threads
 CHUNK_PIXELS, ITEMS = 48, 16
+#: products of an output that are summed in one run: a part's weights for them are some 70 KB
+RUN = 1152
 
 
 def conv_refusal(node: Node) -> str | None:
@@ -146,10 +148,19 @@ def pack_bias(b: np.ndarray | None, OC: int, groups: int, V: int) -> np.ndarray:
     return dst
 
 
+def run_segments(windows: Windows, IC: int, length: int) -> int:
+    """How many segments are summed before the next pixels' turn: equal runs of about RUN products, of whole channel blocks."""
+    taps = math.prod(windows.kernel)
+    runs = max(round(IC * taps / RUN), 1)
+    blocks = max(-(-(IC // length) // runs), 1)
+    return blocks * taps
+
+
 def chunk_pixels(windows: Windows, IC: int, parts: int, images: int) -> int:
     """How many output pixels an item takes: their source fits in L2, and there are items enough for every thread."""
     pixels = math.prod(windows.out)
     stride = math.prod(max(min(s, k), 1) for s, k in zip(windows.strides, windows.kernel, strict=True))
+    IC = min(IC, RUN // max(math.prod(windows.kernel), 1))
     chunk = max(CHUNK_BYTES // (4 * IC * stride), CHUNK_PIXELS)
     wanted = -(-ITEMS // (parts * images))
     chunk = min(chunk, max(pixels // wanted, CHUNK_PIXELS), pixels)
@@ -213,6 +224,7 @@ class ConvDirect(Implementation):
             chunk=chunk_pixels(windows, groups.IC, max(OCB // 2, 1), N * groups.G),
             src_n=src.n, src_g=groups.IC // (V if self.source == BLOCKED else 1) * src.c,
             src_h=windows.strides[0] * src.h, src_w=windows.strides[1] * src.w,
+            run=run_segments(windows, groups.IC, lengths["length"]),
             **dst.strides("dst"),
             **epilogue,
         )  # fmt: skip

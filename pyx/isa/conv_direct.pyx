@@ -5,6 +5,9 @@ kernel row of one channel); wei = [group][oc part][segment][channel][width * V],
 The output channels of a group go in parts of two blocks of V; an odd count ends in a part of three (or is one part of one).
 Every tap's offset stands in a table, so stride, dilation and kernel size cost nothing in the loops, and a 1x1 kernel is one tap.
 
+Long sums go in runs of `run` segments: a part's weights of one run stay in the caches while the chunk's pixels pass, and the sums
+wait in dst for the next.
+
 Parallel over (image, group, chunk of output pixels, part of output channels). All parts of a chunk follow each other: the
 chunk's source stays in L2 while the weights stream past. Pixels are numbered flat over the rows, so that a tile is full even
 where rows are short.
@@ -28,6 +31,7 @@ cdef struct Args:
     Py_ssize_t length
     Py_ssize_t tail_segments
     Py_ssize_t tail_length
+    Py_ssize_t run
     Py_ssize_t N
     Py_ssize_t G
     Py_ssize_t OCB
@@ -51,13 +55,26 @@ cdef struct Args:
     Activation act
 
 
+# The next `count` pixels of a walk, of which the caller keeps its own.
+cdef inline void pixels(const Walk* start, Py_ssize_t count, int width, const float* wei, const Taps* taps, Store* to) noexcept nogil:
+    cdef Walk walk = start[0]
+    cdef const float* px[14]
+    cdef int left = <int> ((count + rows(width) - 1) // rows(width)), r
+    while left:
+        r = <int> ((count + left - 1) // left)  # the pixels left over equal tiles: none is much shorter than the others
+        take(&walk, r, px, to)
+        run_tile(r, width, px[r - 1] - px[0] == (r - 1) * V, px, wei, taps, to)
+        count -= r
+        left -= 1
+
+
 cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads) noexcept nogil:
     cdef Py_ssize_t K = a.segments * a.length + a.tail_segments * a.tail_length
     cdef Py_ssize_t P = a.OH * a.OW, CHUNKS = (P + a.chunk - 1) // a.chunk, PARTS = a.OCB // 2 if a.OCB > 1 else 1
-    cdef Py_ssize_t items = a.N * a.G * CHUNKS * PARTS, item, n, g, rest, block, p, end, oh
-    cdef int width, r, left
+    cdef Py_ssize_t items = a.N * a.G * CHUNKS * PARTS, item, n, g, rest, block, p, end, oh, first
+    cdef int width
     cdef const float* wei
-    cdef const float* px[14]
+    cdef const int64_t* offsets = <const int64_t*> at(bases, a.taps)
     cdef Taps taps
     cdef Store to
     cdef Walk walk
@@ -68,10 +85,7 @@ cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads
     walk.src_wrap = a.src_h - a.OW * a.src_w
     walk.dst_wrap = a.dst_h - a.OW * a.dst_w
     walk.add_wrap = a.add_h - a.OW * a.add_w
-    taps.offset = <const int64_t*> at(bases, a.taps)
-    taps.segments = a.segments
     taps.length = a.length
-    taps.tail_segments = a.tail_segments
     taps.tail_length = a.tail_length
     to.add_c = a.add_c
     to.dst_c = a.dst_c
@@ -94,13 +108,17 @@ cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads
         walk.src = at(bases, a.src) + n * a.src_n + g * a.src_g + oh * a.src_h + walk.ow * a.src_w
         walk.dst = at(bases, a.dst) + n * a.dst_n + (g * a.OCB + block) * a.dst_c + oh * a.dst_h + walk.ow * a.dst_w
         walk.add = at(bases, a.add) + n * a.add_n + (g * a.OCB + block) * a.add_c + oh * a.add_h + walk.ow * a.add_w
-        left = <int> ((end - p + rows(width) - 1) // rows(width))
-        while left:
-            r = <int> ((end - p + left - 1) // left)  # the pixels left over equal tiles: none is much shorter than the others
-            take(&walk, r, px, &to)
-            run_tile(r, width, px[r - 1] - px[0] == (r - 1) * V, px, wei, &taps, &to)
-            p += r
-            left -= 1
+        first = 0
+        while True:
+            taps.offset = offsets + first
+            taps.segments = min(a.run, a.segments - first)
+            to.resume = first > 0
+            to.final = first + taps.segments == a.segments
+            taps.tail_segments = a.tail_segments if to.final else 0
+            pixels(&walk, end - p, width, wei + first * a.length * width * V, &taps, &to)
+            first += taps.segments
+            if to.final:
+                break
 
 
 def step(dict fields):

@@ -112,6 +112,8 @@ cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads
     to.dst_c = a.dst_c
     to.lanes = V
     to.has_add = a.has_add
+    to.resume = False
+    to.final = True
     to.act = a.act
     for item in range(share(items, thread, threads), share(items, thread + 1, threads)):
         first = item % CHUNKS * a.chunk

@@ -136,6 +136,8 @@ cdef void part(const Args* a, char** bases, Py_ssize_t block, Py_ssize_t first, 
     to.dst_c = V
     to.lanes = V
     to.has_add = False
+    to.resume = False
+    to.final = True
     to.act.kind = CLIP
     to.act.a = -INFINITY
     to.act.b = INFINITY

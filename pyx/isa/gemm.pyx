@@ -85,6 +85,8 @@ cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads
     to.add_c = V
     to.dst_c = V
     to.has_add = a.has_add
+    to.resume = False
+    to.final = True
     to.act = a.act
     for item in range(share(CHUNKS * FOURS, thread, threads), share(CHUNKS * FOURS, thread + 1, threads)):
         part = item % FOURS * STREAMS
