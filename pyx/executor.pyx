@@ -12,20 +12,36 @@ from step cimport Run
 
 cdef extern from *:
     """
+    #include <sched.h>
     #include <time.h>
     #ifdef _OPENMP
       #include <omp.h>
-      #define BARRIER() _Pragma("omp barrier")
       #define TEAM() omp_get_num_threads()
       #define MAX_THREADS() omp_get_max_threads()
       #define OPENMP _OPENMP
     #else
-      #define BARRIER()
       #define TEAM() 1
       #define MAX_THREADS() 1
       #define OPENMP 0
     #endif
-    static inline void barrier(void) { BARRIER(); }
+
+    /* All threads of a call wait here for each other. They spin while that takes no longer than a step, then let others run: where
+       the cores are shared, OpenMP's own barrier would spin out the time slice that the thread waited for needs. */
+    typedef struct { int waiting; int turn; } Barrier;
+    static inline void barrier(Barrier* b, int threads) {
+        int turn = __atomic_load_n(&b->turn, __ATOMIC_ACQUIRE);
+        if (__atomic_add_fetch(&b->waiting, 1, __ATOMIC_ACQ_REL) == threads) {
+            __atomic_store_n(&b->waiting, 0, __ATOMIC_RELAXED);
+            __atomic_store_n(&b->turn, turn + 1, __ATOMIC_RELEASE);
+            return;
+        }
+        for (int spins = 0; __atomic_load_n(&b->turn, __ATOMIC_ACQUIRE) == turn; spins++) {
+            if (spins > 4000) sched_yield();
+            #if defined(__x86_64__)
+            else __builtin_ia32_pause();
+            #endif
+        }
+    }
     static inline int team(void) { return TEAM(); }
     static inline int max_threads(void) { return MAX_THREADS(); }
     static inline double now(void) { struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t); return t.tv_sec + 1e-9 * t.tv_nsec; }
@@ -45,7 +61,10 @@ cdef extern from *:
     #endif
     """
     const int OPENMP
-    void barrier() nogil
+    ctypedef struct Barrier:
+        int waiting
+        int turn
+    void barrier(Barrier* b, int threads) nogil
     int team() nogil
     int max_threads() nogil
     double now() nogil
@@ -69,7 +88,8 @@ cdef struct Step:
     bint serial
 
 
-cdef void work(const Step* steps, Py_ssize_t count, char** bases, Py_ssize_t thread, Py_ssize_t threads, double* stamps) noexcept nogil:
+cdef void work(const Step* steps, Py_ssize_t count, char** bases, Py_ssize_t thread, Py_ssize_t threads, Barrier* meet,
+               double* stamps) noexcept nogil:
     cdef Py_ssize_t i
     cdef const Step* s
     for i in range(count):
@@ -82,7 +102,7 @@ cdef void work(const Step* steps, Py_ssize_t count, char** bases, Py_ssize_t thr
             s.run(s.args, bases, 0, 1)
         # two serial steps both run on thread 0, and the last is followed by the end of the region (its time is not over before)
         if threads > 1 and (not (s.serial and steps[i + 1].serial) if i + 1 < count else stamps != NULL):
-            barrier()
+            barrier(meet, <int> threads)
     if stamps != NULL and thread == 0:
         stamps[count] = now()
 
@@ -123,13 +143,14 @@ cdef class Program:
         the seconds at which each step began and the last ended."""
         global had_team
         cdef char** table = <char**> &bases[0]
+        cdef Barrier meet = [0, 0]
         cdef double* times = NULL if stamps is None else &stamps[0]
         if stamps is not None and stamps.shape[0] < self.count + 1:
             raise ValueError("stamps is too short")
         if threads == 1 or not self.shared or OPENMP == 0:
             with nogil:
-                work(self.steps, self.count, table, 0, 1, times)
+                work(self.steps, self.count, table, 0, 1, &meet, times)
         else:
             had_team = 1
             with nogil, parallel(num_threads=threads):
-                work(self.steps, self.count, table, threadid(), team(), times)
+                work(self.steps, self.count, table, threadid(), team(), &meet, times)
