@@ -27,7 +27,15 @@ if wanted := os.environ.get("FASTCONV_ISAS"):
     ISAS = {name: ISAS[name] for name in wanted.split(",")}
 
 # Never -ffast-math or -Ofast: linking with them changes the floating point mode of the whole process.
-FLAGS = ["-O3", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden", "-g0", "-Wno-unused-function"]
+FLAGS = [
+    "-O3",
+    "-ffp-contract=fast",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-fvisibility=hidden",
+    "-g0",
+    "-Wno-unused-function",
+]
 # GCC's own limit would leave the tile's loop over the V channels of a block as a loop (clang does not know the option, nor need
 # it). With AVX-512's 16 channels of 28 sums it costs minutes to compile, and gains nothing.
 UNROLL = ["--param=max-completely-peeled-insns=1000"]
@@ -54,10 +62,14 @@ def extensions():
     """Every module, cythonized: an own build directory per instruction set, as the C names differ."""
     jobs = os.cpu_count() or 1
     once = [Extension(f"fastconv._{p.stem}", [str(p)]) for p in sorted(Path("pyx").glob("*.pyx"))]
-    modules = cythonize(once, include_path=["pyx"], build_dir="build/cython/once", compiler_directives=DIRECTIVES, nthreads=jobs)
+    modules = cythonize(
+        once, include_path=["pyx"], build_dir="build/cython/once", compiler_directives=DIRECTIVES, nthreads=jobs
+    )
     for isa in ISAS:
         kernels = [Extension(f"fastconv.kernels._{p.stem}_{isa}", [str(p)]) for p in sorted(Path("pyx/isa").glob("*.pyx"))]
-        modules += cythonize(kernels, include_path=["pyx"], build_dir=f"build/cython/{isa}", compiler_directives=DIRECTIVES, nthreads=jobs)
+        modules += cythonize(
+            kernels, include_path=["pyx"], build_dir=f"build/cython/{isa}", compiler_directives=DIRECTIVES, nthreads=jobs
+        )
     return modules
 
 
@@ -75,7 +87,9 @@ class BuildExt(build_ext):
             source, target = Path(folder, "check.c"), str(Path(folder, "check"))
             source.write_text(program)
             try:
-                objects = self.compiler.compile([str(source)], output_dir="/" if os.path.isabs(folder) else "", extra_postargs=flags)
+                objects = self.compiler.compile(
+                    [str(source)], output_dir="/" if os.path.isabs(folder) else "", extra_postargs=flags
+                )
                 self.compiler.link_executable(objects, target, extra_postargs=flags)
                 return not run or subprocess.run([target], timeout=60, stdout=subprocess.DEVNULL).returncode == 0
             except Exception:

@@ -60,7 +60,9 @@ class Node:
 
     __slots__ = ("epilogue", "inputs", "name", "op", "outputs", "where")
 
-    def __init__(self, op: Op, inputs: Sequence[Value | None], outputs: Sequence[Value | None], name: str = "", where: str = ""):
+    def __init__(
+        self, op: Op, inputs: Sequence[Value | None], outputs: Sequence[Value | None], name: str = "", where: str = ""
+    ):
         self.op = op
         self.inputs = list(inputs)
         self.outputs = list(outputs)
@@ -140,9 +142,7 @@ class Graph:
         twin = {v: Value(v.name, v.shape, v.dtype, v.constant) for v in self.values()}
 
         def clone(n: Node) -> Node:
-            new = Node(
-                n.op, [v and twin[v] for v in n.inputs], [v and twin[v] for v in n.outputs], n.name, n.where
-            )
+            new = Node(n.op, [v and twin[v] for v in n.inputs], [v and twin[v] for v in n.outputs], n.name, n.where)
             new.epilogue = [clone(m) for m in n.epilogue]
             return new
 

@@ -300,7 +300,7 @@ class Model(Locked):
         return profile_plan(plan, arrays, outputs, self.threads, runs)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the network as it is after all passes, as ONNX in JSON: BatchNormalization is folded, fused nodes stand apart."""
+        """Write the network after all passes as ONNX in JSON: BatchNormalization is folded, fused nodes stand apart."""
         onnx_json.write(self._graph(()), path)
 
 
@@ -316,8 +316,15 @@ def specialise(graph: Graph, shapes: Sequence[tuple[int, ...]]) -> Graph:
     return run_passes(graph)
 
 
-def load(source: Any, *, threads: int | None = None, accuracy: str = "default", external_dir: str | os.PathLike[str] | None = None,
-         follow_links: bool = False, max_bytes: int | None = None) -> Model:
+def load(
+    source: Any,
+    *,
+    threads: int | None = None,
+    accuracy: str = "default",
+    external_dir: str | os.PathLike[str] | None = None,
+    follow_links: bool = False,
+    max_bytes: int | None = None,
+) -> Model:
     """Load a network from ONNX as JSON (`model.json`, its text as bytes, or a dict), or from `.onnx` with the [onnx] extra.
 
     threads: the most threads a call uses; None asks FASTCONV_NUM_THREADS, then OpenMP. accuracy: "exact" uses only algorithms

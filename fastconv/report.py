@@ -107,7 +107,15 @@ class Summary:
 
     def __str__(self) -> str:
         rows = [
-            (shorten(x.name), x.op, x.implementation, dims_text(x.input), dims_text(x.output), f"{x.params:,}", f"{x.flops / 1e6:,.2f}")
+            (
+                shorten(x.name),
+                x.op,
+                x.implementation,
+                dims_text(x.input),
+                dims_text(x.output),
+                f"{x.params:,}",
+                f"{x.flops / 1e6:,.2f}",
+            )
             for x in self.layers
         ]
         total = (

@@ -10,14 +10,15 @@ import math
 import os
 import threading
 import weakref
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from . import _executor
 from .errors import InputError
 
 
-class Threads(NamedTuple):
+@dataclass(frozen=True)
+class Threads:
     """A number of threads and where it comes from."""
 
     count: int

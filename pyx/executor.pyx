@@ -5,8 +5,6 @@ All threads run every step, each its share; a barrier stands between two steps. 
 
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cython.parallel cimport parallel, threadid
-from libc.stdint cimport int64_t
-from libc.string cimport memcpy
 
 from step cimport Run
 

@@ -624,15 +624,7 @@ def test_exact_uses_no_winograd(tmp_path):
         fastconv.load(tmp_path / "net.json", accuracy="fast")
 
 
-@pytest.mark.parametrize(
-    "accuracy",
-    [
-        pytest.param(
-            "default", marks=pytest.mark.xfail(strict=True, reason="Winograd is chosen by the tiles of the whole batch")
-        ),
-        "exact",
-    ],
-)
+@pytest.mark.parametrize("accuracy", ["default", "exact"])
 def test_an_image_of_a_batch_gives_the_same_bits_as_alone(load, accuracy):
     net = Net()
     y = net.input("x", "N", 3, 7, 7)

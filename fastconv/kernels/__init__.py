@@ -9,7 +9,20 @@ from types import ModuleType
 from .. import _cpu
 from ..errors import FastconvError
 
-NAMES = ("average_pool", "conv_depthwise", "conv_direct", "conv_im2col", "conv_winograd", "copy", "elementwise", "gemm", "halo", "max_pool", "resize", "softmax")
+NAMES = (
+    "average_pool",
+    "conv_depthwise",
+    "conv_direct",
+    "conv_im2col",
+    "conv_winograd",
+    "copy",
+    "elementwise",
+    "gemm",
+    "halo",
+    "max_pool",
+    "resize",
+    "softmax",
+)
 
 
 class Kernels:

@@ -208,8 +208,17 @@ class ConvDirect(Implementation):
         src, dst = binder.view(x), binder.view(node.results[0])
         return [self.step(binder, windows_of(node), merged, wei, bia, src, dst, binder.epilogue(node))]
 
-    def step(self, binder: Binder, windows: Windows, groups: Groups, wei: int, bia: int, src: View, dst: View,
-             epilogue: dict[str, Any]) -> Step:
+    def step(
+        self,
+        binder: Binder,
+        windows: Windows,
+        groups: Groups,
+        wei: int,
+        bia: int,
+        src: View,
+        dst: View,
+        epilogue: dict[str, Any],
+    ) -> Step:
         """One pass of the kernel with packed weights and bias, from src to dst."""
         V = binder.target.V
         OCB = -(-groups.OC // V)

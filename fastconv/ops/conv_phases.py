@@ -22,11 +22,11 @@ from .windows import Windows
 
 
 class Phase(NamedTuple):
-    """One phase along one axis: the taps first, first + step, … (`count` of them) give every `stride`-th output from `start`."""
+    """One phase along one axis: the taps first, first + step, … (`taps` of them) give every stride-th output from `start`."""
 
     first: int
     step: int
-    count: int
+    taps: int
     dilation: int
     begin: int
     start: int
@@ -41,18 +41,16 @@ def phases(windows: Windows, axis: int) -> list[Phase]:
     for start in range(min(s, out)):
         r = (start + pad) % s
         first = next((k for k in range(min(step, K)) if k * d % s == r), K)
-        count = len(range(first, K, step))
+        taps = len(range(first, K, step))
         # output start + s·q meets, by its last tap, the input row (start + pad)//s + q - reach
-        reach = ((first + (count - 1) * step) * d - r) // s if count else 0
-        found.append(Phase(first, step, count, step * d // s, reach - (start + pad) // s, start, -(-(out - start) // s)))
+        reach = ((first + (taps - 1) * step) * d - r) // s if taps else 0
+        found.append(Phase(first, step, taps, step * d // s, reach - (start + pad) // s, start, -(-(out - start) // s)))
     return found
 
 
 def phase_windows(windows: Windows, v: Phase, h: Phase) -> Windows:
     """The windows of the convolution that a pair of phases is."""
-    return Windows(
-        (v.count, h.count), (1, 1), (v.dilation, h.dilation), (v.begin, h.begin), (0, 0), windows.size, (v.out, h.out)
-    )
+    return Windows((v.taps, h.taps), (1, 1), (v.dilation, h.dilation), (v.begin, h.begin), (0, 0), windows.size, (v.out, h.out))
 
 
 def pack_phase(w: np.ndarray, groups: int, merge: int, V: int, v: Phase, h: Phase) -> np.ndarray:

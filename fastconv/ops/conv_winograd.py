@@ -61,14 +61,17 @@ class ConvWinograd(ConvDirect):
         return None
 
     def cycles(self, node: Node, V: int) -> tuple[float, float]:
-        """Estimated cycles of this and of direct convolution: two FMAs of V floats each a cycle, 6 bytes of weights from memory."""
-        N, IC, OC, TH, TW = sizes(node)
-        T = N * TH * TW
+        """Estimated cycles of this and of direct convolution: two FMAs of V floats a cycle, 6 bytes of weights from memory.
+
+        For one image, so that an image in a batch is computed as it is alone.
+        """
+        _, IC, OC, TH, TW = sizes(node)
+        T = TH * TW
         OH, OW = windows_of(node).out
         products = 36 * IC * OC * T / (2 * V) * max(1.0, 4 / T)
         transforms = T * (IC * 150 + OC * 130) / V
         stream = 36 * IC * OC * 4 / 6
-        return max(1.1 * products, stream) + transforms, 9 * IC * OC * N * OH * OW / (2 * V)
+        return max(1.1 * products, stream) + transforms, 9 * IC * OC * OH * OW / (2 * V)
 
     def halo(self, node: Node) -> Halo:
         x = node.inputs[0]
@@ -114,8 +117,15 @@ class ConvWinograd(ConvDirect):
             "zeros": binder.constant(np.zeros(3 * V, np.float32)),
             "windows": binder.workspace(),
             "products": binder.workspace() + self.scratch(node, binder.target)[0],
-            **{"N": N, "IC": IC, "OCB": -(-OC // V), "OH": OH, "OW": OW, "TB": TB},
-            **{"src_n": src.n, "src_c": src.c, "src_h": src.h},
+            "N": N,
+            "IC": IC,
+            "OCB": -(-OC // V),
+            "OH": OH,
+            "OW": OW,
+            "TB": TB,
+            "src_n": src.n,
+            "src_c": src.c,
+            "src_h": src.h,
             **dst.strides("dst"),
             **binder.epilogue(node),
         }

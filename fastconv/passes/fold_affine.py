@@ -1,10 +1,12 @@
 """What scales and shifts each channel goes into the weights and bias before it, or becomes a 1x1 depthwise convolution.
 
-That is BatchNormalization, and Add, Sub, Mul and Div with a constant of one value, or of one a channel. New weights are computed
-in float64 and rounded once.
+That is BatchNormalization, and Add, Sub, Mul and Div with a constant of one value, or of one a channel. New weights are
+computed in float64 and rounded once.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
@@ -30,10 +32,11 @@ def fold_affine(graph: Graph) -> None:
             producers[node.results[0]] = before
             removed.add(node)
         elif before is not None and scale is not None and _is_map(x):
-            C = x.shape[1]  # type: ignore[index]
+            C: Any = x.shape[1]  # type: ignore[index]
             w = np.broadcast_to(scale, (C,)).astype(np.float32).reshape(C, 1, 1, 1)
             b = np.broadcast_to(shift, (C,)).astype(np.float32)
-            inputs = [x, Value(f"{node.results[0].name}.scale", constant=w), Value(f"{node.results[0].name}.shift", constant=b)]
+            y = node.results[0].name
+            inputs: list[Value | None] = [x, Value(f"{y}.scale", constant=w), Value(f"{y}.shift", constant=b)]
             node.op, node.inputs = REGISTRY["Conv"](group=C), inputs
             infer_node(node)
     graph.nodes = [n for n in graph.nodes if n not in removed]
@@ -109,16 +112,20 @@ def _absorb(before: Node, scale: np.ndarray | None, shift: np.ndarray) -> bool:
         OC, shape = array.shape[0 if rows else 1], ((-1, 1) if rows else (1, -1))
         if bias is not None and bias.constant is not None and bias.constant.size > 1 and bias.shape not in ((OC,), (1, OC)):
             return False
-        if kind == "MatMul" and (before.inputs[0] is None or before.inputs[0].shape is None or len(before.inputs[0].shape) != 2):
+        if kind == "MatMul" and (
+            before.inputs[0] is None or before.inputs[0].shape is None or len(before.inputs[0].shape) != 2
+        ):
             return False
     if scale is not None:
         scaled = (array * np.broadcast_to(scale, (OC,)).reshape(shape)).astype(np.float32)
         before.inputs[1] = Value(w.name, constant=scaled)
-    old = np.zeros(OC) if bias is None or bias.constant is None else np.broadcast_to(bias.constant.reshape(-1), (OC,)).astype(np.float64)
+    old = (
+        np.zeros(OC)
+        if bias is None or bias.constant is None
+        else np.broadcast_to(bias.constant.reshape(-1), (OC,)).astype(np.float64)
+    )
     new = old * (1 if scale is None else scale) + shift
     before.inputs = [*before.inputs[:2], Value(f"{before.results[0].name}.bias", constant=new.astype(np.float32))]
     if kind == "MatMul":
         before.op = REGISTRY["Gemm"]()
     return True
-
-

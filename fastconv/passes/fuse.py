@@ -15,7 +15,12 @@ def fuse(graph: Graph) -> None:
         i += 1
         if not node.op.takes_epilogue or node.epilogue:
             continue
-        if node.op.takes_residual and (add := _follower(node, graph, consumers)) and add not in fused and _is_residual(add, node.results[0]):
+        if (
+            node.op.takes_residual
+            and (add := _follower(node, graph, consumers))
+            and add not in fused
+            and _is_residual(add, node.results[0])
+        ):
             # the other operand may be made after this node: the fused node stands where the Add stood
             graph.nodes.remove(node)
             graph.nodes[graph.nodes.index(add)] = node

@@ -183,10 +183,10 @@ class Binder:
 
     # ---- steps
 
-    def step(self, kernel: ModuleType, serial: bool = False, **fields: Any) -> Step:
+    def step(self, kernel: ModuleType, **fields: Any) -> Step:
         """A step that runs `kernel` with these fields of its argument struct."""
         run, args = kernel.step(fields)
-        return Step(run, args, serial)
+        return Step(run, args, serial=False)
 
     def epilogue(self, node: Node) -> dict[str, Any]:
         """The fields of a kernel's store: the residual to add, and the activation."""

@@ -6,7 +6,6 @@ that would cancel never arises.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ..graph import Graph, Value
@@ -94,5 +93,3 @@ def arrange(graph: Graph, choices: list[Choice]) -> tuple[list[Task], dict[Value
         tasks.append(Task(choice, reads, writes))
     outputs = {v: want(v, NCHW) for v in graph.outputs if v in given}
     return tasks, outputs
-
-

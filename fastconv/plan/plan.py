@@ -33,8 +33,17 @@ class Entry:
 class Plan(Locked):
     """A graph bound for one input shape. Immutable: any number of threads may call `run` at once, each with its own arena."""
 
-    def __init__(self, graph: Graph, target: Target, entries: list[Entry], keep: list[Any], arena_size: int,
-                 places: dict[Tensor, tuple[int, int]], outputs: dict[Value, Tensor], copies: list[tuple[int, Tensor]]):
+    def __init__(
+        self,
+        graph: Graph,
+        target: Target,
+        entries: list[Entry],
+        keep: list[Any],
+        arena_size: int,
+        places: dict[Tensor, tuple[int, int]],
+        outputs: dict[Value, Tensor],
+        copies: list[tuple[int, Tensor]],
+    ):
         super().__init__()
         self.graph = graph
         self.target = target
@@ -49,8 +58,9 @@ class Plan(Locked):
 
     # ---- running
 
-    def run(self, inputs: list[np.ndarray], outputs: list[np.ndarray], threads: int, stamps: list[tuple[Entry, float]] | None = None
-            ) -> None:
+    def run(
+        self, inputs: list[np.ndarray], outputs: list[np.ndarray], threads: int, stamps: list[tuple[Entry, float]] | None = None
+    ) -> None:
         """Run on contiguous arrays of the graph's inputs' and outputs' shapes and dtypes; outputs are filled.
 
         `stamps` takes each entry with the seconds it took.
@@ -136,7 +146,11 @@ class Plan(Locked):
     def _place(self, tensor: Tensor) -> str:
         base, offset = self.places[tensor.root]
         where = f"arena+{offset}" if base == ARENA else "input" if base < FIRST_INPUT + len(self.graph.inputs) else "output"
-        inside = f" in {tensor.root.value.name!r}[{tensor.channel}:]" if tensor.root is not tensor and tensor.layout == BLOCKED else ""
+        inside = (
+            f" in {tensor.root.value.name!r}[{tensor.channel}:]"
+            if tensor.root is not tensor and tensor.layout == BLOCKED
+            else ""
+        )
         halo = f" halo {'/'.join(map(str, tensor.root.halo))}" if any(tensor.root.halo) else ""
         return f"{tensor.value.name!r} {'x'.join(map(str, tensor.value.dims))} {tensor.layout} @{where}{inside}{halo}"
 
@@ -196,8 +210,9 @@ def _microseconds(task: Task) -> float:
     return microseconds(operations, [*task.reads, *task.writes, *constants])
 
 
-def _lay_out(graph: Graph, target: Target, tasks: list[Task], outputs: dict[Value, Tensor]
-             ) -> tuple[dict[Tensor, tuple[int, int]], int, list[tuple[int, Tensor]]]:
+def _lay_out(
+    graph: Graph, target: Target, tasks: list[Task], outputs: dict[Value, Tensor]
+) -> tuple[dict[Tensor, tuple[int, int]], int, list[tuple[int, Tensor]]]:
     """(base, offset) of every root tensor, the arena's size, and the outputs that must be copied at the end."""
     places: dict[Tensor, tuple[int, int]] = {}
     first: dict[Tensor, int] = {}
@@ -225,7 +240,7 @@ def _lay_out(graph: Graph, target: Target, tasks: list[Task], outputs: dict[Valu
     offsets, size = assign(lifetimes)
     for t, offset in zip(roots, offsets, strict=False):
         places[t] = (ARENA, offset)
-    for task, offset in zip((t for t in tasks if t.workspace), offsets[len(roots):], strict=True):
+    for task, offset in zip((t for t in tasks if t.workspace), offsets[len(roots) :], strict=True):
         task.place = (ARENA, offset)
     return places, size, copies
 

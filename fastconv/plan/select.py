@@ -64,8 +64,11 @@ def select(graph: Graph, target: Target) -> list[Choice]:
         for candidate in node.op.implementations:
             reason = None
             if target.algorithm and target.algorithm != candidate.name:
-                reason = f"{target.algorithm} was asked for" if any(
-                    i.name == target.algorithm for i in node.op.implementations) else None
+                reason = (
+                    f"{target.algorithm} was asked for"
+                    if any(i.name == target.algorithm for i in node.op.implementations)
+                    else None
+                )
             reason = reason or candidate.refuse(node, target)
             if reason is None:
                 chosen = candidate

@@ -1,12 +1,13 @@
 """Direct convolution: the definition's sums on the register tile of tile.pxd, with no copy of the source.
 
-Layouts: src is nChw{V}c with a halo of zeros wide enough for every tap, or nchw with such a halo (then a segment of `taps` is a
-kernel row of one channel); wei = [group][oc part][segment][channel][width * V], bia = [group][oc]; dst and add are nChw{V}c.
-The output channels of a group go in parts of two blocks of V; an odd count ends in a part of three (or is one part of one).
-Every tap's offset stands in a table, so stride, dilation and kernel size cost nothing in the loops, and a 1x1 kernel is one tap.
+Layouts: src is nChw{V}c with a halo of zeros wide enough for every tap, or nchw with such a halo (then a segment of `taps` is
+a kernel row of one channel); wei = [group][oc part][segment][channel][width * V], bia = [group][oc]; dst and add are
+nChw{V}c. The output channels of a group go in parts of two blocks of V; an odd count ends in a part of three (or is one part
+of one). Every tap's offset stands in a table, so stride, dilation and kernel size cost nothing in the loops, and a 1x1 kernel
+is one tap.
 
-Long sums go in runs of `run` segments: a part's weights of one run stay in the caches while the chunk's pixels pass, and the sums
-wait in dst for the next.
+Long sums go in runs of `run` segments: a part's weights of one run stay in the caches while the chunk's pixels pass, and the
+sums wait in dst for the next.
 
 Parallel over (image, group, chunk of output pixels, part of output channels). All parts of a chunk follow each other: the
 chunk's source stays in L2 while the weights stream past. Pixels are numbered flat over the rows, so that a tile is full even
@@ -56,7 +57,8 @@ cdef struct Args:
 
 
 # The next `count` pixels of a walk, of which the caller keeps its own.
-cdef inline void pixels(const Walk* start, Py_ssize_t count, int width, const float* wei, const Taps* taps, Store* to) noexcept nogil:
+cdef inline void pixels(const Walk* start, Py_ssize_t count, int width, const float* wei, const Taps* taps,
+                        Store* to) noexcept nogil:
     cdef Walk walk = start[0]
     cdef const float* px[14]
     cdef int left = <int> ((count + rows(width) - 1) // rows(width)), r

@@ -1,7 +1,7 @@
 """Convolution as a matrix product: the windows of some output pixels are copied out as rows, then multiplied with the weights.
 
-Layouts: src is nChw{V}c and needs no halo: what lies outside is written as zeros. A row of the copy has a window's values in the
-order [ic block][KH][KW][channel], which is that of the weights, packed as conv_direct.pyx has them: so the product is one
+Layouts: src is nChw{V}c and needs no halo: what lies outside is written as zeros. A row of the copy has a window's values in
+the order [ic block][KH][KW][channel], which is that of the weights, packed as conv_direct.pyx has them: so the product is one
 segment of the register tile. add and dst are nChw{V}c.
 
 Parallel over (image, group, chunk of output pixels); each thread copies its chunk's windows to scratch memory of its own.

@@ -1,17 +1,17 @@
 """Winograd's F(4x4, 3x3): a 3x3 convolution of stride 1 with a quarter of the products.
 
-An output tile of 4x4 pixels is A^T [(G g G^T) * (B^T d B)] A, where d is its 6x6 window of the source and g the filter: 36 products
-a pair of channels in place of 144. The points 0, ±1/√2, ±√2 keep the rounding error at about four times direct convolution's
-(Lavin and Gray, arXiv 1509.09308; for the choice of points Barabasz et al., arXiv 1803.10986).
+An output tile of 4x4 pixels is A^T [(G g G^T) * (B^T d B)] A, where d is its 6x6 window of the source and g the filter: 36
+products a pair of channels in place of 144. The points 0, ±1/√2, ±√2 keep the rounding error at about four times direct
+convolution's (Lavin and Gray, arXiv 1509.09308; for the choice of points Barabasz et al., arXiv 1803.10986).
 
-Layouts: src is nChw{V}c with a halo of zeros wide enough for whole tiles; wei = [oc part][36][IC][width * V], made by `pack`; add
-and dst are nChw{V}c. Tiles are numbered flat over (image, tile row, tile column) and go in blocks of TB. Transformed windows of a
-block lie as [36][ic block][TB][V], each of the 36 planes 64 bytes longer than needed, so that they do not all fall on the same
-cache sets; the products of one part as [36][TB][width * V].
+Layouts: src is nChw{V}c with a halo of zeros wide enough for whole tiles; wei = [oc part][36][IC][width * V], made by `pack`;
+add and dst are nChw{V}c. Tiles are numbered flat over (image, tile row, tile column) and go in blocks of TB. Transformed
+windows of a block lie as [36][ic block][TB][V], each of the 36 planes 64 bytes longer than needed, so that they do not all
+fall on the same cache sets; the products of one part as [36][TB][width * V].
 
-Where tiles are many, an item is a block: transform, product and inverse transform follow each other in L2 (`FUSED`). Where they
-are few, all windows are transformed in one step (`WINDOWS`) and multiplied in the next (`PRODUCTS`), whose items are pairs of
-block and part, so that threads share the weights, which are the larger part then.
+Where tiles are many, an item is a block: transform, product and inverse transform follow each other in L2 (`FUSED`). Where
+they are few, all windows are transformed in one step (`WINDOWS`) and multiplied in the next (`PRODUCTS`), whose items are
+pairs of block and part, so that threads share the weights, which are the larger part then.
 """
 
 from libc.math cimport INFINITY
