@@ -160,7 +160,7 @@ def chunk_pixels(windows: Windows, IC: int, parts: int, images: int) -> int:
     """How many output pixels an item takes: their source fits in L2, and there are items enough for every thread."""
     pixels = math.prod(windows.out)
     stride = math.prod(max(min(s, k), 1) for s, k in zip(windows.strides, windows.kernel, strict=True))
-    IC = min(IC, RUN // max(math.prod(windows.kernel), 1))
+    IC = min(IC, max(RUN // max(math.prod(windows.kernel), 1), 1))
     chunk = max(CHUNK_BYTES // (4 * IC * stride), CHUNK_PIXELS)
     wanted = -(-ITEMS // (parts * images))
     chunk = min(chunk, max(pixels // wanted, CHUNK_PIXELS), pixels)
