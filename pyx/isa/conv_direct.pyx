@@ -65,7 +65,8 @@ cdef inline void pixels(const Walk* start, Py_ssize_t count, int width, const fl
     while left:
         r = <int> ((count + left - 1) // left)  # the pixels left over equal tiles: none is much shorter than the others
         take(&walk, r, px, to)
-        run_tile(r, width, px[r - 1] - px[0] == (r - 1) * V, px, wei, taps, to)
+        # the last one's place tells whether rows follow each other without a gap, where steps of V are known within a row
+        run_tile(r, width, walk.src_w == V and px[r - 1] - px[0] == (r - 1) * V, px, wei, taps, to)
         count -= r
         left -= 1
 
