@@ -4,6 +4,7 @@ from typing_extensions import disjoint_base
 openmp: int
 
 def openmp_max_threads() -> int: ...
+
 @disjoint_base
 class Program:
     def __new__(cls, steps: list[tuple[int, bytes, bool]]) -> Program: ...
