@@ -13,6 +13,7 @@ from fastconv.ops.reduce import ReduceMean
 from .harness import EPS, ISAS, assert_within, choice, integers, reference, refusals, run_threads, same_bits
 from .test_max_pool import WINDOWS
 
+COVERS = dict.fromkeys(("AveragePool", "GlobalAveragePool", "ReduceMean"), ("blocked",))
 EVERY_ISA = pytest.mark.parametrize("isa", ISAS)
 
 

@@ -14,7 +14,7 @@ from .harness import EPS, ISAS, assert_within, choice, reference, refusals, run_
 
 EVERY_ISA = pytest.mark.parametrize("isa", ISAS)
 #: of the functions that one IEEE operation computes, and so exactly
-BINARY = [binary.Add(), binary.Sub(), binary.Mul(), binary.Div(), binary.Min(), binary.Max(), binary.PRelu()]
+BINARY = [binary.Add(), binary.Sub(), binary.Mul(), binary.Div(), binary.Sum(), binary.Min(), binary.Max(), binary.PRelu()]
 UNARY = [elementwise.Abs(), elementwise.Neg(), elementwise.Sqrt(), elementwise.Reciprocal(), elementwise.Relu()]
 ACTIVATIONS = [
     elementwise.LeakyRelu(alpha=0.1),
@@ -27,6 +27,7 @@ ACTIVATIONS = [
     elementwise.Softplus(),
     elementwise.Exp(),
 ]
+COVERS = {type(op).__name__: ("blocked", "plain") for op in (*BINARY, *UNARY, *ACTIVATIONS, elementwise.Clip())}
 BY_NAME = {"ids": lambda op: type(op).__name__}
 SPECIAL = np.array([0, -0.0, 1, -1, np.inf, -np.inf, np.nan, 1e-30, -1e30, 88.7, -87.4, -103, 3e-39, 0.5], np.float32)
 
@@ -175,6 +176,8 @@ def test_clip_bounds(isa):
     for bounds in ([], [-1.0], [-1.0, 2.0], [None, 2.0], [3.0, 1.0]):
         inputs = [x, *(None if b is None else np.array(b, np.float32) for b in bounds)]
         check_exact(elementwise.Clip(), inputs, isa, "plain", constants=(1, 2))
+        inputs[0] = x[:90].reshape(2, 5, 3, 3)
+        check_exact(elementwise.Clip(), inputs, isa, "blocked", constants=(1, 2), blocked=(0,))
 
 
 @EVERY_ISA

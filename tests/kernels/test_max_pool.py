@@ -10,6 +10,7 @@ from fastconv.ops.reduce import ReduceMax
 
 from .harness import ISAS, choice, integers, reference, refusals, run_threads, same_bits
 
+COVERS = dict.fromkeys(("MaxPool", "GlobalMaxPool", "ReduceMax"), ("blocked",))
 EVERY_ISA = pytest.mark.parametrize("isa", ISAS)
 #: between them they meet every loop: shared columns, single columns, borders, padding on one side, ceil mode's last window
 WINDOWS = [

@@ -12,6 +12,7 @@ from fastconv.ops.base import run_reference
 from fastconv.ops.binary import Add
 from fastconv.ops.concat import Concat
 from fastconv.ops.depth_to_space import DepthToSpace, SpaceToDepth
+from fastconv.ops.dropout import Dropout
 from fastconv.ops.elementwise import Identity, Relu
 from fastconv.ops.expand import Expand
 from fastconv.ops.max_pool import MaxPool
@@ -24,6 +25,12 @@ from fastconv.plan import Target, build
 
 from .harness import ISAS, THREADS, Block, choice, refusals, run_node, run_plan, run_threads
 
+COVERS = {
+    **dict.fromkeys(("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout"), ("view",)),
+    **dict.fromkeys(("Slice", "Split", "Pad", "Concat"), ("blocked", "plain")),
+    **dict.fromkeys(("Expand", "DepthToSpace", "SpaceToDepth"), ("plain",)),
+    "Transpose": ("view", "blocked", "plain"),
+}
 EVERY_ISA = pytest.mark.parametrize("isa", ISAS)
 GUARDS = pytest.mark.parametrize("guard", [None, "before", "after"])
 
@@ -77,6 +84,17 @@ def test_view_of_a_blocked_tensor(isa):
     for C in (1, 7, 17):
         check(Flatten(), [numbers(2, C, 1, 1)], isa, "view", blocked=(0,))
         check(Reshape(), [numbers(2, C, 3, 5), np.array([0, -1])], isa, "view", blocked=(0,), constants=(1,))
+
+
+@EVERY_ISA
+def test_dropout_is_a_view_where_its_mask_is_not_asked_for(isa):
+    x = numbers(1, 2, 3, 4)
+    (y,), plan = run_threads(Dropout(), [x], isa)
+    np.testing.assert_array_equal(y, x)
+    assert (choice(plan), steps(plan)) == ("view", 0)
+    (y, mask), _ = run_node(Dropout(), [x], isa, 1, results=2, python=True)
+    np.testing.assert_array_equal(y, x)
+    assert mask.all()
 
 
 # ---- Transpose, Slice, Split, Expand, depth and space

@@ -8,6 +8,7 @@ from fastconv.ops.resize import COORDINATES, ROUNDING, Resize
 
 from .harness import EPS, ISAS, assert_within, choice, integers, reference, refusals, run_threads, same_bits
 
+COVERS = {"Resize": ("blocked",)}
 EVERY_ISA = pytest.mark.parametrize("isa", ISAS)
 
 

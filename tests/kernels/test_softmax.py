@@ -10,6 +10,7 @@ from fastconv.ops.softmax import LogSoftmax, Softmax
 
 from .harness import EPS, ISAS, assert_within, choice, integers, reference, refusals, run_threads, same_bits
 
+COVERS = dict.fromkeys(("Softmax", "LogSoftmax"), ("plain",))
 EVERY_ISA = pytest.mark.parametrize("isa", ISAS)
 BOTH = pytest.mark.parametrize("op", [Softmax, LogSoftmax])
 
