@@ -93,6 +93,22 @@ def test_many_chunks(implementation, isa, threads):
     check(cases, implementation, isa, threads)
 
 
+@EVERY
+def test_long_sums(implementation, isa, threads):
+    """More products than are summed in one run: many channels, with and without a tail, and kernels of many taps."""
+    V = vectors(isa)
+    many = {"pointwise": [(2400, (1, 1)), (4003, (1, 1))], "first": [(3, (25, 24))]}.get(
+        implementation, [(300, (3, 3)), (405, (3, 3))]
+    )
+    large = [] if implementation == "pointwise" else [(1, (35, 35)), (2, (1, 1500))]
+    cases = []
+    for (ic, kernel), blocks in itertools.product([*many, *large], (1, 2, 3)):
+        size = tuple(k + 3 for k in kernel)
+        G, ICG, OCG = (blocks * V, 1, 1) if implementation == "depthwise" else (1, ic, blocks * V)
+        cases += [Case(G, ICG, OCG, size, kernel, residual=True, form=f, exact=f == "relu") for f in ("relu", "sigmoid")]
+    check(cases, implementation, isa, threads)
+
+
 @pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("implementation", ["first", "direct"])
 def test_pixels_that_only_seem_to_be_neighbours(implementation, isa):
