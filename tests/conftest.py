@@ -3,3 +3,6 @@
 import os
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+# Python processes that tests start take the installed package, not the checkout they may stand in
+os.environ["PYTHONSAFEPATH"] = "1"
