@@ -218,7 +218,7 @@ def pack(size_t weights, Py_ssize_t OC, Py_ssize_t IC, size_t packed):
     """G g G^T of every filter of the weights (OC IC 3 3, by address), in float64 and rounded once, to `packed`."""
     cdef const float* w = <const float*> weights
     cdef float* dst = <float*> packed
-    cdef Py_ssize_t OCB = (OC + V - 1) // V, oc, ic, block, width, step
+    cdef Py_ssize_t OCB = (OC + V - 1) // V, oc, ic, block, width, step, lane
     cdef double q = 1.4142135623730951
     cdef double[6][3] G = [[1, 0, 0], [-2. / 3, -q / 3, -1. / 3], [-2. / 3, q / 3, -1. / 3], [1. / 6, q / 6, 1. / 3],
                            [1. / 6, -q / 6, 1. / 3], [0, 0, 1]]
@@ -227,20 +227,23 @@ def pack(size_t weights, Py_ssize_t OC, Py_ssize_t IC, size_t packed):
     cdef const float* g
     cdef float* to
     with nogil:
-        for oc in range(OCB * V):
-            block = min(oc // V // 2 * 2, OCB // 2 * 2 - 2 if OCB > 1 else 0)
+        block = 0
+        while block < OCB:
             width = OCB - block if OCB - block <= 3 else 2
             step = IC * width * V
             for ic in range(IC):
-                to = dst + block * V * 36 * IC + ic * width * V + oc - block * V
-                if oc >= OC:
-                    for i in range(36):
-                        to[i * step] = 0
-                    continue
-                g = w + (oc * IC + ic) * 9
-                for i in range(6):
-                    for j in range(3):
-                        half[i][j] = G[i][0] * g[j] + G[i][1] * g[3 + j] + G[i][2] * g[6 + j]
-                for i in range(6):
-                    for j in range(6):
-                        to[(i * 6 + j) * step] = <float> (half[i][0] * G[j][0] + half[i][1] * G[j][1] + half[i][2] * G[j][2])
+                for lane in range(width * V):  # neighbours in memory: each of the 36 places is written line by line
+                    oc = block * V + lane
+                    to = dst + block * V * 36 * IC + ic * width * V + lane
+                    if oc >= OC:
+                        for i in range(36):
+                            to[i * step] = 0
+                        continue
+                    g = w + (oc * IC + ic) * 9
+                    for i in range(6):
+                        for j in range(3):
+                            half[i][j] = G[i][0] * g[j] + G[i][1] * g[3 + j] + G[i][2] * g[6 + j]
+                    for i in range(6):
+                        for j in range(6):
+                            to[(i * 6 + j) * step] = <float> (half[i][0] * G[j][0] + half[i][1] * G[j][1] + half[i][2] * G[j][2])
+            block += width
