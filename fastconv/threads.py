@@ -10,18 +10,17 @@ import math
 import os
 import threading
 import weakref
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from . import _executor
 from .errors import InputError
 
 
-@dataclass(frozen=True)
-class Threads:
+class Threads(NamedTuple):
     """A number of threads and where it comes from."""
 
-    count: int
+    count: int  # type: ignore[assignment]  # tuple.count, which nobody needs here
     source: str
 
 
