@@ -1,0 +1,32 @@
+"""ONNX's own conformance suite passes, except for what not_passing.txt lists, which fails. The README quotes the counts."""
+
+import fnmatch
+from pathlib import Path
+
+import pytest
+
+from .cases import expected, groups, make_classes, read_list
+
+globals().update(make_classes())
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+@pytest.fixture(autouse=True)
+def scratch(tmp_path, monkeypatch):
+    """ONNX's runner writes the inputs of its networks below ONNX_MODELS."""
+    monkeypatch.setenv("ONNX_MODELS", str(tmp_path))
+
+
+def test_the_list_is_exact():
+    """Each pattern is there once, and names cases that no other names; each reason has cases."""
+    reasons = read_list()
+    assert all(reasons.values())
+    patterns = [p for patterns in reasons.values() for p in patterns]
+    assert not [p for p in patterns if not fnmatch.filter(groups(), f"test_{p}")]
+    names = [name for p in patterns for name in fnmatch.filter(groups(), f"test_{p}")]
+    assert sorted(set(names)) == sorted(names)
+
+
+def test_the_readme_quotes_the_counts():
+    assert f"<!-- table: onnx -->\n{expected()}\n<!-- end -->" in README.read_text("utf-8")
