@@ -7,7 +7,7 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,8 +17,12 @@ from .graph import Dim, Graph, Shape, Value
 from .passes import PASSES, run_passes
 from .plan import Plan, Target, build
 from .plan.bind import Packed
+from .reference import run_references
 from .report import Profile, Summary, profile_plan, summarise
 from .threads import Locked, resolve
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
 
 ACCURACIES = ("default", "exact")
 #: plans kept at once: one for each set of outputs and input shapes
@@ -161,6 +165,25 @@ class Model(Locked):
             raise InputError("outputs: expected the names of values, got none")
         return self._run(inputs, names, None)
 
+    def reference(self, inputs: Any, dtype: DTypeLike = np.float64) -> Any:
+        """What the network gives in float64: the judge of how exact a call is.
+
+        Runs the graph as the file has it, by the operators' references alone: plain NumPy, no kernel, nothing folded or fused.
+        inputs and the result are those of a call, but floating-point numbers narrower than `dtype` are computed and returned in
+        it. Slow, and it needs the memory for that. Raises InputError as a call does.
+
+        >>> import fastconv, numpy as np
+        >>> model = fastconv.load(fastconv.data.DIGITS)
+        >>> x = np.ones((1, 1, 8, 8), np.float32)
+        >>> bool(np.abs(model(x) - model.reference(x)).max() < 1e-5)
+        True
+        """
+        arrays = self._check_inputs(inputs)
+        self._specialised((), tuple(a.shape for a in arrays))  # for its errors
+        graph = self._cut(())
+        results = Outputs(dict(zip((v.name for v in graph.outputs), run_references(graph, arrays, dtype), strict=True)))
+        return next(iter(results)) if len(results) == 1 else results
+
     def _run(self, inputs: Any, names: tuple[str, ...], out: Mapping[str, Any] | None) -> Outputs:
         graph = self._graph(names)
         arrays = self._check_inputs(inputs)
@@ -240,13 +263,7 @@ class Model(Locked):
             if key in self._plans:
                 self._plans.move_to_end(key)
                 return self._plans[key]
-        try:
-            graph = specialise(self._graph(names), shapes)
-        except UnsupportedError:
-            raise
-        except ModelError as e:
-            given = ", ".join(f"{i.name} {shape_text(shape)}" for i, shape in zip(self.inputs, shapes, strict=True))
-            raise InputError(f"the model does not take {given}: {e}") from None
+        graph = self._specialised(names, shapes)
         target = Target(self._kernels, self.threads, self._accuracy)
         with self._lock:
             if key not in self._plans:
@@ -254,6 +271,16 @@ class Model(Locked):
                 if len(self._plans) > MOST_PLANS:
                     self._plans.popitem(last=False)
             return self._plans[key]
+
+    def _specialised(self, names: tuple[str, ...], shapes: tuple[tuple[int, ...], ...]) -> Graph:
+        """The graph for inputs of these shapes; InputError where they do not go through it."""
+        try:
+            return specialise(self._graph(names), shapes)
+        except UnsupportedError:
+            raise
+        except ModelError as e:
+            given = ", ".join(f"{i.name} {shape_text(shape)}" for i, shape in zip(self.inputs, shapes, strict=True))
+            raise InputError(f"the model does not take {given}: {e}") from None
 
     def _shapes(self, shapes: Mapping[str, Sequence[int]] | None) -> tuple[tuple[int, ...], ...]:
         """The inputs' shapes: as given, else as the file has them with a symbolic first axis of 1."""

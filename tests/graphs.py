@@ -1,4 +1,4 @@
-"""Graphs built by hand, one node a call, and run by the references.
+"""Graphs built by hand, one node a call.
 
     net = Net()
     x = net.input("x", "N", 3, 8, 8)
@@ -11,7 +11,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from fastconv.graph import Graph, Node, Value
-from fastconv.ops.base import REGISTRY, run_reference
+from fastconv.ops.base import REGISTRY
 from fastconv.passes.infer_shapes import infer_node
 
 
@@ -48,23 +48,6 @@ class Net:
 def ops(graph):
     """The operators in order, a fused node's joined: ["Conv+Add+Relu", "MaxPool"]."""
     return ["+".join(type(n.op).__name__ for n in node.chain) for node in graph.nodes]
-
-
-def run(graph, *arrays, dtype=np.float64):
-    """The graph's outputs by the references, with every float32 (of constants too) as `dtype`."""
-
-    def wide(a):
-        return a.astype(dtype) if a.dtype == np.float32 else a
-
-    graph = graph.copy()
-    for v in graph.values():
-        if v.constant is not None:
-            v.constant = wide(v.constant)
-    values = {v: wide(a) for v, a in zip(graph.inputs, arrays, strict=True)}
-    with np.errstate(all="ignore"):
-        for node in graph.nodes:
-            run_reference(node, values)
-    return [v.constant if v.constant is not None else values[v] for v in graph.outputs]
 
 
 def normal(rng, *shape):

@@ -5,6 +5,7 @@ that are known here by name are asked for what is in the picture, too: a cat, a 
 """
 
 import os
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -36,33 +37,60 @@ def converted(tmp_path_factory):
     return path
 
 
+def arrays(name, prefix):
+    """The arrays of a network's file whose names have this prefix, by their own names."""
+    with np.load(Path(FOLDER, f"{name}.npz"), allow_pickle=False) as file:
+        return {key.removeprefix(prefix): file[key] for key in file.files if key.startswith(prefix)}
+
+
 @pytest.fixture(scope="module")
 def outputs(converted):
     """What a network answers, computed once for an instruction set."""
-    done = {}
 
+    @cache
     def outputs(name, isa):
-        if (name, isa) not in done:
-            with pytest.MonkeyPatch.context() as patch, np.load(Path(FOLDER, f"{name}.npz"), allow_pickle=False) as file:
-                patch.setenv("FASTCONV_ISA", isa)
-                inputs = {key[3:]: file[key] for key in file.files if key.startswith("in:")}
-                done[name, isa] = fastconv.load(converted(name)).run(inputs)
-        return done[name, isa]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("FASTCONV_ISA", isa)
+            return fastconv.load(converted(name)).run(arrays(name, "in:"))
 
     return outputs
+
+
+@pytest.fixture(scope="module")
+def references(converted):
+    """What it should answer, in float64."""
+
+    @cache
+    def references(name):
+        model = fastconv.load(converted(name))
+        y = model.reference(arrays(name, "in:"))
+        return y if len(model.outputs) > 1 else {model.outputs[0].name: y}
+
+    return references
 
 
 @pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("name", NAMES)
 def test_every_output_is_right(outputs, name, isa):
-    with np.load(Path(FOLDER, f"{name}.npz"), allow_pickle=False) as file:
-        expected = {key[4:]: file[key] for key in file.files if key.startswith("out:")}
+    expected = arrays(name, "out:")
     assert expected
     for key, wanted in expected.items():
         y = outputs(name, isa)[key]
         assert (y.shape, y.dtype) == (wanted.shape, wanted.dtype)
         error = np.abs(y - wanted).max() / np.abs(wanted).max()
         assert error < 1e-4, f"{key}: off by {error:.1e} of the largest value"
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("name", NAMES)
+def test_every_output_is_as_near_to_float64_as_onnxruntimes(outputs, references, name, isa):
+    """At most five times its RMS error; few numbers may be exact by luck: eight roundings are always allowed."""
+    for key, other in arrays(name, "out:").items():
+        exact = references(name)[key]
+        assert (exact.shape, exact.dtype) == (other.shape, np.float64)
+        error, theirs, size = (np.sqrt(np.mean(np.square(a))) for a in (outputs(name, isa)[key] - exact, other - exact, exact))
+        allowed = max(5 * theirs, 8 * np.finfo(np.float32).eps * size)
+        assert error <= allowed, f"{key}: RMS error {error / size:.1e}, onnxruntime's {theirs / size:.1e}"
 
 
 # ---- what is in the picture
@@ -205,8 +233,7 @@ def test_what_it_says(outputs, name, isa):
 
 @pytest.mark.parametrize("name", [n for n in NAMES if n in ("mobilenet_v2_embed1280", "selfie_segmentation_256_nchw")])
 def test_exact_and_saved_and_by_any_number_of_threads(converted, tmp_path, name):
-    with np.load(Path(FOLDER, f"{name}.npz"), allow_pickle=False) as file:
-        x = next(file[key] for key in file.files if key.startswith("in:"))
+    (x,) = arrays(name, "in:").values()
     model = fastconv.load(converted(name), accuracy="exact", threads=1)
     y = model(x)
     np.testing.assert_array_equal(fastconv.load(converted(name), accuracy="exact", threads=2)(x), y)

@@ -20,8 +20,9 @@ from fastconv.ops.reshape import Reshape
 from fastconv.plan import Target, build
 from fastconv.plan.bind import ARENA, FIRST_INPUT, empty_aligned
 from fastconv.plan.select import BLOCKED, NCHW
+from fastconv.reference import run_references
 
-from .graphs import Net, eighths, networks, normal, run
+from .graphs import Net, eighths, networks, normal
 from .kernels.harness import ISAS, poisoned, run_plan, same_bits
 
 EVERY_ISA = pytest.mark.parametrize("isa", ISAS)
@@ -42,7 +43,7 @@ def check(graph, *arrays, isa=ISAS[-1], tolerance=1e-5):
     for threads in (1, 2, 3):
         for a, b in zip(run_plan(plan, arrays, threads), first, strict=True):
             assert same_bits(a, b), f"{threads} threads"
-    for y, expected in zip(first, run(graph, *arrays), strict=True):
+    for y, expected in zip(first, run_references(graph, arrays), strict=True):
         assert y.shape == expected.shape
         np.testing.assert_allclose(y, expected, rtol=0, atol=tolerance * np.abs(expected).max(initial=1))
     return plan
@@ -253,7 +254,7 @@ def test_a_halo_is_zero_whatever_the_arena_held(isa, algorithm):
     ones = np.ones((8, 8, 3, 3), np.float32)
     y = net("Conv", net("Conv", x, ones, pads=(1, 1, 1, 1)), ones, pads=(2, 0, 1, 1), dilations=(1, 2), strides=(2, 1))
     graph = net.graph(y)
-    (expected,) = run(graph, np.ones(x.shape))
+    (expected,) = run_references(graph, [np.ones(x.shape)])
     plan = plan_of(graph, isa=isa, algorithm=algorithm)
     for fill in (0xFF, 0x41):
         arena = poisoned((plan.arena_size // 4,), np.dtype(np.float32))
@@ -433,7 +434,7 @@ def test_weights_are_packed_once_for_all_plans_and_freed_with_the_last():
 def test_a_plan_keeps_what_its_steps_point_to():
     net = Net()
     graph = net.graph(net("Gemm", net("Flatten", conv(net, net.input("x", 2, 3, 8, 8))), normal(RNG, 512, 4), normal(RNG, 4)))
-    (expected,) = run(graph, X)
+    (expected,) = run_references(graph, [X])
     plan = plan_of(graph)
     del graph, net
     gc.collect()

@@ -16,11 +16,12 @@ import numpy as np
 
 from fastconv import kernels
 from fastconv.graph import Graph, Node, Value
-from fastconv.ops.base import Implementation, Op, run_reference
+from fastconv.ops.base import Implementation, Op
 from fastconv.plan import Plan, Target, build
 from fastconv.plan.bind import empty_aligned
 from fastconv.plan.select import BLOCKED
 from fastconv.plan.strided import copy_channels
+from fastconv.reference import run_references
 
 ISAS = kernels.available()
 THREADS = (1, 2, 3)
@@ -90,16 +91,8 @@ def make_graph(op, inputs, *, constants=(), blocked=(), epilogue=(), results=1):
 
 def reference(op, inputs, *, epilogue=(), results=1):
     """What the node should give, computed by the references in float64: a list of arrays."""
-
-    def wide(a):
-        return a.astype(np.float64) if a is not None and a.dtype == np.float32 else a
-
-    fused = [(e[0], *map(wide, e[1:])) if isinstance(e, tuple) else e for e in epilogue]
-    graph, arrays = make_graph(op, [wide(a) for a in inputs], epilogue=fused, results=results)
-    values = dict(zip(graph.inputs, arrays, strict=True))
-    with np.errstate(all="ignore"):
-        run_reference(graph.nodes[-1], values)
-    return [values[v] for v in graph.outputs]
+    graph, arrays = make_graph(op, inputs, epilogue=epilogue, results=results)
+    return run_references(graph, arrays)
 
 
 def run_node(
