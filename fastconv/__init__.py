@@ -4,8 +4,9 @@
     model = fastconv.load("model.json")
     y = model(x)
 
-`load` and `Model` run networks; `conv2d`, `max_pool2d` and `linear` run single layers, with a choice of algorithm; `naive` has
-the plain loops they are measured against. Errors: FastconvError and its subclasses ModelError, UnsupportedError, InputError.
+`load` and `Model` run networks, `from_torch` those of a live PyTorch module; `conv2d`, `max_pool2d` and `linear` run single
+layers, with a choice of algorithm; `naive` has the plain loops they are measured against. Errors: FastconvError and its
+subclasses ModelError, UnsupportedError, InputError.
 """
 
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from .config import show_config
 from .errors import FastconvError, InputError, ModelError, UnsupportedError
 from .functional import conv2d, linear, max_pool2d
 from .model import Model, Outputs, TensorInfo, load
+from .torch_export import from_torch
 
 __version__: str
 
@@ -41,6 +43,7 @@ __all__ = [
     "UnsupportedError",
     "conv2d",
     "data",
+    "from_torch",
     "linear",
     "load",
     "max_pool2d",

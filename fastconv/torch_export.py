@@ -1,0 +1,89 @@
+"""from_torch: a live PyTorch module as a Model, by torch's own exporter, all in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from .errors import FastconvError, InputError, ModelError
+from .model import Model
+from .onnx_json import as_dict
+
+#: of one input: axis -> the name of its size
+Axes = Mapping[int, str]
+
+
+def from_torch(
+    module: Any,
+    example: Any,
+    *,
+    dynamic_axes: Axes | tuple[Axes, ...] | None = None,
+    threads: int | None = None,
+    accuracy: str = "default",
+) -> Model:
+    """The Model of a torch.nn.Module as it is in evaluation mode; no file is written, and the module is left as it was.
+
+    example: its input, a tensor or an array; a tuple of them where `forward` takes several. The model takes inputs of these
+    shapes, but for the `dynamic_axes`, {axis: name}: {0: "N", 2: "H", 3: "W"} leaves batch, height and width open. With several
+    inputs they are a tuple, one mapping for each. threads, accuracy: as in `load`.
+    Raises FastconvError where a package that torch's exporter needs is missing, InputError for arguments that make no sense,
+    ModelError where torch cannot export the module, and UnsupportedError, listing every node that is not supported.
+    """
+    try:
+        import onnxscript  # noqa: F401  what torch.onnx exports with
+        import torch
+    except ImportError as e:
+        raise FastconvError(f"from_torch needs the package {e.name}: pip install 'fastconv[torch]'") from None
+    if not isinstance(module, torch.nn.Module):
+        raise InputError(f"module: expected a torch.nn.Module, got {type(module).__name__}")
+    inputs = [_tensor(x) for x in (example if isinstance(example, tuple) else (example,))]
+    axes = _axes(dynamic_axes, inputs)
+    for i, named in enumerate(axes):
+        for axis in named:
+            if inputs[i].shape[axis] == 1:  # torch takes a size of 1 for a constant
+                inputs[i] = torch.cat([inputs[i]] * 2, axis)
+    training = [m for m in module.modules() if m.training]
+    module.eval()
+    try:
+        program = torch.onnx.export(
+            module, tuple(inputs), dynamo=True, verbose=False, dynamic_shapes=tuple(axes) if any(axes) else None
+        )
+    except torch.onnx.OnnxExporterError as e:
+        reason = str(e.__cause__ or e).strip().partition("\n")[0]
+        raise ModelError(f"torch cannot export this {type(module).__name__}: {reason}") from e
+    finally:
+        for m in training:
+            m.training = True
+    assert program is not None
+    return Model(as_dict(program.model_proto), threads=threads, accuracy=accuracy)
+
+
+def _tensor(x: Any) -> Any:
+    import torch
+
+    if isinstance(x, np.ndarray):
+        return torch.from_numpy(x)
+    if not isinstance(x, torch.Tensor):
+        raise InputError(f"example: expected a tensor or an array, or a tuple of them, got {type(x).__name__}")
+    return x
+
+
+def _axes(dynamic_axes: Axes | tuple[Axes, ...] | None, inputs: list[Any]) -> list[dict[int, str]]:
+    """For each input the names of its open axes, which count from 0."""
+    given = dynamic_axes if isinstance(dynamic_axes, tuple) else (dynamic_axes or {},) + ({},) * (len(inputs) - 1)
+    if len(given) != len(inputs) or (len(inputs) > 1 and isinstance(dynamic_axes, Mapping)):
+        raise InputError(f"dynamic_axes: expected a tuple of {len(inputs)} mappings, one for each input")
+    out = []
+    for named, x in zip(given, inputs, strict=True):
+        for axis, name in named.items():
+            if not (isinstance(axis, int) and -x.ndim <= axis < x.ndim and isinstance(name, str) and name.isidentifier()):
+                raise InputError(
+                    f"dynamic_axes: expected {{axis: name}} with axes below {x.ndim}, as in {{0: 'N'}}, got {axis!r}: {name!r}"
+                )
+        out.append({axis % x.ndim: name for axis, name in named.items()})
+    return out
+
+
+__all__ = ["from_torch"]

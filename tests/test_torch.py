@@ -1,0 +1,166 @@
+"""Networks as PyTorch exports them: answers as torch gives them, and no node of them left to Python.
+
+They run where torch is installed (`pip install 'fastconv[torch]'`). Each network goes through torch's exporter into a file, as
+users do it, through `convert` and through the reader: with `dynamo`, weights lie in a data file beside the model.
+"""
+
+import importlib.util
+import pickle
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastconv
+from fastconv import kernels
+from fastconv.convert import convert
+
+INSTALLED = all(importlib.util.find_spec(name) for name in ("torch", "onnxscript"))
+if INSTALLED:
+    import torch
+
+    from . import torch_networks
+
+NAMES = list(torch_networks.NETWORKS) if INSTALLED else []
+ISAS = kernels.available()
+needs_torch = pytest.mark.skipif(not INSTALLED, reason="torch and onnxscript are not installed: pip install 'fastconv[torch]'")
+pytestmark = pytest.mark.filterwarnings("ignore:::torch", "ignore:::copyreg", "ignore:You are using the legacy")
+
+
+@cache
+def answers(name, exporter):
+    """(what torch says, {isa: what fastconv says, and the nodes that its plan leaves to Python})."""
+    module, x = torch_networks.build(name), torch_networks.image(name)
+    with torch.no_grad():
+        wanted = module(x).numpy()
+    found = {}
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        file = Path(folder, f"{name}.onnx")
+        options = {"verbose": False} if exporter == "dynamo" else {"dynamo": False}
+        torch.onnx.export(module, (x,), str(file), **options)
+        if exporter == "dynamo":
+            assert file.with_name(f"{name}.onnx.data").exists()
+        convert(file, file.with_suffix(".json"))
+        for isa in ISAS:
+            patch.setenv("FASTCONV_ISA", isa)
+            model = fastconv.load(file.with_suffix(".json"))
+            found[isa] = model(x.numpy()), [e.task.label for e in model.plan().python_steps]
+    return wanted, found
+
+
+def relative_error(y, wanted):
+    """The largest error, as a part of the largest value."""
+    assert (y.shape, y.dtype) == (wanted.shape, wanted.dtype)
+    return np.abs(y - wanted).max() / np.abs(wanted).max()
+
+
+@needs_torch
+@pytest.mark.parametrize("exporter", ["dynamo", "torchscript"])
+@pytest.mark.parametrize("name", NAMES)
+def test_exported_network(name, exporter):
+    wanted, found = answers(name, exporter)
+    for isa, (y, python) in found.items():
+        assert relative_error(y, wanted) < 1e-4, isa
+        assert python == [], isa
+
+
+# ---- from_torch
+
+
+class Scaled(torch.nn.Module if INSTALLED else object):
+    """Two inputs, two outputs, and layers that differ in training."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv, self.norm, self.drop = torch.nn.Conv2d(3, 5, 3, padding=1), torch.nn.BatchNorm2d(5), torch.nn.Dropout(0.5)
+
+    def forward(self, x, scale):
+        y = self.drop(self.norm(self.conv(x)))
+        return y * scale, y.mean((2, 3))
+
+
+def answer(module, *inputs):
+    with torch.no_grad():
+        return module(*inputs)
+
+
+@needs_torch
+def test_from_torch_leaves_no_files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    module, x = torch_networks.build("mobilenetv3"), torch_networks.image("mobilenetv3")
+    model = fastconv.from_torch(module, x, threads=1)
+    assert relative_error(model(x.numpy()), answer(module, x).numpy()) < 1e-4
+    assert model.threads == 1
+    assert [p for p in tmp_path.rglob("*") if p.is_file()] == []  # torch makes an empty folder for its cache
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(again(x.numpy()), model(x.numpy()))
+
+
+@needs_torch
+@pytest.mark.parametrize("name", ["resnet18", "shufflenetv2", "fcn", "yolo"])
+def test_from_torch_with_open_axes(name):
+    """Other batches and, where the network takes them, other sizes than the example's."""
+    module, x = torch_networks.build(name), torch_networks.image(name)
+    model = fastconv.from_torch(module, x, dynamic_axes={0: "N", 2: "H", 3: "W"})
+    assert model.inputs[0].shape == ("N", 3, "H", "W")
+    for shape in ((1, 3, 64, 64), (3, 3, 96, 64)):
+        x = torch.randn(shape, generator=torch.Generator().manual_seed(2))
+        assert relative_error(model(x.numpy()), answer(module, x).numpy()) < 1e-4
+        assert model.plan({model.inputs[0].name: shape}).python_steps == []
+
+
+@needs_torch
+def test_from_torch_with_several_inputs_in_evaluation_mode():
+    """The module stays in training mode, all but the layer that was not."""
+    module = Scaled().train()
+    module.norm.eval()
+    x, scale = torch.randn(1, 3, 8, 8), torch.rand(1, 1, 8, 8)
+    model = fastconv.from_torch(module, (x.numpy(), scale), dynamic_axes=({0: "N"}, {0: "N"}))
+    assert (module.training, module.drop.training, module.norm.training) == (True, True, False)
+    assert [i.shape for i in model.inputs] == [("N", 3, 8, 8), ("N", 1, 8, 8)]
+    x, scale = torch.randn(3, 3, 8, 8), torch.rand(3, 1, 8, 8)
+    names = [i.name for i in model.inputs]
+    found = model.run(dict(zip(names, (x.numpy(), scale.numpy()), strict=True)))
+    for y, wanted in zip(found, answer(module.eval(), x, scale), strict=True):
+        assert relative_error(y, wanted.numpy()) < 1e-4
+
+
+@needs_torch
+def test_from_torch_refuses_what_makes_no_sense():
+    module, x = Scaled(), torch.randn(1, 3, 8, 8)
+    with pytest.raises(fastconv.InputError, match=r"module: expected a torch\.nn\.Module, got function"):
+        fastconv.from_torch(answer, x)
+    with pytest.raises(fastconv.InputError, match="example: expected a tensor or an array, or a tuple of them, got list"):
+        fastconv.from_torch(module, [x, x])
+    with pytest.raises(fastconv.InputError, match="a tuple of 2 mappings"):
+        fastconv.from_torch(module, (x, x), dynamic_axes={0: "N"})
+    for wrong in ({4: "N"}, {0: 1}, {"x": "N"}):
+        with pytest.raises(fastconv.InputError, match="with axes below 4"):
+            fastconv.from_torch(module.conv, x, dynamic_axes=wrong)
+
+
+class Branches(torch.nn.Module if INSTALLED else object):
+    """What torch cannot trace: the way depends on the values."""
+
+    def forward(self, x):
+        return x if x.sum() > 0 else -x
+
+
+@needs_torch
+def test_from_torch_says_what_torch_cannot_export():
+    with pytest.raises(fastconv.ModelError, match="torch cannot export this Branches: "):
+        fastconv.from_torch(Branches(), torch.randn(1, 3))
+
+
+@pytest.mark.parametrize("missing", ["torch", "onnxscript"])
+def test_from_torch_names_the_extra(monkeypatch, missing):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    if missing == "onnxscript":
+        monkeypatch.setitem(sys.modules, "onnxscript", None)
+    with pytest.raises(fastconv.FastconvError, match=r"from_torch needs the package \w+: pip install 'fastconv\[torch\]'"):
+        fastconv.from_torch(None, None)
