@@ -92,11 +92,12 @@ def summary(args: argparse.Namespace) -> None:
 
 
 def convert(args: argparse.Namespace) -> None:
-    """Convert a model between .onnx and .json."""
+    """Convert a model between .onnx and .json, with other weights where a file has them."""
     from .convert import convert
 
-    convert(args.model, args.target)
-    print(f"wrote {args.target}")
+    target = args.target or args.output
+    convert(args.model, target, weights=args.weights)
+    print(f"wrote {target}")
 
 
 def dump(args: argparse.Namespace) -> None:
@@ -180,7 +181,10 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = add(convert)
     sub.add_argument("model", metavar="source", help="the model to read, .onnx or .json")
-    sub.add_argument("target", type=_target, help="the file to write, .json or .onnx")
+    to = sub.add_mutually_exclusive_group(required=True)
+    to.add_argument("target", type=_target, nargs="?", help="the file to write, .json or .onnx")
+    to.add_argument("-o", "--output", type=_target, metavar="TARGET", help="the same")
+    sub.add_argument("--weights", metavar="FILE.safetensors", help="values for the initializers of the same names")
 
     sub = add(dump, model, shape, threads)
     stages = ["read", *(p.__name__ for p in PASSES), "plan"]

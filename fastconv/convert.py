@@ -6,7 +6,7 @@ The onnx package's protobuf does the work. Weights outside a file come along, wh
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +25,19 @@ def convert(
     source: str | os.PathLike[str],
     target: str | os.PathLike[str],
     *,
+    weights: str | os.PathLike[str] | Mapping[str, np.ndarray] | None = None,
     external_dir: str | os.PathLike[str] | None = None,
     follow_links: bool = False,
 ) -> None:
     """Write the model in `source` as `target`; the endings, `.onnx` or `.json`, say what they are.
 
+    weights: a `.safetensors` file, or arrays by name, that take the place of the initializers of the same names, which must be
+    of the same shapes and dtypes; initializers that are not among them stay as they are.
+
     Large weights go to a data file beside the target, named `target` + ".data": more than about 1 MB beside JSON, more than
     1 GB beside `.onnx`. Weights outside the source are looked for in its folder, or in `external_dir`; symbolic links among
-    them are followed only with `follow_links`. Nothing half-written is left. ModelError where the source is wrong,
-    InputError for other endings, OSError where a file cannot be read or written.
+    them are followed only with `follow_links`. Nothing half-written is left. ModelError where the source is wrong, and one that
+    says all where weights do not fit it; InputError for other endings, OSError where a file cannot be read or written.
     """
     source, target = Path(source), Path(target)
     for path in (source, target):
@@ -42,6 +46,8 @@ def convert(
     model = (parse_onnx if source.suffix == ".onnx" else _parse_json)(source.read_bytes())
     if not model.HasField("graph"):
         raise ModelError(f"{source} is not an ONNX model: it has no graph")
+    if weights is not None:
+        _replace(model, weights if isinstance(weights, Mapping) else read_safetensors(weights))
     with DataReader(source.parent if external_dir is None else external_dir, follow_links) as reader:
         for tensor in _tensors(model):
             _take_in(tensor, reader)
@@ -51,6 +57,45 @@ def convert(
         for tensor in tensors:
             _put_out(tensor, data)
     write_model(target, _serialize(model, target.suffix), data)
+
+
+def read_safetensors(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    """The arrays of a `.safetensors` file by name. ModelError where it is none, OSError where it cannot be read."""
+    try:
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+    except ImportError:
+        raise ModelError("weights need the safetensors package: pip install 'fastconv[safetensors]'") from None
+    try:
+        return load_file(path)
+    except (SafetensorError, KeyError) as e:  # KeyError: a type that NumPy lacks
+        raise ModelError(f"{path} is not a .safetensors file that NumPy can hold: {e}") from None
+
+
+def _replace(model: Any, arrays: Mapping[str, np.ndarray]) -> None:
+    """Give the initializers (and Constant nodes' tensors) of these names these values."""
+    tensors = {t.name: t for t in model.graph.initializer}
+    tensors |= {n.output[0]: a.t for n in model.graph.node if n.op_type == "Constant" for a in n.attribute if a.name == "value"}
+    wrong = []
+    for name, array in arrays.items():
+        tensor = tensors.get(name)
+        if tensor is None:
+            wrong.append(f"{brief(name)}: the model has no initializer of this name")
+            continue
+        kind = DATA_TYPES.get(tensor.data_type)
+        expected, got = (kind.numpy if kind else "?", tuple(tensor.dims)), (array.dtype.name, array.shape)
+        if expected != got:
+            wrong.append(f"{brief(name)}: expected {_text(*expected)}, got {_text(*got)}")
+            continue
+        for field in (*TENSOR_DATA, "external_data", "data_location"):
+            tensor.ClearField(field)
+        tensor.raw_data = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()
+    if wrong:
+        raise ModelError("\n  ".join(["the weights do not fit the model:", *wrong]))
+
+
+def _text(dtype: str, shape: tuple[int, ...]) -> str:
+    return f"{dtype} {'×'.join(map(str, shape)) or 'scalar'}"
 
 
 def _parse_json(text: bytes) -> Any:

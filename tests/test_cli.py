@@ -6,11 +6,13 @@ import sys
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 import fastconv
 from fastconv import demo
 from fastconv.cli import main
 from fastconv.data import DIGITS, DIGITS_IMAGES
+from fastconv.onnx_json import read
 from fastconv.passes import PASSES
 
 MODEL = str(DIGITS)
@@ -253,6 +255,17 @@ def test_bench(fastconv_, tmp_path):
     assert out.count("conv1") == 2  # a profile for each number of threads
 
 
+def test_convert_with_other_weights(fastconv_, images, tmp_path):
+    """A file of weights by name: here twice those of the last layer."""
+    *_, last = read(MODEL).nodes
+    twice = {v.name: 2 * v.constant for v in last.inputs[1:]}
+    save_file(twice, tmp_path / "new.safetensors")
+    out = fastconv_("convert", MODEL, "--weights", tmp_path / "new.safetensors", "-o", tmp_path / "m.json")
+    assert out == f"wrote {tmp_path / 'm.json'}\n"
+    y, before = fastconv.load(tmp_path / "m.json")(images[:8]), fastconv.load(MODEL)(images[:8])
+    np.testing.assert_array_equal(y, 2 * before)
+
+
 def test_config_and_version(fastconv_):
     assert "instruction set" in fastconv_("config")
     assert fastconv_("--version") == f"fastconv {fastconv.__version__}\n"
@@ -296,7 +309,9 @@ def test_help(fastconv_, command):
         (["run", MODEL, "--random", "--threads", "0"], "expected a number of threads, got '0'"),
         (["summary", "{tmp}/open.json"], "input 'x' is N×3×H×W: say its sizes with --shape x=..."),
         (["summary", MODEL, "--shape", "1x3x8x8"], "error: input 'image': expected N×1×8×8, got 1×3×8×8"),
-        (["convert", MODEL], "required: target"),
+        (["convert", MODEL], "one of the arguments target -o/--output is required"),
+        (["convert", MODEL, "{tmp}/a.json", "-o", "{tmp}/b.json"], "not allowed with argument target"),
+        (["convert", MODEL, "{tmp}/a.json", "--weights", "{tmp}/text.json"], "is not a .safetensors file"),
         (["convert", MODEL, "{tmp}/model.txt"], "expected a name that ends in .onnx or .json"),
         (["convert", "nowhere.onnx", "{tmp}/model.json"], "error: nowhere.onnx: No such file or directory"),
         (["dump", MODEL, "--after", "lunch"], "invalid choice: 'lunch'"),

@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from safetensors.numpy import save_file
 
 from fastconv import convert as module
 from fastconv.convert import convert
@@ -295,6 +296,85 @@ def test_what_write_wrote_converts(tmp_path):
     convert(tmp_path / "m.json", tmp_path / "m.onnx")
     onnx.checker.check_model(tmp_path / "m.onnx", full_check=True)
     assert str(read(tmp_path / "m.onnx")) == str(g)
+
+
+# ---- weights alone
+
+
+def test_weights_take_the_place_of_initializers(tmp_path):
+    """Those of a data file that is gone, of JSON and of a Constant node; the others stay."""
+    onnx.save(large_model(), tmp_path / "m.json", save_as_external_data=True, location="m.data", size_threshold=0)
+    new = {f"w{i}": np.full(200_000, i, np.float32) for i in range(3)}
+    (tmp_path / "m.data").unlink()
+    with pytest.raises(ModelError, match="w0"):
+        convert(tmp_path / "m.json", tmp_path / "out.onnx", weights={k: new[k] for k in ("w1", "w2")})
+    new["small"] = np.zeros(3, np.float32)
+    save_file(new, tmp_path / "new.safetensors")
+    convert(tmp_path / "m.json", tmp_path / "out.onnx", weights=tmp_path / "new.safetensors")
+    found = {t.name: numpy_helper.to_array(t) for t in load(tmp_path / "out.onnx").graph.initializer}
+    assert found.keys() == new.keys()
+    for name, array in new.items():
+        np.testing.assert_array_equal(found[name], array)
+
+    (tmp_path / "tiny.json").write_bytes(text(tiny()))
+    convert(tmp_path / "tiny.json", tmp_path / "out.json", weights={"six": np.float32(7), "b": np.float32([1, 2, 3, 4])})
+    values = {v.name: v.constant for v in read(tmp_path / "out.json").values() if v.constant is not None}
+    before = {v.name: v.constant for v in read(tiny()).values() if v.constant is not None}
+    assert values["six"] == 7
+    assert values["b"].tolist() == [1, 2, 3, 4]
+    np.testing.assert_array_equal(values["w"], before["w"])
+
+
+def test_weights_that_do_not_fit_are_all_named(tmp_path):
+    (tmp_path / "m.json").write_bytes(text(tiny()))
+    wrong = {
+        "w": np.zeros((4, 3, 3), np.float32),
+        "b": np.zeros(4),
+        "shape": np.zeros(2, np.int64),
+        "head": np.zeros(1, np.float32),
+        "act": np.zeros(1, np.float32),
+    }
+    save_file(wrong, tmp_path / "new.safetensors")
+    with pytest.raises(ModelError) as e:
+        convert(tmp_path / "m.json", tmp_path / "out.json", weights=tmp_path / "new.safetensors")
+    lines = sorted(str(e.value).splitlines())
+    assert lines == [
+        "  'act': the model has no initializer of this name",
+        "  'b': expected float32 4, got float64 4",
+        "  'head': the model has no initializer of this name",
+        "  'w': expected float32 4×3×3×3, got float32 4×3×3",
+        "the weights do not fit the model:",
+    ]
+    assert sorted(os.listdir(tmp_path)) == ["m.json", "new.safetensors"]
+
+
+def test_weights_that_are_none(tmp_path, monkeypatch):
+    (tmp_path / "m.json").write_bytes(text(tiny()))
+    (tmp_path / "cut.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0{")
+    with pytest.raises(ModelError, match=r"cut\.safetensors is not a \.safetensors file"):
+        convert(tmp_path / "m.json", tmp_path / "out.json", weights=tmp_path / "cut.safetensors")
+    with pytest.raises(FileNotFoundError):
+        convert(tmp_path / "m.json", tmp_path / "out.json", weights=tmp_path / "absent.safetensors")
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    with pytest.raises(ModelError, match=re.escape("pip install 'fastconv[safetensors]'")):
+        convert(tmp_path / "m.json", tmp_path / "out.json", weights=tmp_path / "cut.safetensors")
+
+
+def test_weights_of_every_dtype(tmp_path):
+    """bfloat16 too, where ml_dtypes is there."""
+    import ml_dtypes
+
+    kinds = ("float16", "float64", "int8", "uint8", "int16", "int32", "int64", "bool", "bfloat16")
+    dtypes = {name: np.dtype(getattr(ml_dtypes, name, name)) for name in kinds}
+    old = [numpy_helper.from_array(np.zeros(3, dtype), name) for name, dtype in dtypes.items()]
+    nodes = [helper.make_node("Identity", [name], [f"y{i}"]) for i, name in enumerate(kinds)]
+    outputs = [helper.make_tensor_value_info(f"y{i}", t.data_type, [3]) for i, t in enumerate(old)]
+    onnx.save(helper.make_model(helper.make_graph(nodes, "g", [], outputs, old)), tmp_path / "m.onnx")
+    new = {name: np.array([0, 1, 1], dtype) for name, dtype in dtypes.items()}
+    save_file(new, tmp_path / "new.safetensors")
+    convert(tmp_path / "m.onnx", tmp_path / "out.onnx", weights=tmp_path / "new.safetensors")
+    for t in onnx.load(tmp_path / "out.onnx").graph.initializer:
+        np.testing.assert_array_equal(numpy_helper.to_array(t), new[t.name])
 
 
 def real_models():
