@@ -17,7 +17,11 @@ layer, else 1) and naive_ms.
 """
 
 import argparse
+import contextlib
+import datetime
 import json
+import platform
+import re
 import statistics
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -200,6 +204,26 @@ def report(saved: dict[str, Any], stat: str = "min", group: str = "layer") -> st
     if left_out := len(saved["benchmarks"]) - len(rows):
         parts.append(f"{left_out} benchmarks name no layer and are left out.")
     return "\n\n".join(parts)
+
+
+def machine() -> str:
+    """What a table was measured on and when: "AMD EPYC, 2026-11-22"."""
+    cpu = platform.processor() or platform.machine()
+    with contextlib.suppress(OSError):
+        names = re.findall(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
+        cpu = names[0] if names else cpu
+    return f"{cpu}, {datetime.date.today()}"
+
+
+def replace_table(path: Path, name: str, text: str) -> None:
+    """Put `text` between the lines `<!-- table: name -->` and `<!-- end -->` of a file; SystemExit where there are none."""
+    page = path.read_text(encoding="utf-8")
+    begin = f"<!-- table: {name} -->\n"
+    before, found, rest = page.partition(begin)
+    _, end, after = rest.partition("<!-- end -->")
+    if not found or not end:
+        raise SystemExit(f"{path}: there is no {begin.strip()} … <!-- end -->")
+    path.write_text(f"{before}{begin}{text}\n{end}{after}", encoding="utf-8")
 
 
 def main() -> None:

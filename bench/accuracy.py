@@ -1,0 +1,165 @@
+"""How far fastconv's results are from those in float64: the tables of docs/accuracy.md.
+
+    python bench/accuracy.py layers                             every algorithm of convolution, by channels
+    python bench/accuracy.py networks [resnet50 net.onnx …]     whole networks, beside onnxruntime
+
+`--write` puts the table into the page, too.
+
+Errors are root mean squares in units of u = 2^-24, the most by which one rounding to float32 is off, relative to the number.
+For a layer they are relative to rms(x) · rms(w) · √n, where n products make an output: the size of the result where signs are
+random. For a network they are relative to the RMS of its result, as Model.reference has it.
+"""
+
+import argparse
+import math
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import report
+import zoo
+
+import fastconv
+from fastconv import onnx_json
+from fastconv.kernels import load as load_kernels
+from fastconv.ops import REGISTRY
+
+PAGE = Path(__file__).parents[1] / "docs" / "accuracy.md"
+LAYERS_TABLE, NETWORKS_TABLE = "accuracy of layers", "accuracy of networks"
+
+U = 2.0**-24
+#: the RMS of a rounding, in u: an error evenly spread within half a unit in the last place of numbers whose mantissas have the
+#: density 1 / (m ln 2), for m between 1 and 2
+ROUNDING = math.sqrt(1 / 8 / math.log(2))
+
+#: algorithm -> the width of its kernel
+ALGORITHMS = {"direct": 3, "im2col": 3, "winograd": 3, "pointwise": 1}
+CHANNELS = (16, 32, 64, 128, 256, 512, 1024)
+#: the points of pyx/isa/conv_winograd.pyx, but for infinity, and how many roundings its transforms come to (as measured)
+POINTS = (0, math.sqrt(0.5), -math.sqrt(0.5), math.sqrt(2), -math.sqrt(2))
+TRANSFORMS = 7
+
+NETWORKS = ("alexnet", "vgg16", "resnet18", "resnet50", "mobilenetv2", "squeezenet", "unet")
+
+
+def rms(a: np.ndarray) -> float:
+    return math.sqrt(np.mean(np.square(a, dtype=np.float64)))
+
+
+# ---- layers
+
+
+def layer_error(algorithm: str, channels: int) -> float:
+    """The RMS error of a convolution of normal numbers, in u, by the instruction set that FASTCONV_ISA says."""
+    rng = np.random.default_rng(channels)
+    kernel = ALGORITHMS[algorithm]
+    x = rng.standard_normal((1, channels, 16, 16), np.float32)
+    w = rng.standard_normal((32, channels, kernel, kernel), np.float32)
+    y = fastconv.conv2d(x, w, padding=kernel // 2, algorithm=algorithm)
+    exact = REGISTRY["Conv"](pads=(kernel // 2,) * 4).reference(x.astype(np.float64), w.astype(np.float64))
+    return rms(y - exact) / (rms(x) * rms(w) * math.sqrt(channels * kernel**2)) / U
+
+
+def expected_error(algorithm: str, channels: int) -> float:
+    """What theory says to layer_error, for sums that add one product after the other.
+
+    The k-th addition's rounding is relative to a sum of k products, whose size is √k: n additions have the variance n² / 2
+    roundings of one product, n / 2 relative to the result. One more is the product's own, on machines without multiply-add.
+    Winograd's sums are as long as there are channels, and its transforms let their errors grow.
+    """
+    if algorithm == "winograd":
+        return ROUNDING * winograd_growth() * math.sqrt(channels / 2 + TRANSFORMS)
+    return ROUNDING * math.sqrt(channels * ALGORITHMS[algorithm] ** 2 / 2 + 1)
+
+
+def winograd_growth() -> float:
+    """By how much F(4, 3) in two dimensions makes errors larger that are relative to the products it sums."""
+    # y = A [(G g) * (B d)] for a filter g of three taps and a window d of six pixels, infinity last
+    A, B, G = np.zeros((4, 6)), np.zeros((6, 6)), np.zeros((6, 3))
+    for i, p in enumerate(POINTS):
+        others = [q for q in POINTS if q != p]
+        A[:, i] = np.power(p, range(4))
+        B[i, :5] = np.poly(others)[::-1]
+        G[i] = np.power(p, range(3)) / np.prod(np.subtract(p, others))
+    A[3, 5] = G[5, 2] = 1
+    B[5] = np.poly(POINTS)[::-1]
+    variance = np.square(A) @ (np.square(G).sum(axis=1) * np.square(B).sum(axis=1)) / 3  # of each pixel of a row
+    return float(variance.mean())  # a tile's pixels have the products of their rows' and columns' variances
+
+
+def layers_table() -> str:
+    """One line for each number of channels, one column for each algorithm: measured, and what theory says."""
+    heading = ["channels", *(f">{a} {k}×{k}" for a, k in ALGORITHMS.items()), ">winograd / direct"]
+    lines = []
+    for channels in CHANNELS:
+        errors = {a: layer_error(a, channels) for a in ALGORITHMS}
+        cells = [f"{e:.1f} ({expected_error(a, channels):.1f})" for a, e in errors.items()]
+        lines.append((str(channels), *cells, f"{errors['winograd'] / errors['direct']:.2f}"))
+    return report.table(" | ".join(heading), lines)
+
+
+# ---- networks
+
+
+def network_errors(path: Path) -> dict[str, float]:
+    """The RMS error of each engine on a network in a `.json` or `.onnx` file, in u, over all its outputs."""
+    import onnxruntime
+
+    from fastconv.convert import convert
+
+    model = fastconv.load(path)
+    rng = np.random.default_rng(0)
+    shapes = {i.name: tuple(d if isinstance(d, int) else 1 for d in i.shape or ()) for i in model.inputs}
+    inputs = {name: rng.standard_normal(shape, np.float32) for name, shape in shapes.items()}
+    with tempfile.TemporaryDirectory() as folder:
+        onnx = path
+        if path.suffix == ".json":
+            convert(path, onnx := Path(folder, "model.onnx"))
+        session = onnxruntime.InferenceSession(onnx, providers=["CPUExecutionProvider"])
+        results = {
+            "default": list(model.run(inputs)),
+            "exact": list(fastconv.load(path, accuracy="exact").run(inputs)),
+            "onnxruntime": session.run([o.name for o in model.outputs], inputs),
+        }
+    exact = model.reference(inputs)
+    exact = [exact] if len(model.outputs) == 1 else list(exact)
+
+    def error(ys: list[np.ndarray]) -> float:
+        return math.sqrt(np.mean([(rms(y - e) / rms(e)) ** 2 for y, e in zip(ys, exact, strict=True)])) / U
+
+    return {engine: error(ys) for engine, ys in results.items()}
+
+
+def networks_table(names: Iterable[str]) -> str:
+    """One line for each network of bench/zoo.py or file."""
+    lines = []
+    for name in names:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(name)
+            if name in zoo.ZOO:
+                onnx_json.write(zoo.build(name), path := Path(folder, f"{name}.json"))
+            e = network_errors(path)
+        ratios = (e[engine] / e["onnxruntime"] for engine in ("default", "exact"))
+        lines.append((path.stem, *(f"{x:.1f}" for x in e.values()), *(f"{r:.2f}" for r in ratios)))
+    return report.table("network | >default | >exact | >onnxruntime | >default / ort | >exact / ort", lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("layers", "networks"))
+    parser.add_argument("names", nargs="*", default=NETWORKS, help="networks of bench/zoo.py, or files; default: the seven")
+    parser.add_argument("--write", action="store_true", help="replace the table in docs/accuracy.md")
+    args = parser.parse_args()
+    if args.what == "layers":
+        name, text = LAYERS_TABLE, layers_table()
+    else:
+        name, text = NETWORKS_TABLE, networks_table(args.names)
+    text = f"{report.machine()}, {load_kernels().isa}.\n\n{text}"
+    print(text)
+    if args.write:
+        report.replace_table(PAGE, name, text)
+
+
+if __name__ == "__main__":
+    main()
