@@ -40,8 +40,6 @@ CHANNELS = (16, 32, 64, 128, 256, 512, 1024)
 POINTS = (0, math.sqrt(0.5), -math.sqrt(0.5), math.sqrt(2), -math.sqrt(2))
 TRANSFORMS = 7
 
-NETWORKS = ("alexnet", "vgg16", "resnet18", "resnet50", "mobilenetv2", "squeezenet", "unet")
-
 
 def rms(a: np.ndarray) -> float:
     return math.sqrt(np.mean(np.square(a, dtype=np.float64)))
@@ -148,7 +146,7 @@ def networks_table(names: Iterable[str]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("layers", "networks"))
-    parser.add_argument("names", nargs="*", default=NETWORKS, help="networks of bench/zoo.py, or files; default: the seven")
+    parser.add_argument("names", nargs="*", default=zoo.COMPARED, help="networks of bench/zoo.py, or files; default: the seven")
     parser.add_argument("--write", action="store_true", help="replace the table in docs/accuracy.md")
     args = parser.parse_args()
     if args.what == "layers":

@@ -36,9 +36,9 @@ def empty(shape: tuple[int, ...]) -> np.ndarray:
 class Network:
     """A graph in the making; every method adds nodes behind `x` and returns their result."""
 
-    def __init__(self, name: str, pixels: int, fill: Fill):
+    def __init__(self, name: str, pixels: int, fill: Fill, batch: int):
         self.fill = fill
-        self.image = Value("image", (1, 3, pixels, pixels), np.dtype(np.float32))
+        self.image = Value("image", (batch, 3, pixels, pixels), np.dtype(np.float32))
         self.graph = Graph([self.image], [], [], name)
 
     def add(self, kind: str, *inputs: Value, **attributes) -> Value:
@@ -196,11 +196,13 @@ def unet(net: Network) -> Value:
 
 
 ZOO = {f.__name__: f for f in (alexnet, vgg16, googlenet, squeezenet, resnet18, resnet50, mobilenetv2, unet)}
+#: those that are compared with other engines
+COMPARED = ("alexnet", "vgg16", "resnet18", "resnet50", "mobilenetv2", "squeezenet", "unet")
 PIXELS = {"alexnet": 227, "unet": 256}
 
 
-def build(name: str, fill: Fill | None = None) -> Graph:
-    """The graph of a network for one image, its weights made by `fill` (He's random ones)."""
-    net = Network(name, PIXELS.get(name, 224), fill or he())
+def build(name: str, fill: Fill | None = None, batch: int = 1) -> Graph:
+    """The graph of a network for so many images, its weights made by `fill` (He's random ones)."""
+    net = Network(name, PIXELS.get(name, 224), fill or he(), batch)
     net.graph.outputs = [ZOO[name](net)]
     return net.graph

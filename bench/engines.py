@@ -1,0 +1,131 @@
+"""One engine in a process of its own, which bench/peers.py starts: it loads a model, answers once, and then runs when told to.
+
+    python bench/engines.py '{"engine": "onnxruntime", "model": "net.onnx", "x": "x.npy", "y": "y.npy", "threads": 1}'
+
+Lines of JSON go out, and lines with the seconds of a burst come in. The first line out says how long it took from load to the
+first answer (which is in the file `y` then), and how many bytes of memory; each other one the fastest call of a burst. A model
+is an `.onnx` file, with what an engine reads instead beside it: `.json` for fastconv, `.ncnn.param` and `.ncnn.bin` for ncnn.
+
+To import an engine costs neither time nor memory here, and nothing else is imported that could: only NumPy.
+"""
+
+import contextlib
+import importlib
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Run = Callable[[np.ndarray], np.ndarray]
+
+
+def fastconv(path: Path, threads: int, accuracy: str) -> Run:
+    import fastconv
+
+    model = fastconv.load(path.with_suffix(".json"), threads=threads, accuracy=accuracy)
+    return model if len(model.outputs) == 1 else lambda x: next(iter(model(x)))
+
+
+def onnxruntime(path: Path, threads: int, accuracy: str) -> Run:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    return lambda x: session.run(None, {name: x})[0]
+
+
+def openvino(path: Path, threads: int, accuracy: str) -> Run:
+    import openvino
+
+    hints = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+    request = openvino.Core().compile_model(path, "CPU", hints).create_infer_request()
+    return lambda x: request.infer([x])[0]
+
+
+def ncnn(path: Path, threads: int, accuracy: str) -> Run:
+    import ncnn
+
+    net = ncnn.Net()
+    net.opt.num_threads = threads
+    for narrow in ("fp16_storage", "fp16_arithmetic", "fp16_packed", "bf16_storage"):
+        setattr(net.opt, f"use_{narrow}", False)
+    if net.load_param(str(path.with_suffix(".ncnn.param"))) or net.load_model(str(path.with_suffix(".ncnn.bin"))):
+        raise RuntimeError("the model does not load")
+
+    def run(x: np.ndarray) -> np.ndarray:
+        extractor = net.create_extractor()
+        extractor.input(net.input_names()[0], ncnn.Mat(x[0]))
+        return np.array(extractor.extract(net.output_names()[0])[1])
+
+    return run
+
+
+ENGINES = {f.__name__: f for f in (fastconv, onnxruntime, openvino, ncnn)}
+
+
+def memory() -> tuple[int, int] | None:
+    """Bytes resident now and at their peak; None where the system does not tell."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+    except OSError:
+        return None
+    fields = dict(line.split(":", 1) for line in status.splitlines())
+    now, peak = (1024 * int(fields[name].split()[0]) for name in ("VmRSS", "VmHWM"))
+    return now, peak
+
+
+def forget_peak() -> None:
+    """Let the peak begin anew, with what is resident now."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
+def first_answer(task: dict[str, Any], x: np.ndarray) -> tuple[Run, dict[str, Any]]:
+    """The engine's function, and what it took to get its first answer."""
+    version = str(importlib.import_module(task["engine"]).__version__).split("-")[0]
+    forget_peak()
+    before = memory()
+    began = time.perf_counter()
+    run = ENGINES[task["engine"]](Path(task["model"]), task["threads"], task["accuracy"])
+    y = np.asarray(run(x))
+    seconds = time.perf_counter() - began
+    after = memory()
+    np.save(task["y"], y)
+    told = {"resident": after[0] - before[0], "peak": after[1] - before[0]} if before and after else {}
+    return run, {"version": version, "load_s": seconds, **told}
+
+
+def main() -> None:
+    task = json.loads(sys.argv[1])
+    # what libraries print goes elsewhere
+    out = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+
+    def tell(**what: Any) -> None:
+        print(json.dumps(what), file=out, flush=True)
+
+    x = np.load(task["x"])
+    try:
+        run, told = first_answer(task, x)
+    except Exception as e:
+        return tell(error=f"{type(e).__name__}: {e}".splitlines()[0])
+    tell(**told)
+    for line in sys.stdin:
+        until, best, calls = time.perf_counter() + float(line), math.inf, 0
+        while calls < 3 or time.perf_counter() < until:
+            began = time.perf_counter()
+            run(x)
+            best, calls = min(best, time.perf_counter() - began), calls + 1
+        tell(ms=1e3 * best)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,359 @@
+"""fastconv side by side with other engines on the CPU, in one run: times, memory, loading, as tables of README.md.
+
+    pip install '.[peers]'
+    python bench/peers.py                               the networks of bench/zoo.py, batch 1, on one thread and on all cores
+    python bench/peers.py --batch 1,8 --accuracy exact --write
+    python bench/peers.py --threads 2 --engines fastconv,onnxruntime net.onnx
+
+Each engine lives in a process of its own (bench/engines.py). They take turns: in each round each one runs for a short burst and
+tells its fastest call, and the round's ratio is (fastest peer) / fastconv. What counts is the median of the rounds' ratios: it
+holds on a busy machine, where an absolute time does not. All compute the same network on the same input, and an engine that is
+further than 1e-3 of the largest value from the result in float64 is wrong, and not timed.
+
+Networks have random weights. Model files have one input, of which an open batch is that of --batch, and their first output
+counts. What the engines read lies in the folder --cache, and what is missing there is made.
+"""
+
+import argparse
+import contextlib
+import importlib.util
+import json
+import math
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import engines
+import numpy as np
+import report
+import zoo
+
+import fastconv
+from fastconv import onnx_json
+from fastconv.convert import convert
+from fastconv.threads import cpu_limit
+
+CACHE = Path(os.environ.get("PEERS_CACHE") or Path(tempfile.gettempdir(), "peers_cache"))
+README = Path(__file__).parents[1] / "README.md"
+OURS = "fastconv"
+MOST_ERROR = 1e-3
+PNNX = Path(sys.executable).with_name("pnnx")  # ncnn's converter
+PATIENCE = 60.0  # seconds for an engine to end
+
+
+@dataclass
+class Result:
+    """What one engine did with one network, batch and number of threads; `error` says why there is nothing to tell."""
+
+    error: str = ""
+    version: str = ""
+    load_s: float = math.nan
+    resident: float = math.nan
+    peak: float = math.nan
+    max_error: float = math.nan
+    ms: list[float] = field(default_factory=list)
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.ms) if self.ms else math.nan
+
+
+@dataclass
+class Comparison:
+    """The results of all engines, by name."""
+
+    network: str
+    batch: int
+    threads: int
+    results: dict[str, Result]
+
+    @property
+    def ratio(self) -> float:
+        """The fastest peer's time over fastconv's, in the median of the rounds; NaN where there is nothing to compare."""
+        ours = self.results[OURS].ms if OURS in self.results else []
+        peers = [r.ms for name, r in self.results.items() if name != OURS and r.ms]
+        return statistics.median(min(p) / our for our, *p in zip(ours, *peers, strict=True)) if ours and peers else math.nan
+
+    @property
+    def memory_shares(self) -> list[float]:
+        """What share fastconv's resident and peak memory are of those of the peer that has least."""
+        peers = [r for name, r in self.results.items() if name in ("onnxruntime", "openvino") and r.version]
+        return [
+            getattr(self.results[OURS], kind) / min((getattr(r, kind) for r in peers), default=math.nan)
+            for kind in ("resident", "peak")
+        ]
+
+
+# ---- models
+
+
+def prepare(source: str, batch: int, names: Iterable[str], cache: Path) -> tuple[Path, dict[str, str]]:
+    """(An `.onnx` file with what else these engines need beside it; engine -> why it has none).
+
+    The source is a network of bench/zoo.py or a file.
+    """
+    cache.mkdir(parents=True, exist_ok=True)
+    if known := source in zoo.ZOO:
+        path = cache / f"{source}_b{batch}.onnx"
+    else:
+        path = cache / Path(source).with_suffix(".onnx").name
+        convert(source, path)
+    model, ncnn = path.with_suffix(".json"), path.with_suffix(".ncnn.bin")
+    if known and not path.exists():
+        onnx_json.write(zoo.build(source, batch=batch), model)
+        convert(model, path)
+    if not known or not model.exists():
+        convert(path, model)
+    failed = {}
+    if "ncnn" in names and not (known and ncnn.exists()):
+        try:
+            subprocess.run([PNNX, path.name, "fp16=0"], cwd=path.parent, check=True, capture_output=True)
+        except (OSError, subprocess.CalledProcessError) as e:
+            failed["ncnn"] = f"pnnx: {e}"
+    return path, failed
+
+
+# ---- engines
+
+
+class Engine:
+    """The process of an engine, which has answered once."""
+
+    def __init__(self, task: dict[str, Any]):
+        environment = os.environ | {"OMP_NUM_THREADS": str(task["threads"])}
+        command = [sys.executable, engines.__file__, json.dumps(task)]
+        self.noise = Path(f"{task['y']}.{task['engine']}.log")
+        with self.noise.open("wb") as noise:
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=noise, text=True, env=environment
+            )
+        self.first = self._hear()
+
+    def _hear(self) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if line:
+            return json.loads(line)
+        last = self.noise.read_text(errors="replace").strip().splitlines()[-1:]
+        return {"error": ": ".join(["the process died", *last])}
+
+    def burst(self, seconds: float) -> dict[str, Any]:
+        """The fastest call in so many seconds: {"ms": …}, or {"error": …}."""
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write(f"{seconds}\n")
+            self.process.stdin.flush()
+        return self._hear()
+
+    def close(self) -> None:
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
+        try:
+            self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+def start(task: dict[str, Any], expected: np.ndarray, starts: int) -> tuple[Engine, Result]:
+    """The engine as it is after the last of several starts, and what it told; of the times to load, the least."""
+    loads = []
+    for i in range(starts):
+        engine = Engine(task)
+        loads.append(engine.first.get("load_s", math.nan))
+        if "error" in engine.first or i == starts - 1:
+            break
+        engine.close()
+    result = Result(**{**engine.first, "load_s": min(loads)})
+    if not result.error:
+        y = np.load(task["y"]).astype(np.float64).ravel()
+        far = np.abs(y - expected.ravel()).max() if y.size == expected.size else math.inf
+        result.max_error = float(far / np.abs(expected).max())
+        if not result.max_error <= MOST_ERROR:
+            result.error = f"wrong: off by {result.max_error:.1e} of the largest value"
+    return engine, result
+
+
+def compare(
+    path: Path, x: np.ndarray, expected: np.ndarray, names: Iterable[str], threads: int, args: argparse.Namespace
+) -> dict[str, Result]:
+    """Every engine's Result on one model and number of threads."""
+    running, results = {}, {}
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        np.save(Path(folder, "x.npy"), x)
+        files = {"model": str(path.absolute()), "x": str(Path(folder, "x.npy")), "y": str(Path(folder, "y.npy"))}
+        for name in names:
+            task = {"engine": name, **files, "threads": threads, "accuracy": args.accuracy}
+            engine, results[name] = start(task, expected, args.starts)
+            stack.callback(engine.close)
+            if not results[name].error:
+                running[name] = engine
+        for turn in range(args.rounds + 1):
+            for name in list(running):
+                told = running[name].burst(args.burst)
+                if "error" in told:
+                    results[name].error, results[name].ms = told["error"], []
+                    del running[name]
+                elif turn:  # the first round warms up
+                    results[name].ms.append(told["ms"])
+    return results
+
+
+def comparisons(names: list[str], args: argparse.Namespace) -> Iterator[Comparison]:
+    """All networks and batches on all numbers of threads."""
+    for batch in args.batch:
+        possible = [n for n in names if n != "ncnn" or batch == 1]
+        for source in args.networks:
+            path, failed = prepare(source, batch, possible, args.cache)
+            model = fastconv.load(path.with_suffix(".json"))
+            if len(model.inputs) > 1:
+                raise SystemExit(f"{source} has {len(model.inputs)} inputs: only networks of one can be compared")
+            shape = [d if isinstance(d, int) else batch for d in model.inputs[0].shape or ()]
+            x = np.random.default_rng(0).standard_normal(shape, np.float32)
+            exact = model.reference(x)
+            expected = exact if isinstance(exact, np.ndarray) else next(iter(exact))
+            del model
+            for threads in args.threads:
+                results = compare(path, x, expected, [n for n in possible if n not in failed], threads, args)
+                results |= {name: Result(error=why) for name, why in failed.items()}
+                network = source if source in zoo.ZOO else Path(source).stem
+                yield Comparison(network, batch, threads, {n: results[n] for n in possible})
+
+
+# ---- tables
+
+
+def progress(c: Comparison) -> str:
+    """A comparison in a line, as it is printed on the way."""
+    cells = [f"{name} {r.error or f'{r.median:.2f} ms'}" for name, r in c.results.items()]
+    ratio = "" if math.isnan(c.ratio) else f" | fastest peer / {OURS} {c.ratio:.2f}"
+    return f"{c.network} b{c.batch} t{c.threads}: {' | '.join(cells)}{ratio}"
+
+
+def numbers(values: Iterable[float], digits: int) -> str:
+    """Numbers with slashes between them; a dash for NaN."""
+    return " / ".join("–" if math.isnan(v) else f"{v:.{digits}f}" for v in values)
+
+
+def times(done: list[Comparison], names: Iterable[str]) -> str:
+    """One line a network: milliseconds by each engine, and the ratio, for each number of threads; then all ratios' mean."""
+    lines = []
+    for network, group in report.grouped(done, lambda c: c.network).items():
+        cells = (numbers((c.results[n].median for c in group), 2) for n in names)
+        lines.append((network, *cells, numbers((c.ratio for c in group), 2)))
+    table = report.table(" | ".join(["network", *(f">{n}" for n in names), f">fastest peer / {OURS}"]), lines)
+    ratios = [c.ratio for c in done if not math.isnan(c.ratio)]
+    if not ratios:
+        return table
+    mean = statistics.geometric_mean(ratios)
+    return f"{table}\n\nFastest peer / {OURS}: geometric mean {mean:.2f}, minimum {min(ratios):.2f} of {len(ratios)}."
+
+
+def memory(done: list[Comparison], names: Iterable[str]) -> str:
+    """One line a network: megabytes of each engine, resident and at the peak, and fastconv's share, see `memory_shares`."""
+    lines = []
+    for c in done:
+        cells = (numbers((c.results[n].resident / 1e6, c.results[n].peak / 1e6), 0) for n in names)
+        lines.append((c.network, *cells, numbers(c.memory_shares, 2)))
+    return report.table(" | ".join(["network", *(f">{n}" for n in names), ">share"]), lines)
+
+
+def loading(done: list[Comparison], names: Iterable[str]) -> str:
+    """One line a network: milliseconds of each engine from load to the first answer."""
+    lines = [(c.network, *(numbers([1e3 * c.results[n].load_s], 0) for n in names)) for c in done]
+    return report.table(" | ".join(["network", *(f">{n}" for n in names)]), lines)
+
+
+def tables(done: list[Comparison], args: argparse.Namespace) -> str:
+    """All of it, as README.md has it."""
+    versions = {n: r.version for c in done for n, r in c.results.items() if r.version}
+    threads = numbers(args.threads, 0)
+    parts = [
+        f'{report.machine()}; {", ".join(f"{n} {v}" for n, v in versions.items())}; `accuracy="{args.accuracy}"`. '
+        f"Milliseconds on {threads} threads: medians over {args.rounds} rounds of the fastest call in {args.burst} s."
+    ]
+    for batch, group in report.grouped(done, lambda c: c.batch).items():
+        names = list(group[0].results)
+        parts += [f"Batch {batch}:", times(group, names)]
+    first = [c for c in done if (c.batch, c.threads) == (args.batch[0], args.threads[-1])]
+    names = list(first[0].results)
+    where = f"batch {args.batch[0]}, {args.threads[-1]} threads"
+    parts += [
+        f"Megabytes above the imported engine after the first answer / at the peak ({where}; share: fastconv's, "
+        "of the smaller of onnxruntime's and openvino's):",
+        memory(first, names),
+    ]
+    parts += [f"Milliseconds from load to the first answer, the least of {args.starts} ({where}):", loading(first, names)]
+    errors = [
+        f"- {c.network}, batch {c.batch}, {c.threads} threads: {n}: {r.error}"
+        for c in done for n, r in c.results.items() if r.error
+    ]  # fmt: skip
+    return "\n\n".join([*parts, "\n".join(errors)] if errors else parts)
+
+
+# ---- the command line
+
+
+def installed(names: Iterable[str]) -> list[str]:
+    """Those of the engines that can be imported; of each other one a line says that it is left out."""
+    found = [n for n in names if importlib.util.find_spec(n)]
+    for n in names:
+        if n not in found:
+            print(f"{n} is not installed and left out: pip install '.[peers]'", file=sys.stderr)
+    return found
+
+
+def counts(text: str) -> list[int]:
+    numbers = [int(t) if t.isdecimal() else 0 for t in text.split(",")]
+    if min(numbers) < 1:
+        raise argparse.ArgumentTypeError(f"expected numbers of 1 or more, got {text!r}")
+    return numbers
+
+
+def chosen(text: str) -> list[str]:
+    names = text.split(",")
+    if unknown := [n for n in names if n not in engines.ENGINES]:
+        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join(engines.ENGINES)}")
+    return names
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    cores = ",".join(map(str, dict.fromkeys((1, cpu_limit().count))))
+    p.add_argument("networks", nargs="*", default=zoo.COMPARED, help="of bench/zoo.py, or .onnx files; default: the seven")
+    p.add_argument("--batch", type=counts, default=[1], help="images a call, 1,8; default: 1")
+    p.add_argument("--threads", type=counts, default=counts(cores), help=f"default: {cores}")
+    p.add_argument("--engines", type=chosen, default=list(engines.ENGINES), help=f"default: {','.join(engines.ENGINES)}")
+    p.add_argument("--accuracy", choices=("default", "exact"), default="default", help="fastconv's; default: default")
+    p.add_argument("--rounds", type=int, default=7, help="default: %(default)s")
+    p.add_argument("--burst", type=float, default=0.4, help="seconds of each engine in a round; default: %(default)s")
+    p.add_argument("--starts", type=int, default=3, help="how often each engine loads; default: %(default)s")
+    p.add_argument("--cache", type=Path, default=CACHE, help="where the models lie; default: %(default)s")
+    p.add_argument("--json", type=Path, help="keep every number in this file")
+    p.add_argument("--write", action="store_true", help="replace the table in README.md")
+    return p
+
+
+def main() -> None:
+    args = parser().parse_args()
+    done = []
+    for c in comparisons(installed(args.engines), args):
+        print(progress(c), flush=True)
+        done.append(c)
+    text = tables(done, args)
+    print(f"\n{text}")
+    if args.json:
+        args.json.write_text(json.dumps([asdict(c) | {"ratio": c.ratio} for c in done], indent=1), encoding="utf-8")
+    if args.write:
+        report.replace_table(README, f"peers {args.accuracy}", text)
+
+
+if __name__ == "__main__":
+    main()
