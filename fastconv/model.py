@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import weakref
 from collections import OrderedDict
@@ -17,6 +18,7 @@ from .graph import Dim, Graph, Shape, Value
 from .passes import PASSES, run_passes
 from .plan import Plan, Target, build
 from .plan.bind import Packed
+from .plan.stages import Part, Stage, Told, split
 from .reference import run_references
 from .report import Profile, Summary, profile_plan, summarise
 from .threads import Locked, resolve
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
 ACCURACIES = ("default", "exact")
-#: plans kept at once: one for each set of outputs and input shapes
+#: plans kept at once: one for each set of outputs, input shapes and elements that say how to compute
 MOST_PLANS = 16
 
 
@@ -101,11 +103,11 @@ class Model(Locked):
         self._accuracy = accuracy
         self._kernels = kernels.load()
         self._original = onnx_json.read(source, **reading)
-        self._graphs: dict[tuple[str, ...], Graph] = {}
-        self._plans: OrderedDict[tuple[Any, ...], Plan] = OrderedDict()
+        self._parts: dict[tuple[str, ...], Part] = {}
+        self._plans: OrderedDict[tuple[Any, ...], tuple[Plan, Stage]] = OrderedDict()
         self._packed: weakref.WeakValueDictionary[Any, Packed] = weakref.WeakValueDictionary()
         super().__init__()
-        graph = self._graph(())
+        graph = self._part(()).graph
         self._inputs = tuple(_info(v) for v in graph.inputs)
         self._outputs = tuple(_info(v) for v in graph.outputs)
 
@@ -179,42 +181,51 @@ class Model(Locked):
         True
         """
         arrays = self._check_inputs(inputs)
-        self._specialised((), tuple(a.shape for a in arrays))  # for its errors
+        part = self._part(())
+        _specialised(part.graph, part.told(arrays))  # for its errors
         graph = self._cut(())
         results = Outputs(dict(zip((v.name for v in graph.outputs), run_references(graph, arrays, dtype), strict=True)))
         return next(iter(results)) if len(results) == 1 else results
 
     def _run(self, inputs: Any, names: tuple[str, ...], out: Mapping[str, Any] | None) -> Outputs:
-        graph = self._graph(names)
         arrays = self._check_inputs(inputs)
-        plan = self._plan(names, tuple(a.shape for a in arrays))
-        results, copies = {}, []
-        for v in plan.graph.outputs:
-            dtype = v.dtype or np.dtype(np.float32)
-            target = np.empty(v.dims, dtype)
-            if out is not None and v.name in out:
-                given = _check_out(v, out[v.name], dtype)
-                if given.flags.carray and not any(np.may_share_memory(given, a) for a in arrays):
-                    target = given
-                else:
-                    copies.append((given, target))
-                results[v.name] = given
-            else:
-                results[v.name] = target
-        if out is not None and (unknown := set(out) - set(results)):
-            raise InputError(f"out: the model has no output {sorted(unknown)[0]!r}; it has {_names(graph.outputs)}")
-        buffers = [next((t for g, t in copies if g is results[v.name]), results[v.name]) for v in plan.graph.outputs]
-        with self._lock:
-            self._calls += 1
-            threads = self.threads if self._fixed_threads else max(1, self._threads_now() // self._calls)
-        try:
-            plan.run(arrays, buffers, threads)
-        finally:
+        wanted = self._part(names).graph.outputs
+        given = dict(out or {})
+        if unknown := set(given) - {v.name for v in wanted}:
+            raise InputError(f"out: the model has no output {sorted(unknown)[0]!r}; it has {_names(wanted)}")
+        results: dict[str, np.ndarray] = {}
+        for plan, buffers in self._stages(names, arrays, results, given):
             with self._lock:
-                self._calls -= 1
-        for given, target in copies:
-            given[...] = target
-        return Outputs(results)
+                self._calls += 1
+                threads = self.threads if self._fixed_threads else max(1, self._threads_now() // self._calls)
+            try:
+                plan.run(*buffers, threads)
+            finally:
+                with self._lock:
+                    self._calls -= 1
+        for name, array in given.items():
+            if results[name] is not array:
+                _check_out(name, results[name].shape, results[name].dtype, array)
+                array[...], results[name] = results[name], array
+        return Outputs({v.name: results[v.name] for v in wanted})
+
+    def _stages(
+        self, names: tuple[str, ...], arrays: list[np.ndarray], results: dict[str, np.ndarray], out: Mapping[str, Any]
+    ) -> Iterator[tuple[Plan, tuple[list[np.ndarray], list[np.ndarray]]]]:
+        """Each stage's plan with its inputs and outputs, to be run before the next; `results` gets what the network gives."""
+        part: Part | None = self._part(names)
+        key: tuple[Any, ...] = (names,)
+        while part is not None:
+            told = part.told(arrays)
+            key = (*key, told)
+            plan, stage = self._stage(key, part, told)
+            given = {v: out[v.name] for v in stage.outputs if v.name in out}
+            outputs = [_target(v, given.get(v), arrays) for v in stage.now.outputs]
+            yield plan, (arrays, outputs)
+            values = stage.values(arrays, outputs)
+            results.update((v.name, values[v]) for v in stage.outputs)
+            part = stage.rest
+            arrays = [values[v] for v in part.graph.inputs] if part else []
 
     def _threads_now(self) -> int:
         """OpenMP's setting may have changed since the model was loaded, for this call's thread alone (threadpoolctl)."""
@@ -236,17 +247,17 @@ class Model(Locked):
 
     # ---- stages
 
-    def _graph(self, names: tuple[str, ...]) -> Graph:
+    def _part(self, names: tuple[str, ...]) -> Part:
         """The graph after all passes, with the named values (none: the model's outputs) as its outputs."""
         with self._lock:
-            graph = self._graphs.get(names)
-        if graph is None:
-            graph = run_passes(self._cut(names))
+            part = self._parts.get(names)
+        if part is None:
+            part = Part(run_passes(self._cut(names)))
             with self._lock:
-                if len(self._graphs) > MOST_PLANS:
-                    self._graphs = {(): self._graphs[()]}
-                self._graphs[names] = graph
-        return graph
+                if len(self._parts) > MOST_PLANS:
+                    self._parts = {(): self._parts[()]}
+                self._parts[names] = part
+        return part
 
     def _cut(self, names: tuple[str, ...]) -> Graph:
         graph = self._original.copy()
@@ -257,30 +268,20 @@ class Model(Locked):
             graph.outputs = [values[n] for n in names]
         return graph
 
-    def _plan(self, names: tuple[str, ...], shapes: tuple[tuple[int, ...], ...]) -> Plan:
-        key = (names, shapes)
+    def _stage(self, key: tuple[Any, ...], part: Part, told: Told) -> tuple[Plan, Stage]:
+        """The first stage of a graph that was told so much of its inputs, with its plan."""
         with self._lock:
             if key in self._plans:
                 self._plans.move_to_end(key)
                 return self._plans[key]
-        graph = self._specialised(names, shapes)
+        stage = split(_specialised(part.graph, told))
         target = Target(self._kernels, self.threads, self._accuracy)
         with self._lock:
             if key not in self._plans:
-                self._plans[key] = build(graph, target, self._packed)
+                self._plans[key] = build(stage.now, target, self._packed), stage
                 if len(self._plans) > MOST_PLANS:
                     self._plans.popitem(last=False)
             return self._plans[key]
-
-    def _specialised(self, names: tuple[str, ...], shapes: tuple[tuple[int, ...], ...]) -> Graph:
-        """The graph for inputs of these shapes; InputError where they do not go through it."""
-        try:
-            return specialise(self._graph(names), shapes)
-        except UnsupportedError:
-            raise
-        except ModelError as e:
-            given = ", ".join(f"{i.name} {shape_text(shape)}" for i, shape in zip(self.inputs, shapes, strict=True))
-            raise InputError(f"the model does not take {given}: {e}") from None
 
     def _shapes(self, shapes: Mapping[str, Sequence[int]] | None) -> tuple[tuple[int, ...], ...]:
         """The inputs' shapes: as given, else as the file has them with a symbolic first axis of 1."""
@@ -299,14 +300,28 @@ class Model(Locked):
             out.append(shape)
         return tuple(out)  # type: ignore[arg-type]
 
+    def _first_stage(self, shapes: Mapping[str, Sequence[int]] | None) -> tuple[Plan, Stage]:
+        """The first stage for these input shapes, and its plan."""
+        part, given = self._part(()), self._shapes(shapes)
+        if any(part.says_how):
+            names = _names(v for v, how in zip(part.graph.inputs, part.says_how, strict=True) if how)
+            raise InputError(f"the plan depends on the elements of {names}: model.profile(inputs) shows it")
+        told = (given, (None,) * len(given))
+        return self._stage(((), told), part, told)
+
     def plan(self, shapes: Mapping[str, Sequence[int]] | None = None) -> Plan:
-        """The plan for these input shapes; str() of it is what `fastconv dump --after plan` prints."""
-        return self._plan((), self._shapes(shapes))
+        """The plan for these input shapes; str() of it is what `fastconv dump --after plan` prints.
+
+        Where sizes show only as the network runs, it is the plan of what comes before.
+        """
+        return self._first_stage(shapes)[0]
 
     def dump(self, stage: str = "plan", shapes: Mapping[str, Sequence[int]] | None = None) -> str:
         """The graph after `stage` ("read" or a pass's name), or the plan, as text."""
         if stage == "plan":
-            return str(self.plan(shapes))
+            plan, first = self._first_stage(shapes)
+            waits = [f"then {n!r}" for n in first.tell] + ([f"then {first.rest.graph}"] if first.rest else [])
+            return "\n".join([str(plan), *waits])
         if stage not in (known := ["read", *(p.__name__ for p in PASSES)]):
             raise InputError(f"stage: expected {', '.join(known)} or plan, got {stage!r}")
         graph = self._cut(())
@@ -321,26 +336,37 @@ class Model(Locked):
 
     def profile(self, inputs: Any, runs: int = 10) -> Profile:
         """Run the network `runs` times and say what each layer took (the median over the runs)."""
-        arrays = self._check_inputs(inputs)
-        plan = self._plan((), tuple(a.shape for a in arrays))
-        outputs = [np.empty(v.dims, v.dtype or np.float32) for v in plan.graph.outputs]
-        return profile_plan(plan, arrays, outputs, self.threads, runs)
+        results: dict[str, np.ndarray] = {}
+        stages = self._stages((), self._check_inputs(inputs), results, {})
+        return Profile.of([profile_plan(plan, *buffers, self.threads, runs) for plan, buffers in stages])
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the network after all passes as ONNX in JSON: BatchNormalization is folded, fused nodes stand apart."""
-        onnx_json.write(self._graph(()), path)
+        onnx_json.write(self._part(()).graph, path)
 
 
-def specialise(graph: Graph, shapes: Sequence[tuple[int, ...]]) -> Graph:
-    """A copy of the graph for inputs of these shapes, with every shape known that can be."""
+def specialise(graph: Graph, shapes: Sequence[tuple[int, ...]], elements: Sequence[bytes | None] = ()) -> Graph:
+    """A copy of the graph for inputs of these shapes (and of these bytes, where some are given) with all that this tells."""
     graph = graph.copy()
-    declared = {id(v) for v in graph.inputs}
     for v in graph.values():
-        if v.constant is None and id(v) not in declared:
+        if v.constant is None and v not in graph.inputs:
             v.shape = None
-    for v, shape in zip(graph.inputs, shapes, strict=True):
+    for v, shape, known in itertools.zip_longest(graph.inputs, shapes, elements):
         v.shape = shape
+        if known is not None:
+            v.constant = np.frombuffer(known, v.dtype).reshape(shape)
     return run_passes(graph)
+
+
+def _specialised(graph: Graph, told: Told) -> Graph:
+    """The graph that was told so much; InputError where inputs of these shapes do not go through it."""
+    try:
+        return specialise(graph, *told)
+    except UnsupportedError:
+        raise
+    except ModelError as e:
+        given = ", ".join(f"{v.name} {shape_text(shape)}" for v, shape in zip(graph.inputs, told[0], strict=True))
+        raise InputError(f"the model does not take {given}: {e}") from None
 
 
 def load(
@@ -422,12 +448,21 @@ def _check_input(info: TensorInfo, x: Any, symbols: dict[str, tuple[int, str]]) 
     return np.require(array, info.dtype, ("C", "ALIGNED"))
 
 
-def _check_out(value: Value, out: Any, dtype: np.dtype) -> np.ndarray:
-    if not isinstance(out, np.ndarray) or out.dtype != dtype or out.shape != value.dims or not out.flags.writeable:
+def _target(value: Value, given: Any, inputs: Sequence[np.ndarray]) -> np.ndarray:
+    """The array that an output is computed into: the one given, where there is one and that can be."""
+    dtype = value.dtype or np.dtype(np.float32)
+    if given is not None:
+        _check_out(value.name, value.dims, dtype, given)
+        if given.flags.carray and not any(np.may_share_memory(given, a) for a in inputs):
+            return given
+    return np.empty(value.dims, dtype)
+
+
+def _check_out(name: str, shape: tuple[int, ...], dtype: np.dtype, out: Any) -> None:
+    if not isinstance(out, np.ndarray) or out.dtype != dtype or out.shape != shape or not out.flags.writeable:
         got = f"{shape_text(out.shape)} {out.dtype}" if isinstance(out, np.ndarray) else type(out).__name__
         kind = " (read-only)" if isinstance(out, np.ndarray) and not out.flags.writeable else ""
-        raise InputError(f"out {value.name!r}: expected a writable array {shape_text(value.shape)} {dtype}, got {got}{kind}")
-    return out
+        raise InputError(f"out {name!r}: expected a writable array {shape_text(shape)} {dtype}, got {got}{kind}")
 
 
 __all__ = ["Model", "Outputs", "TensorInfo", "load"]

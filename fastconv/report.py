@@ -6,7 +6,7 @@ import json
 import os
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -138,6 +138,13 @@ class Profile:
         self.total_ms = total_ms
         self.runs = runs
         self.threads = threads
+
+    @classmethod
+    def of(cls, stages: Sequence[Profile]) -> Profile:
+        """The profile of stages that run one after the other."""
+        total = sum(s.total_ms for s in stages)
+        rows = [replace(r, share=r.ms / (total or 1.0)) for s in stages for r in s.rows]
+        return cls(rows, total, stages[0].runs, stages[0].threads)
 
     def __str__(self) -> str:
         rows = [

@@ -467,7 +467,7 @@ def test_plans_are_made_once_for_a_shape_and_bounded(small):
     assert small.plan({"x": (1, 3, 4, 4)}) is first, "what is used often is kept"
     for i in range(MOST_PLANS + 5):
         small.run(X, outputs=["conv", f"conv{2 if i % 2 else '.1'}", *["relu", "sum", "norm", "y"][: i % 5]])
-        assert len(small._graphs) <= MOST_PLANS + 1
+        assert len(small._parts) <= MOST_PLANS + 1
 
 
 def test_weights_are_packed_once(small):

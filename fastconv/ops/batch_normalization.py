@@ -11,6 +11,7 @@ from .dims import check_rank, check_rank_least, unify
 
 class BatchNormalization(Op):
     arity = (5, 5)
+    how = (1, 2, 3, 4)
 
     epsilon: float = 1e-5
     momentum: float = 0.9

@@ -18,6 +18,7 @@ from .windows import Windowed, Windows
 
 class Conv(Windowed):
     arity = (2, 3)
+    how = (1, 2)
     takes_epilogue = True
     takes_residual = True
     implementations = (ConvFirst(), ConvDepthwise(), ConvPointwise(), ConvWinograd(), ConvDirect(), ConvIm2col())

@@ -19,6 +19,7 @@ from .windows import Windowed, Windows
 
 class ConvTranspose(Windowed):
     arity = (2, 3)
+    how = (1, 2)
     takes_epilogue = True
     takes_residual = True
     implementations = (ConvPhases(),)

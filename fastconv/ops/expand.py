@@ -14,6 +14,7 @@ class Expand(Op):
 
     implementations = (ExpandPlain(),)
     arity = (2, 2)
+    how = (1,)
 
     def infer(self, x, shape):
         sizes = known_ints(shape, "shape")
@@ -31,6 +32,7 @@ class Tile(Op):
     """`repeats` times along each axis."""
 
     arity = (2, 2)
+    how = (1,)
 
     def infer(self, x, repeats):
         times = known_ints(repeats, "repeats")

@@ -19,6 +19,7 @@ class Pad(Op):
 
     implementations = (PadBlocked(), PadPlain())
     arity = (2, 4)
+    how = (1, 2, 3)
 
     mode: str = "constant"
 

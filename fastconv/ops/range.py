@@ -12,6 +12,7 @@ from .dims import check, same_dtype
 
 class Range(Op):
     arity = (3, 3)
+    how = (0, 1, 2)
 
     def infer(self, start, limit, delta):
         dtype = same_dtype(start, limit, delta)

@@ -32,6 +32,7 @@ class Reshape(View):
     """In the shape asked for, 0 takes the input's size of that axis (unless allowzero) and -1 what is left over."""
 
     arity = (2, 2)
+    how = (1,)
 
     allowzero: int = 0
 
@@ -110,6 +111,7 @@ class Squeeze(View):
     """Without the axes named, each of size 1; where none is named, without every axis of size 1."""
 
     arity = (1, 2)
+    how = (1,)
 
     @classmethod
     def upgrade(cls, spec):
@@ -147,6 +149,7 @@ class Unsqueeze(View):
     """With axes of size 1 put in, so that they stand at `axes` of the result."""
 
     arity = (2, 2)
+    how = (1,)
 
     @classmethod
     def upgrade(cls, spec):

@@ -47,6 +47,7 @@ class Resize(Op):
     """inputs: data, roi (starts, then ends, as fractions), and either scales or sizes; all three name `axes` only."""
 
     arity = (1, 4)
+    how = (1, 2, 3)
     implementations = (ResizeBlocked(),)
 
     antialias: int = 0

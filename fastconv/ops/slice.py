@@ -18,6 +18,7 @@ class Slice(Op):
 
     implementations = (SliceBlocked(), SlicePlain())
     arity = (3, 5)
+    how = (1, 2, 3, 4)
 
     @classmethod
     def upgrade(cls, spec):

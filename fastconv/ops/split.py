@@ -16,6 +16,7 @@ class Split(Op):
 
     implementations = (SplitBlocked(), SplitPlain())
     arity = (1, 2)
+    how = (1,)
     results = (1, None)
 
     axis: int = 0

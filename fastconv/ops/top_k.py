@@ -13,6 +13,7 @@ from .dims import axis_index, check, check_rank_least, known_ints, to_int
 
 class TopK(Op):
     arity = (2, 2)
+    how = (1,)
     results = (1, 2)
 
     axis: int = -1

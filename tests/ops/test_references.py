@@ -104,6 +104,25 @@ def check_outputs(case, got, expected, doubles=False):
         np.testing.assert_allclose(y.astype(np.float64), e.astype(np.float64), rtol=0, atol=atol)
 
 
+@pytest.mark.parametrize("key", sorted(set(REGISTRY) - DATA_DEPENDENT - {"Upsample"}))  # which becomes Resize
+def test_what_says_how_settles_the_shapes(key):
+    """With the shapes of all inputs, and the elements of those in `Op.how`, every shape is known."""
+    for case in node_cases().get(key, ()):
+        if other_types(case.model) or is_training(case):
+            continue
+        arrays = iter(map(as_array, case.data_sets[0][0]))
+        (n,) = case.model.graph.node
+        inputs = [
+            describe(name, next(arrays), "constant" if i in REGISTRY[key].how else "shape") if name else None
+            for i, name in enumerate(n.input)
+        ]
+        attributes = {a.name: attribute(a) for a in n.attribute}
+        opset = next(o.version for o in case.model.opset_import if o.domain == n.domain)
+        node = make_node(NodeSpec(key, attributes, inputs, [Value(name) for name in n.output], opset))
+        shapes = [shape for shape, _ in node.op.infer(*node.inputs)]
+        assert all(Value("", shape).known for shape in shapes), f"{case.name}: {shapes}"
+
+
 def is_training(case):
     return any(fnmatch.fnmatch(case.name, pattern) for pattern in TRAINING)
 

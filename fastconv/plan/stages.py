@@ -1,0 +1,95 @@
+"""What of a graph can be planned before it runs, and what has to wait for values.
+
+Two things wait: a node with an input that says how to compute (a shape, axes, weights) and is no constant, and whatever reads
+the result of a node whose size only its reference can tell (NonZero). So a graph runs in stages: the plan of a stage, then by
+their references the nodes that tell sizes, then what waited for them as the next stage, whose graph is told the shapes of its
+inputs and, of those that say how, the elements. Most graphs have one stage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..graph import Graph, Node, Value
+from ..ops.base import run_reference
+
+#: of each input of a graph its shape, and of each the bytes of its elements where they say how
+Told = tuple[tuple[tuple[int, ...], ...], tuple[bytes | None, ...]]
+
+
+class Part:
+    """A graph with what it has to be told of its inputs before it can be planned."""
+
+    def __init__(self, graph: Graph):
+        self.graph = graph
+        read = {v for node in graph.nodes for v in _hows(node)}
+        self.says_how = [v in read for v in graph.inputs]
+
+    def told(self, arrays: Sequence[np.ndarray]) -> Told:
+        """What these arrays tell."""
+        elements = tuple(a.tobytes() if how else None for a, how in zip(arrays, self.says_how, strict=True))
+        return tuple(a.shape for a in arrays), elements
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A graph cut at what has to wait: `now` can be planned, then `tell` run by their references, then comes `rest`.
+
+    `outputs` are those of the graph's outputs that need not wait for `rest`.
+    """
+
+    now: Graph
+    tell: list[Node]
+    rest: Part | None
+    outputs: list[Value]
+
+    def values(self, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> Mapping[Value, np.ndarray]:
+        """Every value that the stage gives, for the inputs and outputs of its plan."""
+        arrays = dict(zip((*self.now.inputs, *self.now.outputs), (*inputs, *outputs), strict=True))
+        for node in self.tell:
+            run_reference(node, arrays)
+        return arrays
+
+
+def split(graph: Graph) -> Stage:
+    """The first stage of a graph whose inputs' shapes are known."""
+    late: set[Value] = set()
+    now: list[Node] = []
+    tell: list[Node] = []
+    rest: list[Node] = []
+    for node in graph.nodes:
+        waits = any(v in late for v in node.operands) or any(_hows(node))
+        if not waits and all(v.known for v in node.results):
+            now.append(node)
+        else:
+            (rest if waits else tell).append(node)
+            late.update(node.results)
+    if not late:
+        return Stage(graph, [], None, graph.outputs)
+    waiting = {v for node in rest for v in node.results}
+    ready = [v for v in graph.outputs if v not in waiting]
+    for_others = [v for v in _reads([*tell, *rest]) if v not in late and v not in graph.inputs]
+    planned = Graph(graph.inputs, dict.fromkeys([*(v for v in ready if v not in late), *for_others]), now, graph.name)
+    inputs = [v for v in _reads(rest) if v not in waiting]
+    part = Part(Graph(inputs, [v for v in graph.outputs if v in waiting], rest, graph.name)) if rest else None
+    return Stage(planned, tell, part, ready)
+
+
+def _hows(node: Node) -> Iterator[Value]:
+    """What says how the node computes and is no constant."""
+    for n in node.chain:
+        for i in n.op.how:
+            v = n.inputs[i] if i < len(n.inputs) else None
+            if v is not None and v.constant is None:
+                yield v
+
+
+def _reads(nodes: Sequence[Node]) -> list[Value]:
+    """What the nodes read and is no constant, each value once."""
+    return list(dict.fromkeys(v for node in nodes for v in node.operands if v.constant is None))
+
+
+__all__ = ["Part", "Stage", "Told", "split"]
