@@ -141,7 +141,7 @@ def test_what_says_how_may_be_computed(load):
 
 def test_the_plan_needs_the_elements(late):
     for ask in (late.plan, late.summary, late.dump):
-        with pytest.raises(InputError, match="depends on the elements of 'w', 'b': model.profile"):
+        with pytest.raises(InputError, match=r"depends on the elements of 'w', 'b': model\.profile"):
             ask(shapes={"x": (1, 8, 4, 4)})
 
 
@@ -208,9 +208,8 @@ def test_calls_from_many_threads(detector):
     failures = []
 
     def work(k):
-        for i in (*range(k, 6), *range(k)):
-            if not all(map(same_bits, detector(inputs[i]), serial[i])):
-                failures.append((k, i))
+        order = (*range(k, 6), *range(k))
+        failures.extend((k, i) for i in order if not all(map(same_bits, detector(inputs[i]), serial[i])))
 
     workers = [threading.Thread(target=work, args=(k,)) for k in range(4)]
     for w in workers:
