@@ -37,7 +37,7 @@ def _names(option, known):
 def _counts(text):
     counts = [int(t) if t.isdecimal() else 0 for t in text.split(",")]
     if min(counts) < 1:
-        raise pytest.UsageError(f"--threads: expected numbers of 1 or more, got {text!r}")
+        raise pytest.UsageError(f"expected numbers of 1 or more, got {text!r}")
     return counts
 
 
@@ -49,6 +49,7 @@ def pytest_addoption(parser):
     add("--network", type=_names("network", NETWORKS), default=list(NETWORKS), help="resnet50,vgg16; default: all eight")
     add("--isa", type=_names("isa", kernels.available()), default=[kernels.load().isa], help="avx2,baseline; default: the best")
     add("--threads", type=_counts, default=_counts(cores), help=f"default: {cores}")
+    add("--batch", type=_counts, help="images a call, 1,8; default: 1, and both for the selection")
     add(
         "--algorithm",
         type=_names("algorithm", algorithms),
@@ -72,7 +73,8 @@ def pytest_generate_tests(metafunc):
     if "case" in metafunc.fixturenames:
         # every algorithm and number of threads of a layer side by side: they are compared with each other
         algorithms = getattr(metafunc.module, "ALGORITHMS", option.algorithm)
-        cases = list(timing.cases(option.network, metafunc.module.KINDS, option.isa, algorithms, option.threads))
+        batches = option.batch or getattr(metafunc.module, "BATCHES", [1])
+        cases = list(timing.cases(option.network, metafunc.module.KINDS, option.isa, algorithms, option.threads, batches))
         metafunc.parametrize("case", cases, ids=lambda c: c.id)
     for name, values, prefix in (("network", option.network, ""), ("isa", option.isa, ""), ("threads", option.threads, "t")):
         if name in metafunc.fixturenames:

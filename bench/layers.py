@@ -10,7 +10,7 @@ call can move: every input, weight, bias and output once, as float32.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 SHAPES = Path(__file__).parent / "shapes"
@@ -28,11 +28,12 @@ def size(pixels: int, kernel: int, stride: int, pad: int, dilation: int = 1, cei
 
 @dataclass(frozen=True)
 class Layer:
-    """What all kinds of layers have in common; the fields each adds are the columns of its lines, in order."""
+    """What all kinds of layers have in common; the fields from N on are the columns of its lines, in order."""
 
     network: str
     name: str
     count: int
+    N: int
 
     @property
     def label(self) -> str:
@@ -63,7 +64,6 @@ class Layer:
 
 @dataclass(frozen=True)
 class Conv(Layer):
-    N: int
     IC: int
     IH: int
     IW: int
@@ -96,7 +96,6 @@ class Conv(Layer):
 
 @dataclass(frozen=True)
 class ConvTranspose(Layer):
-    N: int
     IC: int
     IH: int
     IW: int
@@ -124,7 +123,6 @@ class ConvTranspose(Layer):
 
 @dataclass(frozen=True)
 class Pool(Layer):
-    N: int
     C: int
     IH: int
     IW: int
@@ -159,7 +157,6 @@ class AveragePool(Pool):
 
 @dataclass(frozen=True)
 class Linear(Layer):
-    N: int
     K: int
     OC: int
 
@@ -194,7 +191,7 @@ def parse(line: str, network: str) -> Layer:
     kind, *columns = line.split()
     if kind not in KINDS:
         raise ValueError(f"{network}: unknown kind {kind!r} in {line!r}; known: {', '.join(KINDS)}")
-    names = [f.name for f in fields(KINDS[kind])[len(fields(Layer)) :]]
+    names = [f.name for f in fields(KINDS[kind]) if f.name not in ("network", "name", "count")]
     if len(columns) != len(names) + 2:
         raise ValueError(f"{network}: expected {' '.join([kind, *names, 'count', 'name'])}, got {line!r}")
     *numbers, count, name = columns
@@ -206,3 +203,8 @@ def load(network: str, *kinds: type[Layer]) -> list[Layer]:
     lines = (SHAPES / f"{network}.txt").read_text().splitlines()
     layers = [parse(line, network) for line in lines if line and not line.startswith("#")]
     return [layer for layer in layers if not kinds or isinstance(layer, kinds)]
+
+
+def with_batch(layer: Layer, N: int) -> Layer:
+    """The layer for so many images, under a name that says so."""
+    return layer if layer.N == N else replace(layer, N=N, name=f"{layer.name}-n{N}")

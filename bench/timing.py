@@ -7,6 +7,7 @@ that the kernel reads, as the layer before it would have left it.
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
-from layers import KINDS, Conv, ConvTranspose, Layer, Linear, MaxPool, Shape, load
+from layers import KINDS, Conv, ConvTranspose, Layer, Linear, MaxPool, Shape, load, with_batch
 
 from fastconv import _executor, kernels, naive
 from fastconv.graph import Graph, Node, Value
@@ -99,18 +100,24 @@ def _graph_and_packed(layer: Layer) -> tuple[Graph, dict[Any, Any]]:
 
 
 def algorithms(layer: Layer, isa: str, threads: int = 1) -> list[str]:
-    """The names of the implementations that do not refuse the layer, in the selection's order."""
+    """The names of the implementations that can run the layer, also of those that the selection estimates to be slower."""
     node = graph_of(layer, zeros).nodes[0]
-    target = Target(kernels.load(isa), threads)
-    return [i.name for i in node.op.implementations if i.refuse(node, target) is None]
+    targets = {i: Target(kernels.load(isa), threads, algorithm=i.name) for i in node.op.implementations}
+    return [i.name for i, target in targets.items() if i.refuse(node, target) is None]
 
 
 def cases(
-    networks: Iterable[str], kinds: tuple[type[Layer], ...], isas: list[str], algorithm: list[str] | None, threads: list[int]
+    networks: Iterable[str],
+    kinds: tuple[type[Layer], ...],
+    isas: list[str],
+    algorithm: list[str] | None,
+    threads: list[int],
+    batches: list[int],
 ) -> Iterator[Case]:
-    """The cases of all layers of these kinds; `algorithm` None is all that do not refuse, "auto" the selection's choice."""
+    """The cases of all layers of these kinds; `algorithm` None is all that can run it, "auto" the selection's choice."""
     for network in networks:
-        for layer in load(network, *kinds):
+        for layer, batch in itertools.product(load(network, *kinds), batches):
+            layer = with_batch(layer, batch)
             for isa in isas:
                 possible = algorithms(layer, isa)
                 for name in possible if algorithm is None else algorithm:
@@ -130,6 +137,7 @@ class Kernel:
         self.arrays = [empty_aligned((plan.arena_size // 4,)), some(case.layer.x_shape), empty_aligned(case.layer.y_shape)]
         self.bases = np.array([0, *(a.ctypes.data for a in self.arrays)], np.uintp)
         self.threads = case.threads
+        self.algorithm = next(e.task.choice.name for e in reversed(plan.entries) if e.task.choice is not None)
         steps = [(e.task.choice is not None, s) for e in plan.entries for s in e.steps or ()]
         own = [i for i, (is_node, _) in enumerate(steps) if is_node]
         calls = [(s.run, s.args, s.serial) for _, s in steps]
