@@ -66,6 +66,7 @@ cdef extern from *:
     AI vf vexp2i(vf n) { return (vf)((__builtin_convertvector(n, vi) + 127) << 23); }
     """
     ctypedef float vf
+    ctypedef int noinline "__attribute__((noinline)) int"  # returned by a function that is to stay out of its callers
     enum: V
     enum: REGS
     vf vmax(vf bound, vf x) nogil

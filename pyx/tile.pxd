@@ -12,8 +12,8 @@
 
 from libc.stdint cimport int64_t
 
-from activation cimport CLIP, Activation, activate, clip
-from simd cimport REGS, V, load, store, vbroadcast, vf
+from activation cimport CLIP, Activation, clip
+from simd cimport REGS, V, load, store, store_part, vf
 
 cdef struct Taps:
     const int64_t* offset
@@ -38,7 +38,7 @@ cdef struct Store:
     Activation act
 
 # The output pixels, walked row by row: where the next one reads, writes and adds, and the floats from one to the next, `_wrap`
-# more from behind a row's last to the next row's first.
+# more from behind a row's last to the next row's first. `dense` says that all three are V apart within a row.
 cdef struct Walk:
     const float* src
     float* dst
@@ -51,24 +51,28 @@ cdef struct Walk:
     Py_ssize_t src_wrap
     Py_ssize_t dst_wrap
     Py_ssize_t add_wrap
+    bint dense
 
 
-# Give a tile its next r pixels.
-cdef inline void take(Walk* walk, int r, const float** px, Store* to) noexcept nogil:
-    cdef int i
-    for i in range(r):
+# Give a tile its next r pixels. True says that each lies V floats behind the one before: then only the first is told.
+cdef inline bint take(Walk* walk, int r, const float** px, Store* to) noexcept nogil:
+    cdef bint near = walk.dense and walk.ow + r <= walk.OW
+    cdef int i = 0, step = r if near else 1
+    while i < r:
         px[i] = walk.src
         to.dst[i] = walk.dst
         to.add[i] = walk.add
-        walk.src += walk.src_w
-        walk.dst += walk.dst_w
-        walk.add += walk.add_w
-        walk.ow += 1
+        i += step
+        walk.src += step * walk.src_w
+        walk.dst += step * walk.dst_w
+        walk.add += step * walk.add_w
+        walk.ow += step
         if walk.ow == walk.OW:
             walk.ow = 0
             walk.src += walk.src_wrap
             walk.dst += walk.dst_wrap
             walk.add += walk.add_wrap
+    return near
 
 
 # Most rows of a tile of `width` channel blocks.
@@ -78,148 +82,107 @@ cdef inline int rows(int width) noexcept nogil:
     return 12 if width == 1 else 6 if width == 2 else 4
 
 
-cdef inline void sweep(const int R, const int J, const int STEP, const float** px, const float* wei, vf (*acc)[3],
+# Pixel i's place, where a `NEAR` one lies V floats behind the one before.
+cdef inline const float* place(const bint NEAR, const float** p, int i) noexcept nogil:
+    return p[0] + i * V if NEAR else p[i]
+
+
+cdef inline void sweep(const int R, const int J, const bint NEAR, const float** px, const float* wei, vf* acc,
                        const int64_t* offset, Py_ssize_t segments, const Py_ssize_t length) noexcept nogil:
     cdef Py_ssize_t s, c, at
-    cdef int i, j
-    cdef float x
-    cdef vf w[3]
+    cdef int k
     for s in range(segments):
         at = offset[s]
         for c in range(length):
-            for j in range(J):
-                w[j] = load(wei + j * V)
-            for i in range(R):
-                x = (px[0] + i * STEP)[at + c] if STEP > 0 else px[i][at + c]
-                for j in range(J):
-                    acc[i][j] = acc[i][j] + x * w[j]
+            for k in range(R * J):
+                acc[k] = acc[k] + place(NEAR, px, k // J)[at + c] * load(wei + k % J * V)
             wei += J * V
 
 
-cdef inline void tile(const int R, const int J, const int STEP, const float** px, const float* wei, const Taps* taps,
-                      const Store* to) noexcept nogil:
-    cdef int i, j
-    cdef Py_ssize_t lane
-    cdef vf acc[14][3]
-    cdef vf last  # acc's own address must not be taken: it would no longer be kept in registers
+# acc[k] is pixel k // J's sum of channel block k % J. Each loop over it is a single one with literal bounds, and its address is
+# not taken: else the compiler would keep it in memory and copy it to registers and back around each loop.
+cdef inline void tile(const int R, const int J, const bint NEAR, const float** px, const float* wei, const Taps* taps,
+                      Store* to) noexcept nogil:
+    cdef int k
+    cdef const float** add = <const float**> to.add
+    cdef const float** dst = <const float**> to.dst
+    cdef vf acc[28]
     if to.resume:
-        for i in range(R):
-            for j in range(J):
-                acc[i][j] = load(to.dst[i] + j * to.dst_c)
+        for k in range(R * J):
+            acc[k] = load(place(NEAR, dst, k // J) + k % J * to.dst_c)
     else:
-        for i in range(R):
-            for j in range(J):
-                acc[i][j] = load(to.bia + j * V)
+        for k in range(R * J):
+            acc[k] = load(to.bia + k % J * V)
     if taps.length == V:  # a literal: the loop over it unrolls
-        sweep(R, J, STEP, px, wei, acc, taps.offset, taps.segments, V)
+        sweep(R, J, NEAR, px, wei, acc, taps.offset, taps.segments, V)
     else:
-        sweep(R, J, STEP, px, wei, acc, taps.offset, taps.segments, taps.length)
+        sweep(R, J, NEAR, px, wei, acc, taps.offset, taps.segments, taps.length)
     if taps.tail_segments:
-        sweep(R, J, STEP, px, wei + taps.segments * taps.length * J * V, acc, taps.offset + taps.segments,
+        sweep(R, J, NEAR, px, wei + taps.segments * taps.length * J * V, acc, taps.offset + taps.segments,
               taps.tail_segments, taps.tail_length)
     if to.has_add and to.final:
-        for i in range(R):
-            for j in range(J):
-                acc[i][j] = acc[i][j] + load(to.add[i] + j * to.add_c)
+        for k in range(R * J):
+            acc[k] = acc[k] + load(place(NEAR, add, k // J) + k % J * to.add_c)
     if to.act.kind == CLIP and to.final:
-        for i in range(R):
-            for j in range(J):
-                acc[i][j] = clip(acc[i][j], to.act.a, to.act.b)
-    for i in range(R):
-        for j in range(J - 1):
-            store(to.dst[i] + j * to.dst_c, acc[i][j])
+        for k in range(R * J):
+            acc[k] = clip(acc[k], to.act.a, to.act.b)
     if to.lanes == V:
-        for i in range(R):
-            store(to.dst[i] + (J - 1) * to.dst_c, acc[i][J - 1])
+        for k in range(R * J):
+            store(<float*> place(NEAR, dst, k // J) + k % J * to.dst_c, acc[k])
     else:
-        for i in range(R):
-            last = acc[i][J - 1]
-            for lane in range(to.lanes):
-                (to.dst[i] + (J - 1) * to.dst_c)[lane] = (<float*> &last)[lane]
+        for k in range(R * J):
+            store_part(<float*> place(NEAR, dst, k // J) + k % J * to.dst_c, acc[k], to.lanes if k % J == J - 1 else V)
 
 
-cdef inline void short_tile(int r, const int J, const float** px, const float* wei, const Taps* taps, const Store* to) noexcept nogil:
-    if r == 6: tile(6, J, 0, px, wei, taps, to)
-    elif r == 5: tile(5, J, 0, px, wei, taps, to)
-    elif r == 4: tile(4, J, 0, px, wei, taps, to)
-    elif r == 3: tile(3, J, 0, px, wei, taps, to)
-    elif r == 2: tile(2, J, 0, px, wei, taps, to)
-    else: tile(1, J, 0, px, wei, taps, to)
-
-
-# The tile for a number of rows and a width known only now; `near` says that pixel i reads V floats after pixel i - 1, so that a build
-# with room for more pixels than there are pointer registers can do with one pointer.
-cdef inline void choose(int r, int width, bint near, const float** px, const float* wei, const Taps* taps,
-                        const Store* to) noexcept nogil:
+# The tile for a number of rows and a width known only now.
+cdef inline void choose(int r, int width, const bint NEAR, const float** px, const float* wei, const Taps* taps,
+                        Store* to) noexcept nogil:
     if width == 2:
-        if REGS == 32 and near:
-            if r == 14: tile(14, 2, V, px, wei, taps, to)
-            elif r == 13: tile(13, 2, V, px, wei, taps, to)
-            elif r == 12: tile(12, 2, V, px, wei, taps, to)
-            elif r == 11: tile(11, 2, V, px, wei, taps, to)
-            elif r == 10: tile(10, 2, V, px, wei, taps, to)
-            elif r == 9: tile(9, 2, V, px, wei, taps, to)
-            elif r == 8: tile(8, 2, V, px, wei, taps, to)
-            elif r == 7: tile(7, 2, V, px, wei, taps, to)
-            else: short_tile(r, 2, px, wei, taps, to)
-        elif REGS == 32 and r > 6:
-            if r == 14: tile(14, 2, 0, px, wei, taps, to)
-            elif r == 13: tile(13, 2, 0, px, wei, taps, to)
-            elif r == 12: tile(12, 2, 0, px, wei, taps, to)
-            elif r == 11: tile(11, 2, 0, px, wei, taps, to)
-            elif r == 10: tile(10, 2, 0, px, wei, taps, to)
-            elif r == 9: tile(9, 2, 0, px, wei, taps, to)
-            elif r == 8: tile(8, 2, 0, px, wei, taps, to)
-            else: tile(7, 2, 0, px, wei, taps, to)
-        else:
-            short_tile(r, 2, px, wei, taps, to)
+        if REGS == 32 and r == 14: tile(14, 2, NEAR, px, wei, taps, to)
+        elif REGS == 32 and r == 13: tile(13, 2, NEAR, px, wei, taps, to)
+        elif REGS == 32 and r == 12: tile(12, 2, NEAR, px, wei, taps, to)
+        elif REGS == 32 and r == 11: tile(11, 2, NEAR, px, wei, taps, to)
+        elif REGS == 32 and r == 10: tile(10, 2, NEAR, px, wei, taps, to)
+        elif REGS == 32 and r == 9: tile(9, 2, NEAR, px, wei, taps, to)
+        elif REGS == 32 and r == 8: tile(8, 2, NEAR, px, wei, taps, to)
+        elif REGS == 32 and r == 7: tile(7, 2, NEAR, px, wei, taps, to)
+        elif r == 6: tile(6, 2, NEAR, px, wei, taps, to)
+        elif r == 5: tile(5, 2, NEAR, px, wei, taps, to)
+        elif r == 4: tile(4, 2, NEAR, px, wei, taps, to)
+        elif r == 3: tile(3, 2, NEAR, px, wei, taps, to)
+        elif r == 2: tile(2, 2, NEAR, px, wei, taps, to)
+        else: tile(1, 2, NEAR, px, wei, taps, to)
     elif width == 3:
-        if REGS == 32 and r > 4:
-            if r == 9: tile(9, 3, 0, px, wei, taps, to)
-            elif r == 8: tile(8, 3, 0, px, wei, taps, to)
-            elif r == 7: tile(7, 3, 0, px, wei, taps, to)
-            elif r == 6: tile(6, 3, 0, px, wei, taps, to)
-            else: tile(5, 3, 0, px, wei, taps, to)
-        elif r == 4: tile(4, 3, 0, px, wei, taps, to)
-        elif r == 3: tile(3, 3, 0, px, wei, taps, to)
-        elif r == 2: tile(2, 3, 0, px, wei, taps, to)
-        else: tile(1, 3, 0, px, wei, taps, to)
-    elif r > 6:
-        if REGS == 32 and r == 14: tile(14, 1, 0, px, wei, taps, to)
-        elif REGS == 32 and r == 13: tile(13, 1, 0, px, wei, taps, to)
-        elif r == 12: tile(12, 1, 0, px, wei, taps, to)
-        elif r == 11: tile(11, 1, 0, px, wei, taps, to)
-        elif r == 10: tile(10, 1, 0, px, wei, taps, to)
-        elif r == 9: tile(9, 1, 0, px, wei, taps, to)
-        elif r == 8: tile(8, 1, 0, px, wei, taps, to)
-        else: tile(7, 1, 0, px, wei, taps, to)
+        if REGS == 32 and r == 9: tile(9, 3, NEAR, px, wei, taps, to)
+        elif REGS == 32 and r == 8: tile(8, 3, NEAR, px, wei, taps, to)
+        elif REGS == 32 and r == 7: tile(7, 3, NEAR, px, wei, taps, to)
+        elif REGS == 32 and r == 6: tile(6, 3, NEAR, px, wei, taps, to)
+        elif REGS == 32 and r == 5: tile(5, 3, NEAR, px, wei, taps, to)
+        elif r == 4: tile(4, 3, NEAR, px, wei, taps, to)
+        elif r == 3: tile(3, 3, NEAR, px, wei, taps, to)
+        elif r == 2: tile(2, 3, NEAR, px, wei, taps, to)
+        else: tile(1, 3, NEAR, px, wei, taps, to)
     else:
-        short_tile(r, 1, px, wei, taps, to)
+        if REGS == 32 and r == 14: tile(14, 1, NEAR, px, wei, taps, to)
+        elif REGS == 32 and r == 13: tile(13, 1, NEAR, px, wei, taps, to)
+        elif r == 12: tile(12, 1, NEAR, px, wei, taps, to)
+        elif r == 11: tile(11, 1, NEAR, px, wei, taps, to)
+        elif r == 10: tile(10, 1, NEAR, px, wei, taps, to)
+        elif r == 9: tile(9, 1, NEAR, px, wei, taps, to)
+        elif r == 8: tile(8, 1, NEAR, px, wei, taps, to)
+        elif r == 7: tile(7, 1, NEAR, px, wei, taps, to)
+        elif r == 6: tile(6, 1, NEAR, px, wei, taps, to)
+        elif r == 5: tile(5, 1, NEAR, px, wei, taps, to)
+        elif r == 4: tile(4, 1, NEAR, px, wei, taps, to)
+        elif r == 3: tile(3, 1, NEAR, px, wei, taps, to)
+        elif r == 2: tile(2, 1, NEAR, px, wei, taps, to)
+        else: tile(1, 1, NEAR, px, wei, taps, to)
 
 
-# Any activation but CLIP: over the tile's outputs while they are in L1, as its code is too large to stand in every tile.
-cdef inline void finish(int r, int width, const Store* to) noexcept nogil:
-    cdef int i, j
-    cdef Py_ssize_t lane, lanes
-    cdef vf x
-    cdef float* p
-    for i in range(r):
-        for j in range(width):
-            p = to.dst[i] + j * to.dst_c
-            lanes = to.lanes if j == width - 1 else V
-            if lanes == V:
-                store(p, activate(load(p), to.act.kind, to.act.a, to.act.b))
-            else:
-                x = vbroadcast(0)
-                for lane in range(lanes):
-                    (<float*> &x)[lane] = p[lane]
-                x = activate(x, to.act.kind, to.act.a, to.act.b)
-                for lane in range(lanes):
-                    p[lane] = (<float*> &x)[lane]
-
-
+# CLIP is done; another activation is for `finish` to do (finish.pxi).
 cdef inline void run_tile(int r, int width, bint near, const float** px, const float* wei, const Taps* taps,
-                          const Store* to) noexcept nogil:
-    choose(r, width, near, px, wei, taps, to)
-    if to.act.kind != CLIP and to.final:
-        finish(r, width, to)
+                          Store* to) noexcept nogil:
+    if near:
+        choose(r, width, True, px, wei, taps, to)
+    else:
+        choose(r, width, False, px, wei, taps, to)

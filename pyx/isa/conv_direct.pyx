@@ -21,6 +21,8 @@ from simd cimport V
 from step cimport Run, at, share
 from tile cimport Store, Taps, Walk, rows, run_tile, take
 
+include "finish.pxi"
+
 cdef struct Args:
     int64_t src
     int64_t wei
@@ -61,14 +63,15 @@ cdef inline void pixels(const Walk* start, Py_ssize_t count, int width, const fl
                         Store* to) noexcept nogil:
     cdef Walk walk = start[0]
     cdef const float* px[14]
-    cdef int left = <int> ((count + rows(width) - 1) // rows(width)), r
-    while left:
-        r = <int> ((count + left - 1) // left)  # the pixels left over equal tiles: none is much shorter than the others
-        take(&walk, r, px, to)
-        # the last one's place tells whether rows follow each other without a gap, where steps of V are known within a row
-        run_tile(r, width, walk.src_w == V and px[r - 1] - px[0] == (r - 1) * V, px, wei, taps, to)
-        count -= r
-        left -= 1
+    # equal tiles, but for a pixel: none is much shorter than the others
+    cdef Py_ssize_t tiles = (count + rows(width) - 1) // rows(width), least = count // tiles, longer = count % tiles, i
+    cdef int r
+    cdef bint near
+    for i in range(tiles):
+        r = <int> least + (i < longer)
+        near = take(&walk, r, px, to)
+        run_tile(r, width, near, px, wei, taps, to)
+        finish(r, width, near, to)
 
 
 cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads) noexcept nogil:
@@ -88,6 +91,7 @@ cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads
     walk.src_wrap = a.src_h - a.OW * a.src_w
     walk.dst_wrap = a.dst_h - a.OW * a.dst_w
     walk.add_wrap = a.add_h - a.OW * a.add_w
+    walk.dense = a.src_w == V and a.dst_w == V and (a.add_w == V or not a.has_add)
     taps.length = a.length
     taps.tail_length = a.tail_length
     to.add_c = a.add_c

@@ -15,6 +15,8 @@ from simd cimport V, load, store
 from step cimport Run, at, share
 from tile cimport Store, Taps, Walk, rows, run_tile, take
 
+include "finish.pxi"
+
 cdef struct Args:
     int64_t src
     int64_t wei
@@ -87,8 +89,8 @@ cdef inline void window(const Args* a, const float* src, Py_ssize_t oh, Py_ssize
 cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads) noexcept nogil:
     cdef Py_ssize_t K = a.IC * a.KH * a.KW, P = a.OH * a.OW, CHUNKS = (P + a.chunk - 1) // a.chunk
     cdef Py_ssize_t PARTS = a.OCB // 2 if a.OCB > 1 else 1, items = a.N * a.G * CHUNKS
-    cdef Py_ssize_t item, n, g, first, end, part, block, p, oh, zero = 0
-    cdef int width, r, left
+    cdef Py_ssize_t item, n, g, first, end, part, block, p, oh, tiles, least, longer, i, zero = 0
+    cdef int width, r
     cdef float* scratch = at(bases, a.workspace) + thread * a.chunk * K
     cdef const float* src
     cdef const float* wei
@@ -103,6 +105,7 @@ cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads
     walk.src_wrap = 0
     walk.dst_wrap = a.dst_h - a.OW * a.dst_w
     walk.add_wrap = a.add_h - a.OW * a.add_w
+    walk.dense = False
     taps.offset = <const int64_t*> &zero
     taps.segments = 1
     taps.length = K
@@ -128,19 +131,19 @@ cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads
             width = <int> (a.OCB - block) if a.OCB - block <= 3 else 2
             to.bia = at(bases, a.bia) + (g * a.OCB + block) * V
             wei = at(bases, a.wei) + (g * a.OCB + block) * V * K
-            p = first
-            oh = p // a.OW
-            walk.ow = p - oh * a.OW
+            oh = first // a.OW
+            walk.ow = first - oh * a.OW
             walk.src = scratch
             walk.dst = at(bases, a.dst) + n * a.dst_n + (g * a.OCB + block) * a.dst_c + oh * a.dst_h + walk.ow * a.dst_w
             walk.add = at(bases, a.add) + n * a.add_n + (g * a.OCB + block) * a.add_c + oh * a.add_h + walk.ow * a.add_w
-            left = <int> ((end - p + rows(width) - 1) // rows(width))
-            while left:
-                r = <int> ((end - p + left - 1) // left)
+            tiles = (end - first + rows(width) - 1) // rows(width)
+            least = (end - first) // tiles
+            longer = (end - first) % tiles
+            for i in range(tiles):
+                r = <int> least + (i < longer)
                 take(&walk, r, px, &to)
                 run_tile(r, width, False, px, wei, &taps, &to)
-                p += r
-                left -= 1
+                finish(r, width, False, &to)
 
 
 def step(dict fields):

@@ -7,14 +7,13 @@ convolution's (Lavin and Gray, arXiv 1509.09308; for the choice of points Baraba
 Layouts: src is nChw{V}c with a halo of zeros wide enough for whole tiles; wei = [oc part][36][IC][width * V], made by `pack`;
 add and dst are nChw{V}c. Tiles are numbered flat over (image, tile row, tile column) and go in blocks of TB. Transformed
 windows of a block lie as [36][ic block][TB][V], each of the 36 planes 64 bytes longer than needed, so that they do not all
-fall on the same cache sets; the products of one part as [36][TB][width * V].
+fall on the same cache sets; the products of one part as [36][width][TB][V].
 
 Where tiles are many, an item is a block: transform, product and inverse transform follow each other in L2 (`FUSED`). Where
 they are few, all windows are transformed in one step (`WINDOWS`) and multiplied in the next (`PRODUCTS`), whose items are
 pairs of block and part, so that threads share the weights, which are the larger part then.
 """
 
-from libc.math cimport INFINITY
 from libc.stdint cimport int64_t
 
 from activation cimport CLIP, Activation, activate, clip
@@ -116,7 +115,8 @@ cdef void part(const Args* a, char** bases, Py_ssize_t block, Py_ssize_t first, 
                float* scratch) noexcept nogil:
     cdef Py_ssize_t TH = (a.OH + 3) // 4, TW = (a.OW + 3) // 4, ICB = (a.IC + V - 1) // V, PLANE = ICB * a.TB * V + 16
     cdef Py_ssize_t t, n, th, tw, oh, ow
-    cdef int width = <int> (a.OCB - block) if a.OCB - block <= 3 else 2, f, r, i, j, k, left
+    cdef int width = <int> (a.OCB - block) if a.OCB - block <= 3 else 2, f, r, i, j, k
+    cdef int tiles = <int> (count + rows(width) - 1) // rows(width), least = <int> count // tiles, longer = <int> count % tiles
     cdef const float* wei = at(bases, a.wei) + block * V * 36 * a.IC
     cdef const float* add
     cdef const float* px[14]
@@ -133,31 +133,24 @@ cdef void part(const Args* a, char** bases, Py_ssize_t block, Py_ssize_t first, 
     taps.tail_length = a.IC % V
     taps.tail_segments = 1 if taps.tail_length else 0
     to.bia = at(bases, a.zeros)
-    to.dst_c = V
+    to.dst_c = a.TB * V
     to.lanes = V
-    to.has_add = False
     to.resume = False
-    to.final = True
-    to.act.kind = CLIP
-    to.act.a = -INFINITY
-    to.act.b = INFINITY
+    to.final = False
     for f in range(36):
-        t = 0
-        left = <int> ((count + rows(width) - 1) // rows(width))
-        while left:
-            r = <int> ((count - t + left - 1) // left)
-            for i in range(r):
-                px[i] = transformed + f * PLANE + (t + i) * V
-                to.dst[i] = scratch + (f * a.TB + t + i) * width * V
+        px[0] = transformed + f * PLANE
+        to.dst[0] = scratch + f * width * a.TB * V
+        for i in range(tiles):
+            r = least + (i < longer)
             run_tile(r, width, True, px, wei + f * a.IC * width * V, &taps, &to)
-            t += r
-            left -= 1
+            px[0] += r * V
+            to.dst[0] += r * V
     for t in range(count):
         tw = (first + t) % TW
         th = (first + t) // TW % TH
         n = (first + t) // TW // TH
         for k in range(width):
-            m = scratch + (t * width + k) * V
+            m = scratch + (k * a.TB + t) * V
             bias = load(at(bases, a.bia) + (block + k) * V)
             for i in range(36):
                 x[i] = load(m + i * a.TB * width * V)

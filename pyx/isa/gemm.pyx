@@ -14,7 +14,9 @@ from libc.string cimport memcpy
 from activation cimport CLIP, Activation, clip
 from simd cimport V, load, store, vf
 from step cimport Run, at, share
-from tile cimport Store, Taps, finish, rows, run_tile
+from tile cimport Store, Taps, rows, run_tile
+
+include "finish.pxi"
 
 cdef extern from *:
     """
@@ -41,7 +43,7 @@ cdef struct Args:
 
 
 # One row through STREAMS parts of two vectors, none of them the last.
-cdef inline void stream(const Args* a, const float* src, const float* wei, const Store* to) noexcept nogil:
+cdef inline void stream(const Args* a, const float* src, const float* wei, Store* to) noexcept nogil:
     cdef Py_ssize_t k, p
     cdef int s, j
     cdef float x
@@ -63,14 +65,13 @@ cdef inline void stream(const Args* a, const float* src, const float* wei, const
             if a.act.kind == CLIP:
                 acc[s][j] = clip(acc[s][j], a.act.a, a.act.b)
             store(to.dst[0] + (2 * s + j) * V, acc[s][j])
-    if a.act.kind != CLIP:
-        finish(1, 2 * STREAMS, to)
+    finish(1, 2 * STREAMS, False, to)
 
 
 cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads) noexcept nogil:
     cdef Py_ssize_t OCB = (a.OC + V - 1) // V, PARTS = OCB // 2 if OCB > 1 else 1, FOURS = (PARTS + STREAMS - 1) // STREAMS
-    cdef Py_ssize_t CHUNKS = (a.M + a.chunk - 1) // a.chunk, item, part, m, end, block, zero = 0
-    cdef int width, i, r, left
+    cdef Py_ssize_t CHUNKS = (a.M + a.chunk - 1) // a.chunk, item, part, m, end, block, tiles, least, longer, t, zero = 0
+    cdef int width, i, r
     cdef const float* px[14]
     cdef vf whole[14][3]
     cdef Taps taps
@@ -105,9 +106,11 @@ cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads
                 continue
             width = <int> (OCB - block) if OCB - block <= 3 else 2
             to.lanes = a.OC - (OCB - 1) * V if block + width == OCB else V
-            left = <int> ((end - m + rows(width) - 1) // rows(width))
-            while left:
-                r = <int> ((end - m + left - 1) // left)
+            tiles = (end - m + rows(width) - 1) // rows(width)
+            least = (end - m) // tiles
+            longer = (end - m) % tiles
+            for t in range(tiles):
+                r = <int> least + (t < longer)
                 for i in range(r):
                     px[i] = src + (m + i) * a.K
                     to.dst[i] = at(bases, a.dst) + (m + i) * a.OC + block * V
@@ -116,8 +119,8 @@ cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads
                         memcpy(&whole[i][0], to.add[i], ((width - 1) * V + to.lanes) * sizeof(float))
                         to.add[i] = <float*> &whole[i][0]
                 run_tile(r, width, False, px, wei, &taps, &to)
+                finish(r, width, False, &to)
                 m += r
-                left -= 1
             part += 1
 
 
