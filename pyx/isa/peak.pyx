@@ -11,8 +11,14 @@ from simd cimport V, load, vbroadcast, vf
 cdef extern from *:
     """
     #define SUMS (REGS == 32 ? 16 : 12)
+    #define STREAMS 6
+    #define LINE 16
     """
     enum: SUMS
+    # parts of memory that are read at once
+    enum: STREAMS
+    # floats of a cache line
+    enum: LINE
 
 
 cdef inline float total(vf* acc) noexcept nogil:
@@ -44,18 +50,21 @@ def fma(Py_ssize_t loops):
 
 
 def read(size_t address, Py_ssize_t count):
-    """The sum of the `count` floats at `address`, up to the last whole block of SUMS vectors."""
+    """The sum of the `count` floats at `address`, up to the last whole line of each of STREAMS equal parts.
+
+    All parts are read at once: one stream alone keeps too few lines on their way, whatever is prefetched.
+    """
+    cdef Py_ssize_t lines = count // (STREAMS * LINE), i
     cdef const float* src = <const float*> address
     cdef vf acc[SUMS]
-    cdef Py_ssize_t _
-    cdef int i
+    cdef int s, v
     cdef float y
     with nogil:
-        for i in range(SUMS):
-            acc[i] = vbroadcast(0)
-        for _ in range(count // (SUMS * V)):
-            for i in range(SUMS):
-                acc[i] = acc[i] + load(src + i * V)
-            src += SUMS * V
+        for s in range(SUMS):
+            acc[s] = vbroadcast(0)
+        for i in range(lines):
+            for s in range(STREAMS):
+                for v in range(LINE // V):
+                    acc[s] = acc[s] + load(src + (s * lines + i) * LINE + v * V)
         y = total(acc)
     return y
