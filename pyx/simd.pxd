@@ -55,6 +55,8 @@ cdef extern from *:
     /* the larger of two data values, NaN if either is: for pooling, where both may hold one */
     AI vf vmaxnan(vf a, vf x) { return (vf)((vi)vmax(a, x) | (a != a)); }
     AI vf vminnan(vf a, vf x) { return (vf)((vi)vmin(a, x) | (a != a)); }
+    /* into L2 */
+    #define PREFETCH(p) __builtin_prefetch((p), 0, 2)
     AI vf vbroadcast(float x) { return x - (vf){0}; }
     /* x where p < q, else y, lane by lane */
     AI vf vless(vf p, vf q, vf x, vf y) { return vselect(p < q, x, y); }
@@ -69,6 +71,7 @@ cdef extern from *:
     ctypedef int noinline "__attribute__((noinline)) int"  # returned by a function that is to stay out of its callers
     enum: V
     enum: REGS
+    void PREFETCH(const void* p) nogil
     vf vmax(vf bound, vf x) nogil
     vf vmin(vf bound, vf x) nogil
     vf vmaxnan(vf a, vf x) nogil

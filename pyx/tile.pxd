@@ -13,10 +13,15 @@
 from libc.stdint cimport int64_t
 
 from activation cimport CLIP, Activation, clip
-from simd cimport REGS, V, load, store, store_part, vf
+from simd cimport PREFETCH, REGS, V, load, store, store_part, vf
 
+#
+# The weights that come next begin at `ahead`: every segment fetches `fetch` lines of 64 bytes of them, that memory be busy all the
+# time and not only while the first tile reads weights that the others find in L2.
 cdef struct Taps:
     const int64_t* offset
+    const float* ahead
+    Py_ssize_t fetch
     Py_ssize_t segments
     Py_ssize_t length
     Py_ssize_t tail_segments
@@ -87,12 +92,16 @@ cdef inline const float* place(const bint NEAR, const float** p, int i) noexcept
     return p[0] + i * V if NEAR else p[i]
 
 
-cdef inline void sweep(const int R, const int J, const bint NEAR, const float** px, const float* wei, vf* acc,
+cdef inline void sweep(const int R, const int J, const bint NEAR, const float** px, const float* wei, vf* acc, const Taps* taps,
                        const int64_t* offset, Py_ssize_t segments, const Py_ssize_t length) noexcept nogil:
-    cdef Py_ssize_t s, c, at
+    cdef Py_ssize_t s, c, at, line
+    cdef const float* ahead = taps.ahead
     cdef int k
     for s in range(segments):
         at = offset[s]
+        for line in range(taps.fetch):
+            PREFETCH(ahead)
+            ahead += 16
         for c in range(length):
             for k in range(R * J):
                 acc[k] = acc[k] + place(NEAR, px, k // J)[at + c] * load(wei + k % J * V)
@@ -114,12 +123,12 @@ cdef inline void tile(const int R, const int J, const bint NEAR, const float** p
         for k in range(R * J):
             acc[k] = load(to.bia + k % J * V)
     if taps.length == V:  # a literal: the loop over it unrolls
-        sweep(R, J, NEAR, px, wei, acc, taps.offset, taps.segments, V)
+        sweep(R, J, NEAR, px, wei, acc, taps, taps.offset, taps.segments, V)
     else:
-        sweep(R, J, NEAR, px, wei, acc, taps.offset, taps.segments, taps.length)
+        sweep(R, J, NEAR, px, wei, acc, taps, taps.offset, taps.segments, taps.length)
     if taps.tail_segments:
-        sweep(R, J, NEAR, px, wei + taps.segments * taps.length * J * V, acc, taps.offset + taps.segments,
-              taps.tail_segments, taps.tail_length)
+        sweep(R, J, NEAR, px, wei + taps.segments * taps.length * J * V, acc, taps,
+              taps.offset + taps.segments, taps.tail_segments, taps.tail_length)
     if to.has_add and to.final:
         for k in range(R * J):
             acc[k] = acc[k] + load(place(NEAR, add, k // J) + k % J * to.add_c)

@@ -59,19 +59,21 @@ cdef struct Args:
 
 
 # The next `count` pixels of a walk, of which the caller keeps its own.
-cdef inline void pixels(const Walk* start, Py_ssize_t count, int width, const float* wei, const Taps* taps,
-                        Store* to) noexcept nogil:
+cdef inline void pixels(const Walk* start, Py_ssize_t count, int width, const float* wei, Taps* taps, Store* to) noexcept nogil:
     cdef Walk walk = start[0]
     cdef const float* px[14]
     # equal tiles, but for a pixel: none is much shorter than the others
     cdef Py_ssize_t tiles = (count + rows(width) - 1) // rows(width), least = count // tiles, longer = count % tiles, i
     cdef int r
     cdef bint near
+    taps.ahead = wei + taps.segments * taps.length * width * V
+    taps.fetch = (V * width * V // 16 + tiles - 1) // tiles if taps.length == V else 0
     for i in range(tiles):
         r = <int> least + (i < longer)
         near = take(&walk, r, px, to)
         run_tile(r, width, near, px, wei, taps, to)
         finish(r, width, near, to)
+        taps.ahead += taps.segments * taps.fetch * 16
 
 
 cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads) noexcept nogil:

@@ -108,6 +108,7 @@ cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads
     walk.dense = False
     taps.offset = <const int64_t*> &zero
     taps.segments = 1
+    taps.fetch = 0
     taps.length = K
     taps.tail_segments = 0
     taps.tail_length = 0

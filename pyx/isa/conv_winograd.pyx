@@ -152,6 +152,7 @@ cdef void part(const Args* a, char** bases, Py_ssize_t block, Py_ssize_t first, 
     taps.offset = <const int64_t*> at(bases, a.taps)
     taps.segments = a.IC // V
     taps.length = V
+    taps.fetch = (V * width * V // 16 + tiles - 1) // tiles
     taps.tail_length = a.IC % V
     taps.tail_segments = 1 if taps.tail_length else 0
     to.bia = at(bases, a.zeros)
@@ -162,11 +163,13 @@ cdef void part(const Args* a, char** bases, Py_ssize_t block, Py_ssize_t first, 
     for f in range(36):
         px[0] = transformed + f * PLANE
         to.dst[0] = scratch + f * width * a.TB * V
+        taps.ahead = wei + (f + 1) * a.IC * width * V
         for i in range(tiles):
             r = least + (i < longer)
             run_tile(r, width, True, px, wei + f * a.IC * width * V, &taps, &to)
             px[0] += r * V
             to.dst[0] += r * V
+            taps.ahead += taps.segments * taps.fetch * 16
     for k in range(width):
         bias = load(at(bases, a.bia) + (block + k) * V)
         tile = find(a, first)

@@ -12,17 +12,11 @@ from libc.stdint cimport int64_t
 from libc.string cimport memcpy
 
 from activation cimport CLIP, Activation, clip
-from simd cimport V, load, store, vf
+from simd cimport PREFETCH, V, load, store, vf
 from step cimport Run, at, share
 from tile cimport Store, Taps, rows, run_tile
 
 include "finish.pxi"
-
-cdef extern from *:
-    """
-    #define PREFETCH(p) __builtin_prefetch((p), 0, 3)
-    """
-    void PREFETCH(const void* p) nogil
 
 cdef enum:
     STREAMS = 4  # parts that one item reads side by side
@@ -80,6 +74,7 @@ cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads
     cdef const float* wei
     taps.offset = <const int64_t*> &zero
     taps.segments = 1
+    taps.fetch = 0
     taps.length = a.K
     taps.tail_segments = 0
     taps.tail_length = 0
