@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from .dtypes import DATA_TYPES
 from .errors import InputError, ModelError
 from .external_data import DataReader, DataWriter, write_model
-from .onnx_json import DATA_LOCATIONS, DATA_TYPES, INSIDE, SMALL, TENSOR_DATA, parse_onnx, to_json
+from .onnx_json import DATA_LOCATIONS, INSIDE, SMALL, TENSOR_DATA, parse_onnx, to_json
 from .strict_json import brief, parse, string
 
 #: A protobuf file holds less than 2 GiB: weights of more bytes than this go to a data file.
@@ -146,7 +147,7 @@ def _take_in(tensor: Any, reader: DataReader) -> None:
             if kind is not None and kind.numpy and len(getattr(tensor, field)) >= SMALL:
                 values = numpy_helper.to_array(tensor)
                 tensor.ClearField(field)
-                tensor.raw_data = values.astype(values.dtype.newbyteorder("<"), copy=False).tobytes()
+                tensor.raw_data = numpy_helper.from_array(values).raw_data
     except ValueError as e:
         raise ModelError(f"tensor {brief(tensor.name)}: {e}") from None
 

@@ -431,7 +431,11 @@ def _check_input(info: TensorInfo, x: Any, symbols: dict[str, tuple[int, str]]) 
     if isinstance(x, np.ndarray) and hasattr(x, "filled"):  # to name the class would import numpy.ma
         raise wrong("a plain array", "a masked array", ": fill it first, x.filled(…)")
     if array.dtype.newbyteorder("=") != info.dtype:
-        hint = f": x.astype(np.{info.dtype})" if array.dtype.kind in "fiub" else ""
+        hint = (
+            f": x.astype({'np' if hasattr(np, info.dtype.name) else 'ml_dtypes'}.{info.dtype})"
+            if array.dtype.kind in "fiub"
+            else ""
+        )
         raise wrong(str(info.dtype), str(array.dtype), hint)
     shape = info.shape
     if shape is not None:

@@ -12,14 +12,13 @@ import json
 import math
 import os
 from collections.abc import Callable, Iterable
-from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .dtypes import DATA_TYPES, DataType, data_type, number_of, pack_bits, unpack_bits
 from .errors import InputError, ModelError, UnsupportedError
 from .external_data import DataReader, DataWriter, write_model
 from .graph import Dim, Graph, Node, Shape, Value
@@ -76,59 +75,6 @@ SHAPE = spellings("dim")
 DIM = spellings("dim_value dim_param denotation")
 
 
-@dataclass(frozen=True)
-class DataType:
-    """A TensorProto.DataType: its name, the NumPy or ml_dtypes type, and the field for values that are not raw_data."""
-
-    name: str
-    numpy: str = ""
-    field: str = "int32_data"
-
-    @property
-    def dtype(self) -> np.dtype:
-        """The dtype; UnsupportedError where there is none here."""
-        if not self.numpy:
-            raise UnsupportedError(f"data type {self.name} is not supported")
-        with suppress(TypeError):
-            return np.dtype(self.numpy)
-        try:
-            import ml_dtypes
-
-            return np.dtype(getattr(ml_dtypes, self.numpy))
-        except (ImportError, AttributeError):
-            raise UnsupportedError(f"data type {self.name} needs the ml_dtypes package: pip install -U ml_dtypes") from None
-
-
-DATA_TYPES = {
-    1: DataType("FLOAT", "float32", "float_data"),
-    2: DataType("UINT8", "uint8"),
-    3: DataType("INT8", "int8"),
-    4: DataType("UINT16", "uint16"),
-    5: DataType("INT16", "int16"),
-    6: DataType("INT32", "int32"),
-    7: DataType("INT64", "int64", "int64_data"),
-    8: DataType("STRING"),
-    9: DataType("BOOL", "bool"),
-    10: DataType("FLOAT16", "float16"),
-    11: DataType("DOUBLE", "float64", "double_data"),
-    12: DataType("UINT32", "uint32", "uint64_data"),
-    13: DataType("UINT64", "uint64", "uint64_data"),
-    14: DataType("COMPLEX64"),
-    15: DataType("COMPLEX128"),
-    16: DataType("BFLOAT16", "bfloat16"),
-    17: DataType("FLOAT8E4M3FN", "float8_e4m3fn"),
-    18: DataType("FLOAT8E4M3FNUZ", "float8_e4m3fnuz"),
-    19: DataType("FLOAT8E5M2", "float8_e5m2"),
-    20: DataType("FLOAT8E5M2FNUZ", "float8_e5m2fnuz"),
-    21: DataType("UINT4"),
-    22: DataType("INT4"),
-    23: DataType("FLOAT4E2M1"),
-    24: DataType("FLOAT8E8M0", "float8_e8m0fnu"),
-    25: DataType("UINT2"),
-    26: DataType("INT2"),
-    27: DataType("FLOAT6E2M3"),
-    28: DataType("FLOAT6E3M2"),
-}
 DATA_LOCATIONS = {"DEFAULT": 0, "EXTERNAL": 1}
 
 #: The types of attributes in the order of their numbers, from 1: the field of each, and how an item of it is read.
@@ -360,7 +306,8 @@ class _Reader:
         # NumPy has no array, not even an empty one, whose other dimensions multiply to more.
         if len(dims) > MAX_RANK or math.prod(d or 1 for d in dims) * dtype.itemsize > INT64_MAX:
             raise t.error("more elements or dimensions than an array can have", "dims")
-        nbytes = math.prod(dims) * dtype.itemsize
+        count = math.prod(dims)
+        nbytes = kind.nbytes(count)
         self.weight_bytes += nbytes
         if self.max_bytes is not None and self.weight_bytes > self.max_bytes:
             raise t.error(f"with this tensor, the weights are larger than max_bytes={self.max_bytes}")
@@ -377,11 +324,16 @@ class _Reader:
                 raise t.error(f"{data.nbytes} bytes, but dims {dims} of {kind.name} take {nbytes}", field)
             if dtype.kind == "b" and data.max(initial=0) > 1:
                 raise t.error("a BOOL that is neither 0 nor 1", field)
+            if kind.bits:
+                data = unpack_bits(data, kind.bits, count)
             array = data.view(dtype.newbyteorder("<")).astype(dtype, copy=False)
         elif field == kind.field:
             array = _numbers(t, field, dtype)
-            if array.nbytes != nbytes:
+            packed = kind.bits in (2, 4)  # an integer is a byte of them; of 6 bits each has its own
+            if len(array) != (nbytes if packed else count):
                 raise t.error(f"{len(array)} values, but dims are {dims}", field)
+            if packed:
+                array = unpack_bits(array.view(np.uint8), kind.bits, count).view(dtype)
         else:
             raise t.error(f"a tensor of {kind.name} does not keep its values there", field)
         return _frozen(array.reshape(dims))
@@ -446,12 +398,11 @@ def _dim(d: Fields) -> Dim:
 
 def _data_type(fields: Fields, key: str) -> tuple[DataType, np.dtype]:
     code = fields.get(key, integer)
-    if code not in DATA_TYPES:
-        raise fields.error(f"unknown data type {code}", key)
     try:
-        return DATA_TYPES[code], DATA_TYPES[code].dtype
-    except UnsupportedError as e:
-        raise fields.error(str(e), key, UnsupportedError) from None
+        kind = data_type(code)
+        return kind, kind.dtype
+    except ModelError as e:
+        raise fields.error(str(e), key, type(e)) from None
 
 
 def _numbers(t: Fields, field: str, dtype: np.dtype) -> np.ndarray:
@@ -587,7 +538,8 @@ ENCODINGS: tuple[tuple[type, str, str, str, Callable[[Any], Any]], ...] = (
 def _tensor_dict(array: np.ndarray, name: str = "", data: DataWriter | None = None) -> dict[str, Any]:
     tensor: dict[str, Any] = {"dims": [str(d) for d in array.shape], "data_type": _code(array.dtype, name), "name": name}
     flat = np.ascontiguousarray(array).reshape(-1)
-    bits = flat.astype(flat.dtype.newbyteorder("<"), copy=False).view(np.uint8)
+    small = DATA_TYPES[tensor["data_type"]].bits
+    bits = pack_bits(flat, small) if small else flat.astype(flat.dtype.newbyteorder("<"), copy=False).view(np.uint8)
     if data is None or bits.nbytes < SMALL:
         return {**tensor, "raw_data": _base64(bits.data)}
     entries = [{"key": key, "value": value} for key, value in data.add(bits).items()]
@@ -595,10 +547,10 @@ def _tensor_dict(array: np.ndarray, name: str = "", data: DataWriter | None = No
 
 
 def _code(dtype: np.dtype | None, name: str) -> int:
-    codes = (code for code, kind in DATA_TYPES.items() if dtype is not None and kind.numpy == dtype.name)
-    if (code := next(codes, None)) is None:
-        raise ModelError(f"value {brief(name)}: the format has no number for dtype {dtype}")
-    return code
+    try:
+        return number_of(dtype)
+    except ModelError as e:
+        raise ModelError(f"value {brief(name)}: {e}") from None
 
 
 def _info_dict(v: Value, name: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .dtypes import kind
 from .errors import InputError
 from .graph import Graph, Value
 from .ops.base import run_reference
@@ -52,7 +53,7 @@ class _Wide:
             raise InputError(f"dtype: expected a floating-point type, got {dtype!r}")
 
     def takes(self, other: np.dtype) -> bool:
-        return other.kind == "f" and other.itemsize < self.dtype.itemsize
+        return kind(other) == "f" and 1 < other.itemsize < self.dtype.itemsize  # those of one byte are there to store numbers
 
     def __call__(self, array: np.ndarray) -> np.ndarray:
         return array.astype(self.dtype) if self.takes(array.dtype) else array

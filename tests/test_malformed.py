@@ -221,7 +221,7 @@ def test_t12_a_place_that_says_otherwise(folder):
         ({"data_type": -1}, "unknown data type -1", ModelError),
         ({"data_type": None}, "'data_type' is missing", ModelError),
         ({"data_type": 8}, "data type STRING is not supported", UnsupportedError),
-        ({"data_type": 22}, "data type INT4 is not supported", UnsupportedError),
+        ({"data_type": 22}, r"8 bytes, but dims \[2\] of INT4 take 1", ModelError),
         ({"data_type": 14}, "data type COMPLEX64 is not supported", UnsupportedError),
         ({"raw_data": None, "int32_data": [1, 2]}, "int32_data: a tensor of FLOAT does not keep its values there", ModelError),
         ({"raw_data": None, "double_data": [1, 2]}, "double_data: a tensor of FLOAT", ModelError),

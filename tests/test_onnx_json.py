@@ -16,9 +16,10 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from fastconv import external_data
+from fastconv.dtypes import DATA_TYPES
 from fastconv.errors import FastconvError, InputError, ModelError, UnsupportedError
 from fastconv.graph import Graph, Node, Value
-from fastconv.onnx_json import DATA_TYPES, IR_VERSIONS, NEWER, OPSET, read, write
+from fastconv.onnx_json import IR_VERSIONS, NEWER, OPSET, read, write
 from fastconv.ops import REGISTRY, run_reference
 from fastconv.passes import run_passes
 

@@ -4,36 +4,57 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..errors import UnsupportedError
 from .base import INT, Op
-from .dims import check_rank, check_rank_least, unify
+from .dims import check, check_rank_least, unify
 
 
 class BatchNormalization(Op):
+    """In training it normalizes by the mean and variance of its input, and gives how they move the running ones.
+
+    Before opset 9 the parameters could be for each element of an image (spatial=0): then their shape is the input's but for N.
+    """
+
     arity = (5, 5)
     how = (1, 2, 3, 4)
+    results = (1, 3)
 
     epsilon: float = 1e-5
     momentum: float = 0.9
+    training_mode: int = 0
 
     @classmethod
     def upgrade(cls, spec):
-        if not spec.take("spatial", INT, 1):
-            raise UnsupportedError("spatial=0 is not supported")
-        if spec.take("training_mode", INT, 0):
-            raise UnsupportedError("training_mode: only inference is supported")
+        x, scale = spec.input(0), spec.input(1)
+        if not spec.take("spatial", INT, 1) and x is not None and scale is not None and None not in (x.shape, scale.shape):
+            fits = len(scale.shape) == len(x.shape) - 1
+            check(fits, f"spatial=0: expected parameters of the shape {x.shape[1:]}, got {scale.shape}")
         if spec.opset < 7:
             spec.attributes.pop("is_test", None)
-        del spec.outputs[1:]  # statistics, which only training gives
+        if not spec.take("training_mode", INT, 0):
+            del spec.outputs[1:]  # statistics, which only training gives
+        else:
+            spec.attributes["training_mode"] = 1
 
     def infer(self, x, scale, bias, mean, var):
         check_rank_least(x, "input", 1)
-        channels = x.shape[1] if x.shape is not None and len(x.shape) > 1 else None if x.shape is None else 1
+        image = (1,) if x.shape is not None and len(x.shape) == 1 else x.shape and x.shape[1:]
         for name, v in (("scale", scale), ("B", bias), ("mean", mean), ("var", var)):
-            check_rank(v, name, 1)
-            unify(channels, v.shape and v.shape[0], f"{name}: channels")
-        return [(x.shape, x.dtype)]
+            if v.shape is None or image is None:
+                continue
+            check(len(v.shape) in (1, len(image)), f"{name}: expected rank 1, got rank {len(v.shape)}, shape {v.shape}")
+            for d, n in zip(image, v.shape, strict=False):
+                unify(d, n, f"{name}: channels")
+        return [(x.shape, x.dtype), (mean.shape, mean.dtype), (var.shape, var.dtype)]
 
     def reference(self, x, scale, bias, mean, var):
-        scale, bias, mean, var = (v.reshape(-1, *(1,) * (x.ndim - 2)) for v in (scale, bias, mean, var))
-        return ((x - mean) / np.sqrt(var + self.epsilon) * scale + bias).astype(x.dtype)
+        running_mean, running_var = mean, var
+        if self.training_mode:
+            over = (0, *range(2, x.ndim))
+            mean, var = x.mean(over).astype(mean.dtype), x.var(over).astype(var.dtype)
+        wide = [v.reshape(-1, *(1,) * (x.ndim - 2)) if v.ndim == 1 else v for v in (scale, bias, mean, var)]
+        y = ((x - wide[2]) / np.sqrt(wide[3] + self.epsilon) * wide[0] + wide[1]).astype(x.dtype)
+        moved = [
+            (old * self.momentum + new * (1 - self.momentum)).astype(old.dtype)
+            for old, new in ((running_mean, mean), (running_var, var))
+        ]
+        return (y, *moved)

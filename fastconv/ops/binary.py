@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ..dtypes import kind
 from ..errors import ModelError, UnsupportedError
 from ..graph import Value
 from .base import INT, NodeSpec, Op
@@ -75,7 +76,7 @@ class Div(Binary):
     implementations = strided("div")
 
     def reference(self, a, b):
-        if a.dtype.kind == "f":
+        if kind(a.dtype) == "f":
             return a / b
         if not np.all(b):
             raise ModelError("integer division by zero")
@@ -88,7 +89,7 @@ class Mod(Binary):
     fmod: int = 0
 
     def reference(self, a, b):
-        if a.dtype.kind != "f" and not np.all(b):
+        if kind(a.dtype) != "f" and not np.all(b):
             raise ModelError("integer division by zero")
         return np.fmod(a, b) if self.fmod else np.mod(a, b)
 
@@ -98,7 +99,7 @@ class Pow(Binary):
         return [(broadcast(a.shape, b.shape), a.dtype)]
 
     def reference(self, a, b):
-        if a.dtype.kind != "f" and b.dtype.kind == "i" and (b < 0).any():
+        if kind(a.dtype) != "f" and kind(b.dtype) == "i" and (b < 0).any():
             a, dtype = a.astype(np.float64), a.dtype
             return np.power(a, b).astype(dtype)
         return np.power(a, b).astype(a.dtype)

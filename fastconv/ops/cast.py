@@ -1,86 +1,89 @@
-"""Cast, CastLike, and the numbers that ONNX gives to element types."""
+"""Cast and CastLike: the same numbers as another element type."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from ..dtypes import DATA_TYPES, data_type, limits
 from ..errors import ModelError, UnsupportedError
 from .base import Op
+from .dims import check
 
-#: ONNX's TensorProto.DataType -> its name and NumPy's dtype, for the element types that NumPy has
-DTYPES: dict[int, tuple[str, np.dtype]] = {
-    1: ("FLOAT", np.dtype(np.float32)),
-    2: ("UINT8", np.dtype(np.uint8)),
-    3: ("INT8", np.dtype(np.int8)),
-    4: ("UINT16", np.dtype(np.uint16)),
-    5: ("INT16", np.dtype(np.int16)),
-    6: ("INT32", np.dtype(np.int32)),
-    7: ("INT64", np.dtype(np.int64)),
-    9: ("BOOL", np.dtype(np.bool_)),
-    10: ("FLOAT16", np.dtype(np.float16)),
-    11: ("DOUBLE", np.dtype(np.float64)),
-    12: ("UINT32", np.dtype(np.uint32)),
-    13: ("UINT64", np.dtype(np.uint64)),
-}
-OTHER_TYPES = {
-    8: "STRING",
-    14: "COMPLEX64",
-    15: "COMPLEX128",
-    16: "BFLOAT16",
-    17: "FLOAT8E4M3FN",
-    18: "FLOAT8E4M3FNUZ",
-    19: "FLOAT8E5M2",
-    20: "FLOAT8E5M2FNUZ",
-    21: "UINT4",
-    22: "INT4",
-    23: "FLOAT4E2M1",
-}
+ROUND_MODES = ("up", "down", "nearest")
 
 
 def dtype_of(number: int, name: str) -> np.dtype:
-    """The dtype of an element type's number; UnsupportedError where NumPy has none, ModelError where ONNX has none."""
-    if number in OTHER_TYPES:
-        raise UnsupportedError(f"{name}: element type {OTHER_TYPES[number]} is not supported")
-    if number not in DTYPES:
-        raise ModelError(f"{name}: {number} is no element type")
-    return DTYPES[number][1]
+    """The dtype of an element type's number; ModelError, naming the attribute, where there is none."""
+    try:
+        return data_type(number).dtype
+    except ModelError as e:
+        raise type(e)(f"{name}: {e}") from None
 
 
-class Cast(Op):
-    to: int
-    #: these two concern 8-bit floats only
+class Casting(Op, abstract=True):
+    """`saturate` and `round_mode` concern floats of 8 bits only."""
+
     saturate: int = 1
+    #: the power of two that a number becomes in FLOAT8E8M0
     round_mode: str = "up"
+
+    def __post_init__(self):
+        check(self.round_mode in ROUND_MODES, f"round_mode: expected {', '.join(ROUND_MODES)}, got {self.round_mode!r}")
+
+    def cast(self, x: np.ndarray, dtype: np.dtype) -> np.ndarray:
+        """x as elements of another type."""
+        if dtype.name == "float8_e8m0fnu":
+            return powers_of_two(x, bool(self.saturate), self.round_mode).astype(dtype)
+        if dtype.name.startswith("float8") and self.saturate:
+            return saturated(x, dtype)
+        return x.astype(dtype)
+
+
+def saturated(x: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """x as `dtype`; what lies beyond its finite numbers, infinities too, becomes the last of them."""
+    least, most = limits(dtype)
+    return np.clip(x.astype(np.float32), np.float32(least), np.float32(most)).astype(dtype)
+
+
+def powers_of_two(x: np.ndarray, saturate: bool, round_mode: str) -> np.ndarray:
+    """The powers of two from 2**-127 to 2**127 next to |x|, as float32; NaN for what is not finite, or unsaturated beyond."""
+    fraction, exponent = np.frexp(np.abs(x.astype(np.float64)))  # fraction · 2**exponent, fraction from 1/2 to 1
+    up = {"up": fraction > 0.5, "nearest": fraction >= 0.75, "down": False}[round_mode]
+    exponent = np.where(x == 0, -127, np.maximum(exponent - 1 + up, -127))
+    beyond = ~np.isfinite(x.astype(np.float64)) | (not saturate) & (exponent > 127)
+    return np.where(beyond, np.nan, np.ldexp(1.0, np.minimum(exponent, 127))).astype(np.float32)
+
+
+class Cast(Casting):
+    to: int
 
     @classmethod
     def upgrade(cls, spec):
         to = spec.attributes.get("to")
         if spec.opset < 6 and isinstance(to, str):
-            names = {name: number for number, (name, _) in DTYPES.items()}
-            if to not in names:
+            numbers = {t.name: number for number, t in DATA_TYPES.items()}
+            if to not in numbers:
                 raise UnsupportedError(f"to: element type {to!r} is not supported")
-            spec.attributes["to"] = names[to]
+            spec.attributes["to"] = numbers[to]
 
     def __post_init__(self):
+        super().__post_init__()
         dtype_of(self.to, "to")
 
     def infer(self, x):
         return [(x.shape, dtype_of(self.to, "to"))]
 
     def reference(self, x):
-        return x.astype(dtype_of(self.to, "to"))
+        return self.cast(x, dtype_of(self.to, "to"))
 
 
-class CastLike(Op):
+class CastLike(Casting):
     """Cast to the type of the second input."""
 
     arity = (2, 2)
-
-    saturate: int = 1
-    round_mode: str = "up"
 
     def infer(self, x, like):
         return [(x.shape, like.dtype)]
 
     def reference(self, x, like):
-        return x.astype(like.dtype)
+        return self.cast(x, like.dtype)

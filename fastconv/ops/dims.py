@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..dtypes import kind
 from ..errors import ModelError
 from ..graph import Dim, Shape, Value
 
@@ -38,8 +39,8 @@ def check_rank_least(value: Value, name: str, least: int) -> None:
 
 
 def check_dtype(value: Value | None, name: str, kinds: str) -> None:
-    """Raise where a known dtype is of none of NumPy's `kinds` (f float, i and u integers, b bool)."""
-    if value is not None and value.dtype is not None and np.dtype(value.dtype).kind not in kinds:
+    """Raise where a known dtype is of none of these kinds (f float, i and u integers, b bool)."""
+    if value is not None and value.dtype is not None and kind(value.dtype) not in kinds:
         words = {"f": "float", "i": "integer", "u": "unsigned integer", "b": "bool"}
         raise ModelError(f"{name}: expected {' or '.join(words[k] for k in kinds)}, got {np.dtype(value.dtype)}")
 

@@ -1,17 +1,29 @@
-"""Dropout: at inference, its input, and a mask of True."""
+"""Dropout: at inference, its input, and a mask of True; in training, what a random mask leaves of it, scaled up."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from ..errors import UnsupportedError
+from ..graph import Node
+from ..plan.select import Target
 from .base import Op
+from .dims import check, check_scalar
 from .moves import SameMemory
 
 
+class Inference(SameMemory):
+    """Nothing is dropped."""
+
+    def refuse_how(self, node: Node, target: Target) -> str | None:
+        return "training" if trains(node) else None
+
+
 class Dropout(Op):
-    implementations = (SameMemory(),)
+    """inputs: data, the share that is dropped, and whether to train."""
+
+    implementations = (Inference(),)
     arity = (1, 3)
+    how = (2,)
     results = (1, 2)
 
     seed: int | None = None
@@ -23,11 +35,20 @@ class Dropout(Op):
             spec.attributes.pop("ratio", None)
 
     def infer(self, x, ratio=None, training=None):
-        if training is not None and (training.constant is None or training.constant.any()):
-            raise UnsupportedError("training_mode: only inference is supported")
+        check_scalar(ratio, "ratio")
+        check_scalar(training, "training_mode")
         return [(x.shape, x.dtype), (x.shape, np.dtype(bool))]
 
     def reference(self, x, ratio=None, training=None):
-        if training is not None and training.any():
-            raise UnsupportedError("training_mode: only inference is supported")
-        return x, np.ones(x.shape, bool)
+        if training is None or not training.any():
+            return x, np.ones(x.shape, bool)
+        share = 0.5 if ratio is None else float(ratio.reshape(()))
+        check(0 <= share < 1, f"ratio: expected 0 or more and less than 1, got {share}")
+        mask = np.random.RandomState(self.seed).uniform(size=x.shape) >= share  # noqa: NPY002: as ONNX's own reference
+        return (x * mask / (1 - share)).astype(x.dtype), mask
+
+
+def trains(node: Node) -> bool:
+    """Whether a Dropout drops anything, as far as the plan can tell."""
+    training = node.inputs[2] if len(node.inputs) > 2 else None
+    return training is not None and (training.constant is None or bool(training.constant.any()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..dtypes import kind, limits
 from .dims import check
 from .pool import MaxPoolBlocked
 from .windows import Pool
@@ -29,7 +30,7 @@ class MaxPool(Pool):
         places = np.arange(x[0, 0].size).reshape(x.shape[2:], order="F" if self.storage_order else "C") if x.size else 0
         channels = np.arange(x.shape[0] * x.shape[1]).reshape(*x.shape[:2], *(1,) * (x.ndim - 2))
         places = np.broadcast_to(channels * np.prod(x.shape[2:], dtype=int) + places, x.shape)
-        lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
+        lowest = -np.inf if kind(x.dtype) == "f" else limits(x.dtype)[0]
         y = np.full((*x.shape[:2], *windows.out), lowest, x.dtype)
         index = np.full(y.shape, -1)
         for (_, part), (_, place) in zip(windows.taps(x, lowest), windows.taps(places, -1), strict=True):

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..dtypes import kind, limits
 from ..errors import ModelError, UnsupportedError
 from .base import Op
-from .cast import dtype_of
+from .cast import dtype_of, saturated
 from .dims import axis_index, check, check_dtype, check_rank
 
 
 def quantized(x, scale, zero, dtype):
     """x / scale + zero as integers, halves to even, saturated."""
-    info = np.iinfo(dtype)
-    return np.clip(np.rint(x / scale) + zero, info.min, info.max).astype(dtype)
+    return np.clip(np.rint(x / scale) + zero, *limits(dtype)).astype(dtype)
+
+
+def is_small_float(dtype):
+    """Whether it is a float of 8 bits or less, which has no zero point."""
+    return kind(dtype) == "f" and np.dtype(dtype).itemsize == 1
 
 
 class Quantization(Op, abstract=True):
@@ -65,7 +70,7 @@ class QuantizeLinear(Quantization):
         dtype = (
             zero.dtype if zero is not None else dtype_of(self.output_dtype, "output_dtype") if self.output_dtype else np.uint8
         )
-        if dtype is not None and np.dtype(dtype).kind not in "iu":
+        if dtype is not None and kind(dtype) not in "iu" and not is_small_float(dtype):
             raise UnsupportedError(f"quantization to {np.dtype(dtype)} is not supported")
         return dtype and np.dtype(dtype)
 
@@ -75,18 +80,23 @@ class QuantizeLinear(Quantization):
 
     def reference(self, x, scale, zero=None):
         scale = scale.astype(dtype_of(self.precision, "precision")) if self.precision else scale
-        offset = 0 if zero is None else self.spread(zero, x).astype(np.int64)
-        return quantized(x.astype(scale.dtype), self.spread(scale, x), offset, self.target(zero))
+        x, scale, dtype = x.astype(scale.dtype), self.spread(scale, x), self.target(zero)
+        if is_small_float(dtype):
+            return saturated(x / scale, dtype) if self.saturate else (x / scale).astype(dtype)
+        return quantized(x, scale, 0 if zero is None else self.spread(zero, x).astype(np.int64), dtype)
 
 
 class DequantizeLinear(Quantization):
     def infer(self, x, scale, zero=None):
-        check_dtype(x, "input", "iu")
+        check_dtype(x, "input", "f" if x.dtype is not None and is_small_float(x.dtype) else "iu")
         self.check_operands(x, scale, zero)
         return [(x.shape, dtype_of(self.output_dtype, "output_dtype") if self.output_dtype else scale.dtype)]
 
     def reference(self, x, scale, zero=None):
-        centred = x.astype(np.int64) - (0 if zero is None else self.spread(zero, x).astype(np.int64))
+        if is_small_float(x.dtype):
+            centred = x
+        else:
+            centred = x.astype(np.int64) - (0 if zero is None else self.spread(zero, x).astype(np.int64))
         y = centred.astype(scale.dtype) * self.spread(scale, x)
         return y.astype(dtype_of(self.output_dtype, "output_dtype")) if self.output_dtype else y
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..dtypes import kind, limits
 from ..graph import Dim
 from .base import Op
 from .dims import axis_indices, known_ints, length, to_ints, unknown
@@ -69,12 +70,12 @@ class ReduceMax(Reduce):
     implementations = (ReduceMaxBlocked(),)
 
     def reduce(self, x, **over):
-        return x.max(**over, initial=_lowest(x.dtype))
+        return x.max(**over, initial=-np.inf if kind(x.dtype) == "f" else limits(x.dtype)[0])
 
 
 class ReduceMin(Reduce):
     def reduce(self, x, **over):
-        return x.min(**over, initial=_highest(x.dtype))
+        return x.min(**over, initial=np.inf if kind(x.dtype) == "f" else limits(x.dtype)[1])
 
 
 class ReduceProd(Reduce):
@@ -105,13 +106,3 @@ class ReduceLogSum(Reduce):
 class ReduceLogSumExp(Reduce):
     def reduce(self, x, **over):
         return np.log(np.exp(x).sum(**over))
-
-
-def _lowest(dtype):
-    """What the maximum of nothing is."""
-    return -np.inf if dtype.kind == "f" else False if dtype.kind == "b" else np.iinfo(dtype).min
-
-
-def _highest(dtype):
-    """What the minimum of nothing is."""
-    return np.inf if dtype.kind == "f" else True if dtype.kind == "b" else np.iinfo(dtype).max

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ..dtypes import kind, limits
 from ..errors import ModelError, UnsupportedError
 from ..graph import Dim, Value
 from .base import FLOAT, FLOATS, STRING, Op
@@ -98,7 +99,7 @@ class Resize(Op):
         assert given is not None
         check(len(given) == len(where), f"scales or sizes: expected {len(where)} values, got {len(given)}")
         if scales is not None:
-            fine = scales.ndim == 1 and scales.dtype.kind == "f" and np.isfinite(scales).all() and (scales > 0).all()
+            fine = scales.ndim == 1 and kind(scales.dtype) == "f" and np.isfinite(scales).all() and (scales > 0).all()
             check(bool(fine), f"scales: expected rank 1, finite values above 0, got {scales.tolist()}")
             for axis, scale in zip(where, scales.astype(np.float32), strict=True):
                 factors[axis] = float(scale)
@@ -205,7 +206,7 @@ class Resize(Op):
         roi, scales, sizes = (None if v is None or v.size == 0 else v for v in (roi, scales, sizes))
         check((scales is None) != (sizes is None), "expected either scales or sizes")
         out, factors = self.output(x.shape, roi, scales, None if sizes is None else to_ints(sizes, "sizes"))
-        y = x if x.dtype.kind == "f" else x.astype(np.float64)
+        y = x if kind(x.dtype) == "f" else x.astype(np.float64)
         outside = np.zeros((), bool)
         for axis in self.where(x.ndim):
             if x.size == 0:
@@ -220,10 +221,9 @@ class Resize(Op):
                 y = sum(y.take(taps.places[:, t], axis) * weights[:, t].reshape(along) for t in range(weights.shape[1]))
             outside = outside | taps.outside.reshape(along)
         y = np.where(outside, y.dtype.type(self.extrapolation_value), y)
-        if x.dtype.kind == "f":
+        if kind(x.dtype) == "f":
             return y
-        info = np.iinfo(x.dtype)
-        return np.clip(np.rint(y), info.min, info.max).astype(x.dtype)
+        return np.clip(np.rint(y), *limits(x.dtype)).astype(x.dtype)
 
 
 class Upsample(Op):

@@ -52,7 +52,7 @@ def _affine(node: Node) -> tuple[Value, np.ndarray | None, np.ndarray] | None:
     kind = type(node.op).__name__
     if kind == "BatchNormalization":
         x, *params = node.inputs
-        if x is None or any(p is None or p.constant is None for p in params):
+        if x is None or any(p is None or p.constant is None or p.constant.ndim != 1 for p in params) or node.op.training_mode:  # type: ignore[attr-defined]
             return None
         gamma, beta, mean, var = (p.constant.astype(np.float64) for p in params)  # type: ignore[union-attr]
         with np.errstate(invalid="ignore", divide="ignore"):  # a negative variance gives NaN, as by the definition

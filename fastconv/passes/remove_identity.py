@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..graph import Graph, Node, Value
+from ..ops.dropout import trains
 
 
 def remove_identity(graph: Graph) -> None:
@@ -24,7 +25,7 @@ def _hands_on(node: Node, x: Value, y: Value) -> bool:
     if any(v is not None for v in node.outputs[1:]) or node.epilogue:
         return False
     kind = type(node.op).__name__
-    if kind in ("Identity", "Dropout"):
+    if kind == "Identity" or (kind == "Dropout" and not trains(node)):
         return True
     same = x.shape is not None and x.shape == y.shape and None not in x.shape and x.dtype == y.dtype
     if kind in ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Expand"):

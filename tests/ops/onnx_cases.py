@@ -10,7 +10,7 @@ import onnx
 from onnx import numpy_helper
 from onnx.backend.test.loader import load_model_tests
 
-from fastconv.ops.cast import DTYPES
+from fastconv.dtypes import DATA_TYPES
 
 
 @functools.cache
@@ -43,6 +43,6 @@ def as_array(data):
 
 
 def other_types(model):
-    """Whether the model has elements of a type that NumPy has not."""
-    ends = [*model.graph.input, *model.graph.output]
-    return any(e.type.tensor_type.elem_type not in DTYPES for e in ends)
+    """Whether the model has elements of a type that NumPy has not, or other values than tensors."""
+    numpy = {number for number, t in DATA_TYPES.items() if t.numpy not in ("", "object") and hasattr(np, t.numpy)}
+    return not numpy.issuperset(e.type.tensor_type.elem_type for e in (*model.graph.input, *model.graph.output))

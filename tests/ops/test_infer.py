@@ -245,8 +245,8 @@ WRONG = [
     ("Pad", [X, [0] * 8], {"mode": "mirror"}, "mode: expected one of"),
     ("Resize", [X, None, np.ones(4, np.float32)], {"mode": "area"}, "mode: expected one of"),
     ("MaxPool", [X], {"kernel_shape": [2, 2], "storage_order": 2}, "storage_order: expected 0 or 1"),
-    ("Cast", [X], {"to": 0}, "0 is no element type"),
-    ("Cast", [X], {"to": 99}, "99 is no element type"),
+    ("Cast", [X], {"to": 0}, "unknown data type 0"),
+    ("Cast", [X], {"to": 99}, "unknown data type 99"),
     ("Constant", [], {}, "exactly one of its attributes"),
 ]
 
@@ -258,9 +258,9 @@ def test_what_cannot_be_right_is_an_error(op, inputs, attributes, message):
     assert not isinstance(e.value, UnsupportedError)
 
 
-@pytest.mark.parametrize("to", [8, 14, 16, 17, 21])
-def test_element_types_that_numpy_lacks_are_unsupported(to):
-    with pytest.raises(UnsupportedError, match="not supported"):
+@pytest.mark.parametrize("to", [14, 15])
+def test_complex_numbers_are_unsupported(to):
+    with pytest.raises(UnsupportedError, match=r"COMPLEX\d+ is not supported"):
         infer("Cast", X, to=to)
 
 

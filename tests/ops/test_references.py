@@ -15,14 +15,10 @@ import pytest
 from onnx import numpy_helper
 from onnx.backend.test.loader import load_model_tests
 
-from fastconv.errors import UnsupportedError
 from fastconv.graph import Value
 from fastconv.ops import REGISTRY, NodeSpec, make_node, run_reference
 
 from .onnx_cases import as_array, attribute, node_cases, other_types
-
-# Cases that are refused: they ask for training.
-TRAINING = ("test_batchnorm_*_training_mode", "test_training_dropout*")
 
 # Operators whose output sizes depend on the elements of their inputs.
 DATA_DEPENDENT = {"NonZero", "NonMaxSuppression"}
@@ -108,7 +104,7 @@ def check_outputs(case, got, expected, doubles=False):
 def test_what_says_how_settles_the_shapes(key):
     """With the shapes of all inputs, and the elements of those in `Op.how`, every shape is known."""
     for case in node_cases().get(key, ()):
-        if other_types(case.model) or is_training(case):
+        if other_types(case.model):
             continue
         arrays = iter(map(as_array, case.data_sets[0][0]))
         (n,) = case.model.graph.node
@@ -123,14 +119,10 @@ def test_what_says_how_settles_the_shapes(key):
         assert all(Value("", shape).known for shape in shapes), f"{case.name}: {shapes}"
 
 
-def is_training(case):
-    return any(fnmatch.fnmatch(case.name, pattern) for pattern in TRAINING)
-
-
 @pytest.mark.parametrize("key", sorted(REGISTRY))
 def test_node_cases(key):
     for case in node_cases().get(key, ()):
-        if other_types(case.model) or is_training(case):
+        if other_types(case.model):
             continue
         for inputs, outputs in case.data_sets:
             arrays = [as_array(x) for x in inputs]
@@ -147,7 +139,7 @@ def test_node_cases(key):
 def test_references_compute_in_the_dtype_of_their_inputs(key):
     """In float64 they are what kernels are compared with. (Where a result is an integer, the precision may show.)"""
     for case in node_cases().get(key, ()):
-        if other_types(case.model) or is_training(case):
+        if other_types(case.model):
             continue
         for inputs, outputs in case.data_sets:
             arrays = [as_array(x) for x in inputs]
@@ -155,16 +147,6 @@ def test_references_compute_in_the_dtype_of_their_inputs(key):
                 continue
             doubles = [x.astype(np.float64) if x.dtype == np.float32 else x for x in arrays]
             check_outputs(case.name, run(case.model, doubles, ["shape"] * len(doubles)), outputs, doubles=True)
-
-
-@pytest.mark.parametrize("key", ["BatchNormalization", "Dropout"])
-def test_training_is_refused(key):
-    cases = [case for case in node_cases()[key] if is_training(case)]
-    assert cases
-    for case in cases:
-        arrays = [as_array(x) for x in case.data_sets[0][0]]
-        with pytest.raises(UnsupportedError, match="training"):
-            run(case.model, arrays, ["constant"] * len(arrays))
 
 
 def old_models():

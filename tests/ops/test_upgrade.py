@@ -95,6 +95,14 @@ def test_softmax_defaulted_to_axis_1():
     np.testing.assert_array_equal(compute("Softmax", X, opset=11), compute("Softmax", X, opset=11, axis=1))
 
 
+def test_batch_normalization_could_be_for_each_element():
+    scale, bias, mean, var = np.abs(rng.standard_normal((4, *X.shape[1:]))).astype(np.float32)
+    y = compute("BatchNormalization", X, scale, bias, mean, var, opset=7, spatial=0, epsilon=0.0)[0]
+    np.testing.assert_allclose(y, (X - mean) / np.sqrt(var) * scale + bias, rtol=1e-5, atol=1e-5)
+    with pytest.raises(ModelError, match="spatial=0: expected parameters of the shape"):
+        infer("BatchNormalization", X, C, C, C, C, opset=7, spatial=0)
+
+
 def test_batch_normalization_drops_what_only_training_gives():
     outputs = [Value(name) for name in ("y", "mean", "var", "saved_mean", "saved_var")]
     inputs = [Value("x", X.shape, X.dtype), *(Value(n, constant=np.abs(C)) for n in ("scale", "b", "mean", "var"))]
@@ -104,9 +112,6 @@ def test_batch_normalization_drops_what_only_training_gives():
 
 
 REFUSED = [
-    ("BatchNormalization", 7, [X, C, C, C, C], {"spatial": 0}, "spatial"),
-    ("BatchNormalization", 15, [X, C, C, C, C], {"training_mode": 1}, "training"),
-    ("Dropout", 13, [X, np.float32(0.5), np.array(True)], {}, "training"),
     ("Add", 6, [Value("x", None, X.dtype), C], {"broadcast": 1, "axis": 1}, "known rank"),
     ("Add", 6, [X, Value("b", (4,), X.dtype)], {"broadcast": 1, "axis": 1}, "constant"),
     ("PRelu", 6, [Value("x", None, X.dtype), C], {}, "known rank"),
