@@ -19,7 +19,9 @@ NAMES = (
     "elementwise",
     "gemm",
     "halo",
+    "layer_norm",
     "max_pool",
+    "reduce",
     "resize",
     "softmax",
 )

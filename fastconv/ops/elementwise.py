@@ -88,6 +88,8 @@ class Identity(Unary):
 
 
 class Erf(Unary):
+    implementations = strided("erf")
+
     def reference(self, x):
         return np.vectorize(math.erf, otypes=[x.dtype])(x)
 
@@ -216,11 +218,15 @@ class Softsign(Unary):
 
 
 class Mish(Unary):
+    implementations = strided("mish")
+
     def reference(self, x):
         return x * np.tanh(np.logaddexp(0, x))
 
 
 class Gelu(Unary):
+    implementations = strided("gelu")
+
     approximate: str = "none"
 
     def __post_init__(self):

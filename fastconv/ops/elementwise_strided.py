@@ -8,11 +8,11 @@ from ..graph import Node, Value
 from ..plan.bind import Binder, Step, activation_fields, empty_aligned, epilogue_of
 from ..plan.select import BLOCKED, NCHW, Target
 from ..plan.strided import AXES, Strides, collapse, contiguous, item_size, pad_axes
-from .base import Implementation
+from .base import Implementation, Op
 
 #: what the kernel computes, in the order of `Function` in pyx/isa/elementwise.pyx: of two operands, then of one
 BINARY = ("add", "sub", "mul", "div", "min", "max", "prelu")
-FUNCTIONS = (*BINARY, "copy", "abs", "neg", "reciprocal", "sqrt", "exp")
+FUNCTIONS = (*BINARY, "copy", "abs", "neg", "reciprocal", "sqrt", "exp", "erf", "gelu", "gelu_tanh", "mish")
 
 
 def strided(function: str) -> tuple[Implementation, ...]:
@@ -27,6 +27,10 @@ class ElementwisePlain(Implementation):
 
     def __init__(self, function: str):
         self.function = function
+
+    def function_of(self, op: Op) -> str:
+        """Which of FUNCTIONS the operator is."""
+        return "gelu_tanh" if getattr(op, "approximate", "none") == "tanh" else self.function
 
     def operands(self, node: Node) -> list[Value]:
         """The one or two tensors of the function."""
@@ -78,7 +82,7 @@ class ElementwisePlain(Implementation):
             dst=dst[0],
             a=a,
             b=b,
-            function=FUNCTIONS.index(self.function),
+            function=FUNCTIONS.index(self.function_of(node.op)),
             rows=rows,
             chunk=chunk,
             dims=pad_axes(dims, 1),

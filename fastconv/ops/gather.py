@@ -6,10 +6,12 @@ import numpy as np
 
 from .base import Op
 from .dims import axis_index, check_dtype, check_rank_least, index_array
+from .moves import GatherPlain
 
 
 class Gather(Op):
     arity = (2, 2)
+    implementations = (GatherPlain(),)
 
     axis: int = 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -268,6 +269,58 @@ class ExpandPlain(Move):
         x, y = first_input(node), node.results[0]
         src, dst = binder.view(x).ref, binder.view(y).ref
         return [copy(binder, src, broadcast_strides(x.dims, y.dims), dst, contiguous(y.dims), y.dims)]
+
+
+# ---- Gather
+
+#: runs of evenly spaced indices that are worth a step each
+MOST_RUNS = 64
+
+
+def even_runs(indices: Sequence[int]) -> list[range]:
+    """The indices in order, as few ranges as taking from the left gives.
+
+    >>> even_runs([0, 1, 2, 9, 7, 5, 5])
+    [range(0, 3), range(9, 3, -2), range(5, 6)]
+    """
+    runs: list[range] = []
+    i = 0
+    while i < len(indices):
+        step = indices[i + 1] - indices[i] if i + 1 < len(indices) else 1
+        end = i + 1
+        while step and end < len(indices) and indices[end] - indices[end - 1] == step:
+            end += 1
+        runs.append(
+            range(indices[i], indices[end - 1] + (1 if step > 0 else -1), step) if step else range(indices[i], indices[i] + 1)
+        )
+        i = end
+    return runs
+
+
+class GatherPlain(Move):
+    """Slices of a row-major tensor, where the indices are known and lie in few evenly spaced runs."""
+
+    def runs(self, node: Node) -> list[range]:
+        """The indices, from 0 on."""
+        size = first_input(node).dims[axis_index(node.op.axis, len(first_input(node).dims))]  # type: ignore[attr-defined]
+        return even_runs([i % size for i in ints(constants_of(node)[0]) or ()])
+
+    def refuse_how(self, node: Node, target: Target) -> str | None:
+        runs = len(self.runs(node))
+        return f"indices in {runs} runs" if runs > MOST_RUNS else None
+
+    def bind(self, node: Node, binder: Binder) -> list[Step]:
+        x = first_input(node)
+        axis = axis_index(node.op.axis, len(x.dims))  # type: ignore[attr-defined]
+        outer, inner = math.prod(x.dims[:axis]), math.prod(x.dims[axis + 1 :])
+        src, dst = binder.view(x).ref, binder.view(node.results[0]).ref
+        runs, steps, start = self.runs(node), [], 0
+        row, result = x.dims[axis] * inner, sum(map(len, runs)) * inner
+        for run in runs:
+            dims, strides = (outer, len(run), inner), (row, run.step * inner, 1)
+            steps.append(copy(binder, src + 4 * run.start * inner, strides, dst + 4 * start, (result, inner, 1), dims))
+            start += len(run) * inner
+        return steps
 
 
 # ---- DepthToSpace and SpaceToDepth

@@ -8,6 +8,7 @@ from ..errors import UnsupportedError
 from ..graph import Value
 from .base import Op
 from .dims import axis_index, broadcasts_to, check, check_rank, check_rank_least, unify
+from .layer_norm import LayerNormBlocked, LayerNormPlain
 
 
 def normalized(x, axes, epsilon):
@@ -96,9 +97,13 @@ class AxisOn(Op, abstract=True):
             if v is not None:
                 broadcasts_to(v.shape, x.shape, name)
 
+    def axes(self, rank):
+        """The axes normalized together."""
+        return tuple(range(axis_index(self.axis, rank), rank))
+
     def over(self, x):
         """The axes, and x in the type of the statistics: float32, or better where x is."""
-        return tuple(range(axis_index(self.axis, x.ndim), x.ndim)), x.astype(np.result_type(x, np.float32))
+        return self.axes(x.ndim), x.astype(np.result_type(x, np.float32))
 
 
 class LayerNormalization(AxisOn):
@@ -106,15 +111,22 @@ class LayerNormalization(AxisOn):
 
     arity = (2, 3)
     results = (1, 3)
+    implementations = (LayerNormBlocked(), LayerNormPlain())
+
+    #: over `axis` but not those behind it, as a pass may make it. Not an attribute of the standard.
+    alone: int = 0
 
     def infer(self, x, scale, bias=None):
         self.check_operands(x, scale, bias)
         dtype = None if x.dtype is None else np.result_type(x.dtype, np.float32)
         statistics = None
         if x.shape is not None:
-            axis = axis_index(self.axis, len(x.shape))
-            statistics = (*x.shape[:axis], *(1,) * (len(x.shape) - axis))
+            over = self.axes(len(x.shape))
+            statistics = tuple(1 if i in over else d for i, d in enumerate(x.shape))
         return [(x.shape, x.dtype), (statistics, dtype), (statistics, dtype)]
+
+    def axes(self, rank):
+        return super().axes(rank)[: 1 if self.alone else None]
 
     def reference(self, x, scale, bias=None):
         axes, y = self.over(x)

@@ -10,7 +10,7 @@ from ..dtypes import kind, limits
 from ..graph import Dim
 from .base import Op
 from .dims import axis_indices, known_ints, length, to_ints, unknown
-from .pool import ReduceMaxBlocked, ReduceMeanBlocked
+from .reduce_strided import MAX, MEAN, MIN, SUM
 
 
 class Reduce(Op, abstract=True):
@@ -55,25 +55,29 @@ class Reduce(Op, abstract=True):
 
 
 class ReduceSum(Reduce):
+    implementations = SUM
+
     def reduce(self, x, **over):
         return x.sum(**over)
 
 
 class ReduceMean(Reduce):
-    implementations = (ReduceMeanBlocked(),)
+    implementations = MEAN
 
     def reduce(self, x, **over):
         return x.mean(**over)
 
 
 class ReduceMax(Reduce):
-    implementations = (ReduceMaxBlocked(),)
+    implementations = MAX
 
     def reduce(self, x, **over):
         return x.max(**over, initial=-np.inf if kind(x.dtype) == "f" else limits(x.dtype)[0])
 
 
 class ReduceMin(Reduce):
+    implementations = MIN
+
     def reduce(self, x, **over):
         return x.min(**over, initial=np.inf if kind(x.dtype) == "f" else limits(x.dtype)[1])
 

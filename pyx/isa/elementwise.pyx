@@ -10,8 +10,8 @@ clip is applied in a second sweep, as its code is too large to stand behind ever
 from libc.math cimport INFINITY
 from libc.stdint cimport int64_t
 
-from activation cimport CLIP, Activation, activate, clip
-from simd cimport V, load, load_part, store, store_part, vabs, vbroadcast, vexp, vf, vless, vmaxnan, vminnan, vsqrt
+from activation cimport CLIP, Activation, activate, clip, sigmoid
+from simd cimport V, load, load_part, store, store_part, vabs, vbroadcast, vcopysign, vexp, vf, vless, vmaxnan, vmin, vminnan, vsqrt
 from step cimport Run, at, share
 
 cdef enum:
@@ -32,6 +32,10 @@ cdef enum Function:
     RECIPROCAL
     SQRT
     EXP
+    ERF
+    GELU
+    GELU_TANH
+    MISH
 
 cdef struct Args:
     int64_t dst
@@ -45,6 +49,44 @@ cdef struct Args:
     Py_ssize_t a_strides[AXES]
     Py_ssize_t b_strides[AXES]
     Activation act
+
+
+# 1 - erf(z) for z >= 0, with an error below 2e-7 of itself (Press et al., Numerical Recipes, 2nd edition, section 6.2).
+cdef inline vf erfc(vf z) noexcept nogil:
+    cdef float c0 = -1.26551223, c1 = 1.00002368, c2 = 0.37409196, c3 = 0.09678418, c4 = -0.18628806, c5 = 0.27886807
+    cdef float c6 = -1.13520398, c7 = 1.48851587, c8 = -0.82215223, c9 = 0.17087277, one = 1.0, half = 0.5
+    cdef vf t = vbroadcast(one) / (half * z + one)
+    cdef vf p = ((((((((c9 * t + c8) * t + c7) * t + c6) * t + c5) * t + c4) * t + c3) * t + c2) * t + c1) * t + c0
+    return t * vexp(p - z * z)
+
+
+# Its series near 0, where 1 - erfc would cancel.
+cdef inline vf erf(vf x) noexcept nogil:
+    cdef float c0 = 1.12837917, c1 = -0.376126389, c2 = 0.112837917, c3 = -0.0268661706, c4 = 5.22397763e-3, c5 = -8.54832702e-4
+    cdef float one = 1.0, small = 0.5
+    cdef vf s = x * x
+    cdef vf near = (((((c5 * s + c4) * s + c3) * s + c2) * s + c1) * s + c0) * x
+    return vless(vabs(x), vbroadcast(small), near, vcopysign(one - erfc(vabs(x)), x))
+
+
+# x (1 + erf(x / sqrt(2))) / 2, by erfc so that nothing cancels where x is far below 0
+cdef inline vf gelu(vf x) noexcept nogil:
+    cdef float half = 0.5, root = 0.707106781
+    cdef vf tail = half * vmin(vbroadcast(<float> 20.0), x) * erfc(vabs(x) * root)  # 0 for +inf
+    return vless(vbroadcast(0), x, x - tail, tail)
+
+
+cdef inline vf gelu_tanh(vf x) noexcept nogil:
+    cdef float a = 1.59576912, b = 0.0713548162  # twice sqrt(2 / pi), and 0.044715 times that
+    return x * sigmoid(x * (b * (x * x) + a))
+
+
+# x tanh(ln(1 + e^x)) = x n / (n + 2) for n = e^x (e^x + 2), which is infinite before e^x is
+cdef inline vf mish(vf x) noexcept nogil:
+    cdef float two = 2.0, most = 30.0
+    cdef vf e = vexp(vmin(vbroadcast(most), x))
+    cdef vf n = e * (e + two)
+    return x * (n / (n + two))
 
 
 cdef inline vf apply(const int F, vf x, vf y) noexcept nogil:
@@ -72,6 +114,14 @@ cdef inline vf apply(const int F, vf x, vf y) noexcept nogil:
         return vsqrt(x)
     if F == EXP:
         return vexp(x)
+    if F == ERF:
+        return erf(x)
+    if F == GELU:
+        return gelu(x)
+    if F == GELU_TANH:
+        return gelu_tanh(x)
+    if F == MISH:
+        return mish(x)
     return x
 
 
@@ -163,6 +213,14 @@ cdef void sweep(const float* a, const float* b, float* dst, const Args* g, Py_ss
         lines(SQRT, False, True, a, b, dst, g, m, n, low, high)
     elif g.function == EXP:
         lines(EXP, False, True, a, b, dst, g, m, n, low, high)
+    elif g.function == ERF:
+        lines(ERF, False, True, a, b, dst, g, m, n, low, high)
+    elif g.function == GELU:
+        lines(GELU, False, True, a, b, dst, g, m, n, low, high)
+    elif g.function == GELU_TANH:
+        lines(GELU_TANH, False, True, a, b, dst, g, m, n, low, high)
+    elif g.function == MISH:
+        lines(MISH, False, True, a, b, dst, g, m, n, low, high)
     else:
         lines(COPY, False, True, a, b, dst, g, m, n, low, high)
     if g.act.kind != CLIP:

@@ -14,7 +14,9 @@ from fastconv.ops.depth_to_space import DepthToSpace, SpaceToDepth
 from fastconv.ops.dropout import Dropout
 from fastconv.ops.elementwise import Identity, Relu
 from fastconv.ops.expand import Expand
+from fastconv.ops.gather import Gather
 from fastconv.ops.max_pool import MaxPool
+from fastconv.ops.moves import even_runs
 from fastconv.ops.pad import Pad
 from fastconv.ops.reshape import Flatten, Reshape, Squeeze, Unsqueeze
 from fastconv.ops.slice import Slice
@@ -28,7 +30,7 @@ from .harness import ISAS, THREADS, Block, choice, refusals, run_node, run_plan,
 COVERS = {
     **dict.fromkeys(("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout"), ("view",)),
     **dict.fromkeys(("Slice", "Split", "Pad", "Concat"), ("blocked", "plain")),
-    **dict.fromkeys(("Expand", "DepthToSpace", "SpaceToDepth"), ("plain",)),
+    **dict.fromkeys(("Expand", "DepthToSpace", "SpaceToDepth", "Gather"), ("plain",)),
     "Transpose": ("view", "blocked", "plain"),
 }
 EVERY_ISA = pytest.mark.parametrize("isa", ISAS)
@@ -160,6 +162,25 @@ def test_depth_and_space(isa, mode, b):
     for blocked in ((), (0,)):
         check(DepthToSpace(blocksize=b, mode=mode), [numbers(2, 5 * b * b, 3, 4)], isa, "plain", blocked=blocked)
         check(SpaceToDepth(blocksize=b, mode=mode), [numbers(2, 5, 3 * b, 4 * b)], isa, "plain", blocked=blocked)
+
+
+@EVERY_ISA
+@pytest.mark.parametrize("guard", [None, "before", "after"])
+@pytest.mark.parametrize("indices", [2, [0], [-1, 0], [[0, 1], [2, 3], [4, 5]], [5, 3, 1, 1, 1, 0, 4], [], [4, 4]], ids=str)
+def test_gather(isa, indices, guard):
+    for shape, axis in (((6,), 0), ((6, 3), 0), ((2, 6), 1), ((2, 6, 5), -2), ((2, 3, 6, 40), 2)):
+        if indices != []:
+            check(Gather(axis=axis), [numbers(*shape), np.array(indices)], isa, "plain", constants=(1,), guard=guard)
+
+
+def test_runs_of_indices():
+    assert even_runs([]) == []
+    assert even_runs([7]) == [range(7, 8)]
+    assert even_runs(range(768)) == [range(768)]
+    assert even_runs([3, 2, 1, 0, 4, 8, 8]) == [range(3, -1, -1), range(4, 9, 4), range(8, 9)]
+    scattered = np.random.default_rng(0).permutation(500)
+    assert refusals(Gather(), [numbers(500), scattered], ISAS[-1], constants=(1,))["plain"].startswith("indices in ")
+    assert [i for run in even_runs(scattered.tolist()) for i in run] == scattered.tolist()
 
 
 # ---- Pad

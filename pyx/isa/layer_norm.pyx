@@ -1,0 +1,114 @@
+"""Layer normalization: dst = (src - mean) / sqrt(variance + epsilon) * scale + bias, over the K elements of a row.
+
+A row's elements lie in vectors, `src_c` floats from one to the next: V for a row-major tensor whose last axes are normalized; the
+stride of a channel block for a blocked one, where a row is the channels of a pixel. The last vector may have fewer lanes.
+Rows stand N H W; scale and bias are in whole vectors. Mean and variance take a pass each, with a sum a lane, joined in the order
+of the lanes. Parallel over PIXELS neighbouring rows, whose vectors share cache lines in the blocked layout.
+"""
+
+from libc.math cimport sqrtf
+from libc.stdint cimport int64_t
+
+from simd cimport V, load, load_part, store, store_part, vbroadcast, vf
+from step cimport Run, at, share
+
+cdef enum:
+    PIXELS = 8
+
+cdef struct Args:
+    int64_t src
+    int64_t dst
+    int64_t scale
+    int64_t bias
+    Py_ssize_t N
+    Py_ssize_t H
+    Py_ssize_t W
+    Py_ssize_t K
+    Py_ssize_t src_n
+    Py_ssize_t src_c
+    Py_ssize_t src_h
+    Py_ssize_t src_w
+    Py_ssize_t dst_n
+    Py_ssize_t dst_c
+    Py_ssize_t dst_h
+    Py_ssize_t dst_w
+    float epsilon
+
+
+cdef inline float total(vf x) noexcept nogil:
+    cdef int i
+    cdef float lanes[16]
+    cdef float y
+    store(lanes, x)
+    y = lanes[0]
+    for i in range(1, V):
+        y += lanes[i]
+    return y
+
+
+# P neighbouring rows. A lane that is no element counts as the mean.
+cdef inline void normalize(const int P, const Args* a, const float* src, float* dst, const float* scale,
+                           const float* bias) noexcept nogil:
+    cdef Py_ssize_t BLOCKS = a.K // V, lanes = a.K % V, k, c
+    cdef int p
+    cdef float one = 1.0
+    cdef vf sum[PIXELS]
+    cdef vf mean[PIXELS]
+    cdef vf inverse[PIXELS]
+    cdef vf d
+    for p in range(P):
+        sum[p] = vbroadcast(0)
+    for k in range(BLOCKS):
+        for p in range(P):
+            sum[p] = sum[p] + load(src + k * a.src_c + p * a.src_w)
+    for p in range(P):
+        if lanes:
+            sum[p] = sum[p] + load_part(src + BLOCKS * a.src_c + p * a.src_w, lanes, 0)
+        mean[p] = vbroadcast(total(sum[p]) / a.K)
+        sum[p] = vbroadcast(0)
+    for k in range(BLOCKS):
+        for p in range(P):
+            d = load(src + k * a.src_c + p * a.src_w) - mean[p]
+            sum[p] = sum[p] + d * d
+    for p in range(P):
+        if lanes:
+            d = load_part(src + BLOCKS * a.src_c + p * a.src_w, lanes, (<float*> &mean[p])[0]) - mean[p]
+            sum[p] = sum[p] + d * d
+        inverse[p] = vbroadcast(one / sqrtf(total(sum[p]) / a.K + a.epsilon))
+    for k in range(BLOCKS):
+        c = k * V
+        for p in range(P):
+            d = (load(src + k * a.src_c + p * a.src_w) - mean[p]) * inverse[p]
+            store(dst + k * a.dst_c + p * a.dst_w, d * load(scale + c) + load(bias + c))
+    if lanes:
+        c = BLOCKS * V
+        for p in range(P):
+            d = (load_part(src + BLOCKS * a.src_c + p * a.src_w, lanes, 0) - mean[p]) * inverse[p]
+            store_part(dst + BLOCKS * a.dst_c + p * a.dst_w, d * load(scale + c) + load(bias + c), lanes)
+
+
+cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads) noexcept nogil:
+    cdef Py_ssize_t GROUPS = (a.W + PIXELS - 1) // PIXELS, items = a.N * a.H * GROUPS, item, n, h, w
+    cdef const float* src
+    cdef float* dst
+    cdef const float* scale = at(bases, a.scale)
+    cdef const float* bias = at(bases, a.bias)
+    for item in range(share(items, thread, threads), share(items, thread + 1, threads)):
+        w = item % GROUPS * PIXELS
+        h = item // GROUPS % a.H
+        n = item // GROUPS // a.H
+        src = at(bases, a.src) + n * a.src_n + h * a.src_h + w * a.src_w
+        dst = at(bases, a.dst) + n * a.dst_n + h * a.dst_h + w * a.dst_w
+        if a.W - w >= PIXELS:
+            normalize(PIXELS, a, src, dst, scale, bias)
+        else:
+            for _ in range(a.W - w):
+                normalize(1, a, src, dst, scale, bias)
+                src += a.src_w
+                dst += a.dst_w
+
+
+def step(dict fields):
+    """(address of the kernel, bytes of its arguments); see step.pxd."""
+    cdef Args args = fields
+    return <size_t> <Run> &run, (<char*> &args)[:sizeof(Args)]
