@@ -26,6 +26,7 @@ from .ops import NodeSpec, make_node
 from .ops.base import REGISTRY
 from .ops.constant import Constant
 from .ops.dims import MAX_RANK
+from .ops.normalization import LayerNormalization
 from .ops.softmax import AlongAxis
 from .strict_json import INT64_MAX, Fields, brief, double, enum, integer, parse, raw, single, spellings, string, text
 
@@ -479,9 +480,17 @@ def _names(values: Iterable[Value]) -> dict[Value, str]:
 
 
 def _spelled_out(n: Node) -> list[Node]:
-    """The node in operators of today, of which Softmax over several axes together is none."""
-    if not (isinstance(n.op, AlongAxis) and n.op.joint):
-        return [n]
+    """The node in operators of today, of which what has an attribute that is not the standard's is none."""
+    if isinstance(n.op, AlongAxis) and n.op.joint:
+        return _softmax_of_rows(n)
+    if isinstance(n.op, LayerNormalization) and n.op.alone:
+        return _layer_norm_of_last(n)
+    return [n]
+
+
+def _softmax_of_rows(n: Node) -> list[Node]:
+    """A Softmax over several axes together is one over the rows of a matrix."""
+    assert isinstance(n.op, AlongAxis)
     x, y = n.inputs[0], n.outputs[0]
     rows, result, shape = (Value(f"{n.label}.{name}") for name in ("rows", "result", "shape"))
     steps: list[tuple[str, dict[str, int], list[Value | None], Value | None]] = [
@@ -491,6 +500,25 @@ def _spelled_out(n: Node) -> list[Node]:
         ("Reshape", {"allowzero": 1}, [result, shape], y),
     ]
     return [Node(REGISTRY[op](**attributes), inputs, [output]) for op, attributes, inputs, output in steps]
+
+
+def _layer_norm_of_last(n: Node) -> list[Node]:
+    """A LayerNormalization over one axis that is not the last is one over the last, between Transposes."""
+    x, y = n.inputs[0], n.outputs[0]
+    assert x is not None and x.shape is not None and y is not None and isinstance(n.op, LayerNormalization)
+    (axis,), rank = n.op.axes(len(x.shape)), len(x.shape)
+    there = (*(i for i in range(rank) if i != axis), axis)
+    back = tuple(there.index(i) for i in range(rank))
+    last, result = Value(f"{n.label}.last"), Value(f"{n.label}.result")
+    operands = [
+        Value(v.name, constant=v.constant.reshape(-1)) for v in n.inputs[1:] if v is not None and v.constant is not None
+    ]
+    op = REGISTRY["LayerNormalization"](epsilon=n.op.epsilon, stash_type=n.op.stash_type)
+    return [
+        Node(REGISTRY["Transpose"](perm=there), [x], [last]),
+        Node(op, [last, *operands], [result]),
+        Node(REGISTRY["Transpose"](perm=back), [result], [y]),
+    ]
 
 
 def _opset(nodes: list[Node]) -> int:

@@ -21,6 +21,7 @@ from fastconv.errors import FastconvError, InputError, ModelError, UnsupportedEr
 from fastconv.graph import Graph, Node, Value
 from fastconv.onnx_json import IR_VERSIONS, NEWER, OPSET, read, write
 from fastconv.ops import REGISTRY, run_reference
+from fastconv.ops.normalization import LayerNormalization
 from fastconv.passes import run_passes
 
 from .onnx_dicts import b64, info, ints, model, node, tensor, text, tiny, with_attribute, with_weight
@@ -618,8 +619,8 @@ def test_write_gives_every_value_a_name_of_its_own(tmp_path):
     assert next(iter(run(again, x=np.float32([-5, 5])).values())).tolist() == [2, 8]
 
 
-#: fields of operators that are no attributes of the standard; `joint` is written in other words
-OURS = {"Softmax": {"joint"}, "LogSoftmax": {"joint"}, "DeformConv": {"auto_pad"}}
+#: fields of operators that are no attributes of the standard; `joint` and `alone` are written in other words
+OURS = {"Softmax": {"joint"}, "LogSoftmax": {"joint"}, "LayerNormalization": {"alone"}, "DeformConv": {"auto_pad"}}
 
 
 @pytest.mark.parametrize("op", ["Softmax", "LogSoftmax"])
@@ -638,6 +639,21 @@ def test_write_the_old_softmax(tmp_path, op, axis):
     x = np.random.default_rng(0).standard_normal((2, 3, 2)).astype(np.float32)
     for y in (onnx_outputs(tmp_path / "m.json", x=x)["y"], run(read(tmp_path / "m.json"), x=x)["y"]):
         np.testing.assert_allclose(y, run(g, x=x)["y"], rtol=1e-5)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_write_a_layer_normalization_of_one_axis(tmp_path, axis):
+    """Which the standard has for the last axis only."""
+    rng, shape = np.random.default_rng(0), (2, 3, 4)
+    x = Value("x", shape, np.dtype(np.float32))
+    own = (shape[axis], *(1,) * (2 - axis))
+    operands = [Value(name, constant=rng.standard_normal(own).astype(np.float32)) for name in ("scale", "bias")]
+    y = Value("y", shape, np.dtype(np.float32))
+    g = Graph([x], [y], [Node(LayerNormalization(axis=axis, alone=1, epsilon=1e-3), [x, *operands], [y])], "g")
+    write(g, tmp_path / "m.json")
+    x = rng.standard_normal(shape).astype(np.float32)
+    for y in (onnx_outputs(tmp_path / "m.json", x=x)["y"], run(read(tmp_path / "m.json"), x=x)["y"]):
+        np.testing.assert_allclose(y, run(g, x=x)["y"], rtol=1e-5, atol=1e-6)
 
 
 newest = onnx.defs.onnx_opset_version()

@@ -90,7 +90,7 @@ def test_a_plan_runs_again_on_what_the_last_run_left(isa):
 
 def test_runs_at_once_have_an_arena_each():
     net = Net()
-    plan = check(net.graph(net("Relu", conv(net, net("Mish", conv(net, net.input("x", 2, 3, 8, 8)))))), X)
+    plan = check(net.graph(net("Relu", conv(net, net("Selu", conv(net, net.input("x", 2, 3, 8, 8)))))), X)
     inputs = [normal(np.random.default_rng(i), *X.shape) for i in range(8)]
     expected = [run_plan(plan, [x], 1)[0] for x in inputs]
     results = [np.empty_like(y) for y in expected]
@@ -167,7 +167,7 @@ def test_inputs_and_outputs_of_other_dtypes():
 def test_scalars():
     net = Net()
     x = net.input("x")
-    check(net.graph(net("Exp", net("Neg", x)), net("Mish", x)), np.float32(0.5))
+    check(net.graph(net("Exp", net("Neg", x)), net("Selu", x)), np.float32(0.5))
 
 
 def test_an_intermediate_value_that_is_an_output_too():
@@ -182,7 +182,7 @@ def test_empty_tensors(shape):
     x = net.input("x", *shape)
     y = net("Relu", x)
     z = net("ReduceSum", net("Concat", y, x, axis=1), np.int64([1]), keepdims=0)
-    plan = check(net.graph(net("Flatten", y), net("Mish", x), z), np.empty(shape, np.float32))
+    plan = check(net.graph(net("Flatten", y), net("Selu", x), z), np.empty(shape, np.float32))
     assert plan.arena_size == 0
 
 
@@ -225,7 +225,7 @@ def test_reorders_of_every_channel_tail(C):
         net = Net()
         x = net.input("x", 2, C, 5, 3)
         check(
-            net.graph(net("Mish", conv(net, net("Mish", conv(net, x, C + 1, kernel=1)), C, kernel=1))),
+            net.graph(net("Selu", conv(net, net("Selu", conv(net, x, C + 1, kernel=1)), C, kernel=1))),
             normal(RNG, 2, C, 5, 3),
             isa=isa,
         )
@@ -355,7 +355,7 @@ def test_a_part_that_is_put_together_again(isa, op, begin):
 def test_views_share_memory_and_outputs_that_do_are_copied(in_place):
     net = Net()
     x = net.input("x", 2, 3, 8, 8)
-    y = net("Mish", x)
+    y = net("Selu", x)
     flat = net("Viewed", y, np.int64([2, -1]))
     again = net("Viewed", flat, np.int64([6, 64]))
     graph = net.graph(flat, net("Softmax", again), y, again, net("Viewed", x, np.int64([-1])))
@@ -395,7 +395,7 @@ def test_python_steps_between_compiled_ones(monkeypatch):
 def test_a_python_step_that_fails_names_its_node_and_gives_the_arena_back():
     net = Net()
     x, i = net.input("x", 4), net.input("i", 1, dtype=np.int64)
-    plan = plan_of(net.graph(net("Gather", net("Mish", x), i, name="pick")))
+    plan = plan_of(net.graph(net("Gather", net("Selu", x), i, name="pick")))
     for _ in range(3):
         with pytest.raises(ModelError, match="node 'pick'"):
             plan.run([np.zeros(4, np.float32), np.int64([9])], [np.empty(1, np.float32)], 1)
@@ -460,8 +460,8 @@ def test_no_memory_is_a_memory_error():
 def test_places():
     net = Net()
     x = net.input("x", 2, 3, 8, 8)
-    y = net("Mish", net("Mish", x))
-    plan = plan_of(net.graph(net("Mish", y)))
+    y = net("Selu", net("Selu", x))
+    plan = plan_of(net.graph(net("Selu", y)))
     bases = [plan.places[t] for e in plan.entries for t in (*e.task.reads.values(), *e.task.writes.values())]
     assert bases == [(FIRST_INPUT, 0), (ARENA, 0), (ARENA, 0), (ARENA, X.nbytes), (ARENA, X.nbytes), (FIRST_INPUT + 1, 0)]
     assert plan.arena_size == 2 * X.nbytes
@@ -473,7 +473,7 @@ def test_places():
 def test_the_dump_says_how_each_node_runs_and_why_not_otherwise():
     net = Net()
     y = conv(net, net("Relu", conv(net, net.input("x", 2, 3, 8, 8))), name="second")
-    plan = plan_of(net.graph(net("Mish", net("Add", y, y, name="twice"), name="mish")), accuracy="exact")
+    plan = plan_of(net.graph(net("Selu", net("Add", y, y, name="twice"), name="selu")), accuracy="exact")
     text = str(plan)
     isa, V = plan.target.kernels.isa, plan.target.V
     assert (
@@ -488,7 +488,7 @@ def test_the_dump_says_how_each_node_runs_and_why_not_otherwise():
         r"'second' Conv direct: 'relu1' 2x8x8x8 blocked @arena\+\d+ halo 1/1/1/1 -> 'second' 2x8x8x8 blocked @arena\+\d+$",
         lines["second"],
     )
-    assert re.search(r"'mish' Mish reference \(Python\): .* -> 'mish' 2x8x8x8 nchw @output$", lines["mish"])
+    assert re.search(r"'selu' Selu reference \(Python\): .* -> 'selu' 2x8x8x8 nchw @output$", lines["selu"])
     assert "        not pointwise: kernel 3x3" in text
     assert "        not first: 8 input channels" in text
     offsets = {m[1]: int(m[2]) for m in re.finditer(r"'(\w+)' [\dx]+ (?:blocked|planar|nchw) @arena\+(\d+)", text)}

@@ -420,6 +420,37 @@ def pose():
     return nn.Sequential(stages, *layers, nn.Conv2d(C, 17, 1))
 
 
+# ---- one spatial axis, and three
+
+
+def sound():
+    """A classifier of sound with a decoder's step: one spatial axis."""
+
+    def norm(C, OC, kernel, **more):
+        return nn.Sequential(nn.Conv1d(C, OC, kernel, bias=False, **more), nn.BatchNorm1d(OC), nn.ReLU())
+
+    block = Add(nn.Sequential(norm(32, 32, 3, padding=2, dilation=2, groups=4), nn.Conv1d(32, 32, 1)), act=nn.ReLU())
+    up = nn.ConvTranspose1d(32, 24, 4, 2, 1), nn.GELU(), nn.AvgPool1d(3, 2, 1), nn.Upsample(scale_factor=2.0)
+    return nn.Sequential(
+        norm(1, 32, 9, stride=4), nn.MaxPool1d(3, 2, 1), block, *up, nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(24, 10)
+    )
+
+
+def video():
+    """Three spatial axes: convolution, pools and a transposed convolution."""
+    layers = (
+        nn.Conv3d(3, 8, 3, (1, 2, 2), 1),
+        nn.BatchNorm3d(8),
+        nn.ReLU(),
+        nn.MaxPool3d(2),
+        nn.Conv3d(8, 16, 3, padding=1, groups=2),
+    )
+    return nn.Sequential(*layers, nn.SiLU(), nn.ConvTranspose3d(16, 4, 2, 2), nn.AvgPool3d((1, 2, 2)))
+
+
+#: name -> (what makes the module, the shape of its input without the batch)
+OTHERS = {"sound": (sound, (1, 400)), "video": (video, (3, 6, 16, 16))}
+
 NETWORKS = {
     "resnet18": (resnet18, 64),
     "resnet50": (resnet50, 64),
@@ -443,15 +474,16 @@ NETWORKS = {
 
 def build(name):
     """The network in evaluation mode, with the same random weights each time."""
-    make, _ = NETWORKS[name]
+    make, _ = (NETWORKS | OTHERS)[name]
     torch.manual_seed(0)
     module = make().eval()
     for m in module.modules():
-        if isinstance(m, nn.BatchNorm2d):
+        if isinstance(m, nn.modules.batchnorm._BatchNorm):
             for tensor, middle in ((m.running_mean, 0), (m.running_var, 1), (m.weight, 1), (m.bias, 0)):
                 nn.init.uniform_(tensor, middle - 0.3, middle + 0.3)
-        elif isinstance(m, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-            fan = m.weight[0].numel() if not isinstance(m, nn.ConvTranspose2d) else m.weight[:, 0].numel() / math.prod(m.stride)
+        elif isinstance(m, nn.modules.conv._ConvNd | nn.Linear):
+            transposed = getattr(m, "transposed", False)
+            fan = m.weight[:, 0].numel() / math.prod(m.stride) if transposed else m.weight[0].numel()
             nn.init.normal_(m.weight, std=math.sqrt(1.6 / fan))
             if m.bias is not None:
                 nn.init.uniform_(m.bias, -0.1, 0.1)
@@ -459,6 +491,6 @@ def build(name):
 
 
 def image(name, batch=1):
-    """An image for the network, the same each time."""
-    side = NETWORKS[name][1]
-    return torch.randn((batch, 3, side, side), generator=torch.Generator().manual_seed(1))
+    """An input for the network, the same each time."""
+    shape = OTHERS[name][1] if name in OTHERS else (3, NETWORKS[name][1], NETWORKS[name][1])
+    return torch.randn((batch, *shape), generator=torch.Generator().manual_seed(1))

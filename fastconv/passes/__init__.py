@@ -3,18 +3,30 @@
 from collections.abc import Callable
 
 from ..graph import Graph
+from .channels_first import channels_first
 from .fold_affine import fold_affine
 from .fold_constants import fold_constants
 from .fold_pad import fold_pad
 from .fuse import fuse
 from .infer_shapes import infer_shapes
+from .lift import lift
 from .recognise import recognise
 from .remove_identity import remove_identity
 
 Pass = Callable[[Graph], None]
 
 #: a plan runs them once more when every shape is known: what symbols hid is found then, and the rest is as it was
-PASSES: tuple[Pass, ...] = (infer_shapes, fold_constants, remove_identity, fold_pad, recognise, fold_affine, fuse)
+PASSES: tuple[Pass, ...] = (
+    infer_shapes,
+    fold_constants,
+    remove_identity,
+    channels_first,
+    lift,
+    fold_pad,
+    recognise,
+    fold_affine,
+    fuse,
+)
 
 
 def run_passes(graph: Graph, until: str | None = None) -> Graph:
