@@ -8,7 +8,7 @@ Parallel over outputs: rows, or blocks of the inner axis, in pieces that do not 
 from libc.math cimport INFINITY
 from libc.stdint cimport int64_t
 
-from simd cimport V, load, load_part, store, store_part, vbroadcast, vf, vmaxnan, vminnan
+from simd cimport V, load, load_part, store_part, vbroadcast, vf, vmaxnan, vminnan
 from step cimport Run, at, share
 
 cdef enum:
