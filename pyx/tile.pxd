@@ -94,12 +94,12 @@ cdef inline const float* place(const bint NEAR, const float** p, int i) noexcept
 
 cdef inline void sweep(const int R, const int J, const bint NEAR, const float** px, const float* wei, vf* acc, const Taps* taps,
                        const int64_t* offset, Py_ssize_t segments, const Py_ssize_t length) noexcept nogil:
-    cdef Py_ssize_t s, c, at, line
+    cdef Py_ssize_t s, c, at, _line
     cdef const float* ahead = taps.ahead
     cdef int k
     for s in range(segments):
         at = offset[s]
-        for line in range(taps.fetch):
+        for _line in range(taps.fetch):
             PREFETCH(ahead)
             ahead += 16
         for c in range(length):

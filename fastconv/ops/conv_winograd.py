@@ -12,8 +12,8 @@ from .conv_direct import ConvDirect, bias_of, conv_refusal, pack_bias, windows_o
 
 #: `Phase` of pyx/isa/conv_winograd.pyx
 FUSED, WINDOWS, PRODUCTS = range(3)
-#: bytes that the transformed windows of a block should fill
-BLOCK_BYTES = 160 * 1024
+#: bytes that the transformed windows of a block should fill, and the least tiles of a block, which share its read of the weights
+BLOCK_BYTES, BLOCK_TILES = 160 * 1024, 18
 #: with fewer blocks than this, windows and products are two steps
 FEW_BLOCKS = 8
 
@@ -84,7 +84,7 @@ class ConvWinograd(ConvDirect):
         """Tiles of a block, and how many blocks there are: of equal size, as large as fits."""
         N, IC, _, TH, TW = sizes(node)
         T = N * TH * TW
-        most = max(BLOCK_BYTES // (36 * 4 * -(-IC // V) * V), 12)
+        most = max(BLOCK_BYTES // (36 * 4 * -(-IC // V) * V), BLOCK_TILES)
         blocks = -(-T // most)
         return -(-T // blocks), blocks
 

@@ -96,14 +96,14 @@ cdef inline Place find(const Args* a, Py_ssize_t t) noexcept nogil:
     return Place(t // TW // TH, t // TW % TH, t % TW)
 
 
-cdef inline void advance(const Args* a, Place* at) noexcept nogil:
-    at.tw += 1
-    if at.tw * 4 >= a.OW:
-        at.tw = 0
-        at.th += 1
-        if at.th * 4 >= a.OH:
-            at.th = 0
-            at.n += 1
+cdef inline void advance(const Args* a, Place* tile) noexcept nogil:
+    tile.tw += 1
+    if tile.tw * 4 >= a.OW:
+        tile.tw = 0
+        tile.th += 1
+        if tile.th * 4 >= a.OH:
+            tile.th = 0
+            tile.n += 1
 
 
 # The windows of `count` tiles from `first` on, channel blocks [cb0, cb1): dst = [36][ICB][TB][V]. Tile follows tile within a channel
