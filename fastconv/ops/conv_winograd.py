@@ -1,4 +1,4 @@
-"""Winograd's F(4x4, 3x3): 3x3 convolutions of stride 1 with a quarter of the products."""
+"""Winograd's F(4x4, 3x3) and F(2x2, 5x5): convolutions of stride 1 with a quarter (36 %) of the products."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from ..plan.bind import Binder, Step, empty_aligned
 from ..plan.layouts import Halo
 from ..plan.select import Target
 from .conv_direct import ConvDirect, bias_of, conv_refusal, pack_bias, windows_of
+from .windows import Windows
 
 #: `Phase` of pyx/isa/conv_winograd.pyx
 FUSED, WINDOWS, PRODUCTS = range(3)
-#: bytes that the transformed windows of a block should fill, and the least tiles of a block, which share its read of the weights
+#: bytes that the transformed windows of a block should fill, and the least tiles of a block: they share a read of the weights
 BLOCK_BYTES, BLOCK_TILES = 160 * 1024, 18
+#: the kernel sizes whose tiles have windows of 6x6
+KERNELS = [(3, 3), (5, 5)]
 #: with fewer blocks than this, windows and products are two steps
 FEW_BLOCKS = 8
 
@@ -21,23 +24,29 @@ FEW_BLOCKS = 8
 def pack_winograd(w: np.ndarray, kernels: object) -> np.ndarray:
     """Transformed weights, see the kernel."""
     V = kernels.V  # type: ignore[attr-defined]
-    OC, IC = w.shape[:2]
+    OC, IC, K, _ = w.shape
     dst = empty_aligned((-(-OC // V) * V * 36 * IC,))
     w = np.ascontiguousarray(w)  # as a folded Transpose leaves it, it need not be
-    kernels.conv_winograd.pack(w.ctypes.data, OC, IC, dst.ctypes.data)  # type: ignore[attr-defined]
+    kernels.conv_winograd.pack(w.ctypes.data, OC, IC, K, dst.ctypes.data)  # type: ignore[attr-defined]
     return dst
+
+
+def tile_pixels(windows: Windows) -> int:
+    """M, the rows and columns of an output tile, whose window is 6x6."""
+    return 7 - windows.kernel[0]
 
 
 def sizes(node: Node) -> tuple[int, int, int, int, int]:
     """N, IC, OC, and tiles down and across."""
     x, w = node.inputs[0], node.inputs[1]
     assert x is not None and w is not None
-    OH, OW = windows_of(node).out
-    return x.dims[0], x.dims[1], w.dims[0], -(-OH // 4), -(-OW // 4)
+    windows = windows_of(node)
+    M, (OH, OW) = tile_pixels(windows), windows.out
+    return x.dims[0], x.dims[1], w.dims[0], -(-OH // M), -(-OW // M)
 
 
 class ConvWinograd(ConvDirect):
-    """A 3x3 convolution of stride 1, where the tiles are many enough to pay for the transforms and the larger weights."""
+    """A 3x3 or 5x5 convolution of stride 1, with tiles enough to pay for the transforms and the larger weights."""
 
     name = "winograd"
 
@@ -48,9 +57,11 @@ class ConvWinograd(ConvDirect):
         if target.accuracy == "exact":
             return "accuracy='exact'"
         for name, given, wanted in (
-            ("kernel", windows.kernel, (3, 3)), ("stride", windows.strides, (1, 1)), ("dilation", windows.dilations, (1, 1))
-        ):  # fmt: skip
-            if given != wanted:
+            ("kernel", windows.kernel, KERNELS),
+            ("stride", windows.strides, [(1, 1)]),
+            ("dilation", windows.dilations, [(1, 1)]),
+        ):
+            if given not in wanted:
                 return f"{name} {given[0]}x{given[1]}"
         if node.op.group > 1:  # type: ignore[attr-defined]
             return f"group {node.op.group}"  # type: ignore[attr-defined]
@@ -67,17 +78,19 @@ class ConvWinograd(ConvDirect):
         """
         _, IC, OC, TH, TW = sizes(node)
         T = TH * TW
-        OH, OW = windows_of(node).out
+        windows = windows_of(node)
+        (KH, KW), (OH, OW) = windows.kernel, windows.out
         products = 36 * IC * OC * T / (2 * V) * max(1.0, 4 / T)
         transforms = T * (IC * 150 + OC * 130) / V
         stream = 36 * IC * OC * 4 / 6
-        return max(1.1 * products, stream) + transforms, 9 * IC * OC * OH * OW / (2 * V)
+        return max(1.1 * products, stream) + transforms, KH * KW * IC * OC * OH * OW / (2 * V)
 
     def halo(self, node: Node) -> Halo:
         x = node.inputs[0]
         assert x is not None
         windows = windows_of(node)
-        ends = [-(-o // 4) * 4 + 2 - b - d for o, b, d in zip(windows.out, windows.begin, x.dims[2:], strict=True)]
+        M = tile_pixels(windows)
+        ends = [-(-o // M) * M + 6 - M - b - d for o, b, d in zip(windows.out, windows.begin, x.dims[2:], strict=True)]
         return (windows.begin[0], windows.begin[1], max(ends[0], 0), max(ends[1], 0))
 
     def block(self, node: Node, V: int) -> tuple[int, int]:
@@ -117,6 +130,7 @@ class ConvWinograd(ConvDirect):
             "zeros": binder.constant(np.zeros(3 * V, np.float32)),
             "windows": binder.workspace(),
             "products": binder.workspace() + self.scratch(node, binder.target)[0],
+            "M": tile_pixels(windows),
             "N": N,
             "IC": IC,
             "OCB": -(-OC // V),

@@ -1,8 +1,9 @@
-"""Winograd's F(4x4, 3x3): a 3x3 convolution of stride 1 with a quarter of the products.
+"""Winograd's F(4x4, 3x3) and F(2x2, 5x5): convolutions of stride 1 with a quarter (36 %) of the products.
 
-An output tile of 4x4 pixels is A^T [(G g G^T) * (B^T d B)] A, where d is its 6x6 window of the source and g the filter: 36
-products a pair of channels in place of 144. The points 0, ±1/√2, ±√2 keep the rounding error at about four times direct
-convolution's (Lavin and Gray, arXiv 1509.09308; for the choice of points Barabasz et al., arXiv 1803.10986).
+An output tile of MxM pixels is A^T [(G g G^T) * (B^T d B)] A, where d is its 6x6 window of the source and g the filter: 36
+products a pair of channels in place of 144 (100). The points 0, ±1/√2, ±√2 keep the rounding error at about four times direct
+convolution's (Lavin and Gray, arXiv 1509.09308; for the choice of points Barabasz et al., arXiv 1803.10986). B^T comes from the
+points alone: both have the same.
 
 Layouts: src is nChw{V}c with a halo of zeros wide enough for whole tiles; wei = [oc part][36][IC][width * V], made by `pack`;
 add and dst are nChw{V}c. Tiles are numbered flat over (image, tile row, tile column) and go in blocks of TB. Transformed
@@ -14,6 +15,7 @@ they are few, all windows are transformed in one step (`WINDOWS`) and multiplied
 pairs of block and part, so that threads share the weights, which are the larger part then.
 """
 
+from libc.math cimport sqrt
 from libc.stdint cimport int64_t
 
 from activation cimport CLIP, Activation, activate, clip
@@ -37,6 +39,7 @@ cdef struct Args:
     int64_t windows
     int64_t products
     int phase
+    Py_ssize_t M
     Py_ssize_t N
     Py_ssize_t IC
     Py_ssize_t OCB
@@ -72,16 +75,19 @@ cdef inline void window_row(const vf* x, vf* y, const int step) noexcept nogil:
     y[5 * step] = d1 + x[5 * step] - h * d3
 
 
-# A^T of six vectors to four.
-cdef inline void tile_row(const vf* x, const int xstep, vf* y, const int ystep) noexcept nogil:
+# A^T of six vectors to M.
+cdef inline void tile_row(const int M, const vf* x, const int xstep, vf* y, const int ystep) noexcept nogil:
     cdef float r = 0.70710678118654752, q = 1.41421356237309505, half = 0.5, two = 2.0
     cdef float r2 = 0.35355339059327376, q2 = 2.8284271247461903
     cdef vf m1 = x[xstep], m2 = x[2 * xstep], m3 = x[3 * xstep], m4 = x[4 * xstep]
     cdef vf a = m1 + m2, b = m1 - m2, c = m3 + m4, e = m3 - m4
     y[0] = x[0] + a + c
-    y[ystep] = r * b + q * e
-    y[2 * ystep] = half * a + two * c
-    y[3 * ystep] = r2 * b + q2 * e + x[5 * xstep]
+    if M == 2:
+        y[ystep] = r * b + q * e + x[5 * xstep]
+    else:
+        y[ystep] = r * b + q * e
+        y[2 * ystep] = half * a + two * c
+        y[3 * ystep] = r2 * b + q2 * e + x[5 * xstep]
 
 
 # An output tile's image, row and column among the tiles.
@@ -92,16 +98,16 @@ cdef struct Place:
 
 
 cdef inline Place find(const Args* a, Py_ssize_t t) noexcept nogil:
-    cdef Py_ssize_t TH = (a.OH + 3) // 4, TW = (a.OW + 3) // 4
+    cdef Py_ssize_t TH = (a.OH + a.M - 1) // a.M, TW = (a.OW + a.M - 1) // a.M
     return Place(t // TW // TH, t // TW % TH, t % TW)
 
 
 cdef inline void advance(const Args* a, Place* tile) noexcept nogil:
     tile.tw += 1
-    if tile.tw * 4 >= a.OW:
+    if tile.tw * a.M >= a.OW:
         tile.tw = 0
         tile.th += 1
-        if tile.th * 4 >= a.OH:
+        if tile.th * a.M >= a.OH:
             tile.th = 0
             tile.n += 1
 
@@ -119,7 +125,7 @@ cdef void windows(const Args* a, const float* source, Py_ssize_t first, Py_ssize
     for cb in range(cb0, cb1):
         tile = find(a, first)
         for t in range(count):
-            src = source + tile.n * a.src_n + cb * a.src_c + tile.th * 4 * a.src_h + tile.tw * 4 * V
+            src = source + tile.n * a.src_n + cb * a.src_c + tile.th * a.M * a.src_h + tile.tw * a.M * V
             for i in range(6):
                 for j in range(6):
                     x[i * 6 + j] = load(src + i * a.src_h + j * V)
@@ -132,23 +138,16 @@ cdef void windows(const Args* a, const float* source, Py_ssize_t first, Py_ssize
             advance(a, &tile)
 
 
-# One part's products over `count` tiles, then their inverse transform to the outputs.
-cdef void part(const Args* a, char** bases, Py_ssize_t block, Py_ssize_t first, Py_ssize_t count, const float* transformed,
-               float* scratch) noexcept nogil:
-    cdef Py_ssize_t ICB = (a.IC + V - 1) // V, PLANE = ICB * a.TB * V + 16, t, oh, ow
-    cdef Place tile
-    cdef int width = <int> (a.OCB - block) if a.OCB - block <= 3 else 2, f, r, i, j, k
+# One part's products over `count` tiles.
+cdef void multiply(const Args* a, char** bases, Py_ssize_t block, Py_ssize_t count, const float* transformed,
+                   float* products) noexcept nogil:
+    cdef Py_ssize_t PLANE = (a.IC + V - 1) // V * a.TB * V + 16
+    cdef int width = <int> (a.OCB - block) if a.OCB - block <= 3 else 2, f, r, i
     cdef int tiles = <int> (count + rows(width) - 1) // rows(width), least = <int> count // tiles, longer = <int> count % tiles
     cdef const float* wei = at(bases, a.wei) + block * V * 36 * a.IC
-    cdef const float* add
     cdef const float* px[14]
-    cdef float* dst
-    cdef float* m
     cdef Taps taps
     cdef Store to
-    cdef vf x[36]
-    cdef vf y[24]
-    cdef vf bias, v
     taps.offset = <const int64_t*> at(bases, a.taps)
     taps.segments = a.IC // V
     taps.length = V
@@ -162,7 +161,7 @@ cdef void part(const Args* a, char** bases, Py_ssize_t block, Py_ssize_t first, 
     to.final = False
     for f in range(36):
         px[0] = transformed + f * PLANE
-        to.dst[0] = scratch + f * width * a.TB * V
+        to.dst[0] = products + f * width * a.TB * V
         taps.ahead = wei + (f + 1) * a.IC * width * V
         for i in range(tiles):
             r = least + (i < longer)
@@ -170,37 +169,61 @@ cdef void part(const Args* a, char** bases, Py_ssize_t block, Py_ssize_t first, 
             px[0] += r * V
             to.dst[0] += r * V
             taps.ahead += taps.segments * taps.fetch * 16
+
+
+# The outputs of one part: its products' inverse transforms, bias, add and activation.
+cdef inline void outputs(const int M, const Args* a, char** bases, Py_ssize_t block, Py_ssize_t first, Py_ssize_t count,
+                         const float* products) noexcept nogil:
+    cdef Py_ssize_t t, oh, ow
+    cdef int width = <int> (a.OCB - block) if a.OCB - block <= 3 else 2, i, j, k
+    cdef const float* m
+    cdef const float* add
+    cdef float* dst
+    cdef float* to
+    cdef Place tile
+    cdef vf x[36]
+    cdef vf y[24]
+    cdef vf bias, v
     for k in range(width):
         bias = load(at(bases, a.bia) + (block + k) * V)
         tile = find(a, first)
         for t in range(count):
-            m = scratch + (k * a.TB + t) * V
+            m = products + (k * a.TB + t) * V
             for i in range(36):
                 x[i] = load(m + i * a.TB * width * V)
             for i in range(6):
-                tile_row(&x[i * 6], 1, &y[i * 4], 1)
-            for j in range(4):
-                tile_row(&y[j], 4, &x[j], 4)
-            dst = at(bases, a.dst) + tile.n * a.dst_n + (block + k) * a.dst_c + tile.th * 4 * a.dst_h + tile.tw * 4 * a.dst_w
-            add = at(bases, a.add) + tile.n * a.add_n + (block + k) * a.add_c + tile.th * 4 * a.add_h + tile.tw * 4 * a.add_w
-            for oh in range(min(4, a.OH - tile.th * 4)):
-                for ow in range(min(4, a.OW - tile.tw * 4)):
-                    v = x[oh * 4 + ow] + bias
+                tile_row(M, &x[i * 6], 1, &y[i * M], 1)
+            for j in range(M):
+                tile_row(M, &y[j], M, &x[j], M)
+            dst = at(bases, a.dst) + tile.n * a.dst_n + (block + k) * a.dst_c + tile.th * M * a.dst_h + tile.tw * M * a.dst_w
+            add = at(bases, a.add) + tile.n * a.add_n + (block + k) * a.add_c + tile.th * M * a.add_h + tile.tw * M * a.add_w
+            for oh in range(min(M, a.OH - tile.th * M)):
+                for ow in range(min(M, a.OW - tile.tw * M)):
+                    v = x[oh * M + ow] + bias
                     if a.has_add:
                         v = v + load(add + oh * a.add_h + ow * a.add_w)
                     if a.act.kind == CLIP:
                         v = clip(v, a.act.a, a.act.b)
                     store(dst + oh * a.dst_h + ow * a.dst_w, v)
             if a.act.kind != CLIP:
-                for oh in range(min(4, a.OH - tile.th * 4)):
-                    for ow in range(min(4, a.OW - tile.tw * 4)):
-                        m = dst + oh * a.dst_h + ow * a.dst_w
-                        store(m, activate(load(m), a.act.kind, a.act.a, a.act.b))
+                for oh in range(min(M, a.OH - tile.th * M)):
+                    for ow in range(min(M, a.OW - tile.tw * M)):
+                        to = dst + oh * a.dst_h + ow * a.dst_w
+                        store(to, activate(load(to), a.act.kind, a.act.a, a.act.b))
             advance(a, &tile)
 
 
+cdef void part(const Args* a, char** bases, Py_ssize_t block, Py_ssize_t first, Py_ssize_t count, const float* transformed,
+               float* scratch) noexcept nogil:
+    multiply(a, bases, block, count, transformed, scratch)
+    if a.M == 4:
+        outputs(4, a, bases, block, first, count, scratch)
+    else:
+        outputs(2, a, bases, block, first, count, scratch)
+
+
 cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads) noexcept nogil:
-    cdef Py_ssize_t TILES = a.N * ((a.OH + 3) // 4) * ((a.OW + 3) // 4), BLOCKS = (TILES + a.TB - 1) // a.TB
+    cdef Py_ssize_t TILES = a.N * ((a.OH + a.M - 1) // a.M) * ((a.OW + a.M - 1) // a.M), BLOCKS = (TILES + a.TB - 1) // a.TB
     cdef Py_ssize_t ICB = (a.IC + V - 1) // V, PARTS = a.OCB // 2 if a.OCB > 1 else 1
     cdef Py_ssize_t BLOCK = 36 * (ICB * a.TB * V + 16), item, first, p, items
     cdef const float* src = at(bases, a.src)
@@ -231,18 +254,23 @@ def step(dict fields):
     return <size_t> <Run> &run, (<char*> &args)[:sizeof(Args)]
 
 
-def pack(size_t weights, Py_ssize_t OC, Py_ssize_t IC, size_t packed):
-    """G g G^T of every filter of the weights (OC IC 3 3, by address), in float64 and rounded once, to `packed`."""
+def pack(size_t weights, Py_ssize_t OC, Py_ssize_t IC, int K, size_t packed):
+    """G g G^T of every filter of the weights (OC IC K K, by address), in float64 and rounded once, to `packed`."""
     cdef const float* w = <const float*> weights
     cdef float* dst = <float*> packed
     cdef Py_ssize_t OCB = (OC + V - 1) // V, oc, ic, block, width, step, lane
-    cdef double q = 1.4142135623730951
-    cdef double[6][3] G = [[1, 0, 0], [-2. / 3, -q / 3, -1. / 3], [-2. / 3, q / 3, -1. / 3], [1. / 6, q / 6, 1. / 3],
-                           [1. / 6, -q / 6, 1. / 3], [0, 0, 1]]
-    cdef double[6][3] half
-    cdef int i, j
+    cdef double[4] points = [sqrt(0.5), -sqrt(0.5), sqrt(2), -sqrt(2)]
+    cdef double[6][5] G
+    cdef double[6][5] half
+    cdef double total
+    cdef int i, j, k
     cdef const float* g
     cdef float* to
+    for k in range(K):  # a row's factor is that of the Lagrange polynomial at its point
+        G[0][k] = k == 0
+        G[5][k] = k == K - 1
+        for i in range(4):
+            G[i + 1][k] = points[i] ** k * (-2. / 3 if i < 2 else 1. / 6)
     with nogil:
         block = 0
         while block < OCB:
@@ -256,11 +284,17 @@ def pack(size_t weights, Py_ssize_t OC, Py_ssize_t IC, size_t packed):
                         for i in range(36):
                             to[i * step] = 0
                         continue
-                    g = w + (oc * IC + ic) * 9
+                    g = w + (oc * IC + ic) * K * K
                     for i in range(6):
-                        for j in range(3):
-                            half[i][j] = G[i][0] * g[j] + G[i][1] * g[3 + j] + G[i][2] * g[6 + j]
+                        for j in range(K):
+                            total = 0
+                            for k in range(K):
+                                total += G[i][k] * g[k * K + j]
+                            half[i][j] = total
                     for i in range(6):
                         for j in range(6):
-                            to[(i * 6 + j) * step] = <float> (half[i][0] * G[j][0] + half[i][1] * G[j][1] + half[i][2] * G[j][2])
+                            total = 0
+                            for k in range(K):
+                                total += half[i][k] * G[j][k]
+                            to[(i * 6 + j) * step] = <float> total
             block += width

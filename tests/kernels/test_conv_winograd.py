@@ -29,7 +29,7 @@ def way(request, monkeypatch):
 
 
 def error(scale):
-    """How far the sums may be off: 40 EPS (F(4x4, 3x3), points 0, ±1/√2, ±√2) of the largest sum of magnitudes within the tile.
+    """How far the sums may be off: 40 EPS (windows of 6x6, points 0, ±1/√2, ±√2) of the largest sum of magnitudes in the tile.
 
     All pixels of a tile are computed from all that the tile reads: a small one beside large ones has their error.
     """
@@ -40,13 +40,13 @@ def error(scale):
 
 @cache
 def tails(V):
-    """Output channels x tiles, in full; with every rest of four pixels."""
+    """Output channels x tiles of MxM pixels, in full; with every rest of a tile."""
     cases = []
-    for oc, tiles in itertools.product(range(1, 2 * V + 2), range(1, 2 * 14 + 2)):
-        size = (1 + oc % 4, 4 * tiles - (oc + tiles) % 4)
-        cases.append(
-            Case(1, (oc + tiles) % (2 * V + 1) + 1, oc, size, (3, 3), pads=(1, 1, 1, 1), residual=tiles % 3 == 0, form="relu")
-        )
+    for K, oc, tiles in itertools.product((3, 5), range(1, 2 * V + 2), range(1, 2 * 14 + 2)):
+        M = 7 - K
+        size = (1 + oc % M, M * tiles - (oc + tiles) % M)
+        ic = (oc + tiles) % (2 * V + 1) + 1
+        cases.append(Case(1, ic, oc, size, (K, K), pads=(K // 2,) * 4, residual=tiles % 3 == 0, form="relu"))
     return cases
 
 
@@ -55,7 +55,7 @@ def combinations(V):
     widths = [(1, 1), (1, V), (3, V), (V, V + 1), (V - 1, 2 * V), (V + 1, 2 * V + 1), (2 * V, 3 * V), (2 * V + 1, 5 * V - 1)]
     factors = {
         "channels": [(1, *c) for c in widths],
-        "kernel": [(3, 3)],
+        "kernel": [(3, 3), (5, 5)],
         "strides": [(1, 1)],
         "dilations": [(1, 1)],
         "out": [(1, 1), (1, 15), (4, 4), (5, 8), (6, 3), (7, 2), (13, 18)],
@@ -79,7 +79,7 @@ def test_many_blocks(isa, threads):
     """As the sizes themselves say: in two steps, then fused."""
     V = kernels.load(isa).V
     check(
-        [Case(1, 9 * V, 2 * V, size, (3, 3), pads=(1, 1, 1, 1)) for size in ((9, 11), (100, 90))],
+        [Case(1, 9 * V, 2 * V, size, (K, K), pads=(1, 1, 1, 1)) for K in (3, 5) for size in ((9, 11), (100, 90))],
         "winograd",
         isa,
         threads,
@@ -91,8 +91,8 @@ def test_many_blocks(isa, threads):
 def test_images_do_not_depend_on_the_batch(isa, way):
     rng = np.random.default_rng(0)
     V = kernels.load(isa).V
-    for IC, OC, N in itertools.product((3, 2 * V + 1), (V, 3 * V - 1), (2, 3, 7)):
-        x, w = rng.standard_normal((N, IC, 9, 11), np.float32), rng.standard_normal((OC, IC, 3, 3), np.float32)
+    for K, IC, OC, N in itertools.product((3, 5), (3, 2 * V + 1), (V, 3 * V - 1), (2, 3, 7)):
+        x, w = rng.standard_normal((N, IC, 9, 11), np.float32), rng.standard_normal((OC, IC, K, K), np.float32)
         op = Conv(pads=(1, 0, 1, 2))
         (y,), _ = run_node(op, [x, w], isa, 2, "winograd", (1,))
         for n in range(N):
