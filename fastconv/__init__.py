@@ -5,10 +5,11 @@
     y = model(x)
 
 `load` and `Model` run networks, `from_torch` those of a live PyTorch module; `conv2d`, `max_pool2d` and `linear` run single
-layers, with a choice of algorithm; `naive` has the plain loops they are measured against. Errors: FastconvError and its
-subclasses ModelError, UnsupportedError, InputError.
+layers, with a choice of algorithm; `naive` has the plain loops they are measured against; `vision` has what stands before and
+after a network: pictures, boxes, drawing. Errors: FastconvError and its subclasses ModelError, UnsupportedError, InputError.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from . import data, naive
@@ -20,9 +21,13 @@ from .torch_export import from_torch
 
 __version__: str
 
-if not TYPE_CHECKING:  # to a type checker it would say that any name is there
+if TYPE_CHECKING:
+    from . import vision
+else:  # to a type checker it would say that any name is there
 
     def __getattr__(name):
+        if name == "vision":
+            return import_module(".vision", __name__)
         if name != "__version__":
             raise AttributeError(f"module 'fastconv' has no attribute {name!r}")
         from importlib.metadata import PackageNotFoundError, version  # here, as few ask and importing it is slow
@@ -49,4 +54,5 @@ __all__ = [
     "max_pool2d",
     "naive",
     "show_config",
+    "vision",
 ]

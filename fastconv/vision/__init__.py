@@ -1,0 +1,50 @@
+"""What stands before and after a network that sees: pictures made into inputs, outputs made into answers, answers drawn.
+
+    from fastconv import vision
+
+    picture = vision.read("street.jpg")                        # uint8, H×W×3
+    canvas, placement = vision.letterbox(picture, 512)
+    heat, sizes = model(vision.to_nchw(canvas))                # float32, 1×3×512×512
+    ...
+    keep = vision.nms(boxes, scores, 0.5, classes)
+    vision.write("found.png", vision.draw_boxes(picture, placement.back(boxes[keep])))
+
+What computes needs NumPy alone; files, resizing and drawing need Pillow: `pip install 'fastconv[vision]'`. `examples/` has
+a whole program for each task. Wrong arguments raise InputError.
+"""
+
+from .answers import Peaks, cosine, iou, nearest, nms, peaks, softmax, top_k
+from .draw import colour, cut_out, draw_boxes, draw_keypoints, draw_mask, draw_scores, tiles
+from .labels import COCO_CLASSES, COCO_KEYPOINTS, COCO_SKELETON, IMAGENET_CLASSES
+from .pictures import IMAGENET_MEAN, IMAGENET_STD, Placement, crop, letterbox, read, resize, to_nchw, write
+
+__all__ = [
+    "COCO_CLASSES",
+    "COCO_KEYPOINTS",
+    "COCO_SKELETON",
+    "IMAGENET_CLASSES",
+    "IMAGENET_MEAN",
+    "IMAGENET_STD",
+    "Peaks",
+    "Placement",
+    "colour",
+    "cosine",
+    "crop",
+    "cut_out",
+    "draw_boxes",
+    "draw_keypoints",
+    "draw_mask",
+    "draw_scores",
+    "iou",
+    "letterbox",
+    "nearest",
+    "nms",
+    "peaks",
+    "read",
+    "resize",
+    "softmax",
+    "tiles",
+    "to_nchw",
+    "top_k",
+    "write",
+]

@@ -1,0 +1,201 @@
+"""Pictures in and out of files, and their way to a network's input and back. A picture is uint8 of H×W×3, RGB.
+
+Coordinates are x, y in pixels from the left upper corner: the first pixel reaches from 0 to 1, its middle is at 0.5.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from ..errors import FastconvError, InputError
+from ._check import as_numbers, as_picture, as_size, kind
+
+#: mean and standard deviation of ImageNet's pixels, R G B of 0..1: what most networks trained on it were given
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+METHODS = ("nearest", "bilinear", "bicubic", "lanczos")
+
+
+def pillow() -> ModuleType:
+    """Pillow's Image module, asked for only where it is needed."""
+    try:
+        from PIL import Image
+    except ImportError:
+        raise FastconvError("pictures need the Pillow package: pip install 'fastconv[vision]'") from None
+    return Image
+
+
+def read(path: str | os.PathLike[str]) -> np.ndarray:
+    """The picture in a file of any format that Pillow reads: uint8, H×W×3.
+
+    It is turned upright as the camera noted; grey becomes RGB, and what is transparent white. Raises InputError for a file
+    that is no picture, OSError for one that cannot be opened.
+    """
+    Image = pillow()
+    from PIL import ImageOps
+
+    with open(path, "rb") as file:
+        try:
+            image = ImageOps.exif_transpose(Image.open(file))
+            if image.mode[0] in "IF":  # 16 or 32 bits: their white is not known
+                raise ValueError(f"its pixels are of the kind {image.mode}, not of 8 bits")
+            if image.has_transparency_data:
+                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+            return np.array(image.convert("RGB"))
+        except Exception as e:  # damaged files make Pillow's readers raise errors of every kind
+            raise InputError(f"{os.fspath(path)}: not a picture that can be read: {e}") from None
+
+
+def write(path: str | os.PathLike[str], picture: np.ndarray) -> None:
+    """Write a picture to a file, in the format that its name ends in: .png, .jpg and so on."""
+    image = pillow().fromarray(as_picture("picture", picture))
+    try:
+        image.save(path)
+    except ValueError as e:  # an ending that is not known
+        raise InputError(f"{os.fspath(path)}: {e}") from None
+
+
+def resize(array: np.ndarray, size: int | tuple[int, int], method: str = "bilinear") -> np.ndarray:
+    """A picture or map (H×W or H×W×C) in another size, of the same dtype: uint8 or float32.
+
+    size: (height, width), or an int for both; method: "nearest", "bilinear", "bicubic" or "lanczos". All but "nearest"
+    average over the pixels that a new one covers where they shrink.
+    """
+    return _resample(array, as_size("size", size), method)
+
+
+def _resample(
+    array: np.ndarray, size: tuple[int, int], method: str = "bilinear", box: Sequence[float] | None = None
+) -> np.ndarray:
+    """`resize` of the part `box` (x1, y1, x2, y2, which may fall between pixels) of the array."""
+    Image = pillow()
+    if method not in METHODS:
+        raise InputError(f"method: expected one of {', '.join(map(repr, METHODS))}, got {method!r}")
+    if (
+        not isinstance(array, np.ndarray)
+        or array.dtype not in (np.uint8, np.float32)
+        or array.ndim not in (2, 3)
+        or not array.size
+    ):
+        raise InputError(f"array: expected uint8 or float32 of H×W or H×W×C, not empty, got {kind(array)}")
+    planes = array[..., None] if array.ndim == 2 else array
+    how = getattr(Image.Resampling, method.upper())
+    done = [Image.fromarray(np.ascontiguousarray(p)).resize(size[::-1], how, box) for p in np.moveaxis(planes, -1, 0)]
+    return np.stack(done, axis=-1).reshape(*size, *array.shape[2:])
+
+
+def crop(picture: np.ndarray, size: int | tuple[int, int], short: int | None = None) -> np.ndarray:
+    """The middle of a picture: its shorter side is made `short` pixels long, then size (height, width) is cut out.
+
+    Networks for ImageNet are mostly given `crop(picture, 224, short=256)`. short: default, the smallest that `size` fits in.
+    """
+    height, width = as_picture("picture", picture).shape[:2]
+    h, w = as_size("size", size)
+    factor = max(h / height, w / width) if short is None else as_size("short", short)[0] / min(height, width)
+    new = round(height * factor), round(width * factor)
+    if new[0] < h or new[1] < w:
+        raise InputError(f"short: {short} pixels leave {new[0]}×{new[1]}, too small to cut {h}×{w} out of it")
+    top, left = (new[0] - h) // 2, (new[1] - w) // 2
+    return resize(picture, new)[top : top + h, left : left + w]
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where `letterbox` put a picture of height×width pixels: in the rectangle `inside` (x1, y1, x2, y2) of the canvas."""
+
+    height: int
+    width: int
+    inside: tuple[int, int, int, int]
+    canvas: tuple[int, int]
+
+    @property
+    def _scale(self) -> tuple[float, float]:
+        x1, y1, x2, y2 = self.inside
+        return (x2 - x1) / self.width, (y2 - y1) / self.height
+
+    def forth(self, points: Any) -> np.ndarray:
+        """x, y of the picture as x, y of the canvas: any array with x and y in turn along its last axis, so boxes too."""
+        xy = as_numbers("points", points, "...", "xy")
+        return (_pairs(xy) * self._scale + self.inside[:2]).reshape(xy.shape)
+
+    def back(self, points: Any) -> np.ndarray:
+        """x, y of the canvas as x, y of the picture, the inverse of `forth`; they may lie outside of it."""
+        xy = as_numbers("points", points, "...", "xy")
+        return ((_pairs(xy) - self.inside[:2]) / self._scale).reshape(xy.shape)
+
+    def back_map(self, values: np.ndarray, method: str = "bilinear") -> np.ndarray:
+        """A map over the canvas, of any resolution (h×w, uint8 or float32), as one over the picture: height×width."""
+        if not isinstance(values, np.ndarray) or values.ndim != 2:
+            raise InputError(f"values: expected a map of h×w, got {kind(values)}")
+        sy, sx = (n / m for n, m in zip(values.shape, self.canvas, strict=True))
+        x1, y1, x2, y2 = self.inside
+        return _resample(values, (self.height, self.width), method, (x1 * sx, y1 * sy, x2 * sx, y2 * sy))
+
+
+def _pairs(xy: np.ndarray) -> np.ndarray:
+    if xy.shape[-1] % 2:
+        raise InputError(f"points: expected x and y in turn along the last axis, got {kind(xy)}")
+    return xy.reshape(*xy.shape[:-1], xy.shape[-1] // 2, 2)
+
+
+def letterbox(picture: np.ndarray, size: int | tuple[int, int], fill: int = 0) -> tuple[np.ndarray, Placement]:
+    """The whole picture, as large as it fits in the middle of a canvas of `size`, and the Placement that leads back.
+
+    size: (height, width), or an int for both; fill: the grey, 0 to 255, of what stays free.
+
+    >>> canvas, placement = letterbox(np.full((100, 200, 3), 255, np.uint8), 100)
+    >>> canvas.shape, placement.inside
+    ((100, 100, 3), (0, 25, 100, 75))
+    >>> placement.back([0, 25, 50, 75])
+    array([  0.,   0., 100., 100.])
+    """
+    height, width = as_picture("picture", picture).shape[:2]
+    H, W = as_size("size", size)
+    if isinstance(fill, bool) or not isinstance(fill, int | np.integer) or not 0 <= fill <= 255:
+        raise InputError(f"fill: expected a grey of 0 to 255, got {kind(fill)}")
+    scale = min(H / height, W / width)
+    h, w = max(1, round(height * scale)), max(1, round(width * scale))
+    top, left = (H - h) // 2, (W - w) // 2
+    canvas = np.full((H, W, 3), fill, np.uint8)
+    canvas[top : top + h, left : left + w] = resize(picture, (h, w))
+    return canvas, Placement(height, width, (left, top, left + w, top + h), (H, W))
+
+
+def to_nchw(
+    pictures: np.ndarray | Sequence[np.ndarray],
+    mean: float | Sequence[float] = 0.0,
+    std: float | Sequence[float] = 1.0,
+    scale: float = 1 / 255,
+) -> np.ndarray:
+    """A network's input: (pixel · scale − mean) / std of one picture or several of a size, as float32 of N×3×H×W.
+
+    mean and std: one number, or one for each of R, G, B. Give scale=1 where the network wants 0..255, and
+    `picture[..., ::-1]` where it wants B, G, R.
+    """
+    batch = [pictures] if isinstance(pictures, np.ndarray) and pictures.ndim == 3 else list(pictures)
+    if not batch:
+        raise InputError("pictures: expected at least one")
+    if len(sizes := {as_picture("pictures", p).shape for p in batch}) > 1:
+        raise InputError(f"pictures: expected one size, got {' and '.join('×'.join(map(str, s)) for s in sorted(sizes))}")
+    per_channel = [_per_channel(n, v) for n, v in (("mean", mean), ("std", std), ("scale", scale))]
+    if (per_channel[1] == 0).any():
+        raise InputError("std: must not be 0")
+    x = np.stack(batch).transpose(0, 3, 1, 2).astype(np.float32, order="C")
+    m, s, factor = per_channel
+    x *= factor
+    x -= m
+    x /= s
+    return x
+
+
+def _per_channel(name: str, given: Any) -> np.ndarray:
+    values = as_numbers(name, np.ravel(given), "C")
+    if values.size not in (1, 3):
+        raise InputError(f"{name}: expected one number or three, got {kind(given)}")
+    return values.astype(np.float32).reshape(-1, 1, 1)
