@@ -33,8 +33,8 @@ U = 2.0**-24
 #: density 1 / (m ln 2), for m between 1 and 2
 ROUNDING = math.sqrt(1 / 8 / math.log(2))
 
-#: algorithm -> the width of its kernel
-ALGORITHMS = {"direct": 3, "im2col": 3, "winograd": 3, "pointwise": 1}
+#: algorithms, each with the width of its kernel
+ALGORITHMS = (("direct", 3), ("im2col", 3), ("winograd", 3), ("direct", 5), ("winograd", 5), ("pointwise", 1))
 CHANNELS = (16, 32, 64, 128, 256, 512, 1024)
 #: the points of pyx/isa/conv_winograd.pyx, but for infinity, and how many roundings its transforms come to (as measured)
 POINTS = (0, math.sqrt(0.5), -math.sqrt(0.5), math.sqrt(2), -math.sqrt(2))
@@ -48,10 +48,9 @@ def rms(a: np.ndarray) -> float:
 # ---- layers
 
 
-def layer_error(algorithm: str, channels: int) -> float:
+def layer_error(algorithm: str, kernel: int, channels: int) -> float:
     """The RMS error of a convolution of normal numbers, in u, by the instruction set that FASTCONV_ISA says."""
     rng = np.random.default_rng(channels)
-    kernel = ALGORITHMS[algorithm]
     x = rng.standard_normal((1, channels, 16, 16), np.float32)
     w = rng.standard_normal((32, channels, kernel, kernel), np.float32)
     y = fastconv.conv2d(x, w, padding=kernel // 2, algorithm=algorithm)
@@ -59,7 +58,7 @@ def layer_error(algorithm: str, channels: int) -> float:
     return rms(y - exact) / (rms(x) * rms(w) * math.sqrt(channels * kernel**2)) / U
 
 
-def expected_error(algorithm: str, channels: int) -> float:
+def expected_error(algorithm: str, kernel: int, channels: int) -> float:
     """What theory says to layer_error, for sums that add one product after the other.
 
     The k-th addition's rounding is relative to a sum of k products, whose size is √k: n additions have the variance n² / 2
@@ -67,33 +66,33 @@ def expected_error(algorithm: str, channels: int) -> float:
     Winograd's sums are as long as there are channels, and its transforms let their errors grow.
     """
     if algorithm == "winograd":
-        return ROUNDING * winograd_growth() * math.sqrt(channels / 2 + TRANSFORMS)
-    return ROUNDING * math.sqrt(channels * ALGORITHMS[algorithm] ** 2 / 2 + 1)
+        return ROUNDING * winograd_growth(kernel) * math.sqrt(channels / 2 + TRANSFORMS)
+    return ROUNDING * math.sqrt(channels * kernel**2 / 2 + 1)
 
 
-def winograd_growth() -> float:
-    """By how much F(4, 3) in two dimensions makes errors larger that are relative to the products it sums."""
-    # y = A [(G g) * (B d)] for a filter g of three taps and a window d of six pixels, infinity last
-    A, B, G = np.zeros((4, 6)), np.zeros((6, 6)), np.zeros((6, 3))
+def winograd_growth(kernel: int) -> float:
+    """By how much F(4, 3) or F(2, 5) in two dimensions makes errors larger that are relative to the products it sums."""
+    # y = A [(G g) * (B d)] for a filter g of so many taps and a window d of six pixels, infinity last
+    A, B, G = np.zeros((7 - kernel, 6)), np.zeros((6, 6)), np.zeros((6, kernel))
     for i, p in enumerate(POINTS):
         others = [q for q in POINTS if q != p]
-        A[:, i] = np.power(p, range(4))
+        A[:, i] = np.power(p, range(len(A)))
         B[i, :5] = np.poly(others)[::-1]
-        G[i] = np.power(p, range(3)) / np.prod(np.subtract(p, others))
-    A[3, 5] = G[5, 2] = 1
+        G[i] = np.power(p, range(kernel)) / np.prod(np.subtract(p, others))
+    A[-1, 5] = G[5, -1] = 1
     B[5] = np.poly(POINTS)[::-1]
-    variance = np.square(A) @ (np.square(G).sum(axis=1) * np.square(B).sum(axis=1)) / 3  # of each pixel of a row
+    # of each pixel of a row
+    variance = np.square(A) @ (np.square(G).sum(axis=1) * np.square(B).sum(axis=1)) / kernel
     return float(variance.mean())  # a tile's pixels have the products of their rows' and columns' variances
 
 
 def layers_table() -> str:
     """One line for each number of channels, one column for each algorithm: measured, and what theory says."""
-    heading = ["channels", *(f">{a} {k}×{k}" for a, k in ALGORITHMS.items()), ">winograd / direct"]
-    lines = []
-    for channels in CHANNELS:
-        errors = {a: layer_error(a, channels) for a in ALGORITHMS}
-        cells = [f"{e:.1f} ({expected_error(a, channels):.1f})" for a, e in errors.items()]
-        lines.append((str(channels), *cells, f"{errors['winograd'] / errors['direct']:.2f}"))
+    heading = ["channels", *(f">{name} {k}×{k}" for name, k in ALGORITHMS)]
+    lines = [
+        (str(C), *(f"{layer_error(name, k, C):.1f} ({expected_error(name, k, C):.1f})" for name, k in ALGORITHMS))
+        for C in CHANNELS
+    ]
     return report.table(" | ".join(heading), lines)
 
 
