@@ -252,7 +252,12 @@ def test_every_pad_is_folded_wherever_it_stands():
 
 
 def spelled(form, net, x):
-    """HardSwish, HardSigmoid and Swish in every form that exporters write."""
+    """HardSwish, HardSigmoid, Swish and Gelu in every form that exporters write."""
+    root = 2**0.5
+
+    def one_plus_erf(z):
+        return net("Add", net("Erf", z), 1.0)
+
     clip = net("Clip", net("Add", 3.0, x) if form.startswith("3+") else net("Add", x, 3.0), 0.0, 6.0)
     return {
         "clip/6": lambda: net("Div", clip, 6.0),
@@ -266,6 +271,9 @@ def spelled(form, net, x):
         "x*hard_sigmoid": lambda: net("Mul", x, net("HardSigmoid", x, alpha=1 / 6, beta=0.5)),
         "x*sigmoid": lambda: net("Mul", x, net("Sigmoid", x)),
         "sigmoid*x": lambda: net("Mul", net("Sigmoid", x), x),
+        "x*erf*half": lambda: net("Mul", net("Mul", x, one_plus_erf(net("Div", x, root))), 0.5),
+        "half*x*erf": lambda: net("Mul", net("Mul", 0.5, x), one_plus_erf(net("Mul", x, 1 / root))),
+        "erf*half*x": lambda: net("Mul", net("Mul", one_plus_erf(net("Mul", 1 / root, x)), 0.5), x),
     }[form]()
 
 
@@ -273,6 +281,7 @@ FORMS = {
     "HardSigmoid": ["clip/6", "3+clip/6", "clip*sixth", "sixth*clip"],
     "HardSwish": ["x*(clip/6)", "(clip*sixth)*x", "(x*clip)/6", "3+(clip*x)*sixth", "x*hard_sigmoid"],
     "Swish": ["x*sigmoid", "sigmoid*x"],
+    "Gelu": ["x*erf*half", "half*x*erf", "erf*half*x"],
 }
 
 
@@ -282,13 +291,22 @@ def test_spelled_out_activations_are_recognised(op, form):
     graph = net.graph(spelled(form, net, net("Neg", image(net))))
     x = 3 * X
     assert ops(passed(graph, x, tolerance=2.0**-24)) == ["Neg", op]  # a sixth rounded to float32
-    assert (run_references(graph, [x])[0] == 0).any() or op == "Swish"
+    assert (run_references(graph, [x])[0] == 0).any() or op in ("Swish", "Gelu")
 
 
 def near_misses(net, x):
     """name -> a value that looks like a spelled-out activation and is none."""
     clip = net("Clip", net("Add", x, 3.0), 0.0, 6.0)
+
+    def gelu(factor, one, scaled):
+        return net("Mul", net("Mul", x, net("Add", net("Erf", scaled), one)), factor)
+
+    root = 2**0.5
     return {
+        "gelu not halved": lambda: gelu(1.0, 1.0, net("Div", x, root)),
+        "gelu with 2": lambda: gelu(0.5, 2.0, net("Div", x, root)),
+        "gelu with another scale": lambda: gelu(0.5, 1.0, net("Div", x, 1.5)),
+        "gelu of another": lambda: gelu(0.5, 1.0, net("Div", net("Abs", x), root)),
         "add 2.5": lambda: net("Div", net("Clip", net("Add", x, 2.5), 0.0, 6.0), 6.0),
         "sub 3": lambda: net("Div", net("Clip", net("Sub", x, 3.0), 0.0, 6.0), 6.0),
         "3 - x": lambda: net("Div", net("Clip", net("Sub", 3.0, x), 0.0, 6.0), 6.0),
@@ -316,7 +334,7 @@ def test_what_only_looks_like_an_activation_stays(name):
     x = net("Neg", image(net))
     graph = net.graph(near_misses(net, x)[name]())
     found = ops(passed(graph, 3 * X, tolerance=ROUNDED))  # a division may become a product
-    assert not {"HardSwish", "Swish"} & set(found)
+    assert not {"HardSwish", "Swish", "Gelu"} & set(found)
     assert "HardSigmoid" not in found or name.startswith("hard sigmoid's own")
 
 

@@ -1,7 +1,9 @@
-"""Operators that exporters spell out in several nodes, put back into one: HardSwish, HardSigmoid and Swish (SiLU)."""
+"""Operators that exporters spell out in several nodes, put back into one: HardSwish, HardSigmoid, Swish (SiLU) and Gelu."""
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Callable
 
 from ..graph import Graph, Node, Value
@@ -15,7 +17,7 @@ def recognise(graph: Graph) -> None:
         producers, consumers = graph.producers(), graph.consumers()
         found = False
         for node in graph.nodes:
-            if match := _hard_sigmoid(node, producers) or _product(node, producers):
+            if match := _hard_sigmoid(node, producers) or _product(node, producers) or _gelu(node, producers):
                 op, x, inner = match
                 alone = all(
                     len(consumers[n.results[0]]) == 1 and n.results[0] not in graph.outputs and n in graph.nodes for n in inner
@@ -135,3 +137,30 @@ def _product(node: Node, producers: Producers) -> Match | None:
         return None
     _, x, inner = scaled[0]
     return REGISTRY["HardSwish"](), x, inner
+
+
+def _gelu(node: Node, producers: Producers) -> Match | None:
+    """x · (1 + erf(x / sqrt(2))) · 1/2, multiplied in any order."""
+    if _kind(node) != "Mul":
+        return None
+    for product, other in (node.inputs, node.inputs[::-1]):
+        assert product is not None and other is not None
+        mul = producers.get(product)
+        if _kind(mul) != "Mul":
+            continue
+        assert mul is not None
+        for x, gate, half in itertools.permutations((other, *mul.inputs)):
+            assert x is not None and gate is not None
+            add = producers.get(gate)
+            shifted = _with_scalar(add, "Add")
+            erf = producers.get(shifted[0]) if shifted and shifted[1] == 1.0 else None
+            if _scalar(half) != 0.5 or add is None or erf is None or _kind(erf) != "Erf" or erf.inputs[0] is None:
+                continue
+            scale = producers.get(erf.inputs[0])
+            divided, multiplied = _with_scalar(scale, "Div"), _with_scalar(scale, "Mul")
+            near = (divided and abs(divided[1] - math.sqrt(2)) < 1e-6) or (
+                multiplied and abs(multiplied[1] - math.sqrt(0.5)) < 1e-6
+            )
+            if near and scale is not None and (divided or multiplied or (None,))[0] is x:
+                return REGISTRY["Gelu"](), x, [mul, add, erf, scale]
+    return None
