@@ -4,17 +4,18 @@ A model names its data file itself, so `open_data_file` trusts nothing: the name
 part of it is a link. It is the only function of fastconv that opens a file a model names. Hard links are not told from
 other files: whoever can make one beside the model can write there anyway.
 
-Data is read, never mapped into memory: a file that changes or shrinks later cannot reach a loaded model.
+Data is read, never mapped into memory. Large weights are read when they are packed: their file stays open, so that it may be
+deleted or replaced by another, and a file that was written to since the model was loaded is an error, not other weights.
 """
 
 from __future__ import annotations
 
 import errno
-import hashlib
+import math
 import os
 import re
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -23,11 +24,14 @@ from typing import BinaryIO
 import numpy as np
 
 from .errors import ModelError
+from .weights import Weights
 
 #: Tensors begin at multiples of this in the files that fastconv writes.
 ALIGNMENT = 64
 #: A read of more bytes than this is made in pieces: Linux reads at most 2 GiB at once.
 _PIECE = 1 << 30
+#: Tensors of fewer bytes than this are read at once; larger ones stay in their file, as long as so few files are open.
+LARGE, MOST_OPEN = 1 << 16, 8
 
 
 def check_location(location: str) -> list[str]:
@@ -73,6 +77,79 @@ def open_data_file(directory: str | os.PathLike[str] | None, location: str, foll
     return file
 
 
+class DataFile:
+    """An open data file, closed with the last reference to it."""
+
+    def __init__(self, directory: str | os.PathLike[str] | None, location: str, follow_links: bool):
+        self._file = -1
+        self._file = open_data_file(directory, location, follow_links)
+        self.location = location
+        self._opened = self._state()
+        self._sha1: str | None = None
+
+    def __del__(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+
+    def _state(self) -> tuple[int, int]:
+        state = os.fstat(self._file)
+        return state.st_size, state.st_mtime_ns
+
+    @property
+    def size(self) -> int:
+        """Its size in bytes, now."""
+        return self._state()[0]
+
+    def read(self, offset: int, count: int) -> np.ndarray:
+        """`count` bytes (uint8[n]) from `offset` on; ModelError where there are fewer."""
+        data = np.empty(count, np.uint8)
+        done = 0
+        while done < count:
+            n = os.preadv(self._file, [data.data[done : done + _PIECE]], offset + done)
+            if n == 0:
+                raise ModelError(f"external data {self.location!r} shrank while it was read")
+            done += n
+        return data
+
+    def read_unchanged(self, offset: int, count: int) -> np.ndarray:
+        """The same, and ModelError where the file was written to since it was opened."""
+        data = self.read(offset, count)
+        if self._state() != self._opened:
+            raise ModelError(f"external data {self.location!r} was written to since the model was loaded")
+        return data
+
+    def verify(self, checksum: str) -> None:
+        """ModelError unless this is the file's SHA-1."""
+        import hashlib  # here, as few files have one and importing it is slow
+
+        if self._sha1 is None:
+            with open(os.dup(self._file), "rb") as f:
+                f.seek(0)
+                self._sha1 = hashlib.file_digest(f, lambda: hashlib.sha1(usedforsecurity=False)).hexdigest()
+        if checksum.lower() != self._sha1:
+            raise ModelError(f"external data {self.location!r} has checksum {self._sha1}, the model says {checksum!r:.60}")
+
+
+class Stored(Weights):
+    """A float32 tensor in a data file, little-endian from `offset` on."""
+
+    def __init__(self, file: DataFile, offset: int, shape: tuple[int, ...]):
+        super().__init__(shape)
+        self._file = file
+        self._offset = offset
+
+    def rows(self, begin: int, end: int) -> np.ndarray:
+        """Read them from the file."""
+        row = self.nbytes // len(self)
+        data = self._file.read_unchanged(self._offset + begin * row, (end - begin) * row)
+        return data.view("<f4").reshape(end - begin, *self.shape[1:]).astype(np.float32, copy=False)
+
+    @property
+    def key(self) -> Hashable:
+        """The place in the file."""
+        return id(self._file), self._offset, self.shape
+
+
 class DataReader:
     """Reads ranges of the data files below one folder.
 
@@ -83,20 +160,15 @@ class DataReader:
     def __init__(self, directory: str | os.PathLike[str] | None, follow_links: bool = False):
         self.directory = directory
         self.follow_links = follow_links
-        self._location: str | None = None
-        self._file = -1
-        self._sha1: str | None = None
+        self._file: DataFile | None = None
+        self._kept: dict[str, DataFile] = {}
 
     def __enter__(self) -> DataReader:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._close()
-
-    def _close(self) -> None:
-        if self._location is not None:
-            os.close(self._file)
-        self._location, self._sha1 = None, None
+        self._file = None
+        self._kept.clear()
 
     def read(self, entries: Mapping[str, str], nbytes: int | None = None) -> np.ndarray:
         """The bytes (uint8[n]) that a tensor's external_data entries name, `nbytes` of them where the caller knows.
@@ -104,6 +176,21 @@ class DataReader:
         `location` is needed, `offset` and `length` are optional, `checksum` (SHA-1 of the file) is verified where given,
         and other keys are ignored. ModelError where the range is not inside the file, checked before memory is taken.
         """
+        return DataFile.read(*self._find(entries, nbytes))
+
+    def stored(self, entries: Mapping[str, str], shape: tuple[int, ...]) -> Stored | None:
+        """The float32 tensor that the entries name, found now and read later; None where it is better read at once."""
+        nbytes = math.prod(shape) * 4
+        if nbytes < LARGE:
+            return None
+        file, offset, _ = self._find(entries, nbytes)
+        if len(self._kept) == MOST_OPEN and file.location not in self._kept:
+            return None
+        self._kept[file.location] = file
+        return Stored(file, offset, shape)
+
+    def _find(self, entries: Mapping[str, str], nbytes: int | None) -> tuple[DataFile, int, int]:
+        """The file, and where in it how many bytes are."""
         if "location" not in entries:
             raise ModelError("external data has no location")
         location = entries["location"]
@@ -111,38 +198,20 @@ class DataReader:
         length = _decimal("length", entries["length"]) if "length" in entries else None
         if None not in (length, nbytes) and length != nbytes:
             raise ModelError(f"external data {location!r} has length {length}, but the tensor takes {nbytes} bytes")
-        if self._location != location:
-            self._close()
-            self._file, self._location = open_data_file(self.directory, location, self.follow_links), location
-        size = os.fstat(self._file).st_size
+        if self._file is None or self._file.location != location:
+            self._file = None  # closed before the next is opened
+            self._file = self._kept.get(location) or DataFile(self.directory, location, self.follow_links)
+        size = self._file.size
         count = nbytes if nbytes is not None else length if length is not None else max(size - offset, 0)
         if offset + count > size:
             raise ModelError(f"external data {location!r} is {size} bytes long, so it has no {count} bytes at offset {offset}")
         if "checksum" in entries:
-            self._verify(entries["checksum"])
-        return self._read(offset, count)
-
-    def _read(self, offset: int, count: int) -> np.ndarray:
-        data = np.empty(count, np.uint8)
-        done = 0
-        while done < count:
-            n = os.preadv(self._file, [data.data[done : done + _PIECE]], offset + done)
-            if n == 0:
-                raise ModelError(f"external data {self._location!r} shrank while it was read")
-            done += n
-        return data
-
-    def _verify(self, checksum: str) -> None:
-        if self._sha1 is None:
-            with open(os.dup(self._file), "rb") as f:
-                f.seek(0)
-                self._sha1 = hashlib.file_digest(f, lambda: hashlib.sha1(usedforsecurity=False)).hexdigest()
-        if checksum.lower() != self._sha1:
-            raise ModelError(f"external data {self._location!r} has checksum {self._sha1}, the model says {checksum!r:.60}")
+            self._file.verify(entries["checksum"])
+        return self._file, offset, count
 
 
 def _decimal(key: str, text: str) -> int:
-    if not re.fullmatch("[0-9]{1,19}", text) or int(text) >= 1 << 63:
+    if not (text.isascii() and text.isdecimal()) or len(text) > 19 or int(text) >= 1 << 63:
         raise ModelError(f"external data {key} {text!r:.60} is not a number of bytes")
     return int(text)
 

@@ -23,7 +23,7 @@ Shape = tuple[Dim, ...] | None
 
 
 class Value:
-    """One tensor of the graph: `constant` holds its array where it is known before the run."""
+    """One tensor of the graph: `constant` holds its array, or Weights that stand for it, where it is known before the run."""
 
     __slots__ = ("constant", "dtype", "name", "shape")
 
@@ -36,7 +36,7 @@ class Value:
     @property
     def known(self) -> bool:
         """Whether every dimension is an int."""
-        return self.shape is not None and all(isinstance(d, int) for d in self.shape)
+        return self.shape is not None and {int}.issuperset(map(type, self.shape))
 
     @property
     def dims(self) -> tuple[int, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
@@ -113,6 +114,7 @@ class Model(Locked):
 
     def _unlock(self) -> None:
         super()._unlock()
+        self._planning = threading.Lock()
         self._calls = 0
 
     # ---- what it is
@@ -270,18 +272,24 @@ class Model(Locked):
 
     def _stage(self, key: tuple[Any, ...], part: Part, told: Told) -> tuple[Plan, Stage]:
         """The first stage of a graph that was told so much of its inputs, with its plan."""
+        if found := self._find(key):
+            return found
+        with self._planning:  # weights are packed once, however many threads ask; calls that have a plan go on meanwhile
+            if found := self._find(key):
+                return found
+            stage = split(_specialised(part.graph, told))
+            made = build(stage.now, Target(self._kernels, self.threads, self._accuracy), self._packed), stage
+            with self._lock:
+                self._plans[key] = made
+                if len(self._plans) > MOST_PLANS:
+                    self._plans.popitem(last=False)
+            return made
+
+    def _find(self, key: tuple[Any, ...]) -> tuple[Plan, Stage] | None:
         with self._lock:
             if key in self._plans:
                 self._plans.move_to_end(key)
-                return self._plans[key]
-        stage = split(_specialised(part.graph, told))
-        target = Target(self._kernels, self.threads, self._accuracy)
-        with self._lock:
-            if key not in self._plans:
-                self._plans[key] = build(stage.now, target, self._packed), stage
-                if len(self._plans) > MOST_PLANS:
-                    self._plans.popitem(last=False)
-            return self._plans[key]
+            return self._plans.get(key)
 
     def _shapes(self, shapes: Mapping[str, Sequence[int]] | None) -> tuple[tuple[int, ...], ...]:
         """The inputs' shapes: as given, else as the file has them with a symbolic first axis of 1."""
@@ -381,8 +389,12 @@ def load(
     """Load a network from ONNX as JSON (`model.json`, its text as bytes, or a dict), or from `.onnx` with the [onnx] extra.
 
     threads: the most threads a call uses; None asks FASTCONV_NUM_THREADS, then OpenMP. accuracy: "exact" uses only algorithms
-    that sum the same products as the definition (no Winograd). external_dir: where weight files are, instead of beside the
-    model; follow_links: whether they may be symbolic links. max_bytes: refuse models whose tensors need more.
+    that sum the same products as the definition (no Winograd), and keeps denormals, which kernels otherwise take for zero.
+    external_dir: where weight files are, instead of beside the model; follow_links: whether they may be symbolic links.
+    max_bytes: refuse models whose tensors need more.
+
+    Large weights are read from their file when a shape's first call packs them, so it must not be written to until then; it may
+    be deleted or replaced.
     Raises ModelError for a wrong file, and UnsupportedError, listing every node that is not supported.
 
     >>> import fastconv

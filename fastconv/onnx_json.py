@@ -14,7 +14,7 @@ import os
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -29,6 +29,7 @@ from .ops.dims import MAX_RANK
 from .ops.normalization import LayerNormalization
 from .ops.softmax import AlongAxis
 from .strict_json import INT64_MAX, Fields, brief, double, enum, integer, parse, raw, single, spellings, string, text
+from .weights import Weights
 
 #: What `write` writes: the opset, the operators and attributes that need a newer one, and the IR version of each opset.
 OPSET = 22
@@ -49,6 +50,7 @@ INSIDE, SMALL = 1 << 20, 1 << 10
 # The tables of the format -------------------------------------------------------------------------------------------------
 
 TENSOR_DATA = ("raw_data", "float_data", "int32_data", "int64_data", "double_data", "uint64_data", "string_data")
+TENSOR_PLACES = {*TENSOR_DATA, "external_data", "segment"}
 
 MODEL = spellings(
     "ir_version opset_import producer_name producer_version domain model_version doc_string graph metadata_props "
@@ -97,6 +99,8 @@ ATTRIBUTES: dict[str, tuple[str, Callable[[Any], Any] | None]] = {
     "TYPE_PROTOS": ("type_protos", None),
 }
 ATTRIBUTE_TYPES = {name: i for i, name in enumerate(ATTRIBUTES, 1)}
+ATTRIBUTE_FIELDS = list(ATTRIBUTES.values())
+ATTRIBUTE_DATA = {"ref_attr_name", *dict(ATTRIBUTE_FIELDS)}
 #: What an attribute of one number or string is where its field is absent, as protobuf writers may leave it.
 ABSENT = {"f": 0.0, "i": 0, "s": ""}
 
@@ -287,9 +291,8 @@ class _Reader:
 
     def attribute(self, a: Fields) -> Any:
         """An attribute's value: an int, float or str, a tuple of them, or an array."""
-        fields = list(ATTRIBUTES.values())
-        field, read_item = fields[a.get("type", partial(enum, ATTRIBUTE_TYPES)) - 1]
-        if strays := [f for f in ("ref_attr_name", *dict(fields)) if f != field and a.has(f)]:
+        field, read_item = ATTRIBUTE_FIELDS[a.get("type", partial(enum, ATTRIBUTE_TYPES)) - 1]
+        if strays := [f for f in a.values if f in ATTRIBUTE_DATA and f != field and a.has(f)]:
             raise a.error(f"its type says {field!r}, but {strays[0]!r} is set")
         if field == "t":
             return self.tensor(a.object("t", TENSOR))
@@ -301,7 +304,10 @@ class _Reader:
         return tuple(a.list(field, read_item))
 
     def tensor(self, t: Fields) -> np.ndarray:
-        """The array of a TensorProto, wherever it keeps its values: read-only, and no larger than what the file holds."""
+        """The array of a TensorProto, wherever it keeps its values: read-only, and no larger than what the file holds.
+
+        Large ones in a data file are Weights that stand for the array.
+        """
         dims = t.list("dims", partial(integer, least=0))
         kind, dtype = _data_type(t, "data_type")
         # NumPy has no array, not even an empty one, whose other dimensions multiply to more.
@@ -312,7 +318,7 @@ class _Reader:
         self.weight_bytes += nbytes
         if self.max_bytes is not None and self.weight_bytes > self.max_bytes:
             raise t.error(f"with this tensor, the weights are larger than max_bytes={self.max_bytes}")
-        fields = [f for f in (*TENSOR_DATA, "external_data", "segment") if t.has(f)]
+        fields = [f for f in t.values if f in TENSOR_PLACES and t.has(f)]
         if len(fields) > 1:
             raise t.error(f"both {fields[0]!r} and {fields[1]!r} are set")
         field = fields[0] if fields else "raw_data"
@@ -320,7 +326,9 @@ class _Reader:
         if external is not (field == "external_data"):
             raise t.error("data_location EXTERNAL and external_data go together", "data_location")
         if field in ("raw_data", "external_data"):
-            data = self.external(t, nbytes) if external else np.frombuffer(t.get(field, raw, b""), np.uint8)
+            data = self.external(t, dims, dtype) if external else np.frombuffer(t.get(field, raw, b""), np.uint8)
+            if isinstance(data, Weights):
+                return cast(np.ndarray, data)
             if data.nbytes != nbytes:
                 raise t.error(f"{data.nbytes} bytes, but dims {dims} of {kind.name} take {nbytes}", field)
             if dtype.kind == "b" and data.max(initial=0) > 1:
@@ -339,7 +347,8 @@ class _Reader:
             raise t.error(f"a tensor of {kind.name} does not keep its values there", field)
         return _frozen(array.reshape(dims))
 
-    def external(self, t: Fields, nbytes: int) -> np.ndarray:
+    def external(self, t: Fields, dims: list[int], dtype: np.dtype) -> np.ndarray | Weights:
+        """A tensor of a data file: its bytes, or what stands for it."""
         entries: dict[str, str] = {}
         for entry in t.objects("external_data", ENTRY):
             key = entry.get("key", string)
@@ -347,7 +356,8 @@ class _Reader:
                 raise entry.error(f"key {brief(key)} is there twice")
             entries[key] = entry.get("value", string, "")
         try:
-            return self.data.read(entries, nbytes)
+            stored = self.data.stored(entries, tuple(dims)) if dtype == np.float32 else None
+            return self.data.read(entries, math.prod(dims) * dtype.itemsize) if stored is None else stored
         except ModelError as e:
             raise t.error(str(e), "external_data") from None
 

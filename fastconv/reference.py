@@ -56,7 +56,7 @@ class _Wide:
         return kind(other) == "f" and 1 < other.itemsize < self.dtype.itemsize  # those of one byte are there to store numbers
 
     def __call__(self, array: np.ndarray) -> np.ndarray:
-        return array.astype(self.dtype) if self.takes(array.dtype) else array
+        return array.astype(self.dtype) if self.takes(array.dtype) else np.asarray(array)
 
 
 __all__ = ["run_references"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -173,7 +172,7 @@ def profile_plan(plan: Plan, inputs: list[np.ndarray], outputs: list[np.ndarray]
         plan.run(inputs, outputs, threads, stamps)
         for i, (_, seconds) in enumerate(stamps):
             times[i].append(seconds * 1e3)
-    medians = [statistics.median(t) for t in times.values()]
+    medians = [float(np.median(t)) for t in times.values()]
     total = sum(medians) or 1.0
     rows = []
     for entry, ms in zip(plan.entries, medians, strict=True):

@@ -18,6 +18,7 @@ from typing import Any
 from .errors import ModelError
 
 INT64_MIN, INT64_MAX = -(1 << 63), (1 << 63) - 1
+_INTEGER = re.compile("-?[0-9]{1,20}").fullmatch
 
 
 def parse(text: bytes) -> Any:
@@ -51,7 +52,7 @@ def _finite(text: str) -> float:
 
 def integer(value: Any, least: int = INT64_MIN, most: int = INT64_MAX) -> int:
     """An integer: 3, "3" or 3.0."""
-    if isinstance(value, str) and re.fullmatch("-?[0-9]{1,20}", value):
+    if isinstance(value, str) and _INTEGER(value):
         number = int(value)
     elif isinstance(value, int) and not isinstance(value, bool):
         number = value
@@ -161,18 +162,16 @@ class Fields:
 
     def __init__(self, value: Any, path: str, keys: Mapping[str, str]):
         self.path = path
-        self.values: dict[str, Any] = {}
         if not isinstance(value, dict):
             raise self.error(f"expected an object, got {brief(value)}")
-        for spelling, item in value.items():
-            key = keys.get(spelling)
-            if key is None:
-                raise self.error(f"unknown key {brief(spelling)}")
-            if key in self.values:
-                raise self.error(f"{key!r} is there in both spellings")
-            self.values[key] = item
+        if unknown := value.keys() - keys:
+            raise self.error(f"unknown key {brief(next(k for k in value if k in unknown))}")
         # to protobuf's JSON, null is the same as nothing
-        self.values = {key: item for key, item in self.values.items() if item is not None}
+        self.values = {keys[spelling]: item for spelling, item in value.items() if item is not None}
+        if len(self.values) < len(value):
+            given = [keys[spelling] for spelling in value]
+            if twice := [key for key in given if given.count(key) > 1]:
+                raise self.error(f"{twice[0]!r} is there in both spellings")
 
     def at(self, key: str) -> str:
         """The path of a field."""
@@ -185,7 +184,7 @@ class Fields:
     def has(self, key: str) -> bool:
         """Whether the field is there, and is not an empty string, list or object."""
         value = self.values.get(key)
-        return value is not None and not (isinstance(value, str | bytes | list | tuple | dict) and not value)
+        return value is not None and bool(value or isinstance(value, int | float))
 
     def get(self, key: str, read: Callable[[Any], Any], default: Any = None) -> Any:
         """The field as `read` reads it; without a default it must be there."""
@@ -216,5 +215,6 @@ class Fields:
 
     def objects(self, key: str, keys: Mapping[str, str]) -> Iterator[Fields]:
         """The field's items, where they are objects."""
+        path = self.at(key)
         for i, value in enumerate(self.get(key, sequence, ())):
-            yield Fields(value, f"{self.at(key)}[{i}]", keys)
+            yield Fields(value, f"{path}[{i}]", keys)

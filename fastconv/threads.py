@@ -10,6 +10,8 @@ import math
 import os
 import threading
 import weakref
+from collections import deque
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -78,6 +80,45 @@ def resolve(threads: int | None) -> Threads:
 
 def _capped(count: int, source: str, limit: Threads) -> Threads:
     return Threads(count, source) if count <= limit.count else Threads(limit.count, f"{source}, capped by {limit.source}")
+
+
+def share_out(jobs: Sequence[Callable[[], object]], count: int) -> None:
+    """Do all jobs on `count` threads, the caller's among them; where one raises, no more are begun and it is raised here."""
+    left = deque(jobs)
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        while not errors:
+            try:
+                job = left.popleft()
+            except IndexError:
+                return
+            try:
+                job()
+            except BaseException as e:
+                errors.append(e)
+
+    def help_out(done: threading.Event) -> None:
+        work()
+        done.set()
+
+    helpers = []
+    for _ in range(min(count, len(jobs)) - 1):
+        done = threading.Event()
+        try:
+            threading.Thread(target=help_out, args=(done,), name="fastconv", daemon=True).start()
+        except RuntimeError:  # no more threads are to be had
+            break
+        helpers.append(done)
+    work()
+    for done in helpers:
+        while not done.is_set():
+            try:
+                done.wait()  # an interrupted Thread.join takes the thread for ended
+            except BaseException as e:
+                errors.append(e)
+    if errors:
+        raise errors[0]
 
 
 class Locked:

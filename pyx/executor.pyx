@@ -1,8 +1,12 @@
 """Runs the steps of a plan, one after the other, on every thread of one parallel region and outside the GIL.
 
 All threads run every step, each its share; a barrier stands between two steps. A step marked serial is run whole by thread 0.
+A Program may flush denormals: its steps then take and give zero in their place, as many CPUs are far slower with them.
 """
 
+import threading
+
+from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cython.parallel cimport parallel, threadid
 
@@ -24,8 +28,11 @@ cdef extern from *:
     #endif
 
     /* All threads of a call wait here for each other. They spin while that takes no longer than a step, then let others run: where
-       the cores are shared, OpenMP's own barrier would spin out the time slice that the thread waited for needs. */
-    typedef struct { int waiting; int turn; } Barrier;
+       the cores are shared, OpenMP's own barrier would spin out the time slice that the thread waited for needs.
+       `stop` is 1 + the step behind whose barrier all of them stop, as thread 0 says before it comes there. */
+    typedef struct { int waiting; int turn; Py_ssize_t stop; } Barrier;
+    static inline void stop_behind(Barrier* b, Py_ssize_t step) { __atomic_store_n(&b->stop, step + 1, __ATOMIC_RELAXED); }
+    static inline int stops_behind(Barrier* b, Py_ssize_t step) { return __atomic_load_n(&b->stop, __ATOMIC_RELAXED) == step + 1; }
     static inline void barrier(Barrier* b, int threads) {
         int turn = __atomic_load_n(&b->turn, __ATOMIC_ACQUIRE);
         if (__atomic_add_fetch(&b->waiting, 1, __ATOMIC_ACQ_REL) == threads) {
@@ -42,6 +49,27 @@ cdef extern from *:
     }
     static inline int team(void) { return TEAM(); }
     static inline int max_threads(void) { return MAX_THREADS(); }
+
+    /* The floating point mode of the calling thread, which `flush` returns as it was before. */
+    #if defined(__SSE2__)
+      #include <immintrin.h>
+      typedef unsigned int Mode;
+      static inline void set_mode(Mode m) { _mm_setcsr(m); }
+      static inline Mode flush(int yes) { Mode m = _mm_getcsr(); if (yes) set_mode(m | 0x8040); return m; } /* FTZ and DAZ */
+    #elif defined(__aarch64__)
+      typedef unsigned long Mode;
+      static inline void set_mode(Mode m) { __asm__ volatile ("msr fpcr, %0" : : "r" (m)); }
+      static inline Mode flush(int yes) {
+          Mode m;
+          __asm__ volatile ("mrs %0, fpcr" : "=r" (m));
+          if (yes) set_mode(m | 1ul << 24); /* FZ */
+          return m;
+      }
+    #else
+      typedef int Mode;
+      static inline void set_mode(Mode m) { (void)m; }
+      static inline Mode flush(int yes) { return yes; }
+    #endif
     static inline double now(void) { struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t); return t.tv_sec + 1e-9 * t.tv_nsec; }
 
     /* A forked child has no threads but the one that forked, and GNU's OpenMP would wait for the others forever. So that thread
@@ -62,12 +90,20 @@ cdef extern from *:
     ctypedef struct Barrier:
         int waiting
         int turn
+        Py_ssize_t stop
+    ctypedef int Mode
+    void stop_behind(Barrier* b, Py_ssize_t step) nogil
+    bint stops_behind(Barrier* b, Py_ssize_t step) nogil
     void barrier(Barrier* b, int threads) nogil
+    void set_mode(Mode m) nogil
+    Mode flush(bint yes) nogil
     int team() nogil
     int max_threads() nogil
     double now() nogil
     int had_team
     int survive_fork()
+
+cdef double LOOK_SECONDS = 0.05  # how often a run looks for signals
 
 openmp = OPENMP
 
@@ -86,10 +122,25 @@ cdef struct Step:
     bint serial
 
 
+# Run the handlers of signals that came, as the interpreter does between its instructions. Whether one raised: that goes into
+# the list `raised`.
+cdef bint handle_signals(void* raised) noexcept with gil:
+    try:
+        PyErr_CheckSignals()
+    except BaseException as e:
+        (<list> raised).append(e)
+        return True
+    return False
+
+
+# `raised` is NULL where signals do not matter.
 cdef void work(const Step* steps, Py_ssize_t count, char** bases, Py_ssize_t thread, Py_ssize_t threads, Barrier* meet,
-               double* stamps) noexcept nogil:
+               bint flushed, double* stamps, void* raised) noexcept nogil:
     cdef Py_ssize_t i
+    cdef bint meets
     cdef const Step* s
+    cdef Mode mode = flush(flushed)
+    cdef double looked = now()
     for i in range(count):
         s = &steps[i]
         if stamps != NULL and thread == 0:
@@ -99,8 +150,18 @@ cdef void work(const Step* steps, Py_ssize_t count, char** bases, Py_ssize_t thr
         elif thread == 0:
             s.run(s.args, bases, 0, 1)
         # two serial steps both run on thread 0, and the last is followed by the end of the region (its time is not over before)
-        if threads > 1 and (not (s.serial and steps[i + 1].serial) if i + 1 < count else stamps != NULL):
+        meets = threads > 1 and (not (s.serial and steps[i + 1].serial) if i + 1 < count else stamps != NULL)
+        if raised != NULL and thread == 0 and (meets or threads == 1) and now() > looked + LOOK_SECONDS:
+            set_mode(mode)
+            if handle_signals(raised):
+                stop_behind(meet, i)
+            flush(flushed)
+            looked = now()
+        if meets:
             barrier(meet, <int> threads)
+        if stops_behind(meet, i):
+            break
+    set_mode(mode)
     if stamps != NULL and thread == 0:
         stamps[count] = now()
 
@@ -111,12 +172,14 @@ cdef class Program:
     cdef Step* steps
     cdef Py_ssize_t count
     cdef bint shared
+    cdef bint flushed
     cdef list keep
 
-    def __cinit__(self, list steps):
+    def __cinit__(self, list steps, bint flush_denormals=False):
         cdef Py_ssize_t i
         cdef bytes args
         self.keep = []
+        self.flushed = flush_denormals
         self.count = len(steps)
         self.shared = any(not serial for _, _, serial in steps)
         self.steps = <Step*> PyMem_Malloc(max(self.count, 1) * sizeof(Step))
@@ -138,17 +201,22 @@ cdef class Program:
 
     def run(self, const size_t[::1] bases, int threads, double[::1] stamps=None):
         """Run all steps. `bases` are the addresses that references count from; `stamps`, one longer than the steps, takes
-        the seconds at which each step began and the last ended."""
+        the seconds at which each step began and the last ended. In the main thread, what the handler of a signal raises (as
+        KeyboardInterrupt) ends the run after the step that is running."""
         global had_team
         cdef char** table = <char**> &bases[0]
-        cdef Barrier meet = [0, 0]
+        cdef Barrier meet = [0, 0, 0]
+        cdef list raised = []
+        cdef void* signals = <void*> raised if threading.current_thread() is threading.main_thread() else NULL
         cdef double* times = NULL if stamps is None else &stamps[0]
         if stamps is not None and stamps.shape[0] < self.count + 1:
             raise ValueError("stamps is too short")
         if threads == 1 or not self.shared or OPENMP == 0:
             with nogil:
-                work(self.steps, self.count, table, 0, 1, &meet, times)
+                work(self.steps, self.count, table, 0, 1, &meet, self.flushed, times, signals)
         else:
             had_team = 1
             with nogil, parallel(num_threads=threads):
-                work(self.steps, self.count, table, threadid(), team(), &meet, times)
+                work(self.steps, self.count, table, threadid(), team(), &meet, self.flushed, times, signals)
+        if raised:
+            raise raised[0]

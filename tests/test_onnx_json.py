@@ -739,8 +739,8 @@ def test_real_models_after_the_passes(path, tmp_path):
     assert len(read(tmp_path / "passed.json").nodes) >= len(g.nodes)
 
 
-def test_large_weights_are_read_once_and_not_copied(tmp_path, monkeypatch):
-    """Time is a busy machine's; what it is made of is counted: one open, one read of each byte, no second copy."""
+def test_large_weights_are_left_in_their_file(tmp_path, monkeypatch):
+    """Time is a busy machine's; what it is made of is counted: one open, and no read before one asks for them."""
     arrays = [np.full((1000, 1000), i, np.float32) for i in range(5)]
     write(Graph([], [Value(f"y{i}", constant=a) for i, a in enumerate(arrays)], []), tmp_path / "m.json")
     opened, sizes, preadv = [], [], os.preadv
@@ -751,6 +751,7 @@ def test_large_weights_are_read_once_and_not_copied(tmp_path, monkeypatch):
     g = read(tmp_path / "m.json")
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
+    assert (len(opened), sizes) == (1, [])
+    assert peak < 500_000
+    assert all((np.asarray(v.constant) == a).all() for v, a in zip(g.outputs, arrays, strict=True))
     assert (len(opened), sizes) == (1, [4_000_000] * 5)
-    assert peak < 20_500_000
-    assert all((v.constant == a).all() for v, a in zip(g.outputs, arrays, strict=True))

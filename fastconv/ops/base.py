@@ -105,11 +105,29 @@ class Op:
 
     def __init_subclass__(cls, abstract: bool = False, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if cls.__annotations__ or not dataclasses.is_dataclass(cls):  # making one is slow
-            cls.__doc__ = cls.__doc__ or cls.__name__  # dataclass would spell out its signature
-            dataclass(frozen=True, eq=False, kw_only=True)(cls)
+        cls.__doc__ = cls.__doc__ or cls.__name__  # dataclass would spell out its signature
+        dataclass(init=False, repr=False, eq=False)(cls)  # which generates no methods: that is slow
         if not abstract:
             REGISTRY[cls.key()] = cls
+
+    def __init__(self, **attributes: Any) -> None:
+        for f in dataclasses.fields(self):  # type: ignore[arg-type]
+            value = attributes.pop(f.name, f.default)
+            if value is dataclasses.MISSING:
+                raise TypeError(f"{type(self).__name__}: attribute {f.name!r} is missing")
+            self.__dict__[f.name] = value
+        if attributes:
+            raise TypeError(f"{type(self).__name__} has no attribute {next(iter(attributes))!r}")
+        self.__post_init__()
+
+    def __post_init__(self) -> None:
+        """Check the attributes: ModelError for what no node may have."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise dataclasses.FrozenInstanceError(f"{type(self).__name__} is immutable")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.params})"
 
     @classmethod
     def key(cls) -> str:
@@ -219,7 +237,7 @@ def make_node(spec: NodeSpec) -> Node:
 def run_reference(node: Node, arrays: dict[Value, np.ndarray]) -> None:
     """Run a node and its epilogue by their references, reading from and adding to `arrays`."""
     for n in node.chain:
-        inputs = [None if v is None else v.constant if v.constant is not None else arrays[v] for v in n.inputs]
+        inputs = [None if v is None else arrays[v] if v.constant is None else np.asarray(v.constant) for v in n.inputs]
         try:
             with np.errstate(all="ignore"):  # an overflow or a 0 / 0 is for the caller to see in the result
                 results = n.op.reference(*inputs)

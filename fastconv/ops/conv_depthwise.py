@@ -5,18 +5,20 @@ from __future__ import annotations
 import numpy as np
 
 from ..graph import Node
-from ..plan.bind import Binder, Step, empty_aligned
+from ..plan.bind import Binder, Step
+from ..plan.packing import empty_aligned
 from ..plan.select import Target
+from ..weights import Weights
 from .conv_direct import ConvDirect, bias_of, conv_refusal, pack_bias, windows_of
 
 
-def pack_depthwise(w: np.ndarray, V: int) -> np.ndarray:
+def pack_depthwise(w: np.ndarray | Weights, V: int) -> np.ndarray:
     """Weights C 1 KH KW as [channel block][KH KW][V], with zeros in the lanes left over."""
-    C, taps = len(w), w[0].size
+    C, taps = len(w), w.size // len(w)
     blocks = -(-C // V)
     dst = empty_aligned((blocks, taps, V))
     padded = np.zeros((blocks * V, taps), np.float32)
-    padded[:C] = w.reshape(C, taps)
+    padded[:C] = np.asarray(w).reshape(C, taps)
     dst[...] = padded.reshape(blocks, V, taps).transpose(0, 2, 1)
     return dst
 

@@ -7,13 +7,17 @@ shapes each form is for.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from .. import _pack
 from ..graph import Node, Value
-from ..plan.bind import Binder, Step, View, empty_aligned, epilogue_of
+from ..plan.bind import Binder, Step, View, epilogue_of
+from ..plan.packing import Packing, Piece, empty_aligned, factors, ranges
 from ..plan.select import BLOCKED, PLANAR, Target
+from ..weights import Weights
 from .base import Implementation
 from .windows import Windows
 
@@ -66,11 +70,6 @@ def halo_of(windows: Windows) -> Halo:
     return (windows.begin[0], windows.begin[1], after[0], after[1])
 
 
-def part_widths(blocks: int) -> tuple[int, int]:
-    """How `blocks` channel blocks go in parts: the number of parts of two, and the width of the last (0: none)."""
-    return (0, 1) if blocks == 1 else (blocks // 2, 0) if blocks % 2 == 0 else (blocks // 2 - 1, 3)
-
-
 class Groups(NamedTuple):
     """How a convolution's groups are computed: `merge` neighbouring ones as one, G in all, each of IC to OC channels."""
 
@@ -91,51 +90,60 @@ def merge_groups(groups: int, IC: int, OC: int, V: int) -> Groups:
     return Groups(groups // merge, merge, merge * ic, merge * oc)
 
 
-def block_diagonal(w: np.ndarray, groups: int, merge: int) -> np.ndarray:
-    """Weights OC IC/groups KH KW as groups/merge, OC', IC', KH, KW, with zeros between merged groups."""
-    OC, IC, KH, KW = w.shape
-    oc = OC // groups
+def block_diagonal(w: np.ndarray, merge: int) -> np.ndarray:
+    """Weights OC IC/merge KH KW of neighbouring groups as OC IC KH KW, with zeros between them."""
     if merge == 1:
-        return w.reshape(groups, oc, IC, KH, KW)
-    out = np.zeros((groups // merge, merge, oc, merge, IC, KH, KW), w.dtype)
-    split = w.reshape(groups // merge, merge, oc, IC, KH, KW)
-    for m in range(merge):
-        out[:, m, :, m] = split[:, m]
-    return out.reshape(groups // merge, merge * oc, merge * IC, KH, KW)
+        return w
+    OC, IC, KH, KW = w.shape
+    out = np.zeros((merge, OC // merge, merge, IC, KH, KW), w.dtype)
+    for m, own in enumerate(w.reshape(merge, OC // merge, IC, KH, KW)):
+        out[m, :, m] = own
+    return out.reshape(OC, merge * IC, KH, KW)
 
 
-def pack_weights(w: np.ndarray, groups: int, merge: int, block: int, V: int) -> np.ndarray:
-    """Weights OC IC/groups KH KW in the order the tile reads them.
+def tiles(
+    read: Callable[[int, int], np.ndarray],
+    scale: np.ndarray,
+    size: tuple[int, int, int, int, int],
+    block: int,
+    V: int,
+    by_input: bool = False,
+    whole: bool = False,
+) -> Packing:
+    """Weights of `size` G OC IC KH KW in the order the tile reads them, group by group; see pyx/pack.pyx.
 
-    dst = [group][oc part][ic block][KH][KW][ic of the block][width of the part * V]; `block` is V for a blocked source, 1 for
-    a planar one. A last ic block that is not full has just its channels.
+    `read(begin, end)` gives OC IC KH KW of some output channels, or `by_input` of some input channels, numbered through the
+    groups, and the `whole` of a group at once where it must be. scale: a factor for each output channel. `block` is V for a
+    blocked source, 1 for a planar one.
     """
-    src = block_diagonal(w, groups, merge)
-    G, OC, IC, KH, KW = src.shape
-    OCB = -(-OC // V)
-    if OC % V:
-        src = np.concatenate([src, np.zeros((G, OCB * V - OC, IC, KH, KW), w.dtype)], axis=1)
-    full = IC // block * block
-    dst = empty_aligned((G, OCB * V * IC * KH * KW))
-    twos, last = part_widths(OCB)
-    start = 0
-    for parts, width in ((twos, 2), (1, last)):
-        if not parts or not width:
-            continue
-        part = src[:, start : start + parts * width * V].reshape(G, parts, width * V, IC, KH, KW)
-        size = width * V * IC * KH * KW
-        out = dst[:, start * IC * KH * KW : start * IC * KH * KW + parts * size].reshape(G, parts, size)
-        cut = width * V * full * KH * KW
-        if full:
-            blocked = part[:, :, :, :full].reshape(G, parts, width * V, full // block, block, KH, KW)
-            out[:, :, :cut].reshape(G, parts, full // block, KH, KW, block, width * V)[...] = blocked.transpose(
-                0, 1, 3, 5, 6, 4, 2
-            )
-        if full < IC:
-            tail = out[:, :, cut:].reshape(G, parts, KH, KW, IC - full, width * V)
-            tail[...] = part[:, :, :, full:].transpose(0, 1, 4, 5, 3, 2)
-        start += parts * width * V
-    return dst
+    G, OC, IC, KH, KW = size
+    taps = KH * KW
+    room = -(-OC // V) * V * IC * taps
+
+    def piece(g: int, begin: int, end: int) -> Piece:
+        """Some output channels, or all of them and some input channels, of group g."""
+        first, a, b = (begin, 0, OC) if by_input else (0, begin, end)
+        start, own = g * (IC if by_input else OC), slice(g * OC + a, g * OC + b)
+
+        def fill(dst: np.ndarray) -> None:
+            _pack.pack(read(start + begin, start + end), scale[own], IC, first, block, V, dst[g * room + a * IC * taps :])
+
+        return fill
+
+    if by_input:
+        parts = ranges(IC, IC if whole else block, OC * taps * 4)
+    else:  # a last part of three blocks stays whole
+        parts = ranges(OC, OC if whole else 2 * V, IC * taps * 4, least=V + 1)
+    return Packing(G * room, [piece(g, begin, end) for g in range(G) for begin, end in parts])
+
+
+def pack_weights(w: np.ndarray | Weights, groups: int, merge: int, block: int, V: int) -> Packing:
+    """Weights OC IC/groups KH KW, `merge` groups as one, in the order the tile reads them."""
+    OC, IC, KH, KW = w.shape
+    G = groups // merge
+    source, scale = factors(w, axis=0)
+    size = (G, OC // G, IC * merge, KH, KW)
+    return tiles(lambda a, b: block_diagonal(source[a:b], merge), scale, size, block, V, whole=merge > 1)
 
 
 def pack_bias(b: np.ndarray | None, OC: int, groups: int, V: int) -> np.ndarray:

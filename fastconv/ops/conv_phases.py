@@ -16,17 +16,25 @@ import numpy as np
 from ..graph import Node
 from ..plan.bind import Binder, Step, View
 from ..plan.layouts import Halo
+from ..plan.packing import Packing, factors
 from ..plan.select import Target
-from .conv_direct import ConvDirect, bias_of, conv_refusal, halo_of, merge_groups, pack_bias, pack_weights, windows_of
+from ..weights import Weights
+from .conv_direct import ConvDirect, bias_of, block_diagonal, conv_refusal, halo_of, merge_groups, pack_bias, tiles, windows_of
 from .windows import Windows
 
 
-class Phase(NamedTuple):
-    """One phase along one axis: the taps first, first + step, … (`taps` of them) give every stride-th output from `start`."""
+class Taps(NamedTuple):
+    """Taps along an axis: first, first + step, … (`size` of them)."""
 
     first: int
     step: int
-    taps: int
+    size: int
+
+
+class Phase(NamedTuple):
+    """One phase along one axis: the taps that give every stride-th output from `start`."""
+
+    taps: Taps
     dilation: int
     begin: int
     start: int
@@ -44,21 +52,29 @@ def phases(windows: Windows, axis: int) -> list[Phase]:
         taps = len(range(first, K, step))
         # output start + s·q meets, by its last tap, the input row (start + pad)//s + q - reach
         reach = ((first + (taps - 1) * step) * d - r) // s if taps else 0
-        found.append(Phase(first, step, taps, step * d // s, reach - (start + pad) // s, start, -(-(out - start) // s)))
+        found.append(Phase(Taps(first, step, taps), step * d // s, reach - (start + pad) // s, start, -(-(out - start) // s)))
     return found
 
 
 def phase_windows(windows: Windows, v: Phase, h: Phase) -> Windows:
     """The windows of the convolution that a pair of phases is."""
-    return Windows((v.taps, h.taps), (1, 1), (v.dilation, h.dilation), (v.begin, h.begin), (0, 0), windows.size, (v.out, h.out))
+    kernel = (v.taps.size, h.taps.size)
+    return Windows(kernel, (1, 1), (v.dilation, h.dilation), (v.begin, h.begin), (0, 0), windows.size, (v.out, h.out))
 
 
-def pack_phase(w: np.ndarray, groups: int, merge: int, V: int, v: Phase, h: Phase) -> np.ndarray:
-    """The taps of a pair of phases from weights IC OC/groups KH KW, turned round, packed as those of a convolution."""
-    taps = w[:, :, v.first :: v.step, h.first :: h.step][:, :, ::-1, ::-1]
-    IC, OC, KH, KW = taps.shape
-    taps = taps.reshape(groups, IC // groups, OC, KH, KW).swapaxes(1, 2).reshape(groups * OC, IC // groups, KH, KW)
-    return pack_weights(taps, groups, merge, V, V)
+def pack_phase(w: np.ndarray | Weights, groups: int, merge: int, V: int, v: Taps, h: Taps) -> Packing:
+    """The taps of a pair of phases of weights IC OC/groups KH KW, turned round, packed as those of a convolution."""
+    source, scale = factors(w, axis=1)
+    IC, OC = len(w) // groups, w.shape[1]
+
+    def read(begin: int, end: int) -> np.ndarray:
+        rows = source[begin:end][:, :, v.first :: v.step, h.first :: h.step][:, :, ::-1, ::-1]
+        if merge == 1:
+            return rows.swapaxes(0, 1)
+        return block_diagonal(np.concatenate([own.swapaxes(0, 1) for own in np.split(rows, merge)]), merge)
+
+    size = (groups // merge, merge * OC, merge * IC, v.size, h.size)
+    return tiles(read, np.tile(scale, groups), size, V, V, by_input=True, whole=merge > 1)
 
 
 class ConvPhases(ConvDirect):
@@ -89,7 +105,7 @@ class ConvPhases(ConvDirect):
         steps = []
         for v in phases(windows, 0):
             for h in phases(windows, 1):
-                wei = binder.pack("phase", pack_phase, w.constant, groups=groups, merge=merged.merge, V=V, v=v, h=h)
+                wei = binder.pack("phase", pack_phase, w.constant, groups=groups, merge=merged.merge, V=V, v=v.taps, h=h.taps)
                 epilogue = binder.epilogue(node)
                 epilogue |= {
                     "add": epilogue["add"] + 4 * (v.start * epilogue["add_h"] + h.start * epilogue["add_w"]),

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ..graph import Node
-from ..plan.bind import Binder, Step, empty_aligned
+from ..plan.bind import Binder, Step
 from ..plan.layouts import Halo
+from ..plan.packing import Packing, Piece, factors, ranges
 from ..plan.select import Target
+from ..weights import Weights
 from .conv_direct import ConvDirect, bias_of, conv_refusal, pack_bias, windows_of
 from .windows import Windows
+
+if TYPE_CHECKING:
+    from ..kernels import Kernels
 
 #: `Phase` of pyx/isa/conv_winograd.pyx
 FUSED, WINDOWS, PRODUCTS = range(3)
@@ -21,14 +28,21 @@ KERNELS = [(3, 3), (5, 5)]
 FEW_BLOCKS = 8
 
 
-def pack_winograd(w: np.ndarray, kernels: object) -> np.ndarray:
+def pack_winograd(w: np.ndarray | Weights, kernels: Kernels) -> Packing:
     """Transformed weights, see the kernel."""
-    V = kernels.V  # type: ignore[attr-defined]
+    V = kernels.V
     OC, IC, K, _ = w.shape
-    dst = empty_aligned((-(-OC // V) * V * 36 * IC,))
-    w = np.ascontiguousarray(w)  # as a folded Transpose leaves it, it need not be
-    kernels.conv_winograd.pack(w.ctypes.data, OC, IC, K, dst.ctypes.data)  # type: ignore[attr-defined]
-    return dst
+    source, scale = factors(w, axis=0)
+
+    def piece(begin: int, end: int) -> Piece:
+        def fill(dst: np.ndarray) -> None:
+            rows = np.ascontiguousarray(source[begin:end])  # as a folded Transpose leaves it, it need not be
+            own, to = scale[begin:end].ctypes.data, dst[36 * IC * begin :].ctypes.data
+            kernels.conv_winograd.pack(rows.ctypes.data, own, end - begin, IC, K, to)
+
+        return fill
+
+    return Packing(-(-OC // V) * V * 36 * IC, [piece(*part) for part in ranges(OC, 2 * V, IC * K * K * 4, least=V + 1)])
 
 
 def tile_pixels(windows: Windows) -> int:

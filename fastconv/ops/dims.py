@@ -161,7 +161,8 @@ def unknown(rank: int | None) -> Shape:
 def same_dtype(*values: Value | None) -> Any:
     """The dtype that all the values have, or None where none is known."""
     dtypes = [np.dtype(v.dtype) for v in values if v is not None and v.dtype is not None]
-    check(len(set(dtypes)) < 2, f"inputs: expected one dtype, got {', '.join(map(str, dtypes))}")
+    if len(set(dtypes)) > 1:
+        raise ModelError(f"inputs: expected one dtype, got {', '.join(map(str, dtypes))}")
     return dtypes[0] if dtypes else None
 
 

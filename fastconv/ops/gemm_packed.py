@@ -8,19 +8,24 @@ import numpy as np
 
 from ..graph import Node, Value
 from ..plan.bind import Binder, Step, epilogue_of
+from ..plan.packing import Packing, factors
 from ..plan.select import NCHW, Target
+from ..weights import Weights
 from .base import Implementation
-from .conv_direct import pack_bias, pack_weights
+from .conv_direct import pack_bias, tiles
 
 #: rows that share a reading of the weights
 CHUNK_ROWS = 48
 
 
-def pack_matrix(w: np.ndarray, transposed: bool, alpha: float, V: int) -> np.ndarray:
+def pack_matrix(w: np.ndarray | Weights, transposed: bool, alpha: float, V: int) -> Packing:
     """Weights K OC (transposed: OC K), times alpha, in the order the tile reads them."""
-    w = w if transposed else w.T
-    w = w if alpha == 1 else (w * np.float64(alpha)).astype(np.float32)
-    return pack_weights(w[:, :, None, None], 1, 1, w.shape[1], V)
+    source, scale = factors(w, axis=0 if transposed else 1)
+    OC, K = w.shape if transposed else w.shape[::-1]
+    scale = scale * alpha
+    if transposed:
+        return tiles(lambda a, b: source[a:b][:, :, None, None], scale, (1, OC, K, 1, 1), 1, V)
+    return tiles(lambda a, b: source[a:b].T[:, :, None, None], scale, (1, OC, K, 1, 1), 1, V, by_input=True)
 
 
 def pack_vector(c: np.ndarray | None, beta: float, OC: int, V: int) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -82,29 +83,36 @@ class Windowed(Op, abstract=True):
         """Raise where an attribute has not one value (pads: two) for each spatial axis."""
         for name, per_axis in (("kernel_shape", 1), ("strides", 1), ("dilations", 1), ("pads", 2)):
             given = getattr(self, name)
-            fits = given is None or len(given) == per_axis * rank
-            check(fits, f"{name}: expected {per_axis * rank} values for {rank} spatial axes, got {given}")
-        check(len(kernel) == rank > 0, f"kernel: expected {rank} values for {rank} spatial axes, got {tuple(kernel)}")
+            if given is not None and len(given) != per_axis * rank:
+                raise ModelError(f"{name}: expected {per_axis * rank} values for {rank} spatial axes, got {given}")
+        if not len(kernel) == rank > 0:
+            raise ModelError(f"kernel: expected {rank} values for {rank} spatial axes, got {tuple(kernel)}")
 
     def windows(self, size: Sequence[Dim], kernel: Sequence[int], ceil: bool = False) -> Windows:
         """The windows over spatial axes of the given sizes; ModelError where an attribute or a size cannot be right."""
-        rank = len(size)
-        self.check_lengths(rank, kernel)
-        strides, dilations = self.strides or (1,) * rank, self.dilations or (1,) * rank
-        pads = self.pads if self.pads and self.auto_pad == "NOTSET" else (0,) * (2 * rank)
-        axes = [
-            _axis(size[i], (kernel[i] - 1) * dilations[i] + 1, strides[i], self.auto_pad, (pads[i], pads[i + rank]), ceil, i)
-            for i in range(rank)
-        ]
-        begin, end, out = zip(*axes, strict=True)
-        return Windows(tuple(kernel), strides, dilations, begin, end, tuple(size), out)
+        return _windows(self, tuple(size), tuple(kernel), ceil)
+
+
+@lru_cache(maxsize=1024)  # a plan asks for those of each node several times
+def _windows(op: Windowed, size: tuple[Dim, ...], kernel: tuple[int, ...], ceil: bool) -> Windows:
+    rank = len(size)
+    op.check_lengths(rank, kernel)
+    strides, dilations = op.strides or (1,) * rank, op.dilations or (1,) * rank
+    pads = op.pads if op.pads and op.auto_pad == "NOTSET" else (0,) * (2 * rank)
+    axes = [
+        _axis(size[i], (kernel[i] - 1) * dilations[i] + 1, strides[i], op.auto_pad, (pads[i], pads[i + rank]), ceil, i)
+        for i in range(rank)
+    ]
+    begin, end, out = zip(*axes, strict=True)
+    return Windows(kernel, strides, dilations, begin, end, size, out)
 
 
 def _axis(
     d: Dim, extent: int, stride: int, auto_pad: str, pads: tuple[int, int], ceil: bool, i: int
 ) -> tuple[int | None, int | None, Dim]:
     """Padding before, padding after and the number of windows along spatial axis i of size d."""
-    check(not isinstance(d, int) or d > 0, f"spatial axis {i}: expected a size above 0, got {d}")
+    if isinstance(d, int) and d <= 0:
+        raise ModelError(f"spatial axis {i}: expected a size above 0, got {d}")
     if auto_pad.startswith("SAME"):
         if not isinstance(d, int):
             return None, None, d if stride == 1 else None

@@ -1,17 +1,18 @@
 """What scales and shifts each channel goes into the weights and bias before it, or becomes a 1x1 depthwise convolution.
 
 That is BatchNormalization, and Add, Sub, Mul and Div with a constant of one value, or of one a channel. New weights are
-computed in float64 and rounded once.
+computed in float64 and rounded once, when they are packed.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from ..graph import Graph, Node, Value
 from ..ops.base import REGISTRY
+from ..weights import Scaled
 from .infer_shapes import infer_node
 
 
@@ -100,25 +101,26 @@ def _absorb(before: Node, scale: np.ndarray | None, shift: np.ndarray) -> bool:
     array = w.constant
     op = before.op
     if kind == "Conv":
-        OC, shape = len(array), (-1, 1, *(1,) * (array.ndim - 2))
+        axis = 0
     elif kind == "ConvTranspose":
         if op.group != 1:  # type: ignore[attr-defined]
             return False
-        OC, shape = array.shape[1], (1, -1, *(1,) * (array.ndim - 2))
+        axis = 1
     else:
         if array.ndim != 2 or (kind == "Gemm" and (op.transA or op.beta != 1 or op.alpha != 1)):  # type: ignore[attr-defined]
             return False
-        rows = kind == "Gemm" and op.transB  # type: ignore[attr-defined]
-        OC, shape = array.shape[0 if rows else 1], ((-1, 1) if rows else (1, -1))
+        axis = 0 if kind == "Gemm" and op.transB else 1  # type: ignore[attr-defined]
+        OC = array.shape[axis]
         if bias is not None and bias.constant is not None and bias.constant.size > 1 and bias.shape not in ((OC,), (1, OC)):
             return False
         if kind == "MatMul" and (
             before.inputs[0] is None or before.inputs[0].shape is None or len(before.inputs[0].shape) != 2
         ):
             return False
+    OC = array.shape[axis]
     if scale is not None:
-        scaled = (array * np.broadcast_to(scale, (OC,)).reshape(shape)).astype(np.float32)
-        before.inputs[1] = Value(w.name, constant=scaled)
+        scaled = Scaled(array, np.broadcast_to(scale, (OC,)), axis)
+        before.inputs[1] = Value(w.name, constant=cast(np.ndarray, scaled))
     old = (
         np.zeros(OC)
         if bias is None or bias.constant is None

@@ -16,10 +16,11 @@ MOST_ELEMENTS = 1 << 26
 
 def fold_constants(graph: Graph) -> None:
     """Replace nodes whose results can be known by constants; then drop unread nodes."""
-    left = []
-    for node in graph.nodes:
-        for n in node.chain:
-            infer_node(n)  # once more: constants folded before it may tell its shape
+    left: list[Node] = []
+    for i, node in enumerate(graph.nodes):
+        if len(left) < i:  # constants folded before it may tell its shape
+            for n in node.chain:
+                infer_node(n)
         if not _fold(node):
             left.append(node)
     graph.nodes = left

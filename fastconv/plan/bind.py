@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-import mmap
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
+from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +13,10 @@ import numpy as np
 
 from ..graph import Node, Value
 from ..ops.base import Activation
-from .arena import ALIGN
+from ..threads import share_out
+from ..weights import Weights, key_of
 from .layouts import Task, Tensor
+from .packing import Packing, Piece, Slabs, empty_aligned
 from .select import BLOCKED, NCHW, PLANAR, Target
 
 if TYPE_CHECKING:
@@ -26,30 +27,11 @@ KINDS = ("clip", "leaky_relu", "sigmoid", "silu", "tanh", "hard_sigmoid", "hard_
 NO_ACTIVATION = Activation("clip", -math.inf, math.inf)
 #: places in the table of addresses of a call: base 0 is address 0, then the arena, the inputs, the outputs
 ABSOLUTE, ARENA, FIRST_INPUT = 0, 1, 2
-HUGE_PAGE = 1 << 21
 
 
 def reference_to(base: int, offset: int) -> int:
     """An operand's reference as kernels take it, see pyx/step.pxd."""
     return base << 48 | offset
-
-
-def empty_aligned(shape: tuple[int, ...]) -> np.ndarray:
-    """An uninitialised float32 array that begins at a multiple of 64 bytes, in huge pages where it is large."""
-    size = math.prod(shape) * 4
-    align = ALIGN if size < HUGE_PAGE else HUGE_PAGE
-    if align == HUGE_PAGE and hasattr(mmap, "MADV_HUGEPAGE"):
-        try:  # private: a shared mapping would be one and the same in a forked child
-            memory = mmap.mmap(-1, size + align, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        except (OSError, OverflowError):
-            raise MemoryError(f"no memory for an array of {size:,} bytes") from None
-        with contextlib.suppress(OSError):  # a kernel without huge pages
-            memory.madvise(mmap.MADV_HUGEPAGE)
-        raw = np.frombuffer(memory, np.uint8)
-    else:
-        raw = np.empty(size + align, np.uint8)
-    start = -raw.ctypes.data % align
-    return raw[start : start + size].view(np.float32).reshape(shape)
 
 
 @dataclass(frozen=True)
@@ -111,10 +93,10 @@ def memory(tensor: Tensor, V: int) -> Memory:
 
 @dataclass(frozen=True, eq=False)
 class Packed:
-    """Packed weights, which live as long as a plan has them; and what they were made of, so that its ids stay taken."""
+    """Packed weights, which live as long as a plan has them; and what they were made of, so that its key stays taken."""
 
     array: np.ndarray
-    sources: tuple[np.ndarray | None, ...]
+    sources: tuple[np.ndarray | Weights | None, ...]
 
 
 class Binder:
@@ -125,6 +107,9 @@ class Binder:
         self.kernels: Kernels = target.kernels
         self._packed = packed
         self._places = places
+        self._made: dict[Any, Packed] = {}
+        self._slabs = Slabs()
+        self._pieces: list[tuple[Piece, np.ndarray]] = []
         self.task: Task | None = None
         self.keep: list[Any] = []
 
@@ -172,14 +157,35 @@ class Binder:
         """The reference of a table of int64."""
         return self.constant(np.ascontiguousarray(offsets, np.int64))
 
-    def pack(self, kind: str, pack: Callable[..., np.ndarray], *arrays: np.ndarray | None, **options: Any) -> int:
-        """The reference of pack(*arrays, **options), made once and shared by all plans of the model."""
-        key = (kind, self.target.V, *map(id, arrays), *sorted(options.items()))
-        packed = self._packed.get(key)
+    def pack(
+        self, kind: str, pack: Callable[..., np.ndarray | Packing], *arrays: np.ndarray | Weights | None, **options: Any
+    ) -> int:
+        """The reference of what pack(*arrays, **options) makes, once for all plans of the model; `finish` fills it."""
+        return reference_to(ABSOLUTE, self._pack(kind, pack, *arrays, **options).ctypes.data)
+
+    def array(self, constant: np.ndarray) -> np.ndarray:
+        """A constant as an array, for a node that runs its reference."""
+        return self._pack("array", np.asarray, constant) if isinstance(constant, Weights) else constant
+
+    def _pack(self, kind: str, pack: Callable[..., Any], *arrays: np.ndarray | Weights | None, **options: Any) -> np.ndarray:
+        key = (kind, self.target.V, *map(key_of, arrays), *sorted(options.items()))
+        packed = self._packed.get(key) or self._made.get(key)
         if packed is None:
-            packed = self._packed[key] = Packed(pack(*arrays, **options), arrays)
+            made = pack(*arrays, **options)
+            if isinstance(made, Packing):
+                array = self._slabs.take(made.size)
+                self._pieces += [(piece, array) for piece in made.pieces]
+            else:
+                array = made
+            packed = self._made[key] = Packed(array, arrays)
         self.keep.append(packed)
-        return reference_to(ABSOLUTE, packed.array.ctypes.data)
+        return packed.array
+
+    def finish(self) -> None:
+        """Fill what is still to be packed, on all threads; only then may other plans find it."""
+        share_out([partial(piece, array) for piece, array in self._pieces], self.target.threads)
+        self._packed.update(self._made)
+        self._pieces, self._made = [], {}
 
     # ---- steps
 
@@ -217,4 +223,15 @@ def epilogue_of(node: Node) -> tuple[Value | None, Activation]:
     return residual, activation
 
 
-__all__ = ["BLOCKED", "NCHW", "PLANAR", "Binder", "Step", "View", "activation_fields", "epilogue_of", "memory"]
+__all__ = [
+    "BLOCKED",
+    "NCHW",
+    "PLANAR",
+    "Binder",
+    "Step",
+    "View",
+    "activation_fields",
+    "empty_aligned",
+    "epilogue_of",
+    "memory",
+]

@@ -54,7 +54,7 @@ class Plan(Locked):
         self._copies = copies
         self._keep = keep
         self._arenas: list[np.ndarray] = []
-        self._segments = list(_segments(entries))
+        self._segments = list(_segments(entries, flush=target.accuracy != "exact"))
 
     # ---- running
 
@@ -155,23 +155,23 @@ class Plan(Locked):
         return f"{tensor.value.name!r} {'x'.join(map(str, tensor.value.dims))} {tensor.layout} @{where}{inside}{halo}"
 
 
-def _segments(entries: Iterable[Entry]) -> Iterable[tuple[list[Entry], Any]]:
+def _segments(entries: Iterable[Entry], flush: bool) -> Iterable[tuple[list[Entry], Any]]:
     """Runs of compiled entries, each with its Program, and Python entries, each alone with None."""
     run: list[Entry] = []
     for e in entries:
         if e.steps is None:
             if run:
-                yield run, _program(run)
+                yield run, _program(run, flush)
                 run = []
             yield [e], None
         else:
             run.append(e)
     if run:
-        yield run, _program(run)
+        yield run, _program(run, flush)
 
 
-def _program(entries: list[Entry]) -> _executor.Program:
-    return _executor.Program([(s.run, s.args, s.serial) for e in entries for s in e.steps or ()])
+def _program(entries: list[Entry], flush: bool) -> _executor.Program:
+    return _executor.Program([(s.run, s.args, s.serial) for e in entries for s in e.steps or ()], flush)
 
 
 def build(graph: Graph, target: Target, packed: MutableMapping[Any, Packed]) -> Plan:
@@ -198,10 +198,21 @@ def build(graph: Graph, target: Target, packed: MutableMapping[Any, Packed]) -> 
             steps = halos + _reorder_steps(binder, task)
         elif task.choice.implementation is not None:
             steps = halos + task.choice.implementation.bind(task.choice.node, binder)
+        else:
+            _hold_constants(task.choice.node.operands, binder)
         if steps is not None and _microseconds(task) < target.serial_below:
             steps = [replace(s, serial=True) for s in steps]
         entries.append(Entry(task, steps))
+    _hold_constants(graph.outputs, binder)
+    binder.finish()
     return Plan(graph, target, entries, binder.keep, arena_size, places, outputs, copies)
+
+
+def _hold_constants(values: Iterable[Value], binder: Binder) -> None:
+    """What runs in Python would otherwise read its weights again and again."""
+    for v in values:
+        if v.constant is not None:
+            v.constant = binder.array(v.constant)
 
 
 def _microseconds(task: Task) -> float:

@@ -254,47 +254,56 @@ def step(dict fields):
     return <size_t> <Run> &run, (<char*> &args)[:sizeof(Args)]
 
 
-def pack(size_t weights, Py_ssize_t OC, Py_ssize_t IC, int K, size_t packed):
-    """G g G^T of every filter of the weights (OC IC K K, by address), in float64 and rounded once, to `packed`."""
+def pack(size_t weights, size_t scale, Py_ssize_t OC, Py_ssize_t IC, int K, size_t packed):
+    """G g G^T of every filter of some parts' weights, in float64 and rounded once, to `packed`.
+
+    Addresses: weights, OC IC K K; scale, a factor (float64) for each OC, with which they are multiplied and rounded before.
+    """
     cdef const float* w = <const float*> weights
+    cdef const float* from_
+    cdef const double* factors = <const double*> scale
     cdef float* dst = <float*> packed
-    cdef Py_ssize_t OCB = (OC + V - 1) // V, oc, ic, block, width, step, lane
+    cdef float* to
+    cdef Py_ssize_t OCB = (OC + V - 1) // V, block = 0, ic, width, step, j, oc
     cdef double[4] points = [sqrt(0.5), -sqrt(0.5), sqrt(2), -sqrt(2)]
     cdef double[6][5] G
-    cdef double[6][5] half
-    cdef double total
-    cdef int i, j, k
-    cdef const float* g
-    cdef float* to
+    cdef double[25][V] g
+    cdef double[6][5][V] half
+    cdef double[V] total
+    cdef int i, k, n, lane
     for k in range(K):  # a row's factor is that of the Lagrange polynomial at its point
         G[0][k] = k == 0
         G[5][k] = k == K - 1
         for i in range(4):
             G[i + 1][k] = points[i] ** k * (-2. / 3 if i < 2 else 1. / 6)
     with nogil:
-        block = 0
         while block < OCB:
             width = OCB - block if OCB - block <= 3 else 2
             step = IC * width * V
             for ic in range(IC):
-                for lane in range(width * V):  # neighbours in memory: each of the 36 places is written line by line
-                    oc = block * V + lane
-                    to = dst + block * V * 36 * IC + ic * width * V + lane
-                    if oc >= OC:
-                        for i in range(36):
-                            to[i * step] = 0
-                        continue
-                    g = w + (oc * IC + ic) * K * K
+                for j in range(width):
+                    for lane in range(V):
+                        oc = (block + j) * V + lane
+                        from_ = w + (oc * IC + ic) * K * K
+                        for i in range(K * K):
+                            g[i][lane] = <float> (from_[i] * factors[oc]) if oc < OC else 0
                     for i in range(6):
-                        for j in range(K):
-                            total = 0
-                            for k in range(K):
-                                total += G[i][k] * g[k * K + j]
-                            half[i][j] = total
+                        for k in range(K):
+                            for lane in range(V):
+                                half[i][k][lane] = 0
+                            for n in range(K):
+                                for lane in range(V):
+                                    half[i][k][lane] += G[i][n] * g[n * K + k][lane]
+                    to = dst + (ic * width + j) * V
                     for i in range(6):
-                        for j in range(6):
-                            total = 0
-                            for k in range(K):
-                                total += half[i][k] * G[j][k]
-                            to[(i * 6 + j) * step] = <float> total
+                        for k in range(6):
+                            for lane in range(V):
+                                total[lane] = 0
+                            for n in range(K):
+                                for lane in range(V):
+                                    total[lane] += half[i][n][lane] * G[k][n]
+                            for lane in range(V):
+                                to[lane] = <float> total[lane]
+                            to += step
+            dst += 36 * step
             block += width

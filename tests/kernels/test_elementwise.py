@@ -37,8 +37,8 @@ SPECIAL = np.array([0, -0.0, 1, -1, np.inf, -np.inf, np.nan, 1e-30, -1e30, 88.7,
 
 
 def check_exact(op, inputs, isa, name, run=run_threads, **options):
-    """Against float64 rounded to float32, which is exact as each function is one operation."""
-    (y,), plan = run(op, inputs, isa, **options)
+    """Against float64 rounded to float32, which is exact as each function is one operation and denormals are kept."""
+    (y,), plan = run(op, inputs, isa, accuracy="exact", **options)
     (expected,) = reference(op, inputs)
     with np.errstate(all="ignore"):
         np.testing.assert_array_equal(y, expected.astype(np.float32))

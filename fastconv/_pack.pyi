@@ -1,0 +1,3 @@
+import numpy as np
+
+def pack(src: np.ndarray, scale: np.ndarray, IC: int, first: int, size: int, V: int, dst: np.ndarray) -> None: ...

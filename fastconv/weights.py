@@ -1,0 +1,96 @@
+"""Weights that are not in memory: what stands for an array until somebody reads its values.
+
+A network's weights are needed once, when they are packed for the kernels. A large constant of a graph is therefore not an
+array but one of these: they stay in their file, or are scaled, until then, and what is packed is all that memory holds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable
+from typing import Any
+
+import numpy as np
+
+
+class Weights:
+    """Stands for a float32 array, and is one to NumPy's functions; `w[a:b]` makes no more than its rows a to b.
+
+    What else is asked of it is asked of the array, made for the purpose. Immutable: any number of threads may read it.
+    """
+
+    dtype = np.dtype(np.float32)
+
+    def __init__(self, shape: tuple[int, ...]):
+        self.shape = shape
+
+    def rows(self, begin: int, end: int) -> np.ndarray:
+        """The rows from `begin` to before `end` along the first axis, as an array that may be written to."""
+        raise NotImplementedError
+
+    @property
+    def key(self) -> Hashable:
+        """What is equal where the values are equal, as long as the weights live."""
+        raise NotImplementedError
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of the array."""
+        return self.size * self.dtype.itemsize
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, slice) and key.step in (None, 1):
+            begin, end, _ = key.indices(len(self))
+            return self.rows(begin, max(begin, end))
+        return self.__array__()[key]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return self.rows(0, len(self)).astype(dtype or self.dtype, copy=False)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self.__array__(), name)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {'x'.join(map(str, self.shape))}>"
+
+
+class Scaled(Weights):
+    """Weights times one factor for each index of an axis, each product rounded once from float64."""
+
+    def __init__(self, source: np.ndarray | Weights, scale: np.ndarray, axis: int):
+        super().__init__(source.shape)
+        self.source: np.ndarray | Weights = source
+        self.scale: np.ndarray = np.ascontiguousarray(scale, np.float64)
+        self.axis: int = axis
+        if isinstance(source, Scaled) and source.axis == axis:
+            self.source, self.scale = source.source, source.scale * self.scale
+
+    def rows(self, begin: int, end: int) -> np.ndarray:
+        """Make and scale them."""
+        scale = self.scale[begin:end] if self.axis == 0 else self.scale
+        return (self.source[begin:end] * scale.reshape(-1, *(1,) * (self.ndim - 1 - self.axis))).astype(np.float32)
+
+    @property
+    def key(self) -> Hashable:
+        """The source's and the factors."""
+        return key_of(self.source), self.axis, self.scale.tobytes()
+
+
+def key_of(array: np.ndarray | Weights | None) -> Hashable:
+    """What tells a constant from others, as long as it lives."""
+    return array.key if isinstance(array, Weights) else id(array)

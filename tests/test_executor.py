@@ -1,0 +1,161 @@
+"""The run of compiled steps: signals that come meanwhile, and the floating point mode."""
+
+import math
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import fastconv
+from fastconv import kernels, onnx_json
+from fastconv.plan import Target, build
+
+from .graphs import Net, normal
+from .kernels.harness import ISAS, same_bits
+
+EVERY_ISA = pytest.mark.parametrize("isa", ISAS)
+RNG = np.random.default_rng(21)
+THREADS = pytest.mark.parametrize("threads", [1, 2, 3])
+
+
+# ---- signals
+
+
+class Interrupted(BaseException):
+    """What the handler of a signal raises, as the one for Ctrl-C raises KeyboardInterrupt."""
+
+
+@pytest.fixture
+def alarm():
+    """alarm(seconds, handler): the handler runs in the main thread then, and each 60 ms after."""
+    before = signal.getsignal(signal.SIGALRM)
+
+    def alarm(seconds, handler):
+        signal.signal(signal.SIGALRM, handler)
+        signal.setitimer(signal.ITIMER_REAL, seconds, 0.06)
+
+    yield alarm
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def raise_interrupted(number, frame):
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    raise Interrupted
+
+
+@pytest.fixture(scope="module")
+def slow(tmp_path_factory):
+    """(path of a model, an input): one call takes a while, in many steps."""
+    net = Net()
+    x = y = net.input("x", 1, 64, 64, 64)
+    w = normal(RNG, 64, 64, 5, 5) / 40
+    for _ in range(60):
+        y = net("Relu", net("Conv", y, w, pads=(2,) * 4))
+    path = tmp_path_factory.mktemp("slow") / "slow.json"
+    onnx_json.write(net.graph(y), path)
+    return path, np.abs(normal(RNG, *x.shape))
+
+
+@THREADS
+def test_what_a_signal_s_handler_raises_ends_a_run(slow, alarm, threads):
+    path, x = slow
+    model = fastconv.load(path, threads=threads)
+    model.plan()
+    out = np.full((1, 64, 64, 64), np.nan, np.float32)
+    alarm(0.02, raise_interrupted)
+    with pytest.raises(Interrupted):
+        model(x, out=out)
+    assert np.isnan(out).all(), "the last step did not run"
+    assert model._calls == 0
+    y = model(x)
+    assert not np.isnan(y).any()
+    assert same_bits(model(x), y), "and the model is as good as before"
+    assert len(model.plan()._arenas) == 1
+
+
+@THREADS
+def test_a_handler_that_raises_nothing_does_not_end_a_run(slow, alarm, threads):
+    path, x = slow
+    model = fastconv.load(path, threads=threads)
+    y = model(x)
+    times = []
+    alarm(0.01, lambda number, frame: times.append(time.perf_counter()))
+    began = time.perf_counter()
+    again = model(x)
+    ended = time.perf_counter()
+    assert same_bits(again, y)
+    assert sum(began < t < ended for t in times) >= 2, "they ran during the call, not after it"
+
+
+def test_signals_are_the_main_thread_s(slow, alarm):
+    path, x = slow
+    model = fastconv.load(path, threads=2)
+    y, results, done = model(x), [], threading.Event()
+
+    def call():
+        results.append(model(x))
+        done.set()
+
+    threading.Thread(target=call).start()
+    alarm(0.02, raise_interrupted)
+    with pytest.raises(Interrupted):
+        done.wait()
+    assert not results
+    assert done.wait(60)
+    assert same_bits(results[0], y)
+
+
+# ---- denormals
+
+TINY = np.float32(1e-40)
+
+
+def keeps_denormals():
+    return math.nextafter(0.0, 1.0) * 1.0 > 0 and bool(np.float32(1e-40) * np.ones(4, np.float32) @ np.ones(4, np.float32) > 0)
+
+
+def copies(isa, threads, accuracy, value, C=40):
+    """A tensor full of a value times one, by a pointwise convolution that all threads share."""
+    net = Net()
+    x = net.input("x", 2, C, 30, 30)
+    graph = net.graph(net("Conv", x, np.eye(C, dtype=np.float32).reshape(C, C, 1, 1)))
+    plan = build(graph, Target(kernels.load(isa), threads, accuracy, serial_below=0), {})
+    arrays, out = [np.full(x.dims, value, np.float32)], [np.empty(x.dims, np.float32)]
+    plan.run(arrays, out, threads)
+    return out[0]
+
+
+@EVERY_ISA
+@THREADS
+def test_denormals_are_zero_unless_accuracy_is_exact(isa, threads):
+    assert TINY > 0
+    assert (copies(isa, threads, "default", TINY) == 0).all()
+    assert (copies(isa, threads, "exact", TINY) == TINY).all()
+    least = np.finfo(np.float32).smallest_normal
+    for accuracy in ("default", "exact"):
+        assert (copies(isa, threads, accuracy, least) == least).all()
+        assert (copies(isa, threads, accuracy, -np.inf) != 0).all()
+
+
+def test_the_caller_s_mode_is_as_it_was():
+    kept = []
+    for threads in (1, 2, 3):
+        copies(ISAS[-1], threads, "default", TINY)
+        kept.append(keeps_denormals())
+        thread = threading.Thread(target=lambda: kept.append(keeps_denormals()))
+        thread.start()
+        thread.join()
+    assert kept == [True] * 6
+
+
+def test_handlers_of_signals_run_in_the_caller_s_mode(slow, alarm):
+    path, x = slow
+    model, kept = fastconv.load(path, threads=2), []
+    model.plan()
+    alarm(0.01, lambda number, frame: kept.append(keeps_denormals()))
+    model(x)
+    assert len(kept) >= 2
+    assert all(kept)
