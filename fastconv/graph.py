@@ -41,7 +41,7 @@ class Value:
     @property
     def dims(self) -> tuple[int, ...]:
         """The shape, where a plan may rely on every dimension being known."""
-        if self.shape is None or not self.known:
+        if self.shape is None or not {int}.issuperset(map(type, self.shape)):
             raise ModelError(f"value {self.name!r}: its shape {self.shape} is not known")
         return self.shape  # type: ignore[return-value]
 

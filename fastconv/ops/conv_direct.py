@@ -156,6 +156,14 @@ def pack_bias(b: np.ndarray | None, OC: int, groups: int, V: int) -> np.ndarray:
     return dst
 
 
+def steps(*axes: tuple[int, int]) -> np.ndarray:
+    """Offsets (int64) of the elements of axes that have so many, so far apart: the last axis runs fastest."""
+    offsets = np.zeros(1, np.int64)
+    for count, step in axes:
+        offsets = np.add.outer(offsets, np.arange(count) * step).reshape(-1)
+    return offsets
+
+
 def run_segments(windows: Windows, IC: int, length: int) -> int:
     """How many segments are summed before the next pixels' turn: equal runs of about RUN products, of whole channel blocks."""
     taps = math.prod(windows.kernel)
@@ -196,11 +204,11 @@ class ConvDirect(Implementation):
     def halo(self, node: Node) -> Halo:
         return halo_of(windows_of(node))
 
-    def taps(self, windows: Windows, channels: int, src: View, V: int) -> tuple[list[int], dict[str, int]]:
+    def taps(self, windows: Windows, channels: int, src: View, V: int) -> tuple[np.ndarray, dict[str, int]]:
         """The table of taps for `channels` input channels, and its lengths as the kernel's fields."""
         (KH, KW), (dh, dw) = windows.kernel, windows.dilations
         blocks = -(-channels // V)
-        table = [cb * src.c + kh * dh * src.h + kw * dw * src.w for cb in range(blocks) for kh in range(KH) for kw in range(KW)]
+        table = steps((blocks, src.c), (KH, dh * src.h), (KW, dw * src.w))
         tail = channels % V
         full = (blocks - bool(tail)) * KH * KW
         return table, {"segments": full, "length": V, "tail_segments": len(table) - full, "tail_length": tail}
@@ -236,7 +244,7 @@ class ConvDirect(Implementation):
         return binder.step(
             binder.kernels.conv_direct,
             src=src.ref, dst=dst.ref, wei=wei, bia=bia,
-            taps=binder.table([t - begin for t in table]), **lengths,
+            taps=binder.table(table - begin), **lengths,
             N=N, G=groups.G, OCB=OCB, OH=windows.out[0], OW=windows.out[1],
             chunk=chunk_pixels(windows, groups.IC, max(OCB // 2, 1), N * groups.G),
             src_n=src.n, src_g=groups.IC // (V if self.source == BLOCKED else 1) * src.c,
@@ -280,10 +288,10 @@ class ConvFirst(ConvDirect):
             return "the source is blocked"
         return None
 
-    def taps(self, windows: Windows, channels: int, src: View, V: int) -> tuple[list[int], dict[str, int]]:
+    def taps(self, windows: Windows, channels: int, src: View, V: int) -> tuple[np.ndarray, dict[str, int]]:
         (KH, KW), (dh, dw) = windows.kernel, windows.dilations
-        rows = [ic * src.c + kh * dh * src.h for ic in range(channels) for kh in range(KH)]
         if dw == 1:
+            rows = steps((channels, src.c), (KH, dh * src.h))
             return rows, {"segments": len(rows), "length": KW, "tail_segments": 0, "tail_length": 0}
-        table = [row + kw * dw for row in rows for kw in range(KW)]
+        table = steps((channels, src.c), (KH, dh * src.h), (KW, dw))
         return table, {"segments": len(table), "length": 1, "tail_segments": 0, "tail_length": 0}
