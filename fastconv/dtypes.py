@@ -1,13 +1,14 @@
-"""The element types of ONNX: their numbers, their names, and the dtypes that hold them in memory.
+"""The types of ONNX: numbers and names of element types, and the dtypes that hold them in memory.
 
 What NumPy lacks (bfloat16, floats of 8 bits and less, integers of 4 and 2 bits) the ml_dtypes package brings; it is imported
 when such a type is met, and not needed otherwise. In memory each element takes whole bytes; in a file those of less than 8 bits
-lie close together.
+lie close together. A tensor of strings is an array of Python objects, and so is a sequence of tensors: one of rank 1.
 """
 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -56,7 +57,7 @@ DATA_TYPES = {
     5: DataType("INT16", "int16"),
     6: DataType("INT32", "int32"),
     7: DataType("INT64", "int64", "int64_data"),
-    8: DataType("STRING"),
+    8: DataType("STRING", "object", "string_data"),
     9: DataType("BOOL", "bool"),
     10: DataType("FLOAT16", "float16"),
     11: DataType("DOUBLE", "float64", "double_data"),
@@ -111,6 +112,37 @@ def limits(dtype: Any) -> tuple[Any, Any]:
     return info.min, info.max
 
 
+def type_name(dtype: np.dtype | None) -> str:
+    """A type as messages call it: float32, string, sequence of float32."""
+    if is_sequence(dtype):
+        return f"sequence of {element_of(dtype)}"  # type: ignore[arg-type]
+    return "string" if dtype is not None and dtype.kind == "O" else str(dtype)
+
+
+def sequence_of(element: np.dtype | None) -> np.dtype:
+    """The dtype of a sequence of tensors of the dtype `element`."""
+    return np.dtype(object, metadata={"element": element})
+
+
+def is_sequence(dtype: np.dtype | None) -> bool:
+    """Whether values of this dtype are sequences of tensors."""
+    return dtype is not None and bool(dtype.metadata)
+
+
+def element_of(dtype: np.dtype) -> np.dtype | None:
+    """The dtype of a sequence's tensors, where it is known."""
+    return dtype.metadata["element"] if dtype.metadata else None
+
+
+def sequence(tensors: Iterable[np.ndarray]) -> np.ndarray:
+    """The array that is a sequence of these tensors."""
+    items = list(tensors)
+    array = np.empty(len(items), object)
+    for i, item in enumerate(items):
+        array[i] = item
+    return array
+
+
 def pack_bits(array: np.ndarray, bits: int) -> np.ndarray:
     """The lowest bits of each element (of one byte) one after the other, from the lowest bit of the first byte on: uint8[n]."""
     ones = np.unpackbits(array.reshape(-1, 1).view(np.uint8), axis=1, bitorder="little")
@@ -123,4 +155,18 @@ def unpack_bits(data: np.ndarray, bits: int, count: int) -> np.ndarray:
     return np.packbits(ones, axis=1, bitorder="little").reshape(count)
 
 
-__all__ = ["DATA_TYPES", "DataType", "data_type", "kind", "limits", "number_of", "pack_bits", "unpack_bits"]
+__all__ = [
+    "DATA_TYPES",
+    "DataType",
+    "data_type",
+    "element_of",
+    "is_sequence",
+    "kind",
+    "limits",
+    "number_of",
+    "pack_bits",
+    "sequence",
+    "sequence_of",
+    "type_name",
+    "unpack_bits",
+]

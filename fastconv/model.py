@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _executor, kernels, onnx_json
+from .dtypes import element_of, is_sequence, sequence, type_name
 from .errors import InputError, ModelError, UnsupportedError
 from .graph import Dim, Graph, Shape, Value
 from .passes import PASSES, run_passes
@@ -41,7 +42,7 @@ class TensorInfo:
     dtype: np.dtype
 
     def __str__(self) -> str:
-        return f"{self.name} {shape_text(self.shape)} {self.dtype}"
+        return f"{self.name} {shape_text(self.shape)} {type_name(self.dtype)}"
 
 
 def shape_text(shape: Shape) -> str:
@@ -52,7 +53,7 @@ def shape_text(shape: Shape) -> str:
 class Outputs:
     """Results by name, in order: `out["scores"]`, `out.items()`, and `boxes, scores = out`."""
 
-    def __init__(self, arrays: Mapping[str, np.ndarray]):
+    def __init__(self, arrays: Mapping[str, Any]):
         self._arrays = dict(arrays)
 
     def __getitem__(self, name: str) -> np.ndarray:
@@ -80,7 +81,10 @@ class Outputs:
         return self._arrays.items()
 
     def __repr__(self) -> str:
-        return f"Outputs({', '.join(f'{k}: {shape_text(v.shape)} {v.dtype}' for k, v in self.items())})"
+        def text(v: Any) -> str:
+            return f"{len(v)} arrays" if isinstance(v, list) else f"{shape_text(v.shape)} {type_name(v.dtype)}"
+
+        return f"Outputs({', '.join(f'{k}: {text(v)}' for k, v in self.items())})"
 
 
 class Model(Locked):
@@ -209,7 +213,7 @@ class Model(Locked):
             if results[name] is not array:
                 _check_out(name, results[name].shape, results[name].dtype, array)
                 array[...], results[name] = results[name], array
-        return Outputs({v.name: results[v.name] for v in wanted})
+        return Outputs({v.name: list(results[v.name]) if is_sequence(v.dtype) else results[v.name] for v in wanted})
 
     def _stages(
         self, names: tuple[str, ...], arrays: list[np.ndarray], results: dict[str, np.ndarray], out: Mapping[str, Any]
@@ -427,7 +431,16 @@ def _check_input(info: TensorInfo, x: Any, symbols: dict[str, tuple[int, str]]) 
     def wrong(expected: str, got: str, hint: str = "") -> InputError:
         return InputError(f"input {info.name!r}: expected {expected}, got {got}{hint}")
 
-    if isinstance(x, list | tuple):
+    if is_sequence(info.dtype):
+        element = element_of(info.dtype)
+        if not (isinstance(x, list | tuple) and all(isinstance(a, np.ndarray) and a.dtype == element for a in x)):
+            raise wrong(f"a list of arrays of {element}", f"{type(x).__name__}")
+        return sequence(x)
+    if info.dtype == object:
+        array = np.asarray(x, object)
+        if not all(isinstance(s, str) for s in array.flat):
+            raise wrong("strings", f"{type(x).__name__}")
+    elif isinstance(x, list | tuple):
         try:
             numbers = np.array(x)
             if numbers.dtype.kind not in "biuf":

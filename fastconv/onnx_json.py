@@ -18,7 +18,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from .dtypes import DATA_TYPES, DataType, data_type, number_of, pack_bits, unpack_bits
+from .dtypes import DATA_TYPES, DataType, data_type, element_of, is_sequence, number_of, pack_bits, sequence_of, unpack_bits
 from .errors import InputError, ModelError, UnsupportedError
 from .external_data import DataReader, DataWriter, write_model
 from .graph import Dim, Graph, Node, Shape, Value
@@ -74,6 +74,7 @@ ENTRY = spellings("key value")
 VALUE_INFO = spellings("name type doc_string metadata_props")
 TYPE = spellings("tensor_type sequence_type map_type optional_type sparse_tensor_type opaque_type denotation")
 TENSOR_TYPE = spellings("elem_type shape")
+ELEM_TYPE = spellings("elem_type")
 SHAPE = spellings("dim")
 DIM = spellings("dim_value dim_param denotation")
 
@@ -325,8 +326,12 @@ class _Reader:
         external = t.get("data_location", partial(enum, DATA_LOCATIONS), 0) == DATA_LOCATIONS["EXTERNAL"]
         if external is not (field == "external_data"):
             raise t.error("data_location EXTERNAL and external_data go together", "data_location")
-        if field in ("raw_data", "external_data"):
-            data = self.external(t, dims, dtype) if external else np.frombuffer(t.get(field, raw, b""), np.uint8)
+        if kind.field == "string_data":
+            if (field != kind.field and count) or len(texts := t.list("string_data", text)) != count:
+                raise t.error(f"a tensor of {kind.name} has its {count} values in string_data", field)
+            array = np.array(texts, object)
+        elif field in ("raw_data", "external_data"):
+            data = self.external(t, dims, dtype, nbytes) if external else np.frombuffer(t.get(field, raw, b""), np.uint8)
             if isinstance(data, Weights):
                 return cast(np.ndarray, data)
             if data.nbytes != nbytes:
@@ -347,7 +352,7 @@ class _Reader:
             raise t.error(f"a tensor of {kind.name} does not keep its values there", field)
         return _frozen(array.reshape(dims))
 
-    def external(self, t: Fields, dims: list[int], dtype: np.dtype) -> np.ndarray | Weights:
+    def external(self, t: Fields, dims: list[int], dtype: np.dtype, nbytes: int) -> np.ndarray | Weights:
         """A tensor of a data file: its bytes, or what stands for it."""
         entries: dict[str, str] = {}
         for entry in t.objects("external_data", ENTRY):
@@ -357,7 +362,7 @@ class _Reader:
             entries[key] = entry.get("value", string, "")
         try:
             stored = self.data.stored(entries, tuple(dims)) if dtype == np.float32 else None
-            return self.data.read(entries, math.prod(dims) * dtype.itemsize) if stored is None else stored
+            return self.data.read(entries, nbytes) if stored is None else stored
         except ModelError as e:
             raise t.error(str(e), "external_data") from None
 
@@ -386,12 +391,18 @@ def _frozen(array: np.ndarray) -> np.ndarray:
 
 
 def _declared(info: Fields) -> Value:
-    """A Value with the name, shape and dtype that a ValueInfo states."""
+    """A Value with the name, shape and dtype that a ValueInfo states; of an optional, what it is when it is there."""
     kind = info.object("type", TYPE)
+    if kind.has("optional_type"):
+        kind = kind.object("optional_type", ELEM_TYPE).object("elem_type", TYPE)
+    if many := kind.has("sequence_type"):
+        kind = kind.object("sequence_type", ELEM_TYPE).object("elem_type", TYPE)
     if not kind.has("tensor_type"):
-        raise kind.error("only tensors are supported", kind=UnsupportedError)
+        raise kind.error("only tensors and sequences of them are supported", kind=UnsupportedError)
     tensor = kind.object("tensor_type", TENSOR_TYPE)
     _, dtype = _data_type(tensor, "elem_type")
+    if many:
+        return Value(info.get("name", string), None, sequence_of(dtype))
     shape: Shape = None
     if "shape" in tensor.values:
         shape = tuple(map(_dim, tensor.object("shape", SHAPE).objects("dim", DIM)))
@@ -576,6 +587,12 @@ ENCODINGS: tuple[tuple[type, str, str, str, Callable[[Any], Any]], ...] = (
 def _tensor_dict(array: np.ndarray, name: str = "", data: DataWriter | None = None) -> dict[str, Any]:
     tensor: dict[str, Any] = {"dims": [str(d) for d in array.shape], "data_type": _code(array.dtype, name), "name": name}
     flat = np.ascontiguousarray(array).reshape(-1)
+    if flat.dtype.kind == "O":
+        if not all(isinstance(s, str) for s in flat):
+            raise ModelError(
+                f"value {brief(name)}: the format has no number for dtype {array.dtype} of other things than strings"
+            )
+        return {**tensor, "string_data": [_base64(s) for s in flat]}
     small = DATA_TYPES[tensor["data_type"]].bits
     bits = pack_bits(flat, small) if small else flat.astype(flat.dtype.newbyteorder("<"), copy=False).view(np.uint8)
     if data is None or bits.nbytes < SMALL:
@@ -592,6 +609,9 @@ def _code(dtype: np.dtype | None, name: str) -> int:
 
 
 def _info_dict(v: Value, name: str) -> dict[str, Any]:
+    if is_sequence(v.dtype):
+        element = {"tensor_type": {"elem_type": _code(element_of(v.dtype), name)}}  # type: ignore[arg-type]
+        return {"name": name, "type": {"sequence_type": {"elem_type": element}}}
     tensor: dict[str, Any] = {"elem_type": _code(v.dtype, name)}
     if v.shape is not None:
         tensor["shape"] = {"dim": [_dim_dict(d) for d in v.shape]}

@@ -220,7 +220,10 @@ def test_t12_a_place_that_says_otherwise(folder):
         ({"data_type": 99}, "unknown data type 99", ModelError),
         ({"data_type": -1}, "unknown data type -1", ModelError),
         ({"data_type": None}, "'data_type' is missing", ModelError),
-        ({"data_type": 8}, "data type STRING is not supported", UnsupportedError),
+        ({"data_type": 8}, "a tensor of STRING has its 2 values in string_data", ModelError),
+        ({"data_type": 8, "raw_data": None}, "a tensor of STRING has its 2 values in string_data", ModelError),
+        ({"data_type": 8, "raw_data": None, "string_data": ["eA=="]}, "a tensor of STRING has its 2 values", ModelError),
+        ({"data_type": 8, "raw_data": None, "string_data": ["eA==", 5]}, r"string_data\[1\]: expected base64", ModelError),
         ({"data_type": 22}, r"8 bytes, but dims \[2\] of INT4 take 1", ModelError),
         ({"data_type": 14}, "data type COMPLEX64 is not supported", UnsupportedError),
         ({"raw_data": None, "int32_data": [1, 2]}, "int32_data: a tensor of FLOAT does not keep its values there", ModelError),
@@ -334,9 +337,11 @@ def test_t19_and_t24_structure(m, match):
 def test_t19_inputs_of_other_types():
     sequence = {"name": "x", "type": {"sequence_type": {"elem_type": {}}}}
     refused(
-        model([relu("x", "y")], inputs=[sequence]), r"graph\.input\[0\]\.type: only tensors are supported", UnsupportedError
+        model([relu("x", "y")], inputs=[sequence]),
+        r"graph\.input\[0\]\.type\.sequence_type\.elem_type: only tensors and",
+        UnsupportedError,
     )
-    refused(model([relu("x", "y")], inputs=[info("x", 1, elem_type=8)]), "STRING is not supported", UnsupportedError)
+    refused(model([relu("x", "y")], inputs=[info("x", 1, elem_type=14)]), "COMPLEX64 is not supported", UnsupportedError)
 
 
 def test_t19_a_long_chain_needs_no_recursion():

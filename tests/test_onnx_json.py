@@ -137,7 +137,7 @@ def test_trap_07_typed_or_raw_not_both():
         weight(float_data=[1, 2])
 
 
-@pytest.mark.parametrize("name", [d.name for d in DATA_TYPES.values() if d.numpy])
+@pytest.mark.parametrize("name", [d.name for d in DATA_TYPES.values() if d.numpy not in ("", "object")])
 @pytest.mark.parametrize("as_raw", [True, False])
 def test_trap_08_every_data_type_as_onnx_writes_it(name, as_raw):
     if name not in dict(TensorProto.DataType.items()):

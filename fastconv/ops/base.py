@@ -96,6 +96,8 @@ class Op:
     results: ClassVar[tuple[int, int | None]] = (1, 1)
     #: the inputs that say how to compute, rather than what with: a plan is made for their elements, and so are shapes
     how: ClassVar[tuple[int, ...]] = ()
+    #: whether it takes strings and sequences, which only references compute with
+    takes_objects: ClassVar[bool] = False
     #: the ways to compute it, best first; where all refuse, the plan runs `reference`
     implementations: ClassVar[tuple[Implementation, ...]] = ()
     #: whether the implementations apply an activation in their store: the node's epilogue

@@ -131,8 +131,12 @@ class Comparison(Binary, abstract=True):
         same_dtype(a, b)
         return [(broadcast(a.shape, b.shape), np.dtype(bool))]
 
+    def reference(self, a, b):
+        return np.asarray(super().reference(a, b), bool)
+
 
 class Equal(Comparison):
+    takes_objects = True
     function = np.equal
 
 

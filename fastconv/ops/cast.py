@@ -13,11 +13,14 @@ ROUND_MODES = ("up", "down", "nearest")
 
 
 def dtype_of(number: int, name: str) -> np.dtype:
-    """The dtype of an element type's number; ModelError, naming the attribute, where there is none."""
+    """The dtype of the numbers of an element type; ModelError, naming the attribute, where there is none."""
     try:
-        return data_type(number).dtype
+        dtype = data_type(number).dtype
     except ModelError as e:
         raise type(e)(f"{name}: {e}") from None
+    if dtype.kind == "O":
+        raise UnsupportedError(f"{name}: strings are not supported")
+    return dtype
 
 
 class Casting(Op, abstract=True):

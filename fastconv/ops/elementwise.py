@@ -83,6 +83,7 @@ class Cos(Unary):
 
 
 class Identity(Unary):
+    takes_objects = True
     implementations = (SameMemory(),)
     function = np.asarray
 

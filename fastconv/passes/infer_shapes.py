@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..errors import ModelError
+from ..errors import ModelError, UnsupportedError
 from ..graph import Dim, Graph, Node, Shape, Value
 
 
@@ -15,6 +15,8 @@ def infer_shapes(graph: Graph) -> None:
 
 def infer_node(node: Node) -> None:
     """Give the outputs of one node their shapes; ModelError names the node."""
+    if not node.op.takes_objects and any(v is not None and v.dtype == object for v in node.inputs):
+        raise node.error("strings and sequences are not supported by this operator", UnsupportedError)
     try:
         results = node.op.infer(*node.inputs)
     except ModelError as e:

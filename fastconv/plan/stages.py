@@ -1,9 +1,9 @@
 """What of a graph can be planned before it runs, and what has to wait for values.
 
 Two things wait: a node with an input that says how to compute (a shape, axes, weights) and is no constant, and whatever reads
-the result of a node whose size only its reference can tell (NonZero). So a graph runs in stages: the plan of a stage, then by
-their references the nodes that tell sizes, then what waited for them as the next stage, whose graph is told the shapes of its
-inputs and, of those that say how, the elements. Most graphs have one stage.
+the result of a node that only its reference can run: its sizes depend on elements (NonZero), or it has strings or sequences.
+So a graph runs in stages: the plan of a stage, then such nodes, then what waited for them as the next stage, whose graph is
+told the shapes of its inputs and, of those that say how, the elements. Most graphs have one stage.
 """
 
 from __future__ import annotations
@@ -62,7 +62,11 @@ def split(graph: Graph) -> Stage:
     rest: list[Node] = []
     for node in graph.nodes:
         waits = any(v in late for v in node.operands) or any(_hows(node))
-        if not waits and all(v.known for v in node.results):
+        if (
+            not waits
+            and all(v.known for v in node.results)
+            and not any(v.dtype == object for v in (*node.operands, *node.results))
+        ):
             now.append(node)
         else:
             (rest if waits else tell).append(node)

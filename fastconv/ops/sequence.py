@@ -1,0 +1,158 @@
+"""Sequences of tensors: to make them, to take them apart, and to count."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..dtypes import element_of, sequence, sequence_of
+from ..errors import ModelError
+from .base import Op
+from .cast import dtype_of
+from .dims import axis_index, check, same_dtype, to_int, to_ints
+
+
+def place(position, count, most):
+    """A position that may count from the end, as 0 to `most`."""
+    i = to_int(position, "position")
+    check(-count <= i <= most, f"position: expected {-count} to {most}, got {i}")
+    return i % count if i < 0 else i
+
+
+class SequenceConstruct(Op):
+    arity = (1, None)
+
+    def infer(self, *xs):
+        return [(None, sequence_of(same_dtype(*xs)))]
+
+    def reference(self, *xs):
+        return sequence(xs)
+
+
+class SequenceEmpty(Op):
+    arity = (0, 0)
+
+    dtype: int = 1
+
+    def infer(self):
+        return [(None, sequence_of(dtype_of(self.dtype, "dtype")))]
+
+    def reference(self):
+        return sequence(())
+
+
+class OfSequence(Op, abstract=True):
+    """inputs[0] is a sequence."""
+
+    takes_objects = True
+
+
+class SequenceAt(OfSequence):
+    arity = (2, 2)
+
+    def infer(self, xs, position):
+        return [(None, element_of(xs.dtype))]
+
+    def reference(self, xs, position):
+        return xs[place(position, len(xs), len(xs) - 1)]
+
+
+class SequenceInsert(OfSequence):
+    """The tensor stands at the position afterwards, or at the end."""
+
+    arity = (2, 3)
+
+    def infer(self, xs, x, position=None):
+        return [(None, xs.dtype)]
+
+    def reference(self, xs, x, position=None):
+        items = list(xs)
+        items.insert(len(xs) if position is None else place(position, len(xs), len(xs)), x)
+        return sequence(items)
+
+
+class SequenceErase(OfSequence):
+    """Without the tensor at the position, or without the last."""
+
+    arity = (1, 2)
+
+    def infer(self, xs, position=None):
+        return [(None, xs.dtype)]
+
+    def reference(self, xs, position=None):
+        check(len(xs) > 0, "the sequence is empty")
+        items = list(xs)
+        del items[-1 if position is None else place(position, len(xs), len(xs) - 1)]
+        return sequence(items)
+
+
+class SequenceLength(OfSequence):
+    def infer(self, xs):
+        return [((), np.dtype(np.int64))]
+
+    def reference(self, xs):
+        return np.array(len(xs))
+
+
+class ConcatFromSequence(OfSequence):
+    """Along an axis, which is new with new_axis."""
+
+    axis: int
+    new_axis: int = 0
+
+    def infer(self, xs):
+        return [(None, element_of(xs.dtype))]
+
+    def reference(self, xs):
+        try:
+            return (np.stack if self.new_axis else np.concatenate)(list(xs), self.axis)
+        except (ValueError, IndexError) as e:
+            raise ModelError(f"the tensors do not go together along axis {self.axis}: {e}") from None
+
+
+class SplitToSequence(Op):
+    """In parts of the sizes given (a scalar: all of this size, but the last may be smaller).
+
+    Without sizes in parts of one, which without keepdims lose the axis.
+    """
+
+    arity = (1, 2)
+
+    axis: int = 0
+    keepdims: int = 1
+
+    def infer(self, x, split=None):
+        return [(None, sequence_of(x.dtype))]
+
+    def reference(self, x, split=None):
+        axis = axis_index(self.axis, x.ndim)
+        d = x.shape[axis]
+        if split is None or split.ndim == 0:
+            size = 1 if split is None else to_int(split, "split")
+            check(size > 0, f"split: expected 1 or more, got {size}")
+            places = list(range(size, d, size))
+        else:
+            sizes = to_ints(split, "split")
+            check(min(sizes, default=0) >= 0 and sum(sizes) == d, f"split: expected sizes that add up to {d}, got {sizes}")
+            places = np.cumsum(sizes)[:-1].tolist()
+        parts = np.split(x, places, axis)
+        return sequence(p.squeeze(axis) for p in parts) if split is None and not self.keepdims else sequence(parts)
+
+
+class OptionalHasElement(OfSequence):
+    """Whether the input is there; one that the file names is."""
+
+    arity = (0, 1)
+
+    def infer(self, x=None):
+        return [((), np.dtype(bool))]
+
+    def reference(self, x=None):
+        return np.array(x is not None)
+
+
+class OptionalGetElement(OfSequence):
+    def infer(self, x):
+        return [(x.shape, x.dtype)]
+
+    def reference(self, x):
+        return x
