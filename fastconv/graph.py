@@ -176,3 +176,13 @@ class Graph:
     def __str__(self) -> str:
         lines = [f"graph {self.name!r}", *(f"  input  {v!r}" for v in self.inputs), *(f"  {n!r}" for n in self.nodes)]
         return "\n".join([*lines, *(f"  output {v!r}" for v in self.outputs)])
+
+
+class Subgraph(Graph):
+    """A graph inside a node: its last `captured` inputs are what its nodes read of the graph around, the node's last inputs."""
+
+    __slots__ = ("captured",)
+
+    def __init__(self, graph: Graph, captured: int = 0):
+        super().__init__(graph.inputs, graph.outputs, graph.nodes, graph.name)
+        self.captured = captured

@@ -21,7 +21,7 @@ import numpy as np
 from .dtypes import DATA_TYPES, DataType, data_type, element_of, is_sequence, number_of, pack_bits, sequence_of, unpack_bits
 from .errors import InputError, ModelError, UnsupportedError
 from .external_data import DataReader, DataWriter, write_model
-from .graph import Dim, Graph, Node, Shape, Value
+from .graph import Dim, Graph, Node, Shape, Subgraph, Value
 from .ops import NodeSpec, make_node
 from .ops.base import REGISTRY
 from .ops.constant import Constant
@@ -82,13 +82,13 @@ DIM = spellings("dim_value dim_param denotation")
 DATA_LOCATIONS = {"DEFAULT": 0, "EXTERNAL": 1}
 
 #: The types of attributes in the order of their numbers, from 1: the field of each, and how an item of it is read.
-#: A tensor is read with its paths; what has no reader is not supported.
+#: A tensor and a graph are read with their paths; what else has no reader is not supported.
 ATTRIBUTES: dict[str, tuple[str, Callable[[Any], Any] | None]] = {
     "FLOAT": ("f", single),
     "INT": ("i", integer),
     "STRING": ("s", text),
     "TENSOR": ("t", None),
-    "GRAPH": ("g", None),
+    "GRAPH": ("g", None),  # likewise
     "FLOATS": ("floats", single),
     "INTS": ("ints", integer),
     "STRINGS": ("strings", text),
@@ -102,6 +102,8 @@ ATTRIBUTES: dict[str, tuple[str, Callable[[Any], Any] | None]] = {
 ATTRIBUTE_TYPES = {name: i for i, name in enumerate(ATTRIBUTES, 1)}
 ATTRIBUTE_FIELDS = list(ATTRIBUTES.values())
 ATTRIBUTE_DATA = {"ref_attr_name", *dict(ATTRIBUTE_FIELDS)}
+#: Graphs in nodes of graphs in nodes: no more of them.
+MOST_NESTED = 16
 #: What an attribute of one number or string is where its field is absent, as protobuf writers may leave it.
 ABSENT = {"f": 0.0, "i": 0, "s": ""}
 
@@ -179,15 +181,19 @@ def as_dict(message: Any) -> Any:
 class _Reader:
     """Builds one Graph. All values are known before the nodes are made, so that nodes may stand in any order."""
 
-    def __init__(self, data: DataReader, max_bytes: int | None):
+    def __init__(self, data: DataReader, max_bytes: int | None, around: _Reader | None = None):
         self.data = data
         self.max_bytes = max_bytes
-        self.weight_bytes = 0
-        self.opsets: dict[str, int] = {}
-        self.functions: set[tuple[str, str]] = set()
+        self.around = around  # the reader of the graph that this one's stands in
+        self.depth: int = around.depth + 1 if around else 0
+        self.weight_bytes: int = around.weight_bytes if around else 0
+        self.opsets: dict[str, int] = around.opsets if around else {}
+        self.functions: set[tuple[str, str]] = around.functions if around else set()
+        self.unsupported: list[str] = around.unsupported if around else []
         self.values: dict[str, Value] = {}
         self.givers: dict[str, str] = {}
-        self.unsupported: list[str] = []
+        self.captured: dict[Value, Value] = {}  # what the graph reads of the one around, and its own values for that
+        self.captures: dict[Subgraph, dict[Value, Value]] = {}  # the same of each graph in it
 
     def model(self, model: Fields) -> Graph:
         for entry in model.objects("opset_import", OPSET_IMPORT):
@@ -219,7 +225,7 @@ class _Reader:
             self.give(Value(s.object("values", TENSOR).get("name", string)), s.path)
         weights = set(self.values)  # which models of IR version 3 list among the inputs too
         infos = [info for info in graph.objects("input", VALUE_INFO) if info.get("name", string) not in weights]
-        inputs = [self.give(self.attempt(_declared, info) or Value(info.get("name", string)), info.path) for info in infos]
+        inputs = [self.give(self.input(info), info.path) for info in infos]
         nodes = self.nodes(graph)
         outputs = [self.output(info) for info in graph.objects("output", VALUE_INFO)]
         if not outputs:
@@ -237,6 +243,10 @@ class _Reader:
         self.values[value.name], self.givers[value.name] = value, path
         return value
 
+    def input(self, info: Fields) -> Value:
+        declared = None if self.around and not info.has("type") else self.attempt(_declared, info)
+        return declared or Value(info.get("name", string))
+
     def output(self, info: Fields) -> Value:
         value = self.value(info.get("name", string))
         if value.dtype is None and info.has("type") and (declared := self.attempt(_declared, info)):
@@ -245,7 +255,12 @@ class _Reader:
 
     def value(self, name: str) -> Value:
         """The value of this name. One that nothing gives is found by `_check_given`, with the node that reads it."""
-        return self.values.get(name) or Value(name)
+        if name in self.values or self.around is None:
+            return self.values.get(name) or Value(name)
+        outer = self.around.value(name)
+        if outer.constant is None:
+            self.values[name] = self.captured[outer] = Value(name, outer.shape, outer.dtype)
+        return self.values.get(name, outer)
 
     def nodes(self, graph: Fields) -> list[Node]:
         pending = []
@@ -276,8 +291,6 @@ class _Reader:
         if domain not in self.opsets:
             raise n.error(f"node {brief(label)} ({brief(op_type)}): opset_import has no domain {brief(domain)}")
         inputs = [self.value(name) if name else None for name in n.list("input", string)]
-        while inputs and inputs[-1] is None:
-            inputs.pop()
         attributes: dict[str, Any] = {}
         for a in n.objects("attribute", ATTRIBUTE):
             key = a.get("name", string)
@@ -287,19 +300,46 @@ class _Reader:
                 attributes[key] = self.attribute(a)
             except UnsupportedError as e:
                 raise UnsupportedError(f"node {brief(label)} ({brief(op_type)}), {brief(key)}: {e}") from None
+        if graphs := [g for g in attributes.values() if isinstance(g, Subgraph)]:
+            inputs += self.connect(graphs)
+        while inputs and inputs[-1] is None:
+            inputs.pop()
         key = f"{domain}::{op_type}" if domain else op_type
         return make_node(NodeSpec(key, attributes, inputs, outputs, self.opsets[domain], name, n.path))
 
+    def connect(self, graphs: list[Subgraph]) -> list[Value]:
+        """What the graphs in one node read of the graph around: inputs of them all, and of the node, in one order."""
+        read = list(dict.fromkeys(v for g in graphs for v in self.captures[g]))
+        for g in graphs:
+            g.inputs += [self.captures[g].get(v) or Value(v.name) for v in read]
+            g.captured = len(read)
+        return read
+
+    def subgraph(self, fields: Fields) -> Subgraph:
+        """The graph of an attribute, without the inputs that `connect` gives it."""
+        inner = _Reader(self.data, self.max_bytes, self)
+        if inner.depth > MOST_NESTED:
+            raise fields.error(f"more than {MOST_NESTED} graphs one inside the other")
+        graph = inner.graph(fields)
+        self.weight_bytes = inner.weight_bytes
+        if not self.unsupported:
+            _check_given(graph, inner.captured.values())
+            graph.sort()
+        sub = Subgraph(graph)
+        self.captures[sub] = inner.captured
+        return sub
+
     def attribute(self, a: Fields) -> Any:
-        """An attribute's value: an int, float or str, a tuple of them, or an array."""
+        """An attribute's value: an int, float or str, a tuple of them, an array, or a graph."""
         field, read_item = ATTRIBUTE_FIELDS[a.get("type", partial(enum, ATTRIBUTE_TYPES)) - 1]
         if strays := [f for f in a.values if f in ATTRIBUTE_DATA and f != field and a.has(f)]:
             raise a.error(f"its type says {field!r}, but {strays[0]!r} is set")
         if field == "t":
             return self.tensor(a.object("t", TENSOR))
+        if field == "g":
+            return self.subgraph(a.object("g", GRAPH))
         if read_item is None:
-            what = "subgraphs are" if field in ("g", "graphs") else "this type of attribute is"
-            raise a.error(f"{what} not supported", field, UnsupportedError)
+            raise a.error("this type of attribute is not supported", field, UnsupportedError)
         if field in ABSENT:
             return a.get(field, read_item, ABSENT[field])
         return tuple(a.list(field, read_item))
@@ -367,8 +407,8 @@ class _Reader:
             raise t.error(str(e), "external_data") from None
 
 
-def _check_given(graph: Graph) -> None:
-    given = {*graph.inputs, *graph.producers()}
+def _check_given(graph: Graph, captured: Iterable[Value] = ()) -> None:
+    given = {*graph.inputs, *graph.producers(), *captured}
     for n in graph.nodes:
         for v in n.inputs:
             if v is not None and v.constant is None and v not in given:
@@ -558,6 +598,8 @@ def _node_dict(n: Node, names: dict[Value, str]) -> dict[str, Any]:
 def _attribute_dict(name: str, value: Any) -> dict[str, Any]:
     if isinstance(value, np.ndarray):
         return {"name": name, "t": _tensor_dict(value), "type": "TENSOR"}
+    if isinstance(value, Graph):
+        raise ModelError(f"{name}: nodes with graphs in them cannot be written")
     items = value if isinstance(value, tuple) else (value,)
     _, kind, field, fields, encode = next(row for row in ENCODINGS if all(isinstance(item, row[0]) for item in items))
     if isinstance(value, tuple):

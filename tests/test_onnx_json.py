@@ -234,7 +234,7 @@ def test_trap_13_opsets():
 
 
 def test_trap_14_functions_and_subgraphs_name_their_nodes():
-    graph = {"node": [], "name": "then", "output": []}
+    graph = {"node": [node("Neither", ["x"], ["n"], name="inside")], "name": "then", "output": [{"name": "n"}]}
     branches = [{"name": f"{b}_branch", "g": graph, "type": "GRAPH"} for b in ("then", "else")]
     m = model(
         [node("Mine", ["x"], ["a"], domain="my"), node("If", ["a"], ["y"], *branches, name="fork"), node("Nope", ["a"], ["b"])]
@@ -244,9 +244,10 @@ def test_trap_14_functions_and_subgraphs_name_their_nodes():
     with pytest.raises(UnsupportedError) as e:
         read(m)
     _, *lines = str(e.value).split("\n")
-    assert len(lines) == 3, "every place is reported at once"
+    assert len(lines) == 4, "every place is reported at once"
     assert "node 'a' ('Mine')" in next(line for line in lines if "graph.node[0]" in line or "'a'" in line)
-    assert any("'fork'" in line and "subgraphs" in line and "graph.node[1].attribute[0].g" in line for line in lines)
+    for i in range(2):
+        assert any(f"'inside' (Neither) at graph.node[1].attribute[{i}].g.node[0]" in line for line in lines)
     assert any("'b' (Nope) at graph.node[2]" in line for line in lines)
 
 

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ..errors import ModelError, UnsupportedError
-from ..graph import Node, Shape, Value
+from ..graph import Graph, Node, Shape, Value
 
 if TYPE_CHECKING:
     from ..plan.bind import Binder, Step
@@ -38,7 +38,7 @@ REGISTRY: dict[str, Any] = {}
 # How a field's annotation reads an attribute's value.
 INT, FLOAT, STRING = "int", "float", "str"
 INTS, FLOATS, STRINGS = "tuple[int, ...]", "tuple[float, ...]", "tuple[str, ...]"
-TENSOR = "np.ndarray"
+TENSOR, SUBGRAPH = "np.ndarray", "Subgraph"
 
 
 @dataclass
@@ -164,7 +164,7 @@ class Op:
     @property
     def params(self) -> str:
         """The attributes as tables and dumps print them: `strides=(2, 2) group=32`."""
-        return " ".join(f"{k}={v}" for k, v in self.attributes().items() if not isinstance(v, np.ndarray))
+        return " ".join(f"{k}={v}" for k, v in self.attributes().items() if not isinstance(v, np.ndarray | Graph))
 
 
 def _same(a: Any, b: Any) -> bool:
@@ -176,6 +176,8 @@ def _read(kind: str, value: Any) -> Any:
     kind = kind.removesuffix(" | None")
     if kind == TENSOR:
         return value if isinstance(value, np.ndarray) else None
+    if kind == SUBGRAPH:
+        return value if isinstance(value, Graph) else None
     if kind in (INTS, FLOATS, STRINGS):
         item = {INTS: INT, FLOATS: FLOAT, STRINGS: STRING}[kind]
         if not isinstance(value, list | tuple):

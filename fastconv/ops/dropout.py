@@ -44,7 +44,7 @@ class Dropout(Op):
             return x, np.ones(x.shape, bool)
         share = 0.5 if ratio is None else float(ratio.reshape(()))
         check(0 <= share < 1, f"ratio: expected 0 or more and less than 1, got {share}")
-        mask = np.random.RandomState(self.seed).uniform(size=x.shape) >= share  # noqa: NPY002: as ONNX's own reference
+        mask = np.random.RandomState(self.seed).uniform(size=x.shape) >= share
         return (x * mask / (1 - share)).astype(x.dtype), mask
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..graph import Graph, Node
 from ..ops.base import run_reference
+from ..ops.control import taken
 from .infer_shapes import infer_node
 
 #: the largest constant that folding may make, in elements: past it the value is left to the run (whose plan checks sizes)
@@ -15,13 +16,22 @@ MOST_ELEMENTS = 1 << 26
 
 
 def fold_constants(graph: Graph) -> None:
-    """Replace nodes whose results can be known by constants; then drop unread nodes."""
+    """Replace nodes whose results can be known by constants, and an If by the branch it takes; then drop unread nodes."""
     left: list[Node] = []
-    for i, node in enumerate(graph.nodes):
-        if len(left) < i:  # constants folded before it may tell its shape
+    told = False  # what was folded may tell the shapes of what comes after
+    todo = graph.nodes[::-1]
+    while todo:
+        node = todo.pop()
+        if (branch := taken(node)) is not None:
+            todo += branch[::-1]
+            told = True
+            continue
+        if told:
             for n in node.chain:
                 infer_node(n)
-        if not _fold(node):
+        if _fold(node):
+            told = True
+        else:
             left.append(node)
     graph.nodes = left
     drop_unread(graph)

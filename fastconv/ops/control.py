@@ -1,0 +1,237 @@
+"""Nodes with graphs in them: If, Loop, Scan and SequenceMap.
+
+The last inputs of such a node are what its graphs read of the graph around; they are the last inputs of each of its graphs.
+Where the plan knows which way an If goes, the nodes of that branch take its place. The others run by reference, step by step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..dtypes import element_of, is_sequence, sequence, sequence_of
+from ..errors import ModelError, UnsupportedError
+from ..graph import Dim, Graph, Node, Shape, Subgraph, Value
+from .base import REGISTRY, Op, run_reference
+from .dims import axis_index, check, check_scalar
+
+
+class WithGraph(Op, abstract=True):
+    """A node with a graph, or two, in it."""
+
+    arity = (1, None)
+    results = (1, None)
+    takes_objects = True
+
+
+def run(graph: Graph, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The outputs of a graph by references alone."""
+    arrays = dict(zip(graph.inputs, inputs, strict=True))
+    for node in graph.nodes:
+        try:
+            run_reference(node, arrays)
+        except (ValueError, TypeError, IndexError) as e:  # shapes inside are not checked before
+            raise e if isinstance(e, ModelError) else node.error(str(e)) from None
+    return [arrays[v] if v.constant is None else v.constant for v in graph.outputs]
+
+
+def infer(graph: Graph, inputs: Sequence[Value]) -> list[tuple[Shape, Any]]:
+    """The shapes and dtypes of a graph's outputs, for what is known of its inputs."""
+    from ..passes.infer_shapes import infer_shapes
+
+    graph = graph.copy()
+    for v, given in zip(graph.inputs, inputs, strict=True):
+        v.shape, v.dtype, v.constant = given.shape, given.dtype, given.constant
+    infer_shapes(graph)
+    return [(v.shape, v.dtype) for v in graph.outputs]
+
+
+class If(WithGraph):
+    """The outputs of one branch or the other."""
+
+    how = (0,)
+
+    then_branch: Subgraph
+    else_branch: Subgraph
+
+    def __post_init__(self):
+        fits = len(self.then_branch.inputs) == len(self.else_branch.inputs) == self.then_branch.captured
+        check(fits, "a branch: expected no inputs")
+        check(len(self.then_branch.outputs) == len(self.else_branch.outputs), "branches: expected equally many outputs")
+
+    def branch(self, condition: np.ndarray) -> Subgraph:
+        """The branch that is taken."""
+        check(condition.size == 1, f"condition: expected a scalar, got shape {condition.shape}")
+        return self.then_branch if condition.any() else self.else_branch
+
+    def infer(self, condition, *captured):
+        check_scalar(condition, "condition")
+        if condition.constant is not None:
+            return infer(self.branch(condition.constant), captured)
+        either = []
+        for branch in (self.then_branch, self.else_branch):
+            try:
+                either.append(infer(branch, captured))
+            except ModelError:  # it may be for other shapes than these, and never be taken
+                either.append([(None, v.dtype) for v in branch.outputs])
+        return [(a if a == b else None, s or t) for (a, s), (b, t) in zip(*either, strict=True)]
+
+    def reference(self, condition, *captured):
+        return tuple(run(self.branch(condition), captured))
+
+
+def taken(node: Node) -> list[Node] | None:
+    """The nodes that give the results of an If whose condition is known."""
+    condition = node.inputs[0] if isinstance(node.op, If) else None
+    if not isinstance(node.op, If) or condition is None or condition.constant is None:
+        return None
+    branch = node.op.branch(condition.constant).copy()
+    instead: dict[Value, Value | None] = dict(zip(branch.inputs, node.inputs[1:], strict=True))
+    for n in branch.nodes:
+        n.inputs = [v and instead.get(v, v) for v in n.inputs]
+    ends = zip(branch.outputs, node.outputs, strict=False)
+    identity = REGISTRY["Identity"]()
+    return [*branch.nodes, *(Node(identity, [instead.get(v, v)], [y], node.name, node.where) for v, y in ends if y is not None)]
+
+
+class Loop(WithGraph):
+    """inputs: the most steps, whether to begin, and what is carried from step to step; each of the two may be left out.
+
+    The body reads the step's number, the condition and what is carried; it gives the condition, what is carried, and what the
+    loop collects along a new first axis.
+    """
+
+    arity = (0, None)
+
+    body: Subgraph
+
+    @property
+    def carried(self) -> int:
+        """How many values go from step to step."""
+        return len(self.body.inputs) - 2 - self.body.captured
+
+    def __post_init__(self):
+        check(
+            0 <= self.carried < len(self.body.outputs), "body: expected 2 inputs, and an output for each of the others and one"
+        )
+
+    def infer(self, most=None, condition=None, *values):
+        check(len(values) == self.carried + self.body.captured, f"expected {self.carried} carried values")
+        carried = [Value(v.name, None, v.dtype) for v in values[: self.carried]]
+        step, go = Value("step", (), np.dtype(np.int64)), Value("go", (), np.dtype(bool))
+        _, *results = infer(self.body, [step, go, *carried, *values[self.carried :]])
+        return [(None, dtype) for _, dtype in results]
+
+    def reference(self, most=None, condition=None, *values):
+        state, captured = list(values[: self.carried]), values[self.carried :]
+        collected: list[list[np.ndarray]] = [[] for _ in self.body.outputs[1 + self.carried :]]
+        go, step = condition is None or bool(condition.any()), 0
+        while go and (most is None or step < most.reshape(())):
+            condition, *results = run(self.body, [np.array(step), np.array(go), *state, *captured])
+            go, step = bool(condition.any()), step + 1
+            state = results[: self.carried]
+            for items, y in zip(collected, results[self.carried :], strict=True):
+                items.append(y)
+        return (*state, *map(stack, collected, self.body.outputs[1 + self.carried :]))
+
+
+def stack(items: list[np.ndarray], value: Value, axis: int = 0) -> np.ndarray:
+    """Equal tensors along a new axis; of none, what is known of `value` says what they would be."""
+    if not items:
+        return np.empty((0, *(d if isinstance(d, int) else 0 for d in value.shape or ())), value.dtype)
+    check(len({y.shape for y in items}) == 1, f"{value.name!r} has another shape in each step")
+    return np.stack(items, axis_index(axis, items[0].ndim + 1))
+
+
+class Scan(WithGraph):
+    """inputs: initial states, then the tensors scanned: the body reads the states and one slice of each tensor.
+
+    It gives the states, and slices of what is collected.
+    """
+
+    body: Subgraph
+    num_scan_inputs: int
+    scan_input_axes: tuple[int, ...] | None = None
+    scan_input_directions: tuple[int, ...] | None = None
+    scan_output_axes: tuple[int, ...] | None = None
+    scan_output_directions: tuple[int, ...] | None = None
+
+    @classmethod
+    def upgrade(cls, spec):
+        if spec.opset < 9:
+            raise UnsupportedError("the form of opset 8, over batches, is not supported")
+
+    @property
+    def states(self) -> int:
+        """How many values go from step to step."""
+        return len(self.body.inputs) - self.num_scan_inputs - self.body.captured
+
+    def __post_init__(self):
+        scanned, collected = self.num_scan_inputs, len(self.body.outputs) - self.states
+        check(scanned > 0 and self.states >= 0 and collected >= 0, "body: its inputs and outputs do not fit num_scan_inputs")
+        for name, count in (("input", scanned), ("output", collected)):
+            for what in ("axes", "directions"):
+                given = getattr(self, f"scan_{name}_{what}")
+                check(given is None or len(given) == count, f"scan_{name}_{what}: expected {count} values, got {given}")
+
+    def infer(self, *values):
+        states, scanned = values[: self.states], values[self.states : self.states + self.num_scan_inputs]
+        captured = values[self.states + self.num_scan_inputs :]
+        check(len(captured) == self.body.captured, f"expected {self.states} states and {self.num_scan_inputs} tensors")
+        slices: list[Value] = []
+        steps: Dim = None
+        for x, axis in zip(scanned, self.scan_input_axes or (0,) * len(scanned), strict=True):
+            shape = x.shape
+            if shape is not None:
+                i = axis_index(axis, len(shape))
+                steps, shape = shape[i] if steps is None else steps, shape[:i] + shape[i + 1 :]
+            slices.append(Value(x.name, shape, x.dtype))
+        results = infer(self.body, [*states, *slices, *captured])
+        out = [(v.shape, dtype) for v, (_, dtype) in zip(states, results, strict=False)]
+        axes = self.scan_output_axes or (0,) * (len(results) - self.states)
+        for (shape, dtype), axis in zip(results[self.states :], axes, strict=True):
+            if shape is not None:
+                i = axis_index(axis, len(shape) + 1)
+                shape = (*shape[:i], steps, *shape[i:])
+            out.append((shape, dtype))
+        return out
+
+    def reference(self, *values):
+        state, scanned = list(values[: self.states]), values[self.states : self.states + self.num_scan_inputs]
+        captured = values[self.states + self.num_scan_inputs :]
+        axes = [axis_index(a, x.ndim) for a, x in zip(self.scan_input_axes or (0,) * len(scanned), scanned, strict=True)]
+        back = self.scan_input_directions or (0,) * len(scanned)
+        moved = [np.moveaxis(x, a, 0)[:: -1 if b else 1] for x, a, b in zip(scanned, axes, back, strict=True)]
+        check(len({len(x) for x in moved}) == 1, f"tensors scanned: expected one length, got {[len(x) for x in moved]}")
+        of = self.body.outputs[self.states :]
+        collected: list[list[np.ndarray]] = [[] for _ in of]
+        for slices in zip(*moved, strict=True):
+            results = run(self.body, [*state, *slices, *captured])
+            state = results[: self.states]
+            for items, y in zip(collected, results[self.states :], strict=True):
+                items.append(y)
+        back = self.scan_output_directions or (0,) * len(of)
+        ordered = [items[:: -1 if b else 1] for items, b in zip(collected, back, strict=True)]
+        return (*state, *map(stack, ordered, of, self.scan_output_axes or (0,) * len(of)))
+
+
+class SequenceMap(WithGraph):
+    """The body for each tensor of a sequence and what stands beside it: of other sequences the same place, else all."""
+
+    body: Subgraph
+
+    def infer(self, *values):
+        own = len(values) - self.body.captured
+        check(own > 0 and is_sequence(values[0].dtype), "input_sequence: expected a sequence")
+        items = [Value(v.name, None, element_of(v.dtype)) if is_sequence(v.dtype) else v for v in values[:own]]
+        return [(None, sequence_of(dtype)) for _, dtype in infer(self.body, [*items, *values[own:]])]
+
+    def reference(self, *values):
+        own = len(values) - self.body.captured
+        steps = []
+        for i in range(len(values[0])):
+            items = [v[i] if v.dtype == object else v for v in values[:own]]
+            steps.append(run(self.body, [*items, *values[own:]]))
+        return tuple(sequence(step[k] for step in steps) for k in range(len(self.body.outputs)))
