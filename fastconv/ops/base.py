@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from ..dtypes import DATA_TYPES
 from ..errors import ModelError, UnsupportedError
 from ..graph import Graph, Node, Shape, Value
 
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 
 #: every operator by name; its attributes are keywords, so its type is open to the checker
 REGISTRY: dict[str, Any] = {}
+
+#: the dtypes that every function of NumPy takes, more or less
+NUMBERS = {t.numpy for t in DATA_TYPES.values() if t.numpy != "object" and hasattr(np, t.numpy)}
 
 # How a field's annotation reads an attribute's value.
 INT, FLOAT, STRING = "int", "float", "str"
@@ -247,6 +251,10 @@ def run_reference(node: Node, arrays: dict[Value, np.ndarray]) -> None:
                 results = n.op.reference(*inputs)
         except ModelError as e:
             raise n.error(str(e), type(e)) from None
+        except TypeError as e:
+            if any(x is not None and x.dtype.name not in NUMBERS for x in inputs):
+                raise n.error(f"not supported for elements of these types: {e}", UnsupportedError) from None
+            raise
         for v, y in zip(n.outputs, results if isinstance(results, tuple) else (results,), strict=False):
             if v is not None:
                 arrays[v] = np.asarray(y)

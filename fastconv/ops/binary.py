@@ -12,7 +12,7 @@ from ..dtypes import kind
 from ..errors import ModelError, UnsupportedError
 from ..graph import Value
 from .base import INT, NodeSpec, Op
-from .dims import axis_index, broadcast, broadcasts_to, check_dtype, same_dtype
+from .dims import axis_index, broadcast, broadcasts_to, check, check_dtype, same_dtype
 from .elementwise_strided import strided
 
 
@@ -173,6 +173,35 @@ class Or(Logical):
 
 class Xor(Logical):
     function = np.logical_xor
+
+
+class Bitwise(Binary, abstract=True):
+    def infer(self, a, b):
+        check_dtype(a, "A", "iu")
+        check_dtype(b, "B", "iu")
+        return super().infer(a, b)
+
+
+class BitwiseAnd(Bitwise):
+    function = np.bitwise_and
+
+
+class BitwiseOr(Bitwise):
+    function = np.bitwise_or
+
+
+class BitwiseXor(Bitwise):
+    function = np.bitwise_xor
+
+
+class BitShift(Bitwise):
+    direction: str
+
+    def __post_init__(self):
+        check(self.direction in ("LEFT", "RIGHT"), f"direction: expected LEFT or RIGHT, got {self.direction!r}")
+
+    def reference(self, a, b):
+        return np.left_shift(a, b) if self.direction == "LEFT" else np.right_shift(a, b)
 
 
 class Variadic(Op, abstract=True):

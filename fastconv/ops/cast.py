@@ -1,4 +1,4 @@
-"""Cast and CastLike: the same numbers as another element type."""
+"""Cast and CastLike: the same numbers as another element type; and BitCast: the same bits."""
 
 from __future__ import annotations
 
@@ -90,3 +90,19 @@ class CastLike(Casting):
 
     def reference(self, x, like):
         return self.cast(x, like.dtype)
+
+
+class BitCast(Op):
+    """The same bits as another type of the same size."""
+
+    to: int
+
+    def infer(self, x):
+        dtype = dtype_of(self.to, "to")
+        if x.dtype is not None:
+            fits = np.dtype(x.dtype).itemsize == dtype.itemsize
+            check(fits, f"to: expected a type of {np.dtype(x.dtype).itemsize} bytes, got {dtype}")
+        return [(x.shape, dtype)]
+
+    def reference(self, x):
+        return np.ascontiguousarray(x).view(dtype_of(self.to, "to")).reshape(x.shape)

@@ -60,9 +60,10 @@ class Conv(Windowed):
         N, G, OCG = len(x), self.group, len(w) // self.group
         windows = self.geometry(x.shape, w.shape[2:])
         wei = w.reshape(G, OCG, *w.shape[1:])
-        y = np.zeros((N, G, OCG, math.prod(windows.out)), x.dtype)
+        # NumPy adds halves up slowly, and their sums lose what they are for
+        y = np.zeros((N, G, OCG, math.prod(windows.out)), np.float32 if x.dtype == np.float16 else x.dtype)
         for tap, part in windows.taps(x, 0):
-            y += wei[:, :, :, *tap] @ part.reshape(N, G, w.shape[1], y.shape[-1])
+            y += wei[:, :, :, *tap].astype(y.dtype) @ part.reshape(N, G, w.shape[1], y.shape[-1]).astype(y.dtype)
         if b is not None:
             y += b.reshape(G, OCG, 1)
-        return y.reshape(N, len(w), *windows.out)
+        return y.reshape(N, len(w), *windows.out).astype(x.dtype)

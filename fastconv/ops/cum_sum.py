@@ -1,6 +1,9 @@
-"""CumSum: the running sum along an axis, without the element itself where it is exclusive."""
+"""CumSum and CumProd: the running sum or product along an axis, without the element itself where it is exclusive."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -8,8 +11,11 @@ from .base import Op
 from .dims import axis_index, check_rank_least, known_ints, to_int
 
 
-class CumSum(Op):
+class Cumulative(Op, abstract=True):
     arity = (2, 2)
+    function: ClassVar[Callable[..., Any]]
+    #: what an exclusive one begins with
+    first: ClassVar[int]
 
     exclusive: int = 0
     reverse: int = 0
@@ -24,8 +30,18 @@ class CumSum(Op):
     def reference(self, x, axis):
         axis = axis_index(to_int(axis, "axis"), x.ndim)
         x = np.flip(x, axis) if self.reverse else x
-        y = np.cumsum(x, axis, dtype=x.dtype)
+        y = type(self).function(x, axis, dtype=x.dtype)
         if self.exclusive:
-            shifted = np.concatenate([np.zeros_like(y.take(range(min(y.shape[axis], 1)), axis)), y], axis)
-            y = shifted.take(range(y.shape[axis]), axis)
+            begin = np.full_like(y.take(range(min(y.shape[axis], 1)), axis), self.first)
+            y = np.concatenate([begin, y], axis).take(range(y.shape[axis]), axis)
         return np.flip(y, axis) if self.reverse else y
+
+
+class CumSum(Cumulative):
+    function = np.cumsum
+    first = 0
+
+
+class CumProd(Cumulative):
+    function = np.cumprod
+    first = 1

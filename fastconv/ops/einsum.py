@@ -58,7 +58,10 @@ class Einsum(Op):
         return [((*(sizes[n] for n in before), *((middle or ()) if dots else ()), *(sizes[n] for n in after)), dtype)]
 
     def reference(self, *xs):
+        dtype = xs[0].dtype
+        if dtype.kind == "V":  # what NumPy has not it cannot multiply here
+            xs = tuple(x.astype(np.float32) for x in xs)
         try:
-            return np.einsum(self.terms, *xs)
+            return np.einsum(self.terms, *xs).astype(dtype)
         except ValueError as e:
             raise ModelError(f"equation {self.equation!r}: {e}") from None

@@ -82,6 +82,42 @@ class Cos(Unary):
     function = np.cos
 
 
+class Tan(Unary):
+    function = np.tan
+
+
+class Asin(Unary):
+    function = np.arcsin
+
+
+class Acos(Unary):
+    function = np.arccos
+
+
+class Atan(Unary):
+    function = np.arctan
+
+
+class Sinh(Unary):
+    function = np.sinh
+
+
+class Cosh(Unary):
+    function = np.cosh
+
+
+class Asinh(Unary):
+    function = np.arcsinh
+
+
+class Acosh(Unary):
+    function = np.arccosh
+
+
+class Atanh(Unary):
+    function = np.arctanh
+
+
 class Identity(Unary):
     takes_objects = True
     implementations = (SameMemory(),)
@@ -286,6 +322,14 @@ class Not(Unary):
 
     def infer(self, x):
         check_dtype(x, "input", "b")
+        return [(x.shape, x.dtype)]
+
+
+class BitwiseNot(Unary):
+    function = np.invert
+
+    def infer(self, x):
+        check_dtype(x, "input", "iu")
         return [(x.shape, x.dtype)]
 
 

@@ -1,4 +1,4 @@
-"""Softmax and LogSoftmax along an axis."""
+"""Softmax, LogSoftmax and Hardmax along an axis."""
 
 from __future__ import annotations
 
@@ -52,8 +52,6 @@ class SoftmaxPlain(Implementation):
 
 
 class AlongAxis(Op, abstract=True):
-    implementations = (SoftmaxPlain(),)
-
     axis: int = -1
     #: the form before opset 13: over `axis` and every axis behind it together. Not an attribute of the standard.
     joint: int = 0
@@ -77,6 +75,8 @@ class AlongAxis(Op, abstract=True):
 
 
 class Softmax(AlongAxis):
+    implementations = (SoftmaxPlain(),)
+
     def reference(self, x):
         axes = self.axes(x.ndim)
         e = np.exp(x - x.max(axes, keepdims=True, initial=-np.inf))
@@ -84,7 +84,21 @@ class Softmax(AlongAxis):
 
 
 class LogSoftmax(AlongAxis):
+    implementations = (SoftmaxPlain(),)
+
     def reference(self, x):
         axes = self.axes(x.ndim)
         x = x - x.max(axes, keepdims=True, initial=-np.inf)
         return x - np.log(np.exp(x).sum(axes, keepdims=True))
+
+
+class Hardmax(AlongAxis):
+    """1 for the first largest element, else 0."""
+
+    def reference(self, x):
+        axes = self.axes(x.ndim)
+        rows = x.reshape(*x.shape[: axes[0]], math.prod(x.shape[i] for i in axes), *x.shape[axes[-1] + 1 :])
+        y = np.zeros_like(rows)
+        if x.size:
+            np.put_along_axis(y, rows.argmax(axes[0], keepdims=True), 1, axes[0])
+        return y.reshape(x.shape)

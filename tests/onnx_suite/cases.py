@@ -12,6 +12,7 @@ import functools
 import unittest
 import warnings
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -52,23 +53,31 @@ KINDS = ("node", *list(GROUPS)[4:])
 
 
 @functools.cache
-def groups() -> dict[str, str]:
-    """The group of each case."""
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
-        cases = {kind: load_model_tests(kind=kind) for kind in KINDS}
+def cases() -> dict[str, tuple[str, str]]:
+    """Each case's path in the list and its group.
+
+    A path is the case's name without "test_", and before it, where the case is a node, its operator: "Conv/conv_with_strides".
+    """
+    found = {}
     tiers = {op: tier for tier, ops in TIERS.items() for op in ops.split()}
-
-    def group(kind, case):
-        if kind != "node":
-            return kind
-        return "functions" if "_expanded" in case.name else tiers.get(case.model.graph.node[0].op_type, "other")
-
-    return {case.name: group(kind, case) for kind in KINDS for case in cases[kind]}
+    for kind in KINDS:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            loaded = load_model_tests(kind=kind)
+        for case in loaded:
+            path, group = case.name.removeprefix("test_"), kind
+            if kind == "node" and "_expanded" in case.name:
+                group = "functions"
+            elif kind == "node":
+                node = case.model.graph.node[0]
+                path = f"{node.domain}::{node.op_type}/{path}" if node.domain else f"{node.op_type}/{path}"
+                group = tiers.get(node.op_type, "other")
+            found[case.name] = path, group
+    return found
 
 
 def read_list() -> dict[str, list[str]]:
-    """The list of what does not pass: each reason with the patterns of its cases."""
+    """The list of what does not pass: each reason with the patterns of its cases' paths."""
     reasons: dict[str, list[str]] = {}
     for line in NOT_PASSING.read_text("utf-8").splitlines():
         if line.startswith(" "):
@@ -82,12 +91,12 @@ def read_list() -> dict[str, list[str]]:
 def listed() -> frozenset[str]:
     """The cases that the list says do not pass."""
     patterns = [p for patterns in read_list().values() for p in patterns]
-    return frozenset(name for name in groups() if any(fnmatch.fnmatchcase(name, f"test_{p}") for p in patterns))
+    return frozenset(name for name, (path, _) in cases().items() if any(fnmatch.fnmatchcase(path, p) for p in patterns))
 
 
 def make_classes() -> dict[str, type[unittest.TestCase]]:
     """ONNX's tests for the CPU; those of the list are expected to fail, and it is an error if one does not."""
-    groups()  # load the cases, without the warnings that making them raises
+    cases()  # load them, without the warnings that making them raises
     classes = Runner(fastconv.backend, __name__).test_cases
     for cls in classes.values():
         for attribute in [a for a in vars(cls) if a.startswith("test_")]:
@@ -99,19 +108,19 @@ def make_classes() -> dict[str, type[unittest.TestCase]]:
     return classes
 
 
-def table(passed: Counter[str]) -> str:
-    """The counts in Markdown, given how many cases of each group passed."""
-    total = Counter(groups().values())
-    rows = [(text, passed[group], total[group]) for group, text in GROUPS.items()]
+def table(passed: Iterable[str]) -> str:
+    """The counts in Markdown, given the names of the cases that passed."""
+    total, good = Counter(group for _, group in cases().values()), Counter(cases()[name][1] for name in passed)
+    rows = [(text, good[group], total[group]) for group, text in GROUPS.items()]
     nodes = [group for group in GROUPS if group not in KINDS]
-    rows.insert(len(nodes), ("**all node cases**", sum(passed[g] for g in nodes), sum(total[g] for g in nodes)))
+    rows.insert(len(nodes), ("**all node cases**", sum(good[g] for g in nodes), sum(total[g] for g in nodes)))
     lines = [f"| {text} | {n} of {of} |" for text, n, of in rows]
     return "\n".join(["| ONNX's own cases | passed |", "| --- | ---: |", *lines])
 
 
 def expected() -> str:
     """The table as the list has it: every case that is not on it passes."""
-    return table(Counter(group for name, group in groups().items() if name not in listed()))
+    return table(cases().keys() - listed())
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from .cases import expected, groups, make_classes, read_list
+from .cases import cases, expected, make_classes, read_list
 
 globals().update(make_classes())
 
@@ -23,9 +23,10 @@ def test_the_list_is_exact():
     reasons = read_list()
     assert all(reasons.values())
     patterns = [p for patterns in reasons.values() for p in patterns]
-    assert not [p for p in patterns if not fnmatch.filter(groups(), f"test_{p}")]
-    names = [name for p in patterns for name in fnmatch.filter(groups(), f"test_{p}")]
-    assert sorted(set(names)) == sorted(names)
+    paths = [path for path, _ in cases().values()]
+    assert not [p for p in patterns if not fnmatch.filter(paths, p)]
+    named = [path for p in patterns for path in fnmatch.filter(paths, p)]
+    assert sorted(set(named)) == sorted(named)
 
 
 def test_the_readme_quotes_the_counts():

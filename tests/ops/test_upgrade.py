@@ -91,6 +91,12 @@ def test_softmax_was_over_all_axes_from_axis_on(op, axis):
     np.testing.assert_allclose(compute(op, X, opset=11, axis=axis), compute(op, rows).reshape(X.shape), rtol=1e-6)
 
 
+def test_hardmax_was_so_too():
+    y = compute("Hardmax", X, opset=11, axis=2)
+    np.testing.assert_array_equal(y.reshape(8, -1), compute("Hardmax", X.reshape(8, -1)))
+    assert compute("Hardmax", np.ones((2, 3), np.float32)).tolist() == [[1, 0, 0]] * 2
+
+
 def test_softmax_defaulted_to_axis_1():
     np.testing.assert_array_equal(compute("Softmax", X, opset=11), compute("Softmax", X, opset=11, axis=1))
 

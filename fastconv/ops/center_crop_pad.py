@@ -1,0 +1,34 @@
+"""CenterCropPad: the middle of the input, or the input in the middle of zeros, along some axes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .base import Op
+from .dims import as_shape, axis_indices, check, known_ints, to_ints, unknown
+
+
+class CenterCropPad(Op):
+    arity = (2, 2)
+    how = (1,)
+
+    axes: tuple[int, ...] | None = None
+
+    def target(self, shape, sizes):
+        """The shape of the result."""
+        axes = range(len(shape)) if self.axes is None else axis_indices(self.axes, len(shape))
+        check(len(sizes) == len(axes), f"shape: expected {len(axes)} values, got {tuple(sizes)}")
+        wanted = dict(zip(axes, as_shape(sizes, "shape"), strict=True))
+        return tuple(wanted.get(i, d) for i, d in enumerate(shape))
+
+    def infer(self, x, shape):
+        sizes = known_ints(shape, "shape")
+        if x.shape is None or sizes is None:
+            return [(unknown(None if x.shape is None else len(x.shape)), x.dtype)]
+        return [(self.target(x.shape, sizes), x.dtype)]
+
+    def reference(self, x, shape):
+        target = self.target(x.shape, to_ints(shape, "shape"))
+        starts = [max(d - n, 0) // 2 for d, n in zip(x.shape, target, strict=True)]
+        x = x[tuple(slice(a, a + n) for a, n in zip(starts, target, strict=True))]
+        return np.pad(x, [((n - d) // 2, n - d - (n - d) // 2) for d, n in zip(x.shape, target, strict=True)])

@@ -1,0 +1,61 @@
+"""Unique and Compress: some elements or slices of a tensor. How many there are shows at run time."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .base import Op
+from .dims import axis_index, check, check_dtype, check_rank
+
+
+class Unique(Op):
+    """Each element (or slice along an axis) once; its first place, which of the results each input is, and their counts."""
+
+    results = (1, 4)
+
+    axis: int | None = None
+    #: 0: in the order of their first places
+    sorted: int = 1
+
+    def infer(self, x):
+        shape = None
+        if self.axis is None:
+            shape = (None,)
+        elif x.shape is not None:
+            axis = axis_index(self.axis, len(x.shape))
+            shape = (*x.shape[:axis], None, *x.shape[axis + 1 :])
+        counts = ((None,), np.dtype(np.int64))
+        return [(shape, x.dtype), counts, counts, counts]
+
+    def reference(self, x):
+        x = x.reshape(-1) if self.axis is None else x
+        axis = axis_index(self.axis or 0, x.ndim)
+        _, first, inverse, counts = np.unique(x, True, True, True, axis)
+        order = np.arange(len(first)) if self.sorted else np.argsort(first)
+        inverse = np.argsort(order)[inverse.reshape(-1)]
+        return x.take(first[order], axis), *(v.astype(np.int64) for v in (first[order], inverse, counts[order]))
+
+
+class Compress(Op):
+    """The elements (or slices along an axis) whose condition holds; those beyond the conditions are left out."""
+
+    arity = (2, 2)
+
+    axis: int | None = None
+
+    def infer(self, x, condition):
+        check_rank(condition, "condition", 1)
+        check_dtype(condition, "condition", "b")
+        if self.axis is None:
+            return [((None,), x.dtype)]
+        if x.shape is None:
+            return [(None, x.dtype)]
+        axis = axis_index(self.axis, len(x.shape))
+        return [((*x.shape[:axis], None, *x.shape[axis + 1 :]), x.dtype)]
+
+    def reference(self, x, condition):
+        x = x.reshape(-1) if self.axis is None else x
+        axis = axis_index(self.axis or 0, x.ndim)
+        (places,) = np.nonzero(condition)
+        check(places.size == 0 or int(places[-1]) < x.shape[axis], f"condition: expected at most {x.shape[axis]} values")
+        return x.take(places, axis)
