@@ -1,4 +1,4 @@
-"""The files beside a model: weights read from a data file, and files written whole or not at all.
+"""The files of a model: weights read from them, and files written whole or not at all.
 
 A model names its data file itself, so `open_data_file` trusts nothing: the name is relative, without `..`, and by default no
 part of it is a link. It is the only function of fastconv that opens a file a model names. Hard links are not told from
@@ -24,6 +24,7 @@ from typing import BinaryIO
 import numpy as np
 
 from .errors import ModelError
+from .strict_json import raw
 from .weights import Weights
 
 #: Tensors begin at multiples of this in the files that fastconv writes.
@@ -78,18 +79,16 @@ def open_data_file(directory: str | os.PathLike[str] | None, location: str, foll
 
 
 class DataFile:
-    """An open data file, closed with the last reference to it."""
+    """An open file, closed with the last reference to it; `name` is what messages call it."""
 
-    def __init__(self, directory: str | os.PathLike[str] | None, location: str, follow_links: bool):
-        self._file = -1
-        self._file = open_data_file(directory, location, follow_links)
-        self.location = location
+    def __init__(self, file: int, name: str):
+        self._file = file
+        self.name = name
         self._opened = self._state()
         self._sha1: str | None = None
 
     def __del__(self) -> None:
-        if self._file >= 0:
-            os.close(self._file)
+        os.close(self._file)
 
     def _state(self) -> tuple[int, int]:
         state = os.fstat(self._file)
@@ -107,7 +106,7 @@ class DataFile:
         while done < count:
             n = os.preadv(self._file, [data.data[done : done + _PIECE]], offset + done)
             if n == 0:
-                raise ModelError(f"external data {self.location!r} shrank while it was read")
+                raise ModelError(f"{self.name} shrank while it was read")
             done += n
         return data
 
@@ -115,7 +114,7 @@ class DataFile:
         """The same, and ModelError where the file was written to since it was opened."""
         data = self.read(offset, count)
         if self._state() != self._opened:
-            raise ModelError(f"external data {self.location!r} was written to since the model was loaded")
+            raise ModelError(f"{self.name} was written to since the model was loaded")
         return data
 
     def verify(self, checksum: str) -> None:
@@ -127,11 +126,11 @@ class DataFile:
                 f.seek(0)
                 self._sha1 = hashlib.file_digest(f, lambda: hashlib.sha1(usedforsecurity=False)).hexdigest()
         if checksum.lower() != self._sha1:
-            raise ModelError(f"external data {self.location!r} has checksum {self._sha1}, the model says {checksum!r:.60}")
+            raise ModelError(f"{self.name} has checksum {self._sha1}, the model says {checksum!r:.60}")
 
 
 class Stored(Weights):
-    """A float32 tensor in a data file, little-endian from `offset` on."""
+    """A float32 tensor in a file, little-endian from `offset` on."""
 
     def __init__(self, file: DataFile, offset: int, shape: tuple[int, ...]):
         super().__init__(shape)
@@ -150,6 +149,56 @@ class Stored(Weights):
         return id(self._file), self._offset, self.shape
 
 
+class Encoded(Weights):
+    """A float32 tensor in base64: `length` characters from `offset` on of a text, which may be in a file."""
+
+    def __init__(self, text: DataFile | bytes | str, offset: int, length: int, shape: tuple[int, ...]):
+        super().__init__(shape)
+        self._text = text
+        self._offset = offset
+        self._length = length
+
+    def rows(self, begin: int, end: int) -> np.ndarray:
+        """Decode the groups of four characters, of three bytes each, that hold them."""
+        row = self.nbytes // len(self)
+        first, last = begin * row // 3, -(-end * row // 3)
+        start, stop = self._offset + 4 * first, self._offset + min(4 * last, self._length)
+        text = self._text.read_unchanged(start, stop - start) if isinstance(self._text, DataFile) else self._text[start:stop]
+        data = raw(text if isinstance(text, str) else bytes(text).decode("ascii"))
+        array = np.frombuffer(data, "<f4", (end - begin) * row // 4, begin * row - 3 * first)
+        return array.reshape(end - begin, *self.shape[1:]).astype(np.float32)
+
+    @property
+    def key(self) -> Hashable:
+        """The place in the text."""
+        return id(self._text), self._offset, self.shape
+
+
+class Origin:
+    """What a model was read from: large weights in it are not kept, but read again from where they stand.
+
+    data: all of it; file: where it is, None where the caller holds `data`.
+    """
+
+    def __init__(self, data: bytes, file: DataFile | None):
+        self._data = data
+        self._file = file
+        self._end = 0
+
+    def stored(self, value: bytes | str, shape: tuple[int, ...]) -> Weights | None:
+        """What stands for the tensor whose raw_data is `value`, in base64 where it is text; None where it is better kept."""
+        if math.prod(shape) * 4 < LARGE:
+            return None
+        part = value.encode("ascii") if isinstance(value, str) else value
+        at = self._data.find(part[:64], self._end)
+        if at < 0 or not self._data.startswith(part, at):
+            return None
+        self._end = at + len(part)
+        if isinstance(value, str):
+            return Encoded(self._file or self._data, at, len(part), shape)
+        return Stored(self._file, at, shape) if self._file else None
+
+
 class DataReader:
     """Reads ranges of the data files below one folder.
 
@@ -161,6 +210,7 @@ class DataReader:
         self.directory = directory
         self.follow_links = follow_links
         self._file: DataFile | None = None
+        self._location = ""
         self._kept: dict[str, DataFile] = {}
 
     def __enter__(self) -> DataReader:
@@ -184,9 +234,9 @@ class DataReader:
         if nbytes < LARGE:
             return None
         file, offset, _ = self._find(entries, nbytes)
-        if len(self._kept) == MOST_OPEN and file.location not in self._kept:
+        if len(self._kept) == MOST_OPEN and self._location not in self._kept:
             return None
-        self._kept[file.location] = file
+        self._kept[self._location] = file
         return Stored(file, offset, shape)
 
     def _find(self, entries: Mapping[str, str], nbytes: int | None) -> tuple[DataFile, int, int]:
@@ -198,9 +248,12 @@ class DataReader:
         length = _decimal("length", entries["length"]) if "length" in entries else None
         if None not in (length, nbytes) and length != nbytes:
             raise ModelError(f"external data {location!r} has length {length}, but the tensor takes {nbytes} bytes")
-        if self._file is None or self._file.location != location:
+        if self._file is None or self._location != location:
             self._file = None  # closed before the next is opened
-            self._file = self._kept.get(location) or DataFile(self.directory, location, self.follow_links)
+            self._file = self._kept.get(location) or DataFile(
+                open_data_file(self.directory, location, self.follow_links), f"external data {location!r}"
+            )
+            self._location = location
         size = self._file.size
         count = nbytes if nbytes is not None else length if length is not None else max(size - offset, 0)
         if offset + count > size:

@@ -11,6 +11,7 @@ import itertools
 import json
 import math
 import os
+import stat
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,7 @@ import numpy as np
 
 from .dtypes import DATA_TYPES, DataType, data_type, element_of, is_sequence, number_of, pack_bits, sequence_of, unpack_bits
 from .errors import InputError, ModelError, UnsupportedError
-from .external_data import DataReader, DataWriter, write_model
+from .external_data import DataFile, DataReader, DataWriter, Origin, write_model
 from .graph import Dim, Graph, Node, Shape, Subgraph, Value
 from .ops import NodeSpec, make_node
 from .ops.base import REGISTRY
@@ -125,20 +126,23 @@ def read(
     ModelError where the model is wrong, UnsupportedError with every place that uses what fastconv does not implement, and
     OSError where the file cannot be read.
     """
+    origin = None
     if isinstance(source, dict):
         model = source
     elif isinstance(source, bytes):
-        model = parse(source)
+        model, origin = parse(source), Origin(source, None)
     else:
         path = Path(source)
         external_dir = path.parent if external_dir is None else external_dir
         with open(path, "rb") as file:
+            again = DataFile(os.dup(file.fileno()), repr(str(path))) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else None
             data = file.read(-1 if max_bytes is None else max_bytes + 1)
         if max_bytes is not None and len(data) > max_bytes:
             raise ModelError(f"{path} is larger than max_bytes={max_bytes}")
         model = as_dict(parse_onnx(data)) if path.suffix.lower() == ".onnx" else parse(data)
+        origin = Origin(data, again) if again else None
     with DataReader(external_dir, follow_links) as reader:
-        return _Reader(reader, max_bytes).model(Fields(model, "", MODEL))
+        return _Reader(reader, max_bytes, origin).model(Fields(model, "", MODEL))
 
 
 def parse_onnx(data: bytes) -> Any:
@@ -181,8 +185,9 @@ def as_dict(message: Any) -> Any:
 class _Reader:
     """Builds one Graph. All values are known before the nodes are made, so that nodes may stand in any order."""
 
-    def __init__(self, data: DataReader, max_bytes: int | None, around: _Reader | None = None):
+    def __init__(self, data: DataReader, max_bytes: int | None, origin: Origin | None, around: _Reader | None = None):
         self.data = data
+        self.origin = origin
         self.max_bytes = max_bytes
         self.around = around  # the reader of the graph that this one's stands in
         self.depth: int = around.depth + 1 if around else 0
@@ -317,7 +322,7 @@ class _Reader:
 
     def subgraph(self, fields: Fields) -> Subgraph:
         """The graph of an attribute, without the inputs that `connect` gives it."""
-        inner = _Reader(self.data, self.max_bytes, self)
+        inner = _Reader(self.data, self.max_bytes, self.origin, self)
         if inner.depth > MOST_NESTED:
             raise fields.error(f"more than {MOST_NESTED} graphs one inside the other")
         graph = inner.graph(fields)
@@ -347,7 +352,7 @@ class _Reader:
     def tensor(self, t: Fields) -> np.ndarray:
         """The array of a TensorProto, wherever it keeps its values: read-only, and no larger than what the file holds.
 
-        Large ones in a data file are Weights that stand for the array.
+        Large ones of float32 are Weights that stand for the array.
         """
         dims = t.list("dims", partial(integer, least=0))
         kind, dtype = _data_type(t, "data_type")
@@ -378,6 +383,10 @@ class _Reader:
                 raise t.error(f"{data.nbytes} bytes, but dims {dims} of {kind.name} take {nbytes}", field)
             if dtype.kind == "b" and data.max(initial=0) > 1:
                 raise t.error("a BOOL that is neither 0 nor 1", field)
+            if dtype == np.float32 and self.origin and t.has("raw_data"):
+                stored = self.origin.stored(t.values["raw_data"], tuple(dims))
+                if stored is not None:
+                    return cast(np.ndarray, stored)
             if kind.bits:
                 data = unpack_bits(data, kind.bits, count)
             array = data.view(dtype.newbyteorder("<")).astype(dtype, copy=False)

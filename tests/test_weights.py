@@ -1,26 +1,32 @@
 """Weights that are not in memory: what stands for an array, how it is packed piece by piece, and what a model then holds."""
 
 import itertools
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from functools import partial
 
 import numpy as np
+import onnx
 import pytest
+from google.protobuf import json_format
 
 import fastconv
 from fastconv import _pack, external_data, onnx_json
 from fastconv.errors import ModelError
 from fastconv.external_data import LARGE, MOST_OPEN, DataReader
+from fastconv.graph import Graph, Value
 from fastconv.ops import conv_direct
 from fastconv.plan import bind, packing
 from fastconv.plan.packing import Packing, Slabs, ranges
 from fastconv.threads import share_out
-from fastconv.weights import Scaled, key_of
+from fastconv.weights import Scaled, Weights, key_of
 
 from .graphs import Net, normal
 from .kernels.harness import same_bits
@@ -157,6 +163,73 @@ def test_a_file_that_was_written_to_is_an_error(tmp_path, change):
     os.utime(tmp_path / "w.bin", ns=(before.st_atime_ns, before.st_mtime_ns + 1))
     with pytest.raises(ModelError, match=r"external data 'w\.bin' (was written to since the model was loaded|shrank)"):
         np.asarray(w)
+
+
+# ---- weights inside the model
+
+
+FORMS = ["path", "text", "dict", "no padding", "url-safe", "escaped", "onnx"]
+
+
+def inside(graph, folder, monkeypatch, form):
+    """The source of a model that has its weights inside."""
+    monkeypatch.setattr(onnx_json, "INSIDE", 1 << 40)
+    path = folder / "inside.json"
+    onnx_json.write(graph, path)
+    text = path.read_text()
+    if form == "no padding":
+        text = text.replace('="', '"').replace('="', '"')
+    if form == "url-safe":
+        text = re.sub('"raw_data": "[^"]*', lambda found: found[0].replace("+", "-").replace("/", "_"), text)
+    if form == "escaped":
+        text = text.replace("/", "\\/")
+    if form == "onnx":
+        path = folder / "inside.onnx"
+        path.write_bytes(json_format.Parse(text, onnx.ModelProto()).SerializeToString())
+    else:
+        path.write_text(text)
+    return {"text": text.encode(), "dict": json.loads(text)}.get(form, path)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_large_weights_inside_a_model_are_read_again_from_it(tmp_path, monkeypatch, reads, form):
+    arrays = [normal(RNG, ROWS + i, 8, 5) for i in range(3)] + [normal(RNG, 5)]
+    graph = Graph([], [Value(f"y{i}", constant=a) for i, a in enumerate(arrays)], [])
+    source = inside(graph, tmp_path, monkeypatch, form)
+    before = len(os.listdir("/proc/self/fd"))
+    values = [v.constant for v in onnx_json.read(source).outputs]
+    kept = form in ("dict", "escaped")
+    assert [isinstance(v, Weights) for v in values] == [not kept] * 3 + [False]
+    assert len(os.listdir("/proc/self/fd")) == before + (form not in ("dict", "escaped", "text"))
+    assert not reads
+    for v, a in zip(values, arrays, strict=True):
+        assert same_bits(np.asarray(v), a)
+        for i in range(len(a)):
+            assert same_bits(v[i : i + 2], a[i : i + 2])
+    assert len({key_of(v) for v in values}) == 4
+    del values, v
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize("form", ["path", "onnx"])
+def test_a_model_file_that_was_written_to_is_an_error(tmp_path, monkeypatch, form):
+    a = normal(RNG, ROWS, 40)
+    source = inside(Graph([], [Value("y", constant=a)], []), tmp_path, monkeypatch, form)
+    [y] = onnx_json.read(source).outputs
+    source.write_bytes(source.read_bytes() + b" ")
+    with pytest.raises(ModelError, match=r"inside\.(json|onnx)' was written to since"):
+        np.asarray(y.constant)
+
+
+def test_a_model_from_a_pipe(tmp_path, monkeypatch):
+    a = normal(RNG, ROWS, 40)
+    source = inside(Graph([], [Value("y", constant=a)], []), tmp_path, monkeypatch, "path")
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=lambda: (tmp_path / "pipe").write_bytes(source.read_bytes()))
+    writer.start()
+    [y] = onnx_json.read(tmp_path / "pipe").outputs
+    writer.join()
+    assert same_bits(y.constant, a)
 
 
 # ---- packing
@@ -452,13 +525,19 @@ def test_a_saved_model_has_the_weights(save, tmp_path):
     assert same_bits(model(np.concatenate([x, x]))[1:], y), "its own file was replaced, not written to"
 
 
-def test_memory_holds_weights_once(save):
-    """Peak and rest of a process, above the imported library, for 40 MB of weights: what is packed and little else."""
+@pytest.fixture(scope="module")
+def heavy():
+    """40 MB of weights, most of them folded."""
     net = Net()
     y = net.input("x", 1, 512, 7, 7)
     for _ in range(2):
         y = net("BatchNormalization", net("Conv", y, normal(RNG, 512, 512, 3, 3) / 70, pads=(1,) * 4), *np.ones((4, 512), "f"))
-    path = save(net.graph(net("Gemm", net("Flatten", y), normal(RNG, 25088, 210) / 160)))
+    return net.graph(net("Gemm", net("Flatten", y), normal(RNG, 25088, 210) / 160))
+
+
+def test_memory_holds_weights_once(save, heavy):
+    """Peak and rest of a process, above the imported library: what is packed and little else."""
+    path = save(heavy)
     size = path.with_suffix(".json.data").stat().st_size
     code = """
 import sys
@@ -476,6 +555,20 @@ print(*(r - before for r in resident()))
     run = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True)
     after, peak = map(int, run.stdout.split())
     assert size < after <= peak < 1.25 * size
+
+
+@pytest.mark.parametrize("form", ["path", "onnx"])
+def test_memory_holds_no_weights_of_a_file_but_the_packed(tmp_path, monkeypatch, heavy, form):
+    """Packed ones are in memory of their own, which tracemalloc does not count."""
+    source = inside(heavy, tmp_path, monkeypatch, form)
+    tracemalloc.start()
+    try:
+        model = fastconv.load(source, accuracy="exact", threads=2)
+        model(np.ones((1, 512, 7, 7), np.float32))
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 1_500_000
 
 
 def test_packing_names_its_size():
