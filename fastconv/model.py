@@ -20,7 +20,7 @@ from .graph import Dim, Graph, Shape, Value
 from .passes import PASSES, run_passes
 from .plan import Plan, Target, build
 from .plan.bind import Packed
-from .plan.stages import Part, Stage, Told, split
+from .plan.stages import Part, Stage, Stamp, Told, split
 from .reference import run_references
 from .report import Profile, Summary, profile_plan, summarise
 from .threads import Locked, resolve
@@ -200,7 +200,7 @@ class Model(Locked):
         if unknown := set(given) - {v.name for v in wanted}:
             raise InputError(f"out: the model has no output {sorted(unknown)[0]!r}; it has {_names(wanted)}")
         results: dict[str, np.ndarray] = {}
-        for plan, buffers in self._stages(names, arrays, results, given):
+        for plan, buffers, _ in self._stages(names, arrays, results, given):
             with self._lock:
                 self._calls += 1
                 threads = self.threads if self._fixed_threads else max(1, self._threads_now() // self._calls)
@@ -217,8 +217,11 @@ class Model(Locked):
 
     def _stages(
         self, names: tuple[str, ...], arrays: list[np.ndarray], results: dict[str, np.ndarray], out: Mapping[str, Any]
-    ) -> Iterator[tuple[Plan, tuple[list[np.ndarray], list[np.ndarray]]]]:
-        """Each stage's plan with its inputs and outputs, to be run before the next; `results` gets what the network gives."""
+    ) -> Iterator[tuple[Plan, tuple[list[np.ndarray], list[np.ndarray]], list[Stamp]]]:
+        """Each stage's plan with its inputs and outputs, to be run before the next, which fills the stage's stamps.
+
+        `results` gets what the network gives.
+        """
         part: Part | None = self._part(names)
         key: tuple[Any, ...] = (names,)
         while part is not None:
@@ -227,8 +230,9 @@ class Model(Locked):
             plan, stage = self._stage(key, part, told)
             given = {v: out[v.name] for v in stage.outputs if v.name in out}
             outputs = [_target(v, given.get(v), arrays) for v in stage.now.outputs]
-            yield plan, (arrays, outputs)
-            values = stage.values(arrays, outputs)
+            stamps: list[Stamp] = []
+            yield plan, (arrays, outputs), stamps
+            values = stage.values(arrays, outputs, stamps)
             results.update((v.name, values[v]) for v in stage.outputs)
             part = stage.rest
             arrays = [values[v] for v in part.graph.inputs] if part else []
@@ -350,7 +354,7 @@ class Model(Locked):
         """Run the network `runs` times and say what each layer took (the median over the runs)."""
         results: dict[str, np.ndarray] = {}
         stages = self._stages((), self._check_inputs(inputs), results, {})
-        return Profile.of([profile_plan(plan, *buffers, self.threads, runs) for plan, buffers in stages])
+        return Profile.of([(profile_plan(plan, *buffers, self.threads, runs), stamps) for plan, buffers, stamps in stages])
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the network after all passes as ONNX in JSON: BatchNormalization is folded, fused nodes stand apart."""

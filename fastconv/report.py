@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from .plan.plan import Entry, Plan
+from .plan.stages import Stamp
 from .plan.work import flops
 
 
@@ -139,11 +140,15 @@ class Profile:
         self.threads = threads
 
     @classmethod
-    def of(cls, stages: Sequence[Profile]) -> Profile:
-        """The profile of stages that run one after the other."""
-        total = sum(s.total_ms for s in stages)
-        rows = [replace(r, share=r.ms / (total or 1.0)) for s in stages for r in s.rows]
-        return cls(rows, total, stages[0].runs, stages[0].threads)
+    def of(cls, stages: Sequence[tuple[Profile, Sequence[Stamp]]]) -> Profile:
+        """The profile of stages: of each its plan's, and the nodes that run after the plan."""
+        rows: list[ProfileRow] = []
+        for profile, stamps in stages:
+            rows += profile.rows
+            rows += [ProfileRow(n.label, type(n.op).__name__, "reference", dims, s * 1e3, 0.0, 0) for n, dims, s in stamps]
+        total = sum(r.ms for r in rows)
+        first = stages[0][0]
+        return cls([replace(r, share=r.ms / (total or 1.0)) for r in rows], total, first.runs, first.threads)
 
     def __str__(self) -> str:
         rows = [

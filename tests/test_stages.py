@@ -174,7 +174,8 @@ def test_what_comes_before_has_one_plan(detector):
         detector(X * np.float32(scale))
     assert detector.plan({"x": X.shape}) is first
     rows = [r.name for r in detector.profile(X).rows]
-    assert rows.index("conv") < rows.index("found")
+    assert rows.index("conv") < rows.index("places") < rows.index("found")
+    assert "places" in str(detector.profile(X))
 
 
 def test_the_dump_says_what_waits(detector):

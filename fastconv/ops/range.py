@@ -6,13 +6,18 @@ import math
 
 import numpy as np
 
+from ..dtypes import kind
 from .base import Op
+from .cast import dtype_of
 from .dims import check, same_dtype
 
 
 class Range(Op):
     arity = (3, 3)
     how = (0, 1, 2)
+
+    #: the type that halves are computed in
+    stash_type: int = 1
 
     def infer(self, start, limit, delta):
         dtype = same_dtype(start, limit, delta)
@@ -31,5 +36,7 @@ class Range(Op):
         return max(math.ceil(count), 0)
 
     def reference(self, start, limit, delta):
-        steps = np.arange(self.count(start, limit, delta), dtype=start.dtype)
-        return start.reshape(()) + steps * delta.reshape(())
+        halves = kind(start.dtype) == "f" and start.dtype.itemsize == 2
+        dtype = dtype_of(self.stash_type, "stash_type") if halves else start.dtype
+        steps = np.arange(self.count(start, limit, delta)).astype(dtype)
+        return (start.reshape(()).astype(dtype) + steps * delta.reshape(()).astype(dtype)).astype(start.dtype)

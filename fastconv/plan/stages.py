@@ -8,6 +8,7 @@ told the shapes of its inputs and, of those that say how, the elements. Most gra
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,8 @@ import numpy as np
 from ..graph import Graph, Node, Value
 from ..ops.base import run_reference
 
+#: a node that ran by its reference, the shape of its first result, and the seconds that took
+Stamp = tuple[Node, tuple[int, ...], float]
 #: of each input of a graph its shape, and of each the bytes of its elements where they say how
 Told = tuple[tuple[tuple[int, ...], ...], tuple[bytes | None, ...]]
 
@@ -46,11 +49,16 @@ class Stage:
     rest: Part | None
     outputs: list[Value]
 
-    def values(self, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> Mapping[Value, np.ndarray]:
-        """Every value that the stage gives, for the inputs and outputs of its plan."""
+    def values(
+        self, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray], stamps: list[Stamp] | None = None
+    ) -> Mapping[Value, np.ndarray]:
+        """Every value that the stage gives, for the inputs and outputs of its plan; `stamps` takes what its nodes took."""
         arrays = dict(zip((*self.now.inputs, *self.now.outputs), (*inputs, *outputs), strict=True))
         for node in self.tell:
+            began = time.perf_counter()
             run_reference(node, arrays)
+            if stamps is not None:
+                stamps.append((node, arrays[node.results[0]].shape, time.perf_counter() - began))
         return arrays
 
 
@@ -96,4 +104,4 @@ def _reads(nodes: Sequence[Node]) -> list[Value]:
     return list(dict.fromkeys(v for node in nodes for v in node.operands if v.constant is None))
 
 
-__all__ = ["Part", "Stage", "Told", "split"]
+__all__ = ["Part", "Stage", "Stamp", "Told", "split"]
