@@ -414,7 +414,7 @@ def test_a_matrix_product_of_another_form_keeps_what_follows(attributes, M, c):
     rows = (6, M) if "transA" in attributes else (M, 6)
     y = net("Gemm", net.input("x", *rows), normal(RNG, 6, 8) / 4, c, **attributes)
     graph = net.graph(net("BatchNormalization", y, *PARAMS))
-    assert ops(passed(graph, normal(RNG, *rows), tolerance=ROUNDED)) == ["Gemm", "BatchNormalization"]
+    assert ops(passed(graph, normal(RNG, *rows), tolerance=ROUNDED)) == ["Gemm", "Mul", "Add"]
 
 
 FORMS_OF_CONSTANTS = [(), (1,), (1, 1, 1), (8, 1, 1), (1, 8, 1, 1)]
@@ -467,6 +467,15 @@ def test_batch_normalization_with_nothing_to_go_into_is_a_depthwise_convolution(
     assert ops(passed(graph, X, tolerance=ROUNDED)) == ["Conv+Relu", "Conv+Relu"]
     assert graph.nodes[1].op.group == 8
     assert graph.nodes[1].inputs[1].shape == (8, 1, 1, 1)
+
+
+@pytest.mark.parametrize("shape", [(2, 8, 3, 3), (2, 8), (2, 8, 5), (2, 8, 2, 2, 3)])
+def test_batch_normalization_of_a_graph_input_is_a_product_and_a_sum(shape):
+    """A convolution behind it pads the normalized input with zeros: it could take the scale, but not the shift."""
+    net = Net()
+    x = net.input("x", *("N" if i == 0 else d for i, d in enumerate(shape)))
+    graph = net.graph(net("Relu", net("BatchNormalization", x, *PARAMS)))
+    assert ops(passed(graph, normal(RNG, *shape), tolerance=ROUNDED)) == ["Mul", "Add+Relu"]
 
 
 def test_what_comes_before_a_graph_output_keeps_its_values():

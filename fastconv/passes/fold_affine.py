@@ -1,4 +1,5 @@
-"""What scales and shifts each channel goes into the weights and bias before it, or becomes a 1x1 depthwise convolution.
+"""What scales and shifts each channel goes into the weights and bias before it, or becomes a 1x1 depthwise convolution, or,
+where it is a BatchNormalization of something else, a Mul and an Add.
 
 That is BatchNormalization, and Add, Sub, Mul and Div with a constant of one value, or of one a channel. New weights are
 computed in float64 and rounded once, when they are packed.
@@ -17,9 +18,10 @@ from .infer_shapes import infer_node
 
 
 def fold_affine(graph: Graph) -> None:
-    """Fold every such node; one that has no weights before it, over four axes, becomes a depthwise convolution."""
+    """Fold every such node; one that has no weights before it becomes what kernels can run."""
     producers, consumers = graph.producers(), graph.consumers()
     removed: set[Node] = set()
+    added: dict[Node, Node] = {}
     for node in graph.nodes:
         affine = _affine(node)
         if affine is None:
@@ -40,7 +42,20 @@ def fold_affine(graph: Graph) -> None:
             inputs: list[Value | None] = [x, Value(f"{y}.scale", constant=w), Value(f"{y}.shift", constant=b)]
             node.op, node.inputs = REGISTRY["Conv"](group=C), inputs
             infer_node(node)
-    graph.nodes = [n for n in graph.nodes if n not in removed]
+        elif scale is not None and type(node.op).__name__ == "BatchNormalization" and x.shape and x.dtype == np.float32:
+            added[node] = _spell_out(node, x, scale, shift)
+    graph.nodes = [n for node in graph.nodes if node not in removed for n in (added.get(node), node) if n is not None]
+
+
+def _spell_out(node: Node, x: Value, scale: np.ndarray, shift: np.ndarray) -> Node:
+    """Make the node an Add behind a Mul, which is returned."""
+    y, shape = node.results[0].name, (-1, *(1,) * (len(x.shape or ()) - 2))
+    by = Value(f"{y}.scale", constant=scale.astype(np.float32).reshape(shape))
+    more = Value(f"{y}.shift", constant=shift.astype(np.float32).reshape(shape))
+    mul = Node(REGISTRY["Mul"](), [x, by], [Value(f"{y}.scaled")], where=node.where)
+    node.op, node.inputs = REGISTRY["Add"](), [mul.outputs[0], more]
+    infer_node(mul)
+    return mul
 
 
 def _is_map(x: Value) -> bool:
