@@ -19,7 +19,7 @@ from .arena import ALIGN
 
 HUGE_PAGE = 1 << 21
 #: bytes of weights that a piece reads: they stay in the caches until they are packed
-PIECE = 1 << 19
+PIECE = 1 << 20
 #: bytes of the smallest and of the largest slab
 SMALL_SLAB, LARGE_SLAB = 1 << 18, 1 << 25
 
