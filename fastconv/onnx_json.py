@@ -35,15 +35,18 @@ from .weights import Weights
 #: What `write` writes: the opset, the operators and attributes that need a newer one, and the IR version of each opset.
 OPSET = 22
 NEWER = {
+    "BitCast": 26,
     "CastLike.round_mode": 24,
     "Cast.round_mode": 24,
+    "CumProd": 26,
     "DequantizeLinear.output_dtype": 23,
     "QuantizeLinear.precision": 23,
     "RMSNormalization": 23,
+    "Range.stash_type": 27,
     "SpaceToDepth.mode": 28,
     "Swish": 24,
 }
-IR_VERSIONS = {22: 10, 23: 11, 24: 12, 28: 14}
+IR_VERSIONS = {22: 10, 23: 11, 24: 12, 26: 13, 27: 13, 28: 14}
 #: Weights of more bytes than this in all go to a data file, except for tensors of less than SMALL bytes.
 INSIDE, SMALL = 1 << 20, 1 << 10
 

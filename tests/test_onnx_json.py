@@ -621,7 +621,15 @@ def test_write_gives_every_value_a_name_of_its_own(tmp_path):
 
 
 #: fields of operators that are no attributes of the standard; `joint` and `alone` are written in other words
-OURS = {"Softmax": {"joint"}, "LogSoftmax": {"joint"}, "LayerNormalization": {"alone"}, "DeformConv": {"auto_pad"}}
+OURS = {
+    "Col2Im": {"auto_pad", "kernel_shape"},
+    "DeformConv": {"auto_pad"},
+    "Hardmax": {"joint"},
+    "LayerNormalization": {"alone"},
+    "LogSoftmax": {"joint"},
+    "RNN": {"activations"},  # None: as many as there are directions
+    "Softmax": {"joint"},
+}
 
 
 @pytest.mark.parametrize("op", ["Softmax", "LogSoftmax"])

@@ -445,10 +445,12 @@ def test_packing_does_not_depend_on_threads_nor_on_where_weights_are(save, monke
 
 def test_a_node_without_a_kernel_reads_its_weights_once(save, reads):
     net = Net()
-    x = net.input("x", 1, 64, 50)
-    path = save(net.graph(net("Conv", x, normal(RNG, 600, 64, 7)), net("Neg", net("Conv", x, normal(RNG, 64, 64, 5)))))
+    x = net.input("x", 1, 64, 4, 5, 6)
+    path = save(
+        net.graph(net("Conv", x, normal(RNG, 600, 64, 3, 3, 3)), net("Neg", net("Conv", x, normal(RNG, 64, 64, 3, 3, 3))))
+    )
     model = fastconv.load(path)
-    first = model.run(x := normal(RNG, 1, 64, 50))
+    first = model.run(x := normal(RNG, 1, 64, 4, 5, 6))
     assert len(model.plan().python_steps) == 2
     del reads[:]
     again = model.run(x)

@@ -135,7 +135,7 @@ def test_node_cases(key):
                     raise
 
 
-@pytest.mark.parametrize("key", sorted(set(REGISTRY) - {"DynamicQuantizeLinear"}))
+@pytest.mark.parametrize("key", sorted(set(REGISTRY) - {"BitCast", "DynamicQuantizeLinear"}))
 def test_references_compute_in_the_dtype_of_their_inputs(key):
     """In float64 they are what kernels are compared with. (Where a result is an integer, the precision may show.)"""
     for case in node_cases().get(key, ()):
