@@ -343,7 +343,7 @@ class _Reader:
         if strays := [f for f in a.values if f in ATTRIBUTE_DATA and f != field and a.has(f)]:
             raise a.error(f"its type says {field!r}, but {strays[0]!r} is set")
         if field == "t":
-            return self.tensor(a.object("t", TENSOR))
+            return _frozen(np.asarray(self.tensor(a.object("t", TENSOR))))  # in memory, as an operator's attributes are
         if field == "g":
             return self.subgraph(a.object("g", GRAPH))
         if read_item is None:
