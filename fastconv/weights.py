@@ -48,6 +48,16 @@ class Weights:
         """The bytes of the array."""
         return self.size * self.dtype.itemsize
 
+    @property
+    def T(self) -> Any:
+        """The transposed array, of which a matrix still stands for its values."""
+        return Transposed(self) if self.ndim == 2 else self.__array__().T
+
+    def reshape(self, *shape: Any) -> Any:
+        """The same values in another shape, which still stand for themselves where it has as many rows."""
+        new = np.broadcast_to(np.float32(0), self.shape).reshape(*shape).shape
+        return Reshaped(self, new) if new[:1] == self.shape[:1] else self.__array__().reshape(new)
+
     def __len__(self) -> int:
         return self.shape[0]
 
@@ -91,6 +101,42 @@ class Scaled(Weights):
         return key_of(self.source), self.axis, self.scale.tobytes()
 
 
+class Transposed(Weights):
+    """A matrix transposed. `source` is better read by its own rows than by these, which are its columns."""
+
+    def __init__(self, source: Weights):
+        super().__init__(source.shape[::-1])
+        self.source = source
+
+    def rows(self, begin: int, end: int) -> np.ndarray:
+        """Columns of all of the source's rows."""
+        return np.asarray(self.source)[:, begin:end].T.copy()
+
+    @property
+    def key(self) -> Hashable:
+        """The source's."""
+        return "transposed", self.source.key
+
+
+class Reshaped(Weights):
+    """Weights with other axes behind the first."""
+
+    def __init__(self, source: Weights, shape: tuple[int, ...]):
+        super().__init__(shape)
+        self.source = source
+
+    def rows(self, begin: int, end: int) -> np.ndarray:
+        """The source's."""
+        return self.source.rows(begin, end).reshape(end - begin, *self.shape[1:])
+
+    @property
+    def key(self) -> Hashable:
+        """The source's and the shape."""
+        return self.shape, self.source.key
+
+
 def key_of(array: np.ndarray | Weights | None) -> Hashable:
     """What tells a constant from others, as long as it lives."""
-    return array.key if isinstance(array, Weights) else id(array)
+    if isinstance(array, Weights):
+        return array.key
+    return None if array is None else (array.__array_interface__["data"][0], array.shape, array.strides)

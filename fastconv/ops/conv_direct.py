@@ -17,7 +17,7 @@ from ..graph import Node, Value
 from ..plan.bind import Binder, Step, View, epilogue_of
 from ..plan.packing import Packing, Piece, empty_aligned, factors, ranges
 from ..plan.select import BLOCKED, PLANAR, Target
-from ..weights import Weights
+from ..weights import Reshaped, Transposed, Weights
 from .base import Implementation
 from .windows import Windows
 
@@ -143,6 +143,9 @@ def pack_weights(w: np.ndarray | Weights, groups: int, merge: int, block: int, V
     G = groups // merge
     source, scale = factors(w, axis=0)
     size = (G, OC // G, IC * merge, KH, KW)
+    if isinstance(source, Reshaped) and isinstance(source.source, Transposed) and G == KH * KW == 1:
+        matrix = source.source.source
+        return tiles(lambda a, b: matrix[a:b].T[:, :, None, None], scale, size, block, V, by_input=True)
     return tiles(lambda a, b: block_diagonal(source[a:b], merge), scale, size, block, V, whole=merge > 1)
 
 

@@ -47,7 +47,9 @@ def _windows(n: Node, to: Arrangement) -> Rewrite | None:
     if isinstance(op, ConvTranspose) and op.output_shape:
         one["output_shape"] = (1, op.output_shape[-1])
     weights = [
-        Value(v.name, constant=v.constant[:, :, None]) for v in n.inputs[1:2] if v is not None and v.constant is not None
+        Value(v.name, constant=v.constant.reshape(*v.constant.shape[:2], 1, *v.constant.shape[2:]))
+        for v in n.inputs[1:2]
+        if v is not None and v.constant is not None
     ]
     return Rewrite(replace(op, **one), [n.inputs[0], *weights, *n.inputs[2:]])
 
