@@ -18,7 +18,7 @@ from .dtypes import element_of, is_sequence, sequence, type_name
 from .errors import InputError, ModelError, UnsupportedError
 from .graph import Dim, Graph, Shape, Value
 from .passes import PASSES, run_passes
-from .plan import Plan, Target, build
+from .plan import Arenas, Plan, Target, build
 from .plan.bind import Packed
 from .plan.stages import Part, Stage, Stamp, Told, split
 from .reference import run_references
@@ -110,6 +110,7 @@ class Model(Locked):
         self._original = onnx_json.read(source, **reading)
         self._parts: dict[tuple[str, ...], Part] = {}
         self._plans: OrderedDict[tuple[Any, ...], tuple[Plan, Stage]] = OrderedDict()
+        self._arenas = Arenas()
         self._packed: weakref.WeakValueDictionary[Any, Packed] = weakref.WeakValueDictionary()
         super().__init__()
         graph = self._part(()).graph
@@ -286,11 +287,12 @@ class Model(Locked):
             if found := self._find(key):
                 return found
             stage = split(_specialised(part.graph, told))
-            made = build(stage.now, Target(self._kernels, self.threads, self._accuracy), self._packed), stage
+            made = build(stage.now, Target(self._kernels, self.threads, self._accuracy), self._packed, self._arenas), stage
             with self._lock:
                 self._plans[key] = made
                 if len(self._plans) > MOST_PLANS:
                     self._plans.popitem(last=False)
+                    self._arenas.clear()  # they may be larger than the plans that are left need
             return made
 
     def _find(self, key: tuple[Any, ...]) -> tuple[Plan, Stage] | None:

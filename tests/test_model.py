@@ -478,6 +478,22 @@ def test_weights_are_packed_once(small):
     assert {key: value.array.ctypes.data for key, value in small._packed.items()} == packed
 
 
+def test_plans_share_the_memory_they_run_in(small):
+    """As large as the largest needed, until that one is forgotten."""
+
+    def run(h):
+        small(np.zeros((1, 3, h, 40), np.float32))
+        (arena,) = small._arenas.free
+        return arena.nbytes, small.plan({"x": (1, 3, h, 40)}).arena_size
+
+    most, needed = run(100)
+    assert most == needed
+    for h in range(8, 8 + MOST_PLANS - 1):
+        assert run(h)[0] == most
+    held, needed = run(50)
+    assert held == needed < most
+
+
 def test_packed_weights_do_not_pile_up(small):
     """Folding makes new weights for every set of outputs."""
     counts = []

@@ -109,8 +109,8 @@ def test_runs_at_once_have_an_arena_each():
     for w in workers:
         w.join()
     assert all(map(same_bits, results, expected))
-    assert 1 <= len(plan._arenas) <= len(inputs)
-    assert len({a.ctypes.data for a in plan._arenas}) == len(plan._arenas)
+    assert 1 <= len(plan._arenas.free) <= len(inputs)
+    assert len({a.ctypes.data for a in plan._arenas.free}) == len(plan._arenas.free)
 
 
 # ---- what a graph's inputs and outputs may be
@@ -259,7 +259,7 @@ def test_a_halo_is_zero_whatever_the_arena_held(isa, algorithm):
     for fill in (0xFF, 0x41):
         arena = poisoned((plan.arena_size // 4,), np.dtype(np.float32))
         arena.view(np.uint8)[...] = fill
-        plan._arenas[:] = [arena]
+        plan._arenas.free[:] = [arena]
         out = np.empty(expected.shape, np.float32)
         plan.run([np.ones(x.shape, np.float32)], [out], 2)
         np.testing.assert_array_equal(out, expected)
@@ -399,7 +399,7 @@ def test_a_python_step_that_fails_names_its_node_and_gives_the_arena_back():
     for _ in range(3):
         with pytest.raises(ModelError, match="node 'pick'"):
             plan.run([np.zeros(4, np.float32), np.int64([9])], [np.empty(1, np.float32)], 1)
-        assert len(plan._arenas) == 1
+        assert len(plan._arenas.free) == 1
     plan.run([np.float32([0, 1, 2, 3]), np.int64([0])], [out := np.empty(1, np.float32)], 1)
     assert out == 0
 

@@ -1,6 +1,6 @@
 """Graph → Plan, for this machine: select → layouts → arena → bind, each in a module of its own."""
 
-from .plan import Plan, build
+from .plan import Arenas, Plan, build
 from .select import Target
 
-__all__ = ["Plan", "Target", "build"]
+__all__ = ["Arenas", "Plan", "Target", "build"]

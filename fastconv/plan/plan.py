@@ -30,7 +30,31 @@ class Entry:
     steps: list[Step] | None
 
 
-class Plan(Locked):
+class Arenas(Locked):
+    """Memory for the tensors of a run, kept for the next run of any plan: as many as ran at once, as large as was needed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.free: list[np.ndarray] = []
+
+    def take(self, size: int) -> np.ndarray:
+        """An arena of `size` bytes or more; one that is too small is given up for it."""
+        with self._lock:
+            arena = self.free.pop() if self.free else None
+        return empty_aligned((size // 4,)) if arena is None or arena.nbytes < size else arena
+
+    def give(self, arena: np.ndarray) -> None:
+        """Give an arena back."""
+        with self._lock:
+            self.free.append(arena)
+
+    def clear(self) -> None:
+        """Let go of the memory that no run is using."""
+        with self._lock:
+            self.free.clear()
+
+
+class Plan:
     """A graph bound for one input shape. Immutable: any number of threads may call `run` at once, each with its own arena."""
 
     def __init__(
@@ -43,8 +67,8 @@ class Plan(Locked):
         places: dict[Tensor, tuple[int, int]],
         outputs: dict[Value, Tensor],
         copies: list[tuple[int, Tensor]],
+        arenas: Arenas,
     ):
-        super().__init__()
         self.graph = graph
         self.target = target
         self.entries = entries
@@ -53,7 +77,7 @@ class Plan(Locked):
         self._outputs = outputs
         self._copies = copies
         self._keep = keep
-        self._arenas: list[np.ndarray] = []
+        self._arenas = arenas
         self._segments = list(_segments(entries, flush=target.accuracy != "exact"))
 
     # ---- running
@@ -65,10 +89,7 @@ class Plan(Locked):
 
         `stamps` takes each entry with the seconds it took.
         """
-        with self._lock:
-            arena = self._arenas.pop() if self._arenas else None
-        if arena is None:
-            arena = empty_aligned((self.arena_size // 4,))
+        arena = self._arenas.take(self.arena_size)
         try:
             buffers = (np.empty(0), arena, *inputs, *outputs)
             bases = np.array([0, *(a.ctypes.data for a in buffers[1:])], np.uintp)
@@ -94,8 +115,7 @@ class Plan(Locked):
                 if value.constant is not None:
                     outputs[i][...] = value.constant
         finally:
-            with self._lock:
-                self._arenas.append(arena)
+            self._arenas.give(arena)
 
     def _array(self, tensor: Tensor, buffers: Sequence[np.ndarray]) -> np.ndarray:
         """A row-major tensor's memory as an array."""
@@ -174,8 +194,9 @@ def _program(entries: list[Entry], flush: bool) -> _executor.Program:
     return _executor.Program([(s.run, s.args, s.serial) for e in entries for s in e.steps or ()], flush)
 
 
-def build(graph: Graph, target: Target, packed: MutableMapping[Any, Packed]) -> Plan:
-    """The plan of a graph whose shapes are all known. `packed` finds packed weights again from plan to plan."""
+def build(graph: Graph, target: Target, packed: MutableMapping[Any, Packed], arenas: Arenas | None = None) -> Plan:
+    """The plan of a graph whose shapes are all known. `packed` finds packed weights again from plan to plan, which share
+    `arenas` too."""
     choices = select(graph, target)
     tasks, outputs = arrange(graph, choices)
     for task in tasks:
@@ -205,7 +226,7 @@ def build(graph: Graph, target: Target, packed: MutableMapping[Any, Packed]) -> 
         entries.append(Entry(task, steps))
     _hold_constants(graph.outputs, binder)
     binder.finish()
-    return Plan(graph, target, entries, binder.keep, arena_size, places, outputs, copies)
+    return Plan(graph, target, entries, binder.keep, arena_size, places, outputs, copies, arenas or Arenas())
 
 
 def _hold_constants(values: Iterable[Value], binder: Binder) -> None:
@@ -275,4 +296,4 @@ def _reorder_steps(binder: Binder, task: Task) -> list[Step]:
     return reorder(binder, binder.view_of(src), binder.view_of(dst))
 
 
-__all__ = ["Choice", "Entry", "Plan", "build"]
+__all__ = ["Arenas", "Choice", "Entry", "Plan", "build"]

@@ -124,7 +124,7 @@ def run_plan(plan, arrays, threads, guard=None):
     for own, a in zip(inputs, arrays, strict=True):
         own[...] = a
     outputs = [poisoned(v.dims, v.dtype, guard) for v in plan.graph.outputs]
-    plan._arenas[:] = [poisoned((plan.arena_size // 4,), np.dtype(np.float32), guard)]
+    plan._arenas.free[:] = [poisoned((plan.arena_size // 4,), np.dtype(np.float32), guard)]
     plan.run(inputs, outputs, threads)
     return outputs
 
