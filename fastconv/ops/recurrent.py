@@ -61,14 +61,15 @@ class Recurrent(Op, abstract=True):
     def __post_init__(self):
         check(self.direction in DIRECTIONS, f"direction: expected one of {', '.join(DIRECTIONS)}, got {self.direction!r}")
         names, count = self.names, len(self.defaults) * len(DIRECTIONS[self.direction])
-        check(len(names) == count, f"activations: expected {count}, got {len(names)}")
+        check(len(names) == count, f"activations: expected {count}, got {len(self.activations or ())}")
         unknown = [name for name in names if name not in ACTIVATIONS]
         check(not unknown, f"activations: {unknown} are not known")
 
     @property
     def names(self) -> list[str]:
-        """The activations' names, of each direction in turn."""
-        return [a.lower() for a in self.activations or self.defaults * len(DIRECTIONS[self.direction])]
+        """The activations' names, of each direction in turn; more may be given than there are directions."""
+        count = len(self.defaults) * len(DIRECTIONS[self.direction])
+        return [a.lower() for a in (self.activations or self.defaults * 2)[:count]]
 
     def functions(self) -> list[Callable[[Any], Any]]:
         """The activations, of each direction in turn; what goes into them is clipped."""
@@ -141,6 +142,8 @@ class Recurrent(Op, abstract=True):
 class RNN(Recurrent):
     gates = 1
     defaults = ("Tanh",)
+
+    activations: tuple[str, ...] | None = ("Tanh", "Tanh")
 
     def step(self, x, state, w, r, b, p, f):
         (h,) = state
