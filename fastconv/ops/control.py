@@ -34,7 +34,7 @@ def run(graph: Graph, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
             run_reference(node, arrays)
         except (ValueError, TypeError, IndexError) as e:  # shapes inside are not checked before
             raise e if isinstance(e, ModelError) else node.error(str(e)) from None
-    return [arrays[v] if v.constant is None else v.constant for v in graph.outputs]
+    return [arrays[v] if v.constant is None else np.asarray(v.constant) for v in graph.outputs]
 
 
 def infer(graph: Graph, inputs: Sequence[Value]) -> list[tuple[Shape, Any]]:
