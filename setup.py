@@ -36,9 +36,9 @@ FLAGS = [
     "-g0",
     "-Wno-unused-function",
 ]
-# GCC's own limit would leave the tile's loop over the V channels of a block as a loop (clang does not know the option, nor need
-# it). With AVX-512's 16 channels of 28 sums it costs minutes to compile, and gains nothing.
-UNROLL = ["--param=max-completely-peeled-insns=1000"]
+# For GCC, where the compiler is one. Its own limit would leave the tile's loop over the V channels of a block as a loop. Its
+# elimination of common subexpressions between blocks finds nothing in functions as long as the tile's, and takes a minute for it.
+GCC = ["--param=max-completely-peeled-insns=1000", "-fno-gcse", "-fno-gcse-after-reload"]
 NAIVE = ["-O2", "-ffp-contract=off", "-fno-tree-vectorize", "-fno-tree-slp-vectorize"]
 DIRECTIVES = {
     "language_level": 3,
@@ -104,12 +104,10 @@ class BuildExt(build_ext):
         for isa in lost:
             self.announce(f"fastconv: this compiler cannot build for {isa}: left out", level=3)
         self.extensions = [e for e in self.extensions if not e.name.endswith(tuple(f"_{isa}" for isa in lost))]
-        unroll = UNROLL if self.works("int main(void) { return 0; }", UNROLL) else []
+        gcc = GCC if self.works("int main(void) { return 0; }", GCC) else []
         for e in self.extensions:
             isa = next((isa for isa in ISAS if e.name.startswith("fastconv.kernels.") and e.name.endswith(f"_{isa}")), None)
-            e.extra_compile_args = [*FLAGS, *(ISAS[isa] if isa else [])]
-            if isa and isa != "avx512":
-                e.extra_compile_args += unroll
+            e.extra_compile_args = [*FLAGS, *([*gcc, *ISAS[isa]] if isa else [])]
             e.extra_link_args = ["-s"] if MACHINE != "arm64" else []
             if e.name == "fastconv._naive":
                 e.extra_compile_args += NAIVE

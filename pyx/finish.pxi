@@ -2,18 +2,16 @@
 # be inlined (as everything in a .pxd is): its constants would take registers from the tiles.
 
 from activation cimport CLIP, activate
-from simd cimport load_part, noinline, store_part
+from simd cimport V, load, noinline, store
 
 
 cdef noinline finish(int r, int width, bint near, Store* to) noexcept nogil:
     cdef int i, j
-    cdef Py_ssize_t lanes
     cdef float* p
     if to.act.kind == CLIP or not to.final:
         return 0
     for i in range(r):
         for j in range(width):
             p = (to.dst[0] + i * V if near else to.dst[i]) + j * to.dst_c
-            lanes = to.lanes if j == width - 1 else V
-            store_part(p, activate(load_part(p, lanes, 0), to.act.kind, to.act.a, to.act.b), lanes)
+            store(p, activate(load(p), to.act.kind, to.act.a, to.act.b))
     return 0

@@ -13,9 +13,9 @@
 from libc.stdint cimport int64_t
 
 from activation cimport CLIP, Activation, clip
-from simd cimport PREFETCH, REGS, V, load, store, store_part, vf
+from simd cimport PREFETCH, REGS, V, load, store, vbroadcast, vf
 
-#
+
 # The weights that come next begin at `ahead`: every segment fetches `fetch` lines of 64 bytes of them, that memory be busy all the
 # time and not only while the first tile reads weights that the others find in L2.
 cdef struct Taps:
@@ -28,15 +28,14 @@ cdef struct Taps:
     Py_ssize_t tail_length
 
 # Where a tile's sums go: pixel i's channel block j to dst[i] + j * dst_c, after adding add[i] + j * add_c where there is one.
-# The last vector of a tile writes `lanes` floats. Where the segments of a tile come in several passes, all but the first `resume`
-# from the sums in dst, and only the `final` one adds and activates: the sums are the same to the bit.
+# Long sums go in runs, which bounds their rounding: all but the first `resume`, which adds them to the sums in dst, and only the
+# `final` one adds and activates.
 cdef struct Store:
     const float* bia
     const float* add[14]
     float* dst[14]
     Py_ssize_t add_c
     Py_ssize_t dst_c
-    Py_ssize_t lanes
     bint has_add
     bint resume
     bint final
@@ -118,29 +117,28 @@ cdef inline void tile(const int R, const int J, const bint NEAR, const float** p
     cdef vf acc[28]
     if to.resume:
         for k in range(R * J):
-            acc[k] = load(place(NEAR, dst, k // J) + k % J * to.dst_c)
+            acc[k] = vbroadcast(0)
     else:
         for k in range(R * J):
             acc[k] = load(to.bia + k % J * V)
-    if taps.length == V:  # a literal: the loop over it unrolls
+    if V < 16 and taps.length == V:  # a literal: the loop over it unrolls; one of 16 channels would only compile longer
         sweep(R, J, NEAR, px, wei, acc, taps, taps.offset, taps.segments, V)
     else:
         sweep(R, J, NEAR, px, wei, acc, taps, taps.offset, taps.segments, taps.length)
     if taps.tail_segments:
         sweep(R, J, NEAR, px, wei + taps.segments * taps.length * J * V, acc, taps,
               taps.offset + taps.segments, taps.tail_segments, taps.tail_length)
+    if to.resume:
+        for k in range(R * J):
+            acc[k] = acc[k] + load(place(NEAR, dst, k // J) + k % J * to.dst_c)
     if to.has_add and to.final:
         for k in range(R * J):
             acc[k] = acc[k] + load(place(NEAR, add, k // J) + k % J * to.add_c)
     if to.act.kind == CLIP and to.final:
         for k in range(R * J):
             acc[k] = clip(acc[k], to.act.a, to.act.b)
-    if to.lanes == V:
-        for k in range(R * J):
-            store(<float*> place(NEAR, dst, k // J) + k % J * to.dst_c, acc[k])
-    else:
-        for k in range(R * J):
-            store_part(<float*> place(NEAR, dst, k // J) + k % J * to.dst_c, acc[k], to.lanes if k % J == J - 1 else V)
+    for k in range(R * J):
+        store(<float*> place(NEAR, dst, k // J) + k % J * to.dst_c, acc[k])
 
 
 # The tile for a number of rows and a width known only now.
@@ -195,3 +193,21 @@ cdef inline void run_tile(int r, int width, bint near, const float** px, const f
         choose(r, width, True, px, wei, taps, to)
     else:
         choose(r, width, False, px, wei, taps, to)
+
+
+# A tile of K products that lie side by side, in runs of `run`.
+cdef inline void run_rows(int r, int width, const float** px, const float* wei, Py_ssize_t K, Py_ssize_t run,
+                          Store* to) noexcept nogil:
+    cdef int64_t first = 0
+    cdef Taps taps
+    taps.offset = &first
+    taps.segments = 1
+    taps.fetch = 0
+    taps.tail_segments = 0
+    to.final = False
+    while not to.final:
+        taps.length = min(run, K - first)
+        to.resume = first > 0
+        to.final = first + taps.length == K
+        run_tile(r, width, False, px, wei + first * width * V, &taps, to)
+        first += taps.length

@@ -8,7 +8,7 @@ from ..graph import Node
 from ..plan.bind import Binder, Step
 from ..plan.layouts import Halo
 from ..plan.select import Target
-from .conv_direct import ConvDirect, Groups, bias_of, merge_groups, pack_bias, pack_weights, windows_of
+from .conv_direct import RUN, ConvDirect, Groups, bias_of, merge_groups, pack_bias, pack_weights, windows_of
 from .windows import Windows
 
 #: bytes of windows copied out at once: enough pixels to use the weights well, little enough to stay in L2
@@ -58,7 +58,7 @@ class ConvIm2col(ConvDirect):
             stride_h=windows.strides[0], stride_w=windows.strides[1],
             dilation_h=windows.dilations[0], dilation_w=windows.dilations[1],
             pad_h=windows.begin[0], pad_w=windows.begin[1],
-            chunk=self.chunk(windows, IC * KH * KW),
+            chunk=self.chunk(windows, IC * KH * KW), run=RUN,
             **src.strides("src"), **dst.strides("dst"),
             **binder.epilogue(node),
         )  # fmt: skip

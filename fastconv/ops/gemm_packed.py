@@ -12,7 +12,7 @@ from ..plan.packing import Packing, factors
 from ..plan.select import NCHW, Target
 from ..weights import Weights
 from .base import Implementation
-from .conv_direct import pack_bias, tiles
+from .conv_direct import RUN, pack_bias, tiles
 
 #: rows that share a reading of the weights
 CHUNK_ROWS = 48
@@ -76,7 +76,7 @@ class GemmPacked(Implementation):
             src=binder.view(a).ref, dst=binder.view(node.results[0]).ref,
             wei=binder.pack("gemm", pack_matrix, b.constant, transposed=transposed, alpha=alpha, V=V),
             bia=binder.constant(pack_vector(c.constant if c is not None else None, beta, OC, V)),
-            M=M, K=a.dims[-1], OC=OC, chunk=min(M, CHUNK_ROWS),
+            M=M, K=a.dims[-1], OC=OC, chunk=min(M, CHUNK_ROWS), run=RUN,
             **fields,
         )  # fmt: skip
         return [step]

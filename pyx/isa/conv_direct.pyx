@@ -98,7 +98,6 @@ cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads
     taps.tail_length = a.tail_length
     to.add_c = a.add_c
     to.dst_c = a.dst_c
-    to.lanes = V
     to.has_add = a.has_add
     to.act = a.act
     for item in range(share(items, thread, threads), share(items, thread + 1, threads)):

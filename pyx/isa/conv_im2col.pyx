@@ -1,8 +1,7 @@
 """Convolution as a matrix product: the windows of some output pixels are copied out as rows, then multiplied with the weights.
 
 Layouts: src is nChw{V}c and needs no halo: what lies outside is written as zeros. A row of the copy has a window's values in
-the order [ic block][KH][KW][channel], which is that of the weights, packed as conv_direct.pyx has them: so the product is one
-segment of the register tile. add and dst are nChw{V}c.
+the order [ic block][KH][KW][channel], which is that of the weights, packed as conv_direct.pyx has them. add and dst are nChw{V}c.
 
 Parallel over (image, group, chunk of output pixels); each thread copies its chunk's windows to scratch memory of its own.
 """
@@ -13,7 +12,7 @@ from libc.string cimport memset
 from activation cimport Activation
 from simd cimport V, load, store
 from step cimport Run, at, share
-from tile cimport Store, Taps, Walk, rows, run_tile, take
+from tile cimport Store, Walk, rows, run_rows, take
 
 include "finish.pxi"
 
@@ -41,6 +40,7 @@ cdef struct Args:
     Py_ssize_t pad_h
     Py_ssize_t pad_w
     Py_ssize_t chunk
+    Py_ssize_t run
     # strides in floats
     Py_ssize_t src_n
     Py_ssize_t src_c
@@ -89,13 +89,12 @@ cdef inline void window(const Args* a, const float* src, Py_ssize_t oh, Py_ssize
 cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads) noexcept nogil:
     cdef Py_ssize_t K = a.IC * a.KH * a.KW, P = a.OH * a.OW, CHUNKS = (P + a.chunk - 1) // a.chunk
     cdef Py_ssize_t PARTS = a.OCB // 2 if a.OCB > 1 else 1, items = a.N * a.G * CHUNKS
-    cdef Py_ssize_t item, n, g, first, end, part, block, p, oh, tiles, least, longer, i, zero = 0
+    cdef Py_ssize_t item, n, g, first, end, part, block, p, oh, tiles, least, longer, i
     cdef int width, r
     cdef float* scratch = at(bases, a.workspace) + thread * a.chunk * K
     cdef const float* src
     cdef const float* wei
     cdef const float* px[14]
-    cdef Taps taps
     cdef Store to
     cdef Walk walk
     walk.OW = a.OW
@@ -106,18 +105,9 @@ cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads
     walk.dst_wrap = a.dst_h - a.OW * a.dst_w
     walk.add_wrap = a.add_h - a.OW * a.add_w
     walk.dense = False
-    taps.offset = <const int64_t*> &zero
-    taps.segments = 1
-    taps.fetch = 0
-    taps.length = K
-    taps.tail_segments = 0
-    taps.tail_length = 0
     to.add_c = a.add_c
     to.dst_c = a.dst_c
-    to.lanes = V
     to.has_add = a.has_add
-    to.resume = False
-    to.final = True
     to.act = a.act
     for item in range(share(items, thread, threads), share(items, thread + 1, threads)):
         first = item % CHUNKS * a.chunk
@@ -143,7 +133,7 @@ cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads
             for i in range(tiles):
                 r = <int> least + (i < longer)
                 take(&walk, r, px, &to)
-                run_tile(r, width, False, px, wei, &taps, &to)
+                run_rows(r, width, px, wei, K, a.run, &to)
                 finish(r, width, False, &to)
 
 

@@ -156,7 +156,6 @@ cdef void multiply(const Args* a, char** bases, Py_ssize_t block, Py_ssize_t cou
     taps.tail_segments = 1 if taps.tail_length else 0
     to.bia = at(bases, a.zeros)
     to.dst_c = a.TB * V
-    to.lanes = V
     to.resume = False
     to.final = False
     for f in range(36):

@@ -4,17 +4,17 @@ Layouts: src, add and dst are row-major; wei = [oc part][K][width * V] and bia a
 One row is bound by memory: eight vectors of four parts stream at once, so that enough loads are on their way. More rows go through
 the register tile, and a part's weights are read from memory once for all of them.
 
-Parallel over (chunk of rows, four parts). Every output is summed over k in order, whichever way it takes: a row has the same
-bits alone and among others.
+Parallel over (chunk of rows, four parts). Every output is summed over k in order, in runs of `run`, whichever way it takes: a
+row has the same bits alone and among others.
 """
 
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy
 
 from activation cimport CLIP, Activation, clip
-from simd cimport PREFETCH, V, load, store, vf
+from simd cimport PREFETCH, V, load, store, vbroadcast, vf
 from step cimport Run, at, share
-from tile cimport Store, Taps, rows, run_tile
+from tile cimport Store, rows, run_rows
 
 include "finish.pxi"
 
@@ -32,20 +32,22 @@ cdef struct Args:
     Py_ssize_t K
     Py_ssize_t OC
     Py_ssize_t chunk
+    Py_ssize_t run
     bint has_add
     Activation act
 
 
-# One row through STREAMS parts of two vectors, none of them the last.
-cdef inline void stream(const Args* a, const float* src, const float* wei, Store* to) noexcept nogil:
+# One row through STREAMS parts of two vectors, none of them the last: products `first` to `last` of each sum.
+cdef inline void stream(const Args* a, const float* src, Py_ssize_t first, Py_ssize_t last, const float* wei,
+                        Store* to) noexcept nogil:
     cdef Py_ssize_t k, p
     cdef int s, j
     cdef float x
     cdef vf acc[STREAMS][2]
     for s in range(STREAMS):
         for j in range(2):
-            acc[s][j] = load(to.bia + (2 * s + j) * V)
-    for k in range(a.K):
+            acc[s][j] = vbroadcast(0) if to.resume else load(to.bia + (2 * s + j) * V)
+    for k in range(first, last):
         x = src[k]
         for s in range(STREAMS):
             p = (s * a.K + k) * 2 * V
@@ -54,35 +56,28 @@ cdef inline void stream(const Args* a, const float* src, const float* wei, Store
                 acc[s][j] = acc[s][j] + x * load(wei + p + j * V)
     for s in range(STREAMS):
         for j in range(2):
-            if a.has_add:
+            if to.resume:
+                acc[s][j] = acc[s][j] + load(to.dst[0] + (2 * s + j) * V)
+            if a.has_add and to.final:
                 acc[s][j] = acc[s][j] + load(to.add[0] + (2 * s + j) * V)
-            if a.act.kind == CLIP:
+            if a.act.kind == CLIP and to.final:
                 acc[s][j] = clip(acc[s][j], a.act.a, a.act.b)
             store(to.dst[0] + (2 * s + j) * V, acc[s][j])
-    finish(1, 2 * STREAMS, False, to)
 
 
 cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads) noexcept nogil:
     cdef Py_ssize_t OCB = (a.OC + V - 1) // V, PARTS = OCB // 2 if OCB > 1 else 1, FOURS = (PARTS + STREAMS - 1) // STREAMS
-    cdef Py_ssize_t CHUNKS = (a.M + a.chunk - 1) // a.chunk, item, part, m, end, block, tiles, least, longer, t, zero = 0
+    cdef Py_ssize_t CHUNKS = (a.M + a.chunk - 1) // a.chunk, item, part, m, end, block, tiles, least, longer, t, OC, first, last
     cdef int width, i, r
     cdef const float* px[14]
-    cdef vf whole[14][3]
-    cdef Taps taps
+    # rows of a last part that does not fill its vectors, as whole vectors
+    cdef vf add[14][3], dst[14][3]
     cdef Store to
     cdef const float* src = at(bases, a.src)
     cdef const float* wei
-    taps.offset = <const int64_t*> &zero
-    taps.segments = 1
-    taps.fetch = 0
-    taps.length = a.K
-    taps.tail_segments = 0
-    taps.tail_length = 0
     to.add_c = V
     to.dst_c = V
     to.has_add = a.has_add
-    to.resume = False
-    to.final = True
     to.act = a.act
     for item in range(share(CHUNKS * FOURS, thread, threads), share(CHUNKS * FOURS, thread + 1, threads)):
         part = item % FOURS * STREAMS
@@ -93,14 +88,21 @@ cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads
             m = item // FOURS * a.chunk
             end = min(m + a.chunk, a.M)
             if end - m == 1 and part + STREAMS < PARTS:
-                to.lanes = V
                 to.dst[0] = at(bases, a.dst) + m * a.OC + block * V
                 to.add[0] = at(bases, a.add) + m * a.OC + block * V
-                stream(a, src + m * a.K, wei, &to)
+                last = 0
+                to.final = False
+                while not to.final:
+                    first = last
+                    last = min(first + a.run, a.K)
+                    to.resume = first > 0
+                    to.final = last == a.K
+                    stream(a, src + m * a.K, first, last, wei, &to)
+                finish(1, 2 * STREAMS, False, &to)
                 part += STREAMS
                 continue
             width = <int> (OCB - block) if OCB - block <= 3 else 2
-            to.lanes = a.OC - (OCB - 1) * V if block + width == OCB else V
+            OC = min(a.OC - block * V, width * V)
             tiles = (end - m + rows(width) - 1) // rows(width)
             least = (end - m) // tiles
             longer = (end - m) % tiles
@@ -110,11 +112,16 @@ cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads
                     px[i] = src + (m + i) * a.K
                     to.dst[i] = at(bases, a.dst) + (m + i) * a.OC + block * V
                     to.add[i] = at(bases, a.add) + (m + i) * a.OC + block * V
-                    if a.has_add and to.lanes < V:  # the tile adds whole vectors, and these may end where the memory does
-                        memcpy(&whole[i][0], to.add[i], ((width - 1) * V + to.lanes) * sizeof(float))
-                        to.add[i] = <float*> &whole[i][0]
-                run_tile(r, width, False, px, wei, &taps, &to)
+                    if OC < width * V:
+                        if a.has_add:
+                            memcpy(&add[i][0], to.add[i], OC * sizeof(float))
+                        to.dst[i] = <float*> &dst[i][0]
+                        to.add[i] = <float*> &add[i][0]
+                run_rows(r, width, px, wei, a.K, a.run, &to)
                 finish(r, width, False, &to)
+                if OC < width * V:
+                    for i in range(r):
+                        memcpy(at(bases, a.dst) + (m + i) * a.OC + block * V, &dst[i][0], OC * sizeof(float))
                 m += r
             part += 1
 
