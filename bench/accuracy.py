@@ -24,6 +24,7 @@ import fastconv
 from fastconv import onnx_json
 from fastconv.kernels import load as load_kernels
 from fastconv.ops import REGISTRY
+from fastconv.ops.conv_direct import RUN
 
 PAGE = Path(__file__).parents[1] / "docs" / "accuracy.md"
 LAYERS_TABLE, NETWORKS_TABLE = "accuracy of layers", "accuracy of networks"
@@ -59,15 +60,17 @@ def layer_error(algorithm: str, kernel: int, channels: int) -> float:
 
 
 def expected_error(algorithm: str, kernel: int, channels: int) -> float:
-    """What theory says to layer_error, for sums that add one product after the other.
+    """What theory says to layer_error, for sums that add one product after the other, in runs of r that are then added.
 
-    The k-th addition's rounding is relative to a sum of k products, whose size is √k: n additions have the variance n² / 2
-    roundings of one product, n / 2 relative to the result. One more is the product's own, on machines without multiply-add.
-    Winograd's sums are as long as there are channels, and its transforms let their errors grow.
+    The k-th addition's rounding is relative to a sum of k products, whose size is √k: the r additions of a run have the
+    variance r² / 2 roundings of one product, and the n / r runs r / 2 relative to the result. Adding them has n / 2r likewise.
+    One more is the product's own, on machines without multiply-add. Winograd's sums are as long as there are channels, and its
+    transforms let their errors grow.
     """
     if algorithm == "winograd":
         return ROUNDING * winograd_growth(kernel) * math.sqrt(channels / 2 + TRANSFORMS)
-    return ROUNDING * math.sqrt(channels * kernel**2 / 2 + 1)
+    n = channels * kernel**2
+    return ROUNDING * math.sqrt(min(n, RUN) / 2 + max(n / RUN, 1) / 2 + 1)
 
 
 def winograd_growth(kernel: int) -> float:

@@ -1,0 +1,35 @@
+"""The pages of docs/ say what is so."""
+
+import re
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastconv
+from fastconv.ops import REGISTRY
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def test_the_page_of_operators_is_up_to_date():
+    text = (DOCS / "operators.md").read_text(encoding="utf-8")
+    assert text == runpy.run_path(str(DOCS / "operators.py"))["page"](), "python docs/operators.py --write"
+    assert set(re.findall(r"\w+", text)) >= set(REGISTRY)
+
+
+def test_links_lead_somewhere():
+    for page in [*DOCS.glob("*.md"), DOCS.parent / "README.md"]:
+        for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_the_guide_says_what_a_call_does():
+    model = fastconv.load(fastconv.data.DIGITS)
+    x = np.zeros((2, 1, 8, 8), np.float32)
+    y = np.empty((2, 10), np.float32)
+    model(x, out=y)
+    np.testing.assert_array_equal(model.run(x, outputs=[model.outputs[0].name])[model.outputs[0].name], y)
+    with pytest.raises(fastconv.InputError, match=repr(model.inputs[0].name)):
+        model(x.astype(np.float64))
