@@ -18,7 +18,7 @@ from .dtypes import element_of, is_sequence, sequence, type_name
 from .errors import InputError, ModelError, UnsupportedError
 from .graph import Dim, Graph, Shape, Value
 from .passes import PASSES, run_passes
-from .plan import Arenas, Plan, Target, build
+from .plan import Arenas, Plan, Target, build, by_image
 from .plan.bind import Packed
 from .plan.stages import Part, Stage, Stamp, Told, split
 from .reference import run_references
@@ -287,7 +287,9 @@ class Model(Locked):
             if found := self._find(key):
                 return found
             stage = split(_specialised(part.graph, told))
-            made = build(stage.now, Target(self._kernels, self.threads, self._accuracy), self._packed, self._arenas), stage
+            target = Target(self._kernels, self.threads, self._accuracy)
+            graph, images = by_image(stage.now, target)
+            made = build(graph, target, self._packed, self._arenas, images), stage
             with self._lock:
                 self._plans[key] = made
                 if len(self._plans) > MOST_PLANS:

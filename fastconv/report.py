@@ -46,12 +46,16 @@ class ProfileRow:
         return self.flops / self.ms / 1e6 if self.ms else 0.0
 
 
-def layer(entry: Entry) -> Layer:
-    """What an entry of a plan is."""
+def layer(entry: Entry, images: int = 1) -> Layer:
+    """What an entry of a plan is that runs for so many images."""
+
+    def whole(dims: tuple[int, ...]) -> tuple[int, ...]:
+        return (images * dims[0], *dims[1:]) if images > 1 else dims
+
     task = entry.task
     if task.choice is None:
         (value,) = task.writes
-        return Layer(value.name, "reorder", "copy", value.dims, value.dims, 0, 0)
+        return Layer(value.name, "reorder", "copy", whole(value.dims), whole(value.dims), 0, 0)
     node = task.choice.node
     first = next((v for v in node.inputs if v is not None), None)
     params = sum(v.constant.size for v in node.operands if v.constant is not None)
@@ -59,10 +63,10 @@ def layer(entry: Entry) -> Layer:
         node.label,
         "+".join(type(n.op).__name__ for n in node.chain),
         task.choice.name,
-        first.dims if first is not None else (),
-        node.results[0].dims,
+        whole(first.dims) if first is not None else (),
+        whole(node.results[0].dims),
         params,
-        flops(node),
+        flops(node) * images,
     )
 
 
@@ -127,7 +131,7 @@ class Summary:
 
 def summarise(plan: Plan) -> Summary:
     """The Summary of a plan."""
-    return Summary([layer(e) for e in plan.entries], plan.target.kernels.isa, plan.arena_size)
+    return Summary([layer(e, plan.images) for e in plan.entries], plan.target.kernels.isa, plan.arena_size)
 
 
 class Profile:
@@ -171,16 +175,16 @@ class Profile:
 def profile_plan(plan: Plan, inputs: list[np.ndarray], outputs: list[np.ndarray], threads: int, runs: int) -> Profile:
     """Run the plan once to warm up and `runs` times more with a clock between its steps."""
     plan.run(inputs, outputs, threads)
-    times: dict[int, list[float]] = {i: [] for i in range(len(plan.entries))}
+    times = []
     for _ in range(max(runs, 1)):
         stamps: list[tuple[Entry, float]] = []
         plan.run(inputs, outputs, threads, stamps)
-        for i, (_, seconds) in enumerate(stamps):
-            times[i].append(seconds * 1e3)
-    medians = [float(np.median(t)) for t in times.values()]
+        of_images = np.reshape([seconds for _, seconds in stamps], (plan.images, len(plan.entries)))
+        times.append(of_images.sum(axis=0) * 1e3)
+    medians = [float(t) for t in np.median(times, axis=0)]
     total = sum(medians) or 1.0
     rows = []
     for entry, ms in zip(plan.entries, medians, strict=True):
-        x = layer(entry)
+        x = layer(entry, plan.images)
         rows.append(ProfileRow(x.name, x.op, x.implementation, x.output, ms, ms / total, x.flops))
     return Profile(rows, sum(medians), max(runs, 1), threads)

@@ -152,6 +152,10 @@ class Op:
         """The outputs (one array, or a tuple) from the input arrays, computed in their dtype by obvious NumPy."""
         raise NotImplementedError(type(self).__name__)
 
+    def by_image(self, node: Node) -> bool:
+        """Whether it computes each image from that image alone: axis 0 of all that is no constant has the images."""
+        return False
+
     def activation(self, node: Node) -> Activation | None:
         """The Activation this node is, where it is one: a function of inputs[0] alone, element by element."""
         return None
@@ -169,6 +173,11 @@ class Op:
     def params(self) -> str:
         """The attributes as tables and dumps print them: `strides=(2, 2) group=32`."""
         return " ".join(f"{k}={v}" for k, v in self.attributes().items() if not isinstance(v, np.ndarray | Graph))
+
+
+def only_first_varies(node: Node) -> bool:
+    """Whether all inputs but the first are constants."""
+    return all(v is None or v.constant is not None for v in node.inputs[1:])
 
 
 def _same(a: Any, b: Any) -> bool:

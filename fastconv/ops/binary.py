@@ -10,7 +10,7 @@ import numpy as np
 
 from ..dtypes import kind
 from ..errors import ModelError, UnsupportedError
-from ..graph import Value
+from ..graph import Node, Value
 from .base import INT, NodeSpec, Op
 from .dims import axis_index, broadcast, broadcasts_to, check, check_dtype, same_dtype
 from .elementwise_strided import strided
@@ -27,11 +27,21 @@ class Binary(Op, abstract=True):
         if spec.opset < 7:
             _align(spec)
 
+    def by_image(self, node):
+        return _same_images(node)
+
     def infer(self, a, b):
         return [(broadcast(a.shape, b.shape), same_dtype(a, b))]
 
     def reference(self, a, b):
         return type(self).function(a, b)
+
+
+def _same_images(node: Node) -> bool:
+    """Whether axis 0 of the result is axis 0 of all operands, and constants are the same for all of it."""
+    rank = len(node.outputs[0].dims)  # type: ignore[union-attr]
+    ranks = ((v, len(v.dims)) for v in node.inputs if v is not None)
+    return all(r == rank if v.constant is None else r < rank or v.dims[0] == 1 for v, r in ranks)
 
 
 def _align(spec: NodeSpec) -> None:
@@ -209,6 +219,9 @@ class Variadic(Op, abstract=True):
 
     arity = (1, None)
     function: ClassVar[Callable[..., Any]]
+
+    def by_image(self, node):
+        return _same_images(node)
 
     def infer(self, *xs):
         return [(broadcast(*(x.shape for x in xs)), same_dtype(*xs))]

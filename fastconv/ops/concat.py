@@ -20,6 +20,9 @@ class Concat(Op):
         if spec.opset < 4:
             spec.attributes.setdefault("axis", 1)
 
+    def by_image(self, node):
+        return self.axis % len(node.results[0].dims) > 0 and all(v.constant is None for v in node.inputs)
+
     def infer(self, *xs):
         dtype = same_dtype(*xs)
         shapes = [x.shape for x in xs if x.shape is not None]

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 CHUNK_BYTES = 96 * 1024
 #: least pixels of a chunk (each streams a part of the weights past it) and least items to share between threads
 CHUNK_PIXELS, ITEMS = 48, 16
-#: products of an output that are summed in one run: the rounding of long sums grows with it, a part's weights for it are 16 KB
-RUN = 256
+#: products of an output that are summed in one run: the rounding of long sums grows with it; a part's weights for it are 12 KB
+RUN = 192
 
 
 def conv_refusal(node: Node) -> str | None:

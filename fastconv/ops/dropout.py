@@ -6,7 +6,7 @@ import numpy as np
 
 from ..graph import Node
 from ..plan.select import Target
-from .base import Op
+from .base import Op, only_first_varies
 from .dims import check, check_scalar
 from .moves import SameMemory
 
@@ -33,6 +33,9 @@ class Dropout(Op):
         if spec.opset < 12:
             spec.attributes.pop("is_test", None)
             spec.attributes.pop("ratio", None)
+
+    def by_image(self, node):
+        return only_first_varies(node)
 
     def infer(self, x, ratio=None, training=None):
         check_scalar(ratio, "ratio")

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .base import FLOAT, Activation, Op
+from .base import FLOAT, Activation, Op, only_first_varies
 from .dims import check, check_dtype, check_scalar, same_dtype
 from .elementwise_strided import strided
 from .moves import SameMemory
@@ -24,6 +24,9 @@ class Unary(Op, abstract=True):
 
     def infer(self, x):
         return [(x.shape, x.dtype)]
+
+    def by_image(self, node):
+        return True
 
     def reference(self, x):
         return type(self).function(x)
@@ -296,6 +299,9 @@ class Clip(Op):
             dtype = spec.inputs[0].dtype if spec.inputs and spec.inputs[0] is not None else None
             spec.attribute_to_input("min", 1, FLOAT, dtype or np.float32)
             spec.attribute_to_input("max", 2, FLOAT, dtype or np.float32)
+
+    def by_image(self, node):
+        return only_first_varies(node)
 
     def infer(self, x, low=None, high=None):
         same_dtype(x, low, high)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .base import Op
+from .base import Op, only_first_varies
 from .dims import broadcasts_to, check_rank, same_dtype, unify
 from .gemm_packed import GemmPacked
 
@@ -22,6 +22,10 @@ class Gemm(Op):
     def upgrade(cls, spec):
         if spec.opset < 7:
             spec.attributes.pop("broadcast", None)
+
+    def by_image(self, node):
+        c = node.inputs[2] if len(node.inputs) > 2 else None
+        return only_first_varies(node) and not self.transA and (c is None or len(c.dims) < 2 or c.dims[0] == 1)
 
     def infer(self, a, b, c=None):
         check_rank(a, "A", 2)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from .base import Op
+from .base import Op, only_first_varies
 from .dims import check, check_rank_least
 from .pool import GlobalAveragePoolBlocked, GlobalMaxPoolBlocked
 
 
 class GlobalPool(Op, abstract=True):
+    def by_image(self, node):
+        return only_first_varies(node)
+
     def infer(self, x):
         check_rank_least(x, "input", 2)
         if x.shape is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .base import Op
+from .base import Op, only_first_varies
 from .dims import broadcast, check_rank_least, same_dtype, unify
 from .gemm_packed import GemmPacked
 
@@ -12,6 +12,9 @@ class MatMul(Op):
     takes_epilogue = True
     takes_residual = True
     implementations = (GemmPacked(),)
+
+    def by_image(self, node):
+        return only_first_varies(node) and len(node.inputs[1].dims) == 2
 
     def infer(self, a, b):
         check_rank_least(a, "A", 1)

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from ..graph import Dim
-from .base import Op
+from .base import Op, only_first_varies
 from .dims import (
     MAX_RANK,
     axis_index,
@@ -26,6 +26,9 @@ class View(Op, abstract=True):
     """The output holds the elements of inputs[0] in the same order: in row-major layout nothing needs to move."""
 
     implementations = (SameMemory(),)
+
+    def by_image(self, node):
+        return only_first_varies(node)
 
 
 class Reshape(View):

@@ -15,7 +15,7 @@ import numpy as np
 from ..dtypes import kind, limits
 from ..errors import ModelError, UnsupportedError
 from ..graph import Dim, Value
-from .base import FLOAT, FLOATS, STRING, Op
+from .base import FLOAT, FLOATS, STRING, Op, only_first_varies
 from .dims import axis_indices, check, check_rank_least, known_ints, length, to_ints, unknown
 from .resize_blocked import ResizeBlocked
 
@@ -138,6 +138,9 @@ class Resize(Op):
         i = where.index(axis)
         check(bool(np.isfinite(roi).all()), f"roi: expected finite values, got {roi.tolist()}")
         return float(roi[i]), float(roi[i + n])
+
+    def by_image(self, node):
+        return only_first_varies(node)
 
     def infer(self, x, roi=None, scales=None, sizes=None):
         check_rank_least(x, "input", 1)

@@ -9,7 +9,7 @@ import numpy as np
 from ..graph import Node, Value
 from ..plan.bind import Binder, Step
 from ..plan.select import NCHW, Target
-from .base import INT, Implementation, Op
+from .base import INT, Implementation, Op, only_first_varies
 from .dims import axis_index, check_rank_least
 
 
@@ -66,6 +66,9 @@ class AlongAxis(Op, abstract=True):
         """The axes over which the results sum to 1."""
         axis = axis_index(self.axis, rank)
         return tuple(range(axis, rank)) if self.joint else (axis,)
+
+    def by_image(self, node):
+        return only_first_varies(node) and 0 not in self.axes(len(node.inputs[0].dims))
 
     def infer(self, x):
         check_rank_least(x, "input", 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .base import Op
+from .base import Op, only_first_varies
 from .dims import check, unknown
 from .moves import TransposeBlocked, TransposeInPlace, TransposePlain
 
@@ -12,6 +12,9 @@ class Transpose(Op):
 
     #: None reverses the axes
     perm: tuple[int, ...] | None = None
+
+    def by_image(self, node):
+        return only_first_varies(node) and self.perm is not None and self.perm[0] == 0
 
     def infer(self, x):
         perm = self.perm

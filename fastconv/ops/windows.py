@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import ModelError
-from ..graph import Dim, Value
-from .base import Op
+from ..graph import Dim, Node, Value
+from .base import Op, only_first_varies
 from .dims import check, check_rank, product
 
 AUTO_PADS = ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER")
@@ -71,6 +71,9 @@ class Windowed(Op, abstract=True):
             values = getattr(self, name)
             check(values is None or all(v > 0 for v in values), f"{name}: expected values above 0, got {values}")
         check(self.pads is None or all(p >= 0 for p in self.pads), f"pads: expected values of 0 or more, got {self.pads}")
+
+    def by_image(self, node: Node) -> bool:
+        return only_first_varies(node)
 
     def known_kernel(self, kernel: Sequence[Dim]) -> tuple[Dim, ...]:
         """The kernel of weights (…, *kernel), where kernel_shape may say what their shape does not."""

@@ -68,8 +68,10 @@ class Plan:
         outputs: dict[Value, Tensor],
         copies: list[tuple[int, Tensor]],
         arenas: Arenas,
+        images: int = 1,
     ):
         self.graph = graph
+        self.images = images
         self.target = target
         self.entries = entries
         self.arena_size = arena_size
@@ -85,10 +87,20 @@ class Plan:
     def run(
         self, inputs: list[np.ndarray], outputs: list[np.ndarray], threads: int, stamps: list[tuple[Entry, float]] | None = None
     ) -> None:
-        """Run on contiguous arrays of the graph's inputs' and outputs' shapes and dtypes; outputs are filled.
+        """Run on contiguous arrays of the graph's inputs' and outputs' shapes and dtypes; outputs are filled. Where the graph
+        is for one of several images, the arrays have all of them.
 
-        `stamps` takes each entry with the seconds it took.
+        `stamps` takes each entry with the seconds it took, image after image.
         """
+        if self.images == 1:
+            self._run(inputs, outputs, threads, stamps)
+        else:
+            for i in range(self.images):
+                self._run([a[i : i + 1] for a in inputs], [a[i : i + 1] for a in outputs], threads, stamps)
+
+    def _run(
+        self, inputs: list[np.ndarray], outputs: list[np.ndarray], threads: int, stamps: list[tuple[Entry, float]] | None
+    ) -> None:
         arena = self._arenas.take(self.arena_size)
         try:
             buffers = (np.empty(0), arena, *inputs, *outputs)
@@ -142,7 +154,7 @@ class Plan:
         kernels = self.target.kernels
         lines = [
             f"plan for {kernels.isa} (V={kernels.V}), {len(self.entries)} entries, arena {self.arena_size / 1e6:.2f} MB,"
-            f" {len(self.python_steps)} Python steps"
+            f" {len(self.python_steps)} Python steps{f', for each of {self.images} images' if self.images > 1 else ''}"
         ]
         for i, e in enumerate(self.entries):
             lines.append(f"  {i:3d} {self._describe(e)}")
@@ -194,9 +206,11 @@ def _program(entries: list[Entry], flush: bool) -> _executor.Program:
     return _executor.Program([(s.run, s.args, s.serial) for e in entries for s in e.steps or ()], flush)
 
 
-def build(graph: Graph, target: Target, packed: MutableMapping[Any, Packed], arenas: Arenas | None = None) -> Plan:
-    """The plan of a graph whose shapes are all known. `packed` finds packed weights again from plan to plan, which share
-    `arenas` too."""
+def build(
+    graph: Graph, target: Target, packed: MutableMapping[Any, Packed], arenas: Arenas | None = None, images: int = 1
+) -> Plan:
+    """The plan of a graph whose shapes are all known, for `images` times what it says. `packed` finds packed weights again from
+    plan to plan, which share `arenas` too."""
     choices = select(graph, target)
     tasks, outputs = arrange(graph, choices)
     for task in tasks:
@@ -226,7 +240,7 @@ def build(graph: Graph, target: Target, packed: MutableMapping[Any, Packed], are
         entries.append(Entry(task, steps))
     _hold_constants(graph.outputs, binder)
     binder.finish()
-    return Plan(graph, target, entries, binder.keep, arena_size, places, outputs, copies, arenas or Arenas())
+    return Plan(graph, target, entries, binder.keep, arena_size, places, outputs, copies, arenas or Arenas(), images)
 
 
 def _hold_constants(values: Iterable[Value], binder: Binder) -> None:
