@@ -24,7 +24,7 @@ import fastconv
 from fastconv import onnx_json
 from fastconv.kernels import load as load_kernels
 from fastconv.ops import REGISTRY
-from fastconv.ops.conv_direct import RUN
+from fastconv.ops.conv_direct import RUN, run_products
 
 PAGE = Path(__file__).parents[1] / "docs" / "accuracy.md"
 LAYERS_TABLE, NETWORKS_TABLE = "accuracy of layers", "accuracy of networks"
@@ -69,8 +69,8 @@ def expected_error(algorithm: str, kernel: int, channels: int) -> float:
     """
     if algorithm == "winograd":
         return ROUNDING * winograd_growth(kernel) * math.sqrt(channels / 2 + TRANSFORMS)
-    n = channels * kernel**2
-    return ROUNDING * math.sqrt(min(n, RUN) / 2 + max(n / RUN, 1) / 2 + 1)
+    n, r = channels * kernel**2, RUN if algorithm == "im2col" else run_products(kernel**2)
+    return ROUNDING * math.sqrt(min(n, r) / 2 + max(n / r, 1) / 2 + 1)
 
 
 def winograd_growth(kernel: int) -> float:

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 CHUNK_BYTES = 96 * 1024
 #: least pixels of a chunk (each streams a part of the weights past it) and least items to share between threads
 CHUNK_PIXELS, ITEMS = 48, 16
-#: products of an output that are summed in one run: the rounding of long sums grows with it; a part's weights for it are 12 KB
-RUN = 192
+#: products of an output that are summed in one run: the rounding of long sums grows with it; a part's weights for it are 12 KB.
+#: A 1x1 kernel's sums are shorter, and each run begins and ends with passes over the tile: they cost it 3 % at 192
+RUN, POINTWISE_RUN = 192, 512
 
 
 def conv_refusal(node: Node) -> str | None:
@@ -167,10 +168,15 @@ def steps(*axes: tuple[int, int]) -> np.ndarray:
     return offsets
 
 
+def run_products(taps: int) -> int:
+    """About how many products of a kernel with so many taps are summed in one run."""
+    return RUN if taps > 1 else POINTWISE_RUN
+
+
 def run_segments(windows: Windows, IC: int, length: int) -> int:
-    """How many segments are summed before the next pixels' turn: equal runs of about RUN products, of whole channel blocks."""
+    """How many segments are summed before the next pixels' turn: equal runs, of whole channel blocks."""
     taps = math.prod(windows.kernel)
-    runs = max(round(IC * taps / RUN), 1)
+    runs = max(round(IC * taps / run_products(taps)), 1)
     blocks = max(-(-(IC // length) // runs), 1)
     return blocks * taps
 
@@ -179,7 +185,8 @@ def chunk_pixels(windows: Windows, IC: int, parts: int, images: int) -> int:
     """How many output pixels an item takes: their source fits in L2, and there are items enough for every thread."""
     pixels = math.prod(windows.out)
     stride = math.prod(max(min(s, k), 1) for s, k in zip(windows.strides, windows.kernel, strict=True))
-    IC = min(IC, max(RUN // max(math.prod(windows.kernel), 1), 1))
+    taps = math.prod(windows.kernel)
+    IC = min(IC, max(run_products(taps) // max(taps, 1), 1))
     chunk = max(CHUNK_BYTES // (4 * IC * stride), CHUNK_PIXELS)
     wanted = -(-ITEMS // (parts * images))
     chunk = min(chunk, max(pixels // wanted, CHUNK_PIXELS), pixels)
