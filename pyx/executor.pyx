@@ -1,6 +1,7 @@
 """Runs the steps of a plan, one after the other, on every thread of one parallel region and outside the GIL.
 
 All threads run every step, each its share; a barrier stands between two steps. A step marked serial is run whole by thread 0.
+Or each thread runs all steps alone, again and again on other operands: images that have nothing to do with each other.
 A Program may flush denormals: its steps then take and give zero in their place, as many CPUs are far slower with them.
 """
 
@@ -10,7 +11,7 @@ from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cython.parallel cimport parallel, threadid
 
-from step cimport Run
+from step cimport Run, share
 
 cdef extern from *:
     """
@@ -33,6 +34,7 @@ cdef extern from *:
     typedef struct { int waiting; int turn; Py_ssize_t stop; } Barrier;
     static inline void stop_behind(Barrier* b, Py_ssize_t step) { __atomic_store_n(&b->stop, step + 1, __ATOMIC_RELAXED); }
     static inline int stops_behind(Barrier* b, Py_ssize_t step) { return __atomic_load_n(&b->stop, __ATOMIC_RELAXED) == step + 1; }
+    static inline int stops(Barrier* b) { return __atomic_load_n(&b->stop, __ATOMIC_RELAXED) != 0; }
     static inline void barrier(Barrier* b, int threads) {
         int turn = __atomic_load_n(&b->turn, __ATOMIC_ACQUIRE);
         if (__atomic_add_fetch(&b->waiting, 1, __ATOMIC_ACQ_REL) == threads) {
@@ -94,6 +96,7 @@ cdef extern from *:
     ctypedef int Mode
     void stop_behind(Barrier* b, Py_ssize_t step) nogil
     bint stops_behind(Barrier* b, Py_ssize_t step) nogil
+    bint stops(Barrier* b) nogil
     void barrier(Barrier* b, int threads) nogil
     void set_mode(Mode m) nogil
     Mode flush(bint yes) nogil
@@ -218,5 +221,24 @@ cdef class Program:
             had_team = 1
             with nogil, parallel(num_threads=threads):
                 work(self.steps, self.count, table, threadid(), team(), &meet, self.flushed, times, signals)
+        if raised:
+            raise raised[0]
+
+    def run_each(self, const size_t[:, :, ::1] bases):
+        """Run all steps for each of the addresses bases[thread, i], one after the other on one thread; the threads do not meet.
+        Signals as in `run`: the others end with the step that the main thread ended with."""
+        global had_team
+        cdef int threads = <int> bases.shape[0]
+        cdef Py_ssize_t thread, i
+        cdef Barrier meet = [0, 0, 0]
+        cdef list raised = []
+        cdef void* signals = <void*> raised if threading.current_thread() is threading.main_thread() else NULL
+        had_team |= threads > 1
+        with nogil, parallel(num_threads=threads):
+            for thread in range(share(threads, threadid(), team()), share(threads, threadid() + 1, team())):
+                for i in range(bases.shape[1]):
+                    if not stops(&meet):
+                        work(self.steps, self.count, <char**> &bases[thread, i, 0], 0, 1, &meet, self.flushed, NULL,
+                             signals if threadid() == 0 else NULL)
         if raised:
             raise raised[0]

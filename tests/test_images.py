@@ -1,5 +1,8 @@
 """Batches whose images go through all layers one after the other."""
 
+import contextlib
+import signal
+
 import numpy as np
 import pytest
 
@@ -9,7 +12,7 @@ from fastconv.plan import images
 from tests.graphs import Net, normal
 
 RNG = np.random.default_rng(3)
-N, SHAPE = 3, (3, 8, 12, 10)
+N, SHAPE = 5, (5, 8, 12, 10)
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +45,7 @@ def head(net, x):
     return net("Gemm", y, normal(RNG, 8, 5), normal(RNG, 5))
 
 
-@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("threads", [1, 2, 3, 7])
 def test_images_have_the_bits_they_have_alone_and_together(threads, monkeypatch, load):
     net = Net()
     x = net.input("x", "N", *SHAPE[1:])
@@ -113,3 +116,30 @@ def test_weights_that_are_more_than_the_tensors_are_read_once(load):
     net = Net()
     y = net("Gemm", net.input("x", 64, 32), normal(RNG, 32, 32))
     assert load(y, net=net).plan().images == 1
+
+
+def test_a_signal_ends_the_images_of_all_threads(load, monkeypatch):
+    net = Net()
+    y = backbone(net, net.input("x", 64, *SHAPE[1:]))
+    model = load(y, net=net, threads=2)
+    x = normal(RNG, 64, *SHAPE[1:])
+    expected = model(x)
+    assert model.plan().images == 64
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, stop)
+    try:
+        ended = 0
+        for _ in range(20):
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+            with contextlib.suppress(KeyboardInterrupt):
+                while True:
+                    model(x)
+            ended += 1
+        assert ended == 20
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    np.testing.assert_array_equal(model(x), expected)

@@ -1,7 +1,8 @@
 """Whether the images of a batch are better computed one after the other, each through all layers.
 
 A layer over the whole batch reads its weights once, but what it writes may leave the caches before the next layer reads it. One
-image at a time reads all weights for each, and its tensors stay. No image's bits depend on it.
+image at a time reads all weights for each, and its tensors stay; and each thread can compute images of its own, without waiting
+for others between the layers. No image's bits depend on it.
 """
 
 from __future__ import annotations

@@ -93,10 +93,26 @@ class Plan:
         `stamps` takes each entry with the seconds it took, image after image.
         """
         if self.images == 1:
-            self._run(inputs, outputs, threads, stamps)
-        else:
-            for i in range(self.images):
-                self._run([a[i : i + 1] for a in inputs], [a[i : i + 1] for a in outputs], threads, stamps)
+            return self._run(inputs, outputs, threads, stamps)
+        each = self.images // threads if stamps is None else 0
+        if each:
+            self._run_each([a[: threads * each] for a in (*inputs, *outputs)], threads)
+        for i in range(threads * each, self.images):
+            self._run([a[i : i + 1] for a in inputs], [a[i : i + 1] for a in outputs], threads, stamps)
+
+    def _run_each(self, arrays: list[np.ndarray], threads: int) -> None:
+        """Every thread computes as many images as the others, each alone: no thread waits for another between two steps."""
+        arenas = [self._arenas.take(self.arena_size) for _ in range(threads)]
+        try:
+            bases = np.zeros((threads, len(arrays[0]) // threads, FIRST_INPUT + len(arrays)), np.uintp)
+            bases[:, :, ARENA] = [[a.ctypes.data] for a in arenas]
+            for i, a in enumerate(arrays, FIRST_INPUT):
+                bases[:, :, i] = (a.ctypes.data + a.strides[0] * np.arange(len(a))).reshape(threads, -1)
+            for _, program in self._segments:
+                program.run_each(bases)
+        finally:
+            for arena in arenas:
+                self._arenas.give(arena)
 
     def _run(
         self, inputs: list[np.ndarray], outputs: list[np.ndarray], threads: int, stamps: list[tuple[Entry, float]] | None
