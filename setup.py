@@ -37,7 +37,7 @@ FLAGS = [
     "-Wno-unused-function",
 ]
 # For GCC, where the compiler is one. Its own limit would leave the tile's loop over the V channels of a block as a loop. Its
-# elimination of common subexpressions between blocks takes a minute for functions as long as the tile's, and finds nothing.
+# elimination of common subexpressions between blocks takes most of the build for functions as long as the tile's, for nothing.
 GCC = ["--param=max-completely-peeled-insns=1000", "-fno-gcse", "-fno-gcse-after-reload"]
 NAIVE = ["-O2", "-ffp-contract=off", "-fno-tree-vectorize", "-fno-tree-slp-vectorize"]
 DIRECTIVES = {

@@ -18,7 +18,7 @@ from .dtypes import element_of, is_sequence, sequence, type_name
 from .errors import InputError, ModelError, UnsupportedError
 from .graph import Dim, Graph, Shape, Value
 from .passes import PASSES, run_passes
-from .plan import Arenas, Plan, Target, build, by_image
+from .plan import Arenas, Plan, Target, build, one_image
 from .plan.bind import Packed
 from .plan.stages import Part, Stage, Stamp, Told, split
 from .reference import run_references
@@ -288,7 +288,7 @@ class Model(Locked):
                 return found
             stage = split(_specialised(part.graph, told))
             target = Target(self._kernels, self.threads, self._accuracy)
-            graph, images = by_image(stage.now, target)
+            graph, images = one_image(stage.now, target)
             made = build(graph, target, self._packed, self._arenas, images), stage
             with self._lock:
                 self._plans[key] = made

@@ -34,6 +34,11 @@ class Weights:
         raise NotImplementedError
 
     @property
+    def columns_of(self) -> Weights | None:
+        """The matrix whose columns these rows are, where they are better read by its rows."""
+        return None
+
+    @property
     def ndim(self) -> int:
         """The number of axes."""
         return len(self.shape)
@@ -102,7 +107,7 @@ class Scaled(Weights):
 
 
 class Transposed(Weights):
-    """A matrix transposed. `source` is better read by its own rows than by these, which are its columns."""
+    """A matrix transposed."""
 
     def __init__(self, source: Weights):
         super().__init__(source.shape[::-1])
@@ -111,6 +116,11 @@ class Transposed(Weights):
     def rows(self, begin: int, end: int) -> np.ndarray:
         """Columns of all of the source's rows."""
         return np.asarray(self.source)[:, begin:end].T.copy()
+
+    @property
+    def columns_of(self) -> Weights:
+        """The source, each of whose rows would be read once for each of these."""
+        return self.source
 
     @property
     def key(self) -> Hashable:
@@ -128,6 +138,11 @@ class Reshaped(Weights):
     def rows(self, begin: int, end: int) -> np.ndarray:
         """The source's."""
         return self.source.rows(begin, end).reshape(end - begin, *self.shape[1:])
+
+    @property
+    def columns_of(self) -> Weights | None:
+        """The source's, where the new axes are of one element."""
+        return self.source.columns_of if self.shape[:2] == self.source.shape else None
 
     @property
     def key(self) -> Hashable:

@@ -125,25 +125,29 @@ cdef struct Step:
     bint serial
 
 
-# Run the handlers of signals that came, as the interpreter does between its instructions. Whether one raised: that goes into
-# the list `raised`.
-cdef bint handle_signals(void* raised) noexcept with gil:
+# What one call knows of signals: the list that takes what a handler raises, and when they were looked for.
+cdef struct Signals:
+    void* raised
+    double looked
+
+
+# Run the handlers of signals that came, as the interpreter does between its instructions. Whether one raised.
+cdef bint handle_signals(Signals* signals) noexcept with gil:
     try:
         PyErr_CheckSignals()
     except BaseException as e:
-        (<list> raised).append(e)
+        (<list> signals.raised).append(e)
         return True
     return False
 
 
-# `raised` is NULL where signals do not matter.
+# `signals` is NULL where they do not matter; only thread 0 looks.
 cdef void work(const Step* steps, Py_ssize_t count, char** bases, Py_ssize_t thread, Py_ssize_t threads, Barrier* meet,
-               bint flushed, double* stamps, void* raised) noexcept nogil:
+               bint flushed, double* stamps, Signals* signals) noexcept nogil:
     cdef Py_ssize_t i
     cdef bint meets
     cdef const Step* s
     cdef Mode mode = flush(flushed)
-    cdef double looked = now()
     for i in range(count):
         s = &steps[i]
         if stamps != NULL and thread == 0:
@@ -154,12 +158,12 @@ cdef void work(const Step* steps, Py_ssize_t count, char** bases, Py_ssize_t thr
             s.run(s.args, bases, 0, 1)
         # two serial steps both run on thread 0, and the last is followed by the end of the region (its time is not over before)
         meets = threads > 1 and (not (s.serial and steps[i + 1].serial) if i + 1 < count else stamps != NULL)
-        if raised != NULL and thread == 0 and (meets or threads == 1) and now() > looked + LOOK_SECONDS:
+        if signals != NULL and thread == 0 and (meets or threads == 1) and now() > signals.looked + LOOK_SECONDS:
             set_mode(mode)
-            if handle_signals(raised):
+            if handle_signals(signals):
                 stop_behind(meet, i)
             flush(flushed)
-            looked = now()
+            signals.looked = now()
         if meets:
             barrier(meet, <int> threads)
         if stops_behind(meet, i):
@@ -210,7 +214,8 @@ cdef class Program:
         cdef char** table = <char**> &bases[0]
         cdef Barrier meet = [0, 0, 0]
         cdef list raised = []
-        cdef void* signals = <void*> raised if threading.current_thread() is threading.main_thread() else NULL
+        cdef Signals looks = [<void*> raised, now()]
+        cdef Signals* signals = &looks if threading.current_thread() is threading.main_thread() else NULL
         cdef double* times = NULL if stamps is None else &stamps[0]
         if stamps is not None and stamps.shape[0] < self.count + 1:
             raise ValueError("stamps is too short")
@@ -232,7 +237,8 @@ cdef class Program:
         cdef Py_ssize_t thread, i
         cdef Barrier meet = [0, 0, 0]
         cdef list raised = []
-        cdef void* signals = <void*> raised if threading.current_thread() is threading.main_thread() else NULL
+        cdef Signals looks = [<void*> raised, now()]
+        cdef Signals* signals = &looks if threading.current_thread() is threading.main_thread() else NULL
         had_team |= threads > 1
         with nogil, parallel(num_threads=threads):
             for thread in range(share(threads, threadid(), team()), share(threads, threadid() + 1, team())):

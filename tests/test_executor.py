@@ -10,7 +10,7 @@ import pytest
 
 import fastconv
 from fastconv import kernels, onnx_json
-from fastconv.plan import Target, build
+from fastconv.plan import Target, build, images
 
 from .graphs import Net, normal
 from .kernels.harness import ISAS, same_bits
@@ -74,6 +74,30 @@ def test_what_a_signal_s_handler_raises_ends_a_run(slow, alarm, threads):
     assert not np.isnan(y).any()
     assert same_bits(model(x), y), "and the model is as good as before"
     assert len(model.plan()._arenas.free) == 1
+
+
+@THREADS
+def test_it_ends_a_batch_that_goes_image_by_image(tmp_path, monkeypatch, alarm, threads):
+    monkeypatch.setattr(images, "CACHE_BYTES", 0)
+    net = Net()
+    x = y = net.input("x", 2000, 16, 32, 32)
+    w = normal(RNG, 16, 16, 3, 3) / 12
+    for _ in range(3):  # each image takes much less than the time between two looks for signals
+        y = net("Relu", net("Conv", y, w, pads=(1,) * 4))
+    onnx_json.write(net.graph(y), tmp_path / "small.json")
+    model = fastconv.load(tmp_path / "small.json", threads=threads)
+    assert model.plan().images == 2000
+    x, out = normal(RNG, *x.shape), np.full(y.shape, np.nan, np.float32)
+    alarm(0.02, raise_interrupted)
+    with pytest.raises(Interrupted):
+        model(x, out=out)
+    threads = model.threads  # no more than the machine has
+    per = 2000 // threads
+    assert all(np.isnan(out[t * per : (t + 1) * per]).any() for t in range(threads)), "no thread came to its end"
+    assert len(model.plan()._arenas.free) == threads
+    y = model(x)
+    assert not np.isnan(y).any()
+    assert same_bits(model(x), y)
 
 
 @THREADS

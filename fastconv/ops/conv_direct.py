@@ -17,7 +17,7 @@ from ..graph import Node, Value
 from ..plan.bind import Binder, Step, View, epilogue_of
 from ..plan.packing import Packing, Piece, empty_aligned, factors, ranges
 from ..plan.select import BLOCKED, PLANAR, Target
-from ..weights import Reshaped, Transposed, Weights
+from ..weights import Weights
 from .base import Implementation
 from .windows import Windows
 
@@ -29,7 +29,7 @@ CHUNK_BYTES = 96 * 1024
 #: least pixels of a chunk (each streams a part of the weights past it) and least items to share between threads
 CHUNK_PIXELS, ITEMS = 48, 16
 #: products of an output that are summed in one run: the rounding of long sums grows with it; a part's weights for it are 12 KB.
-#: A 1x1 kernel's sums are shorter, and each run begins and ends with passes over the tile: they cost it 3 % at 192
+#: A 1x1 kernel's sums are shorter, and each run begins and ends with passes over the tile
 RUN, POINTWISE_RUN = 192, 512
 
 
@@ -144,8 +144,8 @@ def pack_weights(w: np.ndarray | Weights, groups: int, merge: int, block: int, V
     G = groups // merge
     source, scale = factors(w, axis=0)
     size = (G, OC // G, IC * merge, KH, KW)
-    if isinstance(source, Reshaped) and isinstance(source.source, Transposed) and G == KH * KW == 1:
-        matrix = source.source.source
+    matrix = source.columns_of if isinstance(source, Weights) else None
+    if matrix is not None and G == 1:
         return tiles(lambda a, b: matrix[a:b].T[:, :, None, None], scale, size, block, V, by_input=True)
     return tiles(lambda a, b: block_diagonal(source[a:b], merge), scale, size, block, V, whole=merge > 1)
 

@@ -17,7 +17,7 @@ from .select import Target, select
 CACHE_BYTES = 16 << 20
 
 
-def by_image(graph: Graph, target: Target) -> tuple[Graph, int]:
+def one_image(graph: Graph, target: Target) -> tuple[Graph, int]:
     """The graph for one image, and how many images there are, where that pays and no image depends on another; else the graph
     itself, and 1. Its shapes are all known."""
     if any(v.constant is not None for v in (*graph.inputs, *graph.outputs)):

@@ -94,7 +94,8 @@ class Plan:
         """
         if self.images == 1:
             return self._run(inputs, outputs, threads, stamps)
-        each = self.images // threads if stamps is None else 0
+        # in threads of their own images there is no Python: no copies of outputs, no stamps
+        each = 0 if self._copies or stamps is not None else self.images // threads
         if each:
             self._run_each([a[: threads * each] for a in (*inputs, *outputs)], threads)
         for i in range(threads * each, self.images):
