@@ -34,7 +34,9 @@ def backbone(net, x):
     y = net("MaxPool", net("Softmax", y, axis=1), kernel_shape=(2, 2), strides=(2, 2))
     y = net("ConvTranspose", y, normal(RNG, 32, 8, 2, 2), strides=(2, 2))
     y = net("Resize", y, None, np.array([1, 1, 2, 2], np.float32), mode="nearest")
-    return net("Transpose", net("Sigmoid", y), perm=(0, 2, 3, 1))
+    y = net("AveragePool", net("Sigmoid", y), kernel_shape=(3, 3), pads=(1,) * 4)
+    y = net("MatMul", net("Transpose", y, perm=(0, 2, 3, 1)), normal(RNG, 8, 6))
+    return net("Reshape", y, np.array([0, -1, 12]))
 
 
 def head(net, x):
