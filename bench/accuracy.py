@@ -34,12 +34,20 @@ U = 2.0**-24
 #: density 1 / (m ln 2), for m between 1 and 2
 ROUNDING = math.sqrt(1 / 8 / math.log(2))
 
-#: algorithms, each with the width of its kernel
-ALGORITHMS = (("direct", 3), ("im2col", 3), ("winograd", 3), ("direct", 5), ("winograd", 5), ("pointwise", 1))
+#: algorithms, each with the width of its kernel and, where it is Winograd's, of its tile
+ALGORITHMS = (
+    ("direct", 3, 0),
+    ("im2col", 3, 0),
+    ("winograd", 3, 4),
+    ("winograd", 3, 2),
+    ("direct", 5, 0),
+    ("winograd", 5, 2),
+    ("pointwise", 1, 0),
+)
 CHANNELS = (16, 32, 64, 128, 256, 512, 1024)
-#: the points of pyx/isa/conv_winograd.pyx, but for infinity, and how many roundings its transforms come to (as measured)
-POINTS = (0, math.sqrt(0.5), -math.sqrt(0.5), math.sqrt(2), -math.sqrt(2))
-TRANSFORMS = 7
+#: by window: the points of pyx/isa/conv_winograd.pyx, but for infinity, and what its transforms come to in roundings (as measured)
+POINTS = {4: (0, 1, -1), 6: (0, math.sqrt(0.5), -math.sqrt(0.5), math.sqrt(2), -math.sqrt(2))}
+TRANSFORMS = {4: 4, 6: 7}
 
 
 def rms(a: np.ndarray) -> float:
@@ -49,17 +57,18 @@ def rms(a: np.ndarray) -> float:
 # ---- layers
 
 
-def layer_error(algorithm: str, kernel: int, channels: int) -> float:
+def layer_error(algorithm: str, kernel: int, tile: int, channels: int) -> float:
     """The RMS error of a convolution of normal numbers, in u, by the instruction set that FASTCONV_ISA says."""
     rng = np.random.default_rng(channels)
-    x = rng.standard_normal((1, channels, 16, 16), np.float32)
+    size = 8 if (kernel, tile) == (3, 2) else 16  # tiles of 2x2 are for small images
+    x = rng.standard_normal((1, channels, size, size), np.float32)
     w = rng.standard_normal((32, channels, kernel, kernel), np.float32)
     y = fastconv.conv2d(x, w, padding=kernel // 2, algorithm=algorithm)
     exact = REGISTRY["Conv"](pads=(kernel // 2,) * 4).reference(x.astype(np.float64), w.astype(np.float64))
     return rms(y - exact) / (rms(x) * rms(w) * math.sqrt(channels * kernel**2)) / U
 
 
-def expected_error(algorithm: str, kernel: int, channels: int) -> float:
+def expected_error(algorithm: str, kernel: int, tile: int, channels: int) -> float:
     """What theory says to layer_error, for sums that add one product after the other, in runs of r that are then added.
 
     The k-th addition's rounding is relative to a sum of k products, whose size is √k: the r additions of a run have the
@@ -68,22 +77,24 @@ def expected_error(algorithm: str, kernel: int, channels: int) -> float:
     transforms let their errors grow.
     """
     if algorithm == "winograd":
-        return ROUNDING * winograd_growth(kernel) * math.sqrt(channels / 2 + TRANSFORMS)
+        return ROUNDING * winograd_growth(tile, kernel) * math.sqrt(channels / 2 + TRANSFORMS[tile + kernel - 1])
     n, r = channels * kernel**2, RUN if algorithm == "im2col" else run_products(kernel**2)
     return ROUNDING * math.sqrt(min(n, r) / 2 + max(n / r, 1) / 2 + 1)
 
 
-def winograd_growth(kernel: int) -> float:
-    """By how much F(4, 3) or F(2, 5) in two dimensions makes errors larger that are relative to the products it sums."""
-    # y = A [(G g) * (B d)] for a filter g of so many taps and a window d of six pixels, infinity last
-    A, B, G = np.zeros((7 - kernel, 6)), np.zeros((6, 6)), np.zeros((6, kernel))
-    for i, p in enumerate(POINTS):
-        others = [q for q in POINTS if q != p]
-        A[:, i] = np.power(p, range(len(A)))
-        B[i, :5] = np.poly(others)[::-1]
+def winograd_growth(tile: int, kernel: int) -> float:
+    """By how much F(tile, kernel) in two dimensions makes errors larger that are relative to the products it sums."""
+    # y = A [(G g) * (B d)] for a filter g of so many taps and a window d, infinity last
+    window = tile + kernel - 1
+    points = POINTS[window]
+    A, B, G = np.zeros((tile, window)), np.zeros((window, window)), np.zeros((window, kernel))
+    for i, p in enumerate(points):
+        others = [q for q in points if q != p]
+        A[:, i] = np.power(p, range(tile))
+        B[i, :-1] = np.poly(others)[::-1]
         G[i] = np.power(p, range(kernel)) / np.prod(np.subtract(p, others))
-    A[-1, 5] = G[5, -1] = 1
-    B[5] = np.poly(POINTS)[::-1]
+    A[-1, -1] = G[-1, -1] = 1
+    B[-1] = np.poly(points)[::-1]
     # of each pixel of a row
     variance = np.square(A) @ (np.square(G).sum(axis=1) * np.square(B).sum(axis=1)) / kernel
     return float(variance.mean())  # a tile's pixels have the products of their rows' and columns' variances
@@ -91,11 +102,8 @@ def winograd_growth(kernel: int) -> float:
 
 def layers_table() -> str:
     """One line for each number of channels, one column for each algorithm: measured, and what theory says."""
-    heading = ["channels", *(f">{name} {k}×{k}" for name, k in ALGORITHMS)]
-    lines = [
-        (str(C), *(f"{layer_error(name, k, C):.1f} ({expected_error(name, k, C):.1f})" for name, k in ALGORITHMS))
-        for C in CHANNELS
-    ]
+    heading = ["channels", *(f">{name}{f' F({tile}×{tile})' if tile else ''} {k}×{k}" for name, k, tile in ALGORITHMS)]
+    lines = [(str(C), *(f"{layer_error(*way, C):.1f} ({expected_error(*way, C):.1f})" for way in ALGORITHMS)) for C in CHANNELS]
     return report.table(" | ".join(heading), lines)
 
 

@@ -18,18 +18,19 @@ SPREAD = 1.2
 
 @pytest.mark.parametrize("isa", kernels.available())
 @pytest.mark.parametrize("channels", accuracy.CHANNELS)
-@pytest.mark.parametrize("algorithm, kernel", accuracy.ALGORITHMS)
-def test_errors_are_as_theory_says_at_most(monkeypatch, algorithm, kernel, channels, isa):
+@pytest.mark.parametrize("algorithm, kernel, tile", accuracy.ALGORITHMS)
+def test_errors_are_as_theory_says_at_most(monkeypatch, algorithm, kernel, tile, channels, isa):
     monkeypatch.setenv("FASTCONV_ISA", isa)
-    error, expected = (f(algorithm, kernel, channels) for f in (accuracy.layer_error, accuracy.expected_error))
+    error, expected = (f(algorithm, kernel, tile, channels) for f in (accuracy.layer_error, accuracy.expected_error))
     assert 0 < error < SPREAD * expected, f"{error:.2f} u, expected {expected:.2f} u"
 
 
 def test_winograd_grows_errors_as_its_points_say(monkeypatch):
-    assert accuracy.winograd_growth(3) == pytest.approx(5.02, abs=0.005)
-    assert accuracy.winograd_growth(5) == pytest.approx(5.525, abs=0.0005)
-    monkeypatch.setattr(accuracy, "POINTS", (0, 1, -1, 2, -2))  # Lavin and Gray's
-    assert accuracy.winograd_growth(3) == pytest.approx(10.77, abs=0.005)
+    assert accuracy.winograd_growth(4, 3) == pytest.approx(5.02, abs=0.005)
+    assert accuracy.winograd_growth(2, 5) == pytest.approx(5.525, abs=0.0005)
+    assert accuracy.winograd_growth(2, 3) == pytest.approx(5 / 3)
+    monkeypatch.setattr(accuracy, "POINTS", {6: (0, 1, -1, 2, -2)})  # Lavin and Gray's
+    assert accuracy.winograd_growth(4, 3) == pytest.approx(10.77, abs=0.005)
 
 
 def test_networks_are_measured_against_float64(monkeypatch):

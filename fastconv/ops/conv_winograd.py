@@ -1,8 +1,9 @@
-"""Winograd's F(4x4, 3x3) and F(2x2, 5x5): convolutions of stride 1 with a quarter (36 %) of the products."""
+"""Winograd's F(4x4, 3x3), F(2x2, 5x5) and F(2x2, 3x3): convolutions of stride 1 with 25, 36 and 44 % of the products."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -22,14 +23,31 @@ if TYPE_CHECKING:
 FUSED, WINDOWS, PRODUCTS = range(3)
 #: bytes that the transformed windows of a block should fill, and the least tiles of a block: they share a read of the weights
 BLOCK_BYTES, BLOCK_TILES = 160 * 1024, 18
-#: the kernel sizes whose tiles have windows of 6x6
 KERNELS = [(3, 3), (5, 5)]
+#: with fewer tiles of 4x4 than this in an image, to read their weights takes longer than their products
+FEW_TILES = 6
 #: with fewer blocks than this, windows and products are two steps
 FEW_BLOCKS = 8
 
 
-def pack_winograd(w: np.ndarray | Weights, kernels: Kernels) -> Packing:
-    """Transformed weights, see the kernel."""
+class Tiles(NamedTuple):
+    """Output tiles: of MxM pixels, computed from windows of WxW; how many there are down and across."""
+
+    M: int
+    W: int
+    TH: int
+    TW: int
+
+
+def tiles_of(windows: Windows) -> Tiles:
+    """The tiles of an image."""
+    K, (OH, OW) = windows.kernel[0], windows.out
+    M = 4 if K == 3 and -(-OH // 4) * -(-OW // 4) >= FEW_TILES else 2
+    return Tiles(M, M + K - 1, -(-OH // M), -(-OW // M))
+
+
+def pack_winograd(w: np.ndarray | Weights, kernels: Kernels, W: int) -> Packing:
+    """Weights transformed for windows of WxW, see the kernel."""
     V = kernels.V
     OC, IC, K, _ = w.shape
     source, scale = factors(w, axis=0)
@@ -37,26 +55,12 @@ def pack_winograd(w: np.ndarray | Weights, kernels: Kernels) -> Packing:
     def piece(begin: int, end: int) -> Piece:
         def fill(dst: np.ndarray) -> None:
             rows = np.ascontiguousarray(source[begin:end])  # as a folded Transpose leaves it, it need not be
-            own, to = scale[begin:end].ctypes.data, dst[36 * IC * begin :].ctypes.data
-            kernels.conv_winograd.pack(rows.ctypes.data, own, end - begin, IC, K, to)
+            own, to = scale[begin:end].ctypes.data, dst[W * W * IC * begin :].ctypes.data
+            kernels.conv_winograd.pack(rows.ctypes.data, own, end - begin, IC, K, W, to)
 
         return fill
 
-    return Packing(-(-OC // V) * V * 36 * IC, [piece(*part) for part in ranges(OC, 2 * V, IC * K * K * 4, least=V + 1)])
-
-
-def tile_pixels(windows: Windows) -> int:
-    """M, the rows and columns of an output tile, whose window is 6x6."""
-    return 7 - windows.kernel[0]
-
-
-def sizes(node: Node) -> tuple[int, int, int, int, int]:
-    """N, IC, OC, and tiles down and across."""
-    x, w = node.inputs[0], node.inputs[1]
-    assert x is not None and w is not None
-    windows = windows_of(node)
-    M, (OH, OW) = tile_pixels(windows), windows.out
-    return x.dims[0], x.dims[1], w.dims[0], -(-OH // M), -(-OW // M)
+    return Packing(-(-OC // V) * V * W * W * IC, [piece(*part) for part in ranges(OC, 2 * V, IC * K * K * 4, least=V + 1)])
 
 
 class ConvWinograd(ConvDirect):
@@ -90,30 +94,33 @@ class ConvWinograd(ConvDirect):
 
         For one image, so that an image in a batch is computed as it is alone.
         """
-        _, IC, OC, TH, TW = sizes(node)
+        x, w = node.inputs[0], node.inputs[1]
+        assert x is not None and w is not None
+        windows, IC, OC = windows_of(node), x.dims[1], w.dims[0]
+        _, W, TH, TW = tiles_of(windows)
         T = TH * TW
-        windows = windows_of(node)
-        (KH, KW), (OH, OW) = windows.kernel, windows.out
-        products = 36 * IC * OC * T / (2 * V) * max(1.0, 4 / T)
-        transforms = T * (IC * 150 + OC * 130) / V
-        stream = 36 * IC * OC * 4 / 6
-        return max(1.1 * products, stream) + transforms, KH * KW * IC * OC * OH * OW / (2 * V)
+        products = W * W * IC * OC * T / (2 * V) * max(1.0, 4 / T)
+        transforms = W * W * T * (IC * 4.2 + OC * 3.6) / V
+        stream = W * W * IC * OC * 4 / 6
+        return max(1.1 * products, stream) + transforms, math.prod((*windows.kernel, *windows.out, IC, OC)) / (2 * V)
 
     def halo(self, node: Node) -> Halo:
         x = node.inputs[0]
         assert x is not None
         windows = windows_of(node)
-        M = tile_pixels(windows)
-        ends = [-(-o // M) * M + 6 - M - b - d for o, b, d in zip(windows.out, windows.begin, x.dims[2:], strict=True)]
+        M, W, *tiles = tiles_of(windows)
+        ends = [t * M + W - M - b - d for t, b, d in zip(tiles, windows.begin, x.dims[2:], strict=True)]
         return (windows.begin[0], windows.begin[1], max(ends[0], 0), max(ends[1], 0))
 
     def block(self, node: Node, V: int) -> tuple[int, int]:
         """Tiles of a block, and how many blocks there are: of equal size, as large as fits."""
-        N, IC, _, TH, TW = sizes(node)
-        T = N * TH * TW
-        most = max(BLOCK_BYTES // (36 * 4 * -(-IC // V) * V), BLOCK_TILES)
-        blocks = -(-T // most)
-        return -(-T // blocks), blocks
+        x = node.inputs[0]
+        assert x is not None
+        _, W, TH, TW = tiles_of(windows_of(node))
+        N, IC = x.dims[:2]
+        most = max(BLOCK_BYTES // (W * W * 4 * -(-IC // V) * V), BLOCK_TILES)
+        blocks = -(-N * TH * TW // most)
+        return -(-N * TH * TW // blocks), blocks
 
     def workspace(self, node: Node, target: Target) -> int:
         windows, products = self.scratch(node, target)
@@ -121,35 +128,38 @@ class ConvWinograd(ConvDirect):
 
     def scratch(self, node: Node, target: Target) -> tuple[int, int]:
         """Bytes for transformed windows and for products."""
-        V = target.V
+        x = node.inputs[0]
+        assert x is not None
+        V, W = target.V, tiles_of(windows_of(node)).W
         TB, blocks = self.block(node, V)
-        one = 36 * (-(-sizes(node)[1] // V) * TB * V + 16) * 4
-        return one * (target.threads if blocks >= FEW_BLOCKS else blocks), target.threads * 36 * TB * 3 * V * 4
+        one = W * W * (-(-x.dims[1] // V) * TB * V + 16) * 4
+        return one * (target.threads if blocks >= FEW_BLOCKS else blocks), target.threads * W * W * TB * 3 * V * 4
 
     def bind(self, node: Node, binder: Binder) -> list[Step]:
         x, w = node.inputs[0], node.inputs[1]
         assert x is not None and w is not None and w.constant is not None
         V = binder.target.V
-        N, IC, OC, *_ = sizes(node)
-        OH, OW = windows_of(node).out
-        TB, blocks = self.block(node, V)
+        (N, IC), OC = x.dims[:2], w.dims[0]
         windows = windows_of(node)
+        M, W, *_ = tiles_of(windows)
+        TB, blocks = self.block(node, V)
         src, dst = binder.view(x), binder.view(node.results[0])
         fields = {
             "src": src.ref - 4 * (windows.begin[0] * src.h + windows.begin[1] * src.w),
             "dst": dst.ref,
-            "wei": binder.pack("winograd", pack_winograd, w.constant, kernels=binder.kernels),
+            "wei": binder.pack("winograd", pack_winograd, w.constant, kernels=binder.kernels, W=W),
             "bia": binder.pack("bias", pack_bias, bias_of(node), OC=OC, groups=1, V=V),
             "taps": binder.table([cb * TB * V for cb in range(-(-IC // V))]),
             "zeros": binder.constant(np.zeros(3 * V, np.float32)),
             "windows": binder.workspace(),
             "products": binder.workspace() + self.scratch(node, binder.target)[0],
-            "M": tile_pixels(windows),
+            "M": M,
+            "W": W,
             "N": N,
             "IC": IC,
             "OCB": -(-OC // V),
-            "OH": OH,
-            "OW": OW,
+            "OH": windows.out[0],
+            "OW": windows.out[1],
             "TB": TB,
             "src_n": src.n,
             "src_c": src.c,

@@ -28,6 +28,17 @@ def way(request, monkeypatch):
     return request.param
 
 
+@pytest.fixture(params=[4, 2], ids=["4x4", "2x2"])
+def M(request, monkeypatch):
+    """Both tiles of a 3x3 kernel for any size."""
+    monkeypatch.setattr(conv_winograd, "FEW_TILES", {4: 0, 2: 1 << 30}[request.param])
+    return request.param
+
+
+#: the kernels that tiles of MxM are for
+KERNELS = {4: [3], 2: [3, 5]}
+
+
 def error(scale):
     """How far the sums may be off: 40 EPS (windows of 6x6, points 0, ±1/√2, ±√2) of the largest sum of magnitudes in the tile.
 
@@ -39,11 +50,10 @@ def error(scale):
 
 
 @cache
-def tails(V):
+def tails(V, M):
     """Output channels x tiles of MxM pixels, in full; with every rest of a tile."""
     cases = []
-    for K, oc, tiles in itertools.product((3, 5), range(1, 2 * V + 2), range(1, 2 * 14 + 2)):
-        M = 7 - K
+    for K, oc, tiles in itertools.product(KERNELS[M], range(1, 2 * V + 2), range(1, 2 * 14 + 2)):
         size = (1 + oc % M, M * tiles - (oc + tiles) % M)
         ic = (oc + tiles) % (2 * V + 1) + 1
         cases.append(Case(1, ic, oc, size, (K, K), pads=(K // 2,) * 4, residual=tiles % 3 == 0, form="relu"))
@@ -51,11 +61,11 @@ def tails(V):
 
 
 @cache
-def combinations(V):
+def combinations(V, M):
     widths = [(1, 1), (1, V), (3, V), (V, V + 1), (V - 1, 2 * V), (V + 1, 2 * V + 1), (2 * V, 3 * V), (2 * V + 1, 5 * V - 1)]
     factors = {
         "channels": [(1, *c) for c in widths],
-        "kernel": [(3, 3), (5, 5)],
+        "kernel": [(K, K) for K in KERNELS[M]],
         "strides": [(1, 1)],
         "dilations": [(1, 1)],
         "out": [(1, 1), (1, 15), (4, 4), (5, 8), (6, 3), (7, 2), (13, 18)],
@@ -65,21 +75,21 @@ def combinations(V):
 
 
 @EVERY
-def test_every_tail(isa, threads, way):
-    check(tails(kernels.load(isa).V), "winograd", isa, threads, error, way)
+def test_every_tail(isa, threads, way, M):
+    check(tails(kernels.load(isa).V, M), "winograd", isa, threads, error, (way, M))
 
 
 @EVERY
-def test_combinations(isa, threads, way):
-    check(combinations(kernels.load(isa).V), "winograd", isa, threads, error, way)
+def test_combinations(isa, threads, way, M):
+    check(combinations(kernels.load(isa).V, M), "winograd", isa, threads, error, (way, M))
 
 
 @EVERY
 def test_many_blocks(isa, threads):
-    """As the sizes themselves say: in two steps, then fused."""
+    """As the sizes themselves say: tiles of 2x2, of 4x4 in two steps, then fused."""
     V = kernels.load(isa).V
     check(
-        [Case(1, 9 * V, 2 * V, size, (K, K), pads=(1, 1, 1, 1)) for K in (3, 5) for size in ((9, 11), (100, 90))],
+        [Case(1, 9 * V, 2 * V, size, (K, K), pads=(1, 1, 1, 1)) for K in (3, 5) for size in ((7, 7), (9, 11), (100, 90))],
         "winograd",
         isa,
         threads,
@@ -88,10 +98,10 @@ def test_many_blocks(isa, threads):
 
 
 @EVERY_ISA
-def test_images_do_not_depend_on_the_batch(isa, way):
+def test_images_do_not_depend_on_the_batch(isa, way, M):
     rng = np.random.default_rng(0)
     V = kernels.load(isa).V
-    for K, IC, OC, N in itertools.product((3, 5), (3, 2 * V + 1), (V, 3 * V - 1), (2, 3, 7)):
+    for K, IC, OC, N in itertools.product(KERNELS[M], (3, 2 * V + 1), (V, 3 * V - 1), (2, 3, 7)):
         x, w = rng.standard_normal((N, IC, 9, 11), np.float32), rng.standard_normal((OC, IC, K, K), np.float32)
         op = Conv(pads=(1, 0, 1, 2))
         (y,), _ = run_node(op, [x, w], isa, 2, "winograd", (1,))
@@ -101,7 +111,7 @@ def test_images_do_not_depend_on_the_batch(isa, way):
 
 
 @EVERY_ISA
-def test_nan_stays_in_its_tiles(isa, way):
+def test_nan_stays_in_its_tiles(isa, way, M):
     """It may reach all of a tile that reads it, and no other image; what the definition makes NaN is NaN."""
     rng = np.random.default_rng(1)
     op = Conv(pads=(1, 1, 1, 1))
@@ -113,13 +123,13 @@ def test_nan_stays_in_its_tiles(isa, way):
         assert (bad == np.isnan(y).any(axis=1)).all()
         assert not bad[0].any()
         assert bad[1][np.isnan(op.reference(x, wei)[1, 0])].all()
-        reads = [set(range(max(c // 4 - (c % 4 == 0), 0), c // 4 + (c % 4 == 3) + 1)) for c in (h, w)]
-        tiles = {(int(i) // 4, int(j) // 4) for i, j in np.argwhere(bad[1])}
+        reads = [set(range(max(c // M - (c % M == 0), 0), c // M + (c % M == M - 1) + 1)) for c in (h, w)]
+        tiles = {(int(i) // M, int(j) // M) for i, j in np.argwhere(bad[1])}
         assert tiles <= set(itertools.product(*reads))
 
 
 @EVERY_ISA
-def test_weights_may_lie_in_any_order(isa):
+def test_weights_may_lie_in_any_order(isa, M):
     rng = np.random.default_rng(2)
     x, w = rng.standard_normal((1, 5, 6, 7), np.float32), rng.standard_normal((3, 3, 5, 4), np.float32).transpose()
     (y,), _ = run_node(Conv(), [x, w], isa, 1, "winograd", (1,))
