@@ -45,7 +45,7 @@ ALGORITHMS = (
     ("pointwise", 1, 0),
 )
 CHANNELS = (16, 32, 64, 128, 256, 512, 1024)
-#: by window: the points of pyx/isa/conv_winograd.pyx, but for infinity, and what its transforms come to in roundings (as measured)
+#: by window: the points of pyx/isa/conv_winograd.pyx, but for infinity, and the transforms' roundings (as measured)
 POINTS = {4: (0, 1, -1), 6: (0, math.sqrt(0.5), -math.sqrt(0.5), math.sqrt(2), -math.sqrt(2))}
 TRANSFORMS = {4: 4, 6: 7}
 

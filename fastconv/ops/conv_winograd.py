@@ -20,14 +20,16 @@ if TYPE_CHECKING:
     from ..kernels import Kernels
 
 #: `Phase` of pyx/isa/conv_winograd.pyx
-FUSED, WINDOWS, PRODUCTS = range(3)
-#: bytes that the transformed windows of a block should fill, and the least tiles of a block: they share a read of the weights
-BLOCK_BYTES, BLOCK_TILES = 160 * 1024, 18
+FUSED, WINDOWS, PRODUCTS, OUTPUTS = range(4)
+#: bytes that the transformed windows of a fused block should fill; of one in steps, its windows and products
+FUSED_BYTES, STEP_BYTES = 160 * 1024, 4 << 20
+#: the least tiles of a block: they share a read of the weights
+BLOCK_TILES = 18
+#: blocks go in steps if they would be fewer than this, or from so many products of channels on
+FEW_BLOCKS, MANY_PRODUCTS = 8, 128 * 128
 KERNELS = [(3, 3), (5, 5)]
 #: with fewer tiles of 4x4 than this in an image, to read their weights takes longer than their products
 FEW_TILES = 6
-#: with fewer blocks than this, windows and products are two steps
-FEW_BLOCKS = 8
 
 
 class Tiles(NamedTuple):
@@ -112,15 +114,19 @@ class ConvWinograd(ConvDirect):
         ends = [t * M + W - M - b - d for t, b, d in zip(tiles, windows.begin, x.dims[2:], strict=True)]
         return (windows.begin[0], windows.begin[1], max(ends[0], 0), max(ends[1], 0))
 
-    def block(self, node: Node, V: int) -> tuple[int, int]:
-        """Tiles of a block, and how many blocks there are: of equal size, as large as fits."""
-        x = node.inputs[0]
-        assert x is not None
+    def block(self, node: Node, V: int) -> tuple[bool, int, int]:
+        """Whether blocks go in steps, the tiles of a block, and how many blocks there are: of equal size, as large as fits."""
+        x, w = node.inputs[0], node.inputs[1]
+        assert x is not None and w is not None
         _, W, TH, TW = tiles_of(windows_of(node))
-        N, IC = x.dims[:2]
-        most = max(BLOCK_BYTES // (W * W * 4 * -(-IC // V) * V), BLOCK_TILES)
-        blocks = -(-N * TH * TW // most)
-        return -(-N * TH * TW // blocks), blocks
+        (N, IC), OC = x.dims[:2], w.dims[0]
+        count = N * TH * TW
+        most = max(FUSED_BYTES // (W * W * 4 * -(-IC // V) * V), BLOCK_TILES)
+        steps = count <= most * (FEW_BLOCKS - 1) or IC * OC >= MANY_PRODUCTS
+        if steps:
+            most = max(STEP_BYTES // (W * W * 4 * (IC + OC)), BLOCK_TILES)
+        blocks = -(-count // most)
+        return steps, -(-count // blocks), blocks
 
     def workspace(self, node: Node, target: Target) -> int:
         windows, products = self.scratch(node, target)
@@ -128,12 +134,13 @@ class ConvWinograd(ConvDirect):
 
     def scratch(self, node: Node, target: Target) -> tuple[int, int]:
         """Bytes for transformed windows and for products."""
-        x = node.inputs[0]
-        assert x is not None
+        x, w = node.inputs[0], node.inputs[1]
+        assert x is not None and w is not None
         V, W = target.V, tiles_of(windows_of(node)).W
-        TB, blocks = self.block(node, V)
-        one = W * W * (-(-x.dims[1] // V) * TB * V + 16) * 4
-        return one * (target.threads if blocks >= FEW_BLOCKS else blocks), target.threads * W * W * TB * 3 * V * 4
+        steps, TB, _ = self.block(node, V)
+        copies, OCB = (1, -(-w.dims[0] // V)) if steps else (target.threads, 3)
+        ICB = -(-x.dims[1] // V)
+        return copies * W * W * (ICB * TB * V + 16) * 4, copies * W * W * (OCB * TB * V + 16) * 4
 
     def bind(self, node: Node, binder: Binder) -> list[Step]:
         x, w = node.inputs[0], node.inputs[1]
@@ -142,7 +149,7 @@ class ConvWinograd(ConvDirect):
         (N, IC), OC = x.dims[:2], w.dims[0]
         windows = windows_of(node)
         M, W, *_ = tiles_of(windows)
-        TB, blocks = self.block(node, V)
+        steps, TB, blocks = self.block(node, V)
         src, dst = binder.view(x), binder.view(node.results[0])
         fields = {
             "src": src.ref - 4 * (windows.begin[0] * src.h + windows.begin[1] * src.w),
@@ -167,5 +174,5 @@ class ConvWinograd(ConvDirect):
             **dst.strides("dst"),
             **binder.epilogue(node),
         }
-        phases = (FUSED,) if blocks >= FEW_BLOCKS else (WINDOWS, PRODUCTS)
-        return [binder.step(binder.kernels.conv_winograd, phase=phase, **fields) for phase in phases]
+        parts = [(p, b * TB) for b in range(blocks) for p in (WINDOWS, PRODUCTS, OUTPUTS)] if steps else [(FUSED, 0)]
+        return [binder.step(binder.kernels.conv_winograd, phase=p, first=first, **fields) for p, first in parts]

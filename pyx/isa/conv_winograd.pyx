@@ -5,21 +5,22 @@ products a pair of channels in place of 144 (100), or 16 in place of 36. The poi
 rounding error at about four times direct convolution's; one of 4 has 0, ±1 (Lavin and Gray, arXiv 1509.09308; for the choice of
 points Barabasz et al., arXiv 1803.10986). B^T comes from the points alone: both tiles of a window of 6 have the same.
 
-Layouts: src is nChw{V}c with a halo of zeros wide enough for whole tiles; wei = [oc part][WW][IC][width * V], made by `pack`;
-add and dst are nChw{V}c. Tiles are numbered flat over (image, tile row, tile column) and go in blocks of TB. Transformed
-windows of a block lie as [WW][ic block][TB][V], each of the WW planes 64 bytes longer than needed, so that they do not all
-fall on the same cache sets; the products of one part as [WW][width][TB][V].
+Tiles are numbered flat over (image, tile row, tile column) and go in blocks of TB, in one of two ways. Where the weights are
+few, a block is small: its windows are transformed, multiplied and transformed back in L2, one part of output channels after the
+other (`FUSED`; an item is a block). Where they are many, that would stream all of them past each small block. Then blocks are
+large, and all `WINDOWS`, `PRODUCTS` and `OUTPUTS` of a block are steps. The products go position by position of the window: its
+values of all tiles stay in L2 while its weights stream past, once.
 
-Where tiles are many, an item is a block: transform, product and inverse transform follow each other in L2 (`FUSED`). Where
-they are few, all windows are transformed in one step (`WINDOWS`) and multiplied in the next (`PRODUCTS`), whose items are
-pairs of block and part, so that threads share the weights, which are the larger part then.
+Layouts: src is nChw{V}c with a halo of zeros wide enough for whole tiles; wei = [oc part][WW][IC][width * V], made by `pack`;
+add and dst are nChw{V}c. Transformed windows of a block lie as [WW][ic block][TB][V], products as [WW][oc block][TB][V] (those
+of one part where fused), each of the WW planes 64 bytes longer than needed, so that they do not all fall on the same cache sets.
 """
 
 from libc.math cimport sqrt
 from libc.stdint cimport int64_t
 
 from activation cimport CLIP, Activation, activate, clip
-from simd cimport V, load, store, vf
+from simd cimport PREFETCH, V, load, store, vf
 from step cimport Run, at, share
 from tile cimport Store, Taps, rows, run_tile
 
@@ -27,6 +28,7 @@ cdef enum Phase:
     FUSED
     WINDOWS
     PRODUCTS
+    OUTPUTS
 
 cdef struct Args:
     int64_t src
@@ -47,6 +49,7 @@ cdef struct Args:
     Py_ssize_t OH
     Py_ssize_t OW
     Py_ssize_t TB
+    Py_ssize_t first  # tile of the block, where it is a step
     # strides in floats; src is at the first tap of the first tile
     Py_ssize_t src_n
     Py_ssize_t src_c
@@ -108,6 +111,16 @@ cdef inline void tile_row(const int M, const int W, const vf* x, const int xstep
         y[3 * ystep] = r2 * b + q2 * e + x[5 * xstep]
 
 
+# From one position of the windows or products to the next.
+cdef inline Py_ssize_t plane(const Args* a, Py_ssize_t blocks) noexcept nogil:
+    return blocks * a.TB * V + 16
+
+
+# The channel blocks of the part that begins at `block`.
+cdef inline int width_of(const Args* a, Py_ssize_t block) noexcept nogil:
+    return <int> (a.OCB - block) if a.OCB - block <= 3 else 2
+
+
 # An output tile's image, row and column among the tiles.
 cdef struct Place:
     Py_ssize_t n
@@ -130,11 +143,18 @@ cdef inline void advance(const Args* a, Place* tile) noexcept nogil:
             tile.n += 1
 
 
+# Fetch M pixels of a row that is read or written two tiles later.
+cdef inline void fetch(const Args* a, const float* pixels) noexcept nogil:
+    cdef Py_ssize_t at_
+    for at_ in range(0, a.M * V, 16):
+        PREFETCH(pixels + at_)
+
+
 # The windows of `count` tiles from `first` on, channel blocks [cb0, cb1): dst = [WW][ICB][TB][V]. Tile follows tile within a channel
 # block, so that the processor's prefetch sees W rows to follow, not W of every block.
 cdef inline void transform(const int W, const Args* a, const float* source, Py_ssize_t first, Py_ssize_t count, Py_ssize_t cb0,
                            Py_ssize_t cb1, float* dst) noexcept nogil:
-    cdef Py_ssize_t ICB = (a.IC + V - 1) // V, PLANE = ICB * a.TB * V + 16, t, cb
+    cdef Py_ssize_t PLANE = plane(a, (a.IC + V - 1) // V), t, cb
     cdef const float* src
     cdef float* to
     cdef Place tile
@@ -145,6 +165,7 @@ cdef inline void transform(const int W, const Args* a, const float* source, Py_s
         for t in range(count):
             src = source + tile.n * a.src_n + cb * a.src_c + tile.th * a.M * a.src_h + tile.tw * a.M * V
             for i in range(W):
+                fetch(a, src + i * a.src_h + (a.M + W) * V)
                 for j in range(W):
                     x[i * W + j] = load(src + i * a.src_h + j * V)
                 window_row(W, &x[i * W], &x[i * W], 1)
@@ -164,43 +185,47 @@ cdef void windows(const Args* a, const float* source, Py_ssize_t first, Py_ssize
         transform(4, a, source, first, count, cb0, cb1, dst)
 
 
-# One part's products over `count` tiles.
-cdef void multiply(const Args* a, char** bases, Py_ssize_t block, Py_ssize_t count, const float* transformed,
-                   float* products) noexcept nogil:
-    cdef Py_ssize_t PLANE = (a.IC + V - 1) // V * a.TB * V + 16
-    cdef int width = <int> (a.OCB - block) if a.OCB - block <= 3 else 2, f, r, i
+# The weights of a part at one position.
+cdef inline const float* weights(const Args* a, char** bases, Py_ssize_t block, Py_ssize_t position) noexcept nogil:
+    return at(bases, a.wei) + (block * a.W * a.W + position * width_of(a, block)) * V * a.IC
+
+
+# A part's products of `count` tiles at one position, whose windows are `src`. The weights that come next begin at `ahead`.
+cdef void multiply(const Args* a, char** bases, Py_ssize_t block, Py_ssize_t position, Py_ssize_t count, const float* src,
+                   float* dst, const float* ahead) noexcept nogil:
+    cdef int width = width_of(a, block), r, i
     cdef int tiles = <int> (count + rows(width) - 1) // rows(width), least = <int> count // tiles, longer = <int> count % tiles
-    cdef const float* wei = at(bases, a.wei) + block * V * a.W * a.W * a.IC
+    cdef int lines = V * width * V // 16, fetch = (lines + tiles - 1) // tiles
+    cdef const float* wei = weights(a, bases, block, position)
     cdef const float* px[14]
     cdef Taps taps
     cdef Store to
     taps.offset = <const int64_t*> at(bases, a.taps)
+    taps.ahead = ahead
     taps.segments = a.IC // V
     taps.length = V
-    taps.fetch = (V * width * V // 16 + tiles - 1) // tiles
     taps.tail_length = a.IC % V
     taps.tail_segments = 1 if taps.tail_length else 0
     to.bia = at(bases, a.zeros)
     to.dst_c = a.TB * V
     to.resume = False
     to.final = False
-    for f in range(a.W * a.W):
-        px[0] = transformed + f * PLANE
-        to.dst[0] = products + f * width * a.TB * V
-        taps.ahead = wei + (f + 1) * a.IC * width * V
-        for i in range(tiles):
-            r = least + (i < longer)
-            run_tile(r, width, True, px, wei + f * a.IC * width * V, &taps, &to)
-            px[0] += r * V
-            to.dst[0] += r * V
-            taps.ahead += taps.segments * taps.fetch * 16
+    px[0] = src
+    to.dst[0] = dst
+    for i in range(tiles):
+        r = least + (i < longer)
+        taps.fetch = max(min(fetch, lines - i * fetch), 0)
+        run_tile(r, width, True, px, wei, &taps, &to)
+        px[0] += r * V
+        to.dst[0] += r * V
+        taps.ahead += taps.segments * taps.fetch * 16
 
 
-# The outputs of one part: its products' inverse transforms, bias, add and activation.
-cdef inline void outputs(const int M, const int W, const Args* a, char** bases, Py_ssize_t block, Py_ssize_t first,
-                         Py_ssize_t count, const float* products) noexcept nogil:
+# The outputs of `width` channel blocks: their products' inverse transforms, bias, add and activation.
+cdef inline void inverse(const int M, const int W, const Args* a, char** bases, Py_ssize_t block, int width, Py_ssize_t first,
+                         Py_ssize_t count, const float* products, Py_ssize_t PLANE) noexcept nogil:
     cdef Py_ssize_t t, oh, ow
-    cdef int width = <int> (a.OCB - block) if a.OCB - block <= 3 else 2, i, j, k
+    cdef int i, j, k
     cdef const float* m
     cdef const float* add
     cdef float* dst
@@ -215,7 +240,7 @@ cdef inline void outputs(const int M, const int W, const Args* a, char** bases, 
         for t in range(count):
             m = products + (k * a.TB + t) * V
             for i in range(W * W):
-                x[i] = load(m + i * a.TB * width * V)
+                x[i] = load(m + i * PLANE)
             for i in range(W):
                 tile_row(M, W, &x[i * W], 1, &y[i * M], 1)
             for j in range(M):
@@ -223,6 +248,7 @@ cdef inline void outputs(const int M, const int W, const Args* a, char** bases, 
             dst = at(bases, a.dst) + tile.n * a.dst_n + (block + k) * a.dst_c + tile.th * M * a.dst_h + tile.tw * M * a.dst_w
             add = at(bases, a.add) + tile.n * a.add_n + (block + k) * a.add_c + tile.th * M * a.add_h + tile.tw * M * a.add_w
             for oh in range(min(M, a.OH - tile.th * M)):
+                fetch(a, dst + oh * a.dst_h + 2 * M * V)
                 for ow in range(min(M, a.OW - tile.tw * M)):
                     v = x[oh * M + ow] + bias
                     if a.has_add:
@@ -238,41 +264,53 @@ cdef inline void outputs(const int M, const int W, const Args* a, char** bases, 
             advance(a, &tile)
 
 
-cdef void part(const Args* a, char** bases, Py_ssize_t block, Py_ssize_t first, Py_ssize_t count, const float* transformed,
-               float* scratch) noexcept nogil:
-    multiply(a, bases, block, count, transformed, scratch)
+cdef void outputs(const Args* a, char** bases, Py_ssize_t block, int width, Py_ssize_t first, Py_ssize_t count,
+                  const float* products, Py_ssize_t PLANE) noexcept nogil:
     if a.W == 4:
-        outputs(2, 4, a, bases, block, first, count, scratch)
+        inverse(2, 4, a, bases, block, width, first, count, products, PLANE)
     elif a.M == 4:
-        outputs(4, 6, a, bases, block, first, count, scratch)
+        inverse(4, 6, a, bases, block, width, first, count, products, PLANE)
     else:
-        outputs(2, 6, a, bases, block, first, count, scratch)
+        inverse(2, 6, a, bases, block, width, first, count, products, PLANE)
+
+
+# All of some tiles, whose transformed windows and products of a part this thread keeps to itself.
+cdef void fused(const Args* a, char** bases, Py_ssize_t first, Py_ssize_t count, float* transformed, float* products) noexcept nogil:
+    cdef Py_ssize_t ICB = (a.IC + V - 1) // V, block = 0, f
+    cdef int width
+    windows(a, at(bases, a.src), first, count, 0, ICB, transformed)
+    while block < a.OCB:
+        width = width_of(a, block)
+        for f in range(a.W * a.W):
+            multiply(a, bases, block, f, count, transformed + f * plane(a, ICB), products + f * plane(a, width),
+                     weights(a, bases, block, f + 1))
+        outputs(a, bases, block, width, first, count, products, plane(a, width))
+        block += width
 
 
 cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads) noexcept nogil:
     cdef Py_ssize_t TILES = a.N * ((a.OH + a.M - 1) // a.M) * ((a.OW + a.M - 1) // a.M), BLOCKS = (TILES + a.TB - 1) // a.TB
-    cdef Py_ssize_t ICB = (a.IC + V - 1) // V, PARTS = a.OCB // 2 if a.OCB > 1 else 1
-    cdef Py_ssize_t WW = a.W * a.W, BLOCK = WW * (ICB * a.TB * V + 16), item, first, p, items
-    cdef const float* src = at(bases, a.src)
+    cdef Py_ssize_t ICB = (a.IC + V - 1) // V, PARTS = a.OCB // 2 if a.OCB > 1 else 1, WW = a.W * a.W
+    cdef Py_ssize_t count = min(a.TB, TILES - a.first), items, item, block, f
     cdef float* transformed = at(bases, a.windows)
-    cdef float* scratch = at(bases, a.products) + thread * WW * a.TB * 3 * V
+    cdef float* products = at(bases, a.products)
     if a.phase == FUSED:
-        transformed += thread * BLOCK
+        transformed += thread * WW * plane(a, ICB)
+        products += thread * WW * plane(a, 3)
         for item in range(share(BLOCKS, thread, threads), share(BLOCKS, thread + 1, threads)):
-            first = item * a.TB
-            windows(a, src, first, min(a.TB, TILES - first), 0, ICB, transformed)
-            for p in range(PARTS):
-                part(a, bases, p * 2, first, min(a.TB, TILES - first), transformed, scratch)
+            fused(a, bases, item * a.TB, min(a.TB, TILES - item * a.TB), transformed, products)
     elif a.phase == WINDOWS:
-        items = BLOCKS * ICB
+        windows(a, at(bases, a.src), a.first, count, share(ICB, thread, threads), share(ICB, thread + 1, threads), transformed)
+    elif a.phase == PRODUCTS:
+        items = WW * PARTS
         for item in range(share(items, thread, threads), share(items, thread + 1, threads)):
-            first = item // ICB * a.TB
-            windows(a, src, first, min(a.TB, TILES - first), item % ICB, item % ICB + 1, transformed + item // ICB * BLOCK)
+            f = item // PARTS
+            block = item % PARTS * 2
+            multiply(a, bases, block, f, count, transformed + f * plane(a, ICB), products + f * plane(a, a.OCB) + block * a.TB * V,
+                     weights(a, bases, (item + 1) % PARTS * 2, (item + 1) // PARTS))
     else:
-        items = PARTS * BLOCKS
-        for item in range(share(items, thread, threads), share(items, thread + 1, threads)):
-            first = item % BLOCKS * a.TB
-            part(a, bases, item // BLOCKS * 2, first, min(a.TB, TILES - first), transformed + item % BLOCKS * BLOCK, scratch)
+        for block in range(share(a.OCB, thread, threads), share(a.OCB, thread + 1, threads)):
+            outputs(a, bases, block, 1, a.first, count, products + block * a.TB * V, plane(a, a.OCB))
 
 
 def step(dict fields):

@@ -23,8 +23,10 @@ EVERY = pytest.mark.parametrize(
 @pytest.fixture(params=["fused", "steps"])
 def way(request, monkeypatch):
     """Both ways of the kernel for any size, in blocks of the fewest tiles."""
-    monkeypatch.setattr(conv_winograd, "FEW_BLOCKS", {"fused": 1, "steps": 1 << 30}[request.param])
-    monkeypatch.setattr(conv_winograd, "BLOCK_BYTES", 1)
+    monkeypatch.setattr(conv_winograd, "FEW_BLOCKS", {"fused": 0, "steps": 1 << 30}[request.param])
+    monkeypatch.setattr(conv_winograd, "MANY_PRODUCTS", 1 << 30)
+    monkeypatch.setattr(conv_winograd, "FUSED_BYTES", 1)
+    monkeypatch.setattr(conv_winograd, "STEP_BYTES", 1)
     return request.param
 
 
