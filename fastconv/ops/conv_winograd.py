@@ -20,13 +20,12 @@ if TYPE_CHECKING:
     from ..kernels import Kernels
 
 #: `Phase` of pyx/isa/conv_winograd.pyx
-FUSED, WINDOWS, PRODUCTS, OUTPUTS = range(4)
-#: bytes that the transformed windows of a fused block should fill; of one in steps, its windows and products
-FUSED_BYTES, STEP_BYTES = 160 * 1024, 4 << 20
-#: the least tiles of a block: they share a read of the weights
-BLOCK_TILES = 18
-#: blocks go in steps if they would be fewer than this, or from so many products of channels on
-FEW_BLOCKS, MANY_PRODUCTS = 8, 128 * 128
+WINDOWS, PRODUCTS, OUTPUTS, WHOLE = range(4)
+#: bytes for each thread that the transformed windows and products of a block should fill, and the least tiles that are worth a
+#: read of the weights
+BLOCK_BYTES, BLOCK_TILES = 2 << 20, 18
+#: with fewer products of channels than this, each thread reads all weights for blocks of its own
+FEW_PRODUCTS = 128 * 128
 KERNELS = [(3, 3), (5, 5)]
 #: with fewer tiles of 4x4 than this in an image, to read their weights takes longer than their products
 FEW_TILES = 6
@@ -114,33 +113,31 @@ class ConvWinograd(ConvDirect):
         ends = [t * M + W - M - b - d for t, b, d in zip(tiles, windows.begin, x.dims[2:], strict=True)]
         return (windows.begin[0], windows.begin[1], max(ends[0], 0), max(ends[1], 0))
 
-    def block(self, node: Node, V: int) -> tuple[bool, int, int]:
-        """Whether blocks go in steps, the tiles of a block, and how many blocks there are: of equal size, as large as fits."""
+    def block(self, node: Node, target: Target) -> tuple[bool, int, int]:
+        """Whether blocks go whole, the tiles of a block, and how many blocks there are: of equal size, as large as fits."""
         x, w = node.inputs[0], node.inputs[1]
         assert x is not None and w is not None
         _, W, TH, TW = tiles_of(windows_of(node))
         (N, IC), OC = x.dims[:2], w.dims[0]
         count = N * TH * TW
-        most = max(FUSED_BYTES // (W * W * 4 * -(-IC // V) * V), BLOCK_TILES)
-        steps = count <= most * (FEW_BLOCKS - 1) or IC * OC >= MANY_PRODUCTS
-        if steps:
-            most = max(STEP_BYTES // (W * W * 4 * (IC + OC)), BLOCK_TILES)
-        blocks = -(-count // most)
-        return steps, -(-count // blocks), blocks
+        whole = count >= BLOCK_TILES * target.threads and IC * OC < FEW_PRODUCTS
+        each, together = (target.threads, 1) if whole else (1, target.threads)
+        blocks = -(-count // max(BLOCK_BYTES * together // (W * W * 4 * (IC + OC)), BLOCK_TILES))
+        blocks = -(-blocks // each) * each
+        return whole, -(-count // blocks), blocks
 
     def workspace(self, node: Node, target: Target) -> int:
-        windows, products = self.scratch(node, target)
-        return windows + products
+        return sum(self.scratch(node, target))
 
     def scratch(self, node: Node, target: Target) -> tuple[int, int]:
         """Bytes for transformed windows and for products."""
         x, w = node.inputs[0], node.inputs[1]
         assert x is not None and w is not None
         V, W = target.V, tiles_of(windows_of(node)).W
-        steps, TB, _ = self.block(node, V)
-        copies, OCB = (1, -(-w.dims[0] // V)) if steps else (target.threads, 3)
-        ICB = -(-x.dims[1] // V)
-        return copies * W * W * (ICB * TB * V + 16) * 4, copies * W * W * (OCB * TB * V + 16) * 4
+        whole, TB, _ = self.block(node, target)
+        copies = target.threads if whole else 1
+        windows, products = (copies * W * W * (-(-C // V) * TB * V + 16) * 4 for C in (x.dims[1], w.dims[0]))
+        return windows, products
 
     def bind(self, node: Node, binder: Binder) -> list[Step]:
         x, w = node.inputs[0], node.inputs[1]
@@ -149,7 +146,7 @@ class ConvWinograd(ConvDirect):
         (N, IC), OC = x.dims[:2], w.dims[0]
         windows = windows_of(node)
         M, W, *_ = tiles_of(windows)
-        steps, TB, blocks = self.block(node, V)
+        whole, TB, blocks = self.block(node, binder.target)
         src, dst = binder.view(x), binder.view(node.results[0])
         fields = {
             "src": src.ref - 4 * (windows.begin[0] * src.h + windows.begin[1] * src.w),
@@ -174,5 +171,5 @@ class ConvWinograd(ConvDirect):
             **dst.strides("dst"),
             **binder.epilogue(node),
         }
-        parts = [(p, b * TB) for b in range(blocks) for p in (WINDOWS, PRODUCTS, OUTPUTS)] if steps else [(FUSED, 0)]
+        parts = [(WHOLE, 0)] if whole else [(p, b * TB) for b in range(blocks) for p in (WINDOWS, PRODUCTS, OUTPUTS)]
         return [binder.step(binder.kernels.conv_winograd, phase=p, first=first, **fields) for p, first in parts]

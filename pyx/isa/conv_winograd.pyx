@@ -5,15 +5,16 @@ products a pair of channels in place of 144 (100), or 16 in place of 36. The poi
 rounding error at about four times direct convolution's; one of 4 has 0, ±1 (Lavin and Gray, arXiv 1509.09308; for the choice of
 points Barabasz et al., arXiv 1803.10986). B^T comes from the points alone: both tiles of a window of 6 have the same.
 
-Tiles are numbered flat over (image, tile row, tile column) and go in blocks of TB, in one of two ways. Where the weights are
-few, a block is small: its windows are transformed, multiplied and transformed back in L2, one part of output channels after the
-other (`FUSED`; an item is a block). Where they are many, that would stream all of them past each small block. Then blocks are
-large, and all `WINDOWS`, `PRODUCTS` and `OUTPUTS` of a block are steps. The products go position by position of the window: its
-values of all tiles stay in L2 while its weights stream past, once.
+Tiles are numbered flat over (image, tile row, tile column) and go in blocks of TB: windows, then products, then outputs. The
+products go position by position of the window: its values of all tiles stay in L2 while its weights stream past, once a block.
 
 Layouts: src is nChw{V}c with a halo of zeros wide enough for whole tiles; wei = [oc part][WW][IC][width * V], made by `pack`;
-add and dst are nChw{V}c. Transformed windows of a block lie as [WW][ic block][TB][V], products as [WW][oc block][TB][V] (those
-of one part where fused), each of the WW planes 64 bytes longer than needed, so that they do not all fall on the same cache sets.
+add and dst are nChw{V}c. Transformed windows of a block lie as [WW][ic block][TB][V], products as [WW][oc block][TB][V], each of
+the WW planes 64 bytes longer than needed, so that they do not all fall on the same cache sets.
+
+Parallel over blocks (`WHOLE`), which need not wait for each other; or, where they are few or weights should be read by one
+thread alone, over (channel block, tile) of a block's `WINDOWS` and `OUTPUTS` and (position, oc part) of its `PRODUCTS`, three
+steps.
 """
 
 from libc.math cimport sqrt
@@ -25,10 +26,10 @@ from step cimport Run, at, share
 from tile cimport Store, Taps, rows, run_tile
 
 cdef enum Phase:
-    FUSED
     WINDOWS
     PRODUCTS
     OUTPUTS
+    WHOLE
 
 cdef struct Args:
     int64_t src
@@ -40,7 +41,7 @@ cdef struct Args:
     int64_t zeros
     int64_t windows
     int64_t products
-    int phase
+    Phase phase
     Py_ssize_t M
     Py_ssize_t W
     Py_ssize_t N
@@ -49,7 +50,7 @@ cdef struct Args:
     Py_ssize_t OH
     Py_ssize_t OW
     Py_ssize_t TB
-    Py_ssize_t first  # tile of the block, where it is a step
+    Py_ssize_t first  # tile of the block, if there is one
     # strides in floats; src is at the first tap of the first tile
     Py_ssize_t src_n
     Py_ssize_t src_c
@@ -66,15 +67,15 @@ cdef struct Args:
     Activation act
 
 
-# B^T of W vectors, `step` vectors apart in x and y, which may be the same.
-cdef inline void window_row(const int W, const vf* x, vf* y, const int step) noexcept nogil:
+# B^T of W vectors that are `step` vectors apart.
+cdef inline void window_row(const int W, const vf* x, const int step, vf* y) noexcept nogil:
     cdef float r = 0.70710678118654752, q = 1.41421356237309505, h = 2.5, half = 0.5, two = 2.0
     cdef vf d1 = x[step], d2 = x[2 * step], d3 = x[3 * step], d4, a, b, c, e
     if W == 4:
         y[0] = x[0] - d2
-        y[step] = d1 + d2
-        y[2 * step] = d2 - d1
-        y[3 * step] = d3 - d1
+        y[1] = d1 + d2
+        y[2] = d2 - d1
+        y[3] = d3 - d1
         return
     d4 = x[4 * step]
     a = d4 - two * d2
@@ -82,33 +83,33 @@ cdef inline void window_row(const int W, const vf* x, vf* y, const int step) noe
     c = d4 - half * d2
     e = q * d3 - r * d1
     y[0] = x[0] + d4 - h * d2
-    y[step] = a - b
-    y[2 * step] = a + b
-    y[3 * step] = c + e
-    y[4 * step] = c - e
-    y[5 * step] = d1 + x[5 * step] - h * d3
+    y[1] = a - b
+    y[2] = a + b
+    y[3] = c + e
+    y[4] = c - e
+    y[5] = d1 + x[5 * step] - h * d3
 
 
-# A^T of W vectors to M.
-cdef inline void tile_row(const int M, const int W, const vf* x, const int xstep, vf* y, const int ystep) noexcept nogil:
+# A^T of W vectors that are `step` vectors apart to M.
+cdef inline void tile_row(const int M, const int W, const vf* x, const int step, vf* y) noexcept nogil:
     cdef float r = 0.70710678118654752, q = 1.41421356237309505, half = 0.5, two = 2.0
     cdef float r2 = 0.35355339059327376, q2 = 2.8284271247461903
-    cdef vf m1 = x[xstep], m2 = x[2 * xstep], m3 = x[3 * xstep], m4, c, e
+    cdef vf m1 = x[step], m2 = x[2 * step], m3 = x[3 * step], m4, c, e
     cdef vf a = m1 + m2, b = m1 - m2
     if W == 4:
         y[0] = x[0] + a
-        y[ystep] = b + m3
+        y[1] = b + m3
         return
-    m4 = x[4 * xstep]
+    m4 = x[4 * step]
     c = m3 + m4
     e = m3 - m4
     y[0] = x[0] + a + c
     if M == 2:
-        y[ystep] = r * b + q * e + x[5 * xstep]
+        y[1] = r * b + q * e + x[5 * step]
     else:
-        y[ystep] = r * b + q * e
-        y[2 * ystep] = half * a + two * c
-        y[3 * ystep] = r2 * b + q2 * e + x[5 * xstep]
+        y[1] = r * b + q * e
+        y[2] = half * a + two * c
+        y[3] = r2 * b + q2 * e + x[5 * step]
 
 
 # From one position of the windows or products to the next.
@@ -119,6 +120,10 @@ cdef inline Py_ssize_t plane(const Args* a, Py_ssize_t blocks) noexcept nogil:
 # The channel blocks of the part that begins at `block`.
 cdef inline int width_of(const Args* a, Py_ssize_t block) noexcept nogil:
     return <int> (a.OCB - block) if a.OCB - block <= 3 else 2
+
+
+cdef inline Py_ssize_t tiles(const Args* a) noexcept nogil:
+    return a.N * ((a.OH + a.M - 1) // a.M) * ((a.OW + a.M - 1) // a.M)
 
 
 # An output tile's image, row and column among the tiles.
@@ -150,39 +155,68 @@ cdef inline void fetch(const Args* a, const float* pixels) noexcept nogil:
         PREFETCH(pixels + at_)
 
 
-# The windows of `count` tiles from `first` on, channel blocks [cb0, cb1): dst = [WW][ICB][TB][V]. Tile follows tile within a channel
-# block, so that the processor's prefetch sees W rows to follow, not W of every block.
-cdef inline void transform(const int W, const Args* a, const float* source, Py_ssize_t first, Py_ssize_t count, Py_ssize_t cb0,
-                           Py_ssize_t cb1, float* dst) noexcept nogil:
-    cdef Py_ssize_t PLANE = plane(a, (a.IC + V - 1) // V), t, cb
+# The windows of channel block `block` and `count` tiles from `first` on, to dst.
+cdef inline void transform(const int W, const Args* a, char** bases, Py_ssize_t block, Py_ssize_t first, Py_ssize_t count,
+                           float* dst) noexcept nogil:
+    cdef Py_ssize_t PLANE = plane(a, (a.IC + V - 1) // V), t
     cdef const float* src
-    cdef float* to
-    cdef Place tile
-    cdef vf x[36]
+    cdef Place tile = find(a, first)
+    cdef vf x[6]
+    cdef vf y[36]
     cdef int i, j
-    for cb in range(cb0, cb1):
-        tile = find(a, first)
-        for t in range(count):
-            src = source + tile.n * a.src_n + cb * a.src_c + tile.th * a.M * a.src_h + tile.tw * a.M * V
-            for i in range(W):
-                fetch(a, src + i * a.src_h + (a.M + W) * V)
-                for j in range(W):
-                    x[i * W + j] = load(src + i * a.src_h + j * V)
-                window_row(W, &x[i * W], &x[i * W], 1)
+    for t in range(count):
+        src = at(bases, a.src) + tile.n * a.src_n + block * a.src_c + tile.th * a.M * a.src_h + tile.tw * a.M * V
+        for i in range(W):
+            fetch(a, src + i * a.src_h + (a.M + W) * V)
             for j in range(W):
-                window_row(W, &x[j], &x[j], W)
-            to = dst + (cb * a.TB + t) * V
-            for i in range(W * W):
-                store(to + i * PLANE, x[i])
-            advance(a, &tile)
+                x[j] = load(src + i * a.src_h + j * V)
+            window_row(W, x, 1, &y[i * W])
+        for j in range(W):
+            window_row(W, &y[j], W, x)
+            for i in range(W):
+                store(dst + t * V + (i * W + j) * PLANE, x[i])
+        advance(a, &tile)
 
 
-cdef void windows(const Args* a, const float* source, Py_ssize_t first, Py_ssize_t count, Py_ssize_t cb0, Py_ssize_t cb1,
-                  float* dst) noexcept nogil:
-    if a.W == 6:
-        transform(6, a, source, first, count, cb0, cb1, dst)
-    else:
-        transform(4, a, source, first, count, cb0, cb1, dst)
+# The outputs of channel block `block` and `count` tiles from `first` on: inverse transforms of `src`, bias, add and activation.
+cdef inline void inverse(const int M, const int W, const Args* a, char** bases, Py_ssize_t block, Py_ssize_t first,
+                         Py_ssize_t count, const float* src) noexcept nogil:
+    cdef Py_ssize_t PLANE = plane(a, a.OCB), t, down, across
+    cdef int i, j
+    cdef const float* add
+    cdef float* dst
+    cdef float* to
+    cdef Place tile = find(a, first)
+    cdef vf x[6]
+    cdef vf y[24]
+    cdef vf bias = load(at(bases, a.bia) + block * V), v
+    for t in range(count):
+        for i in range(W):
+            for j in range(W):
+                x[j] = load(src + t * V + (i * W + j) * PLANE)
+            tile_row(M, W, x, 1, &y[i * M])
+        dst = at(bases, a.dst) + tile.n * a.dst_n + block * a.dst_c + tile.th * M * a.dst_h + tile.tw * M * a.dst_w
+        add = at(bases, a.add) + tile.n * a.add_n + block * a.add_c + tile.th * M * a.add_h + tile.tw * M * a.add_w
+        down = min(M, a.OH - tile.th * M)
+        across = min(M, a.OW - tile.tw * M)
+        for i in range(M):
+            fetch(a, dst + i * a.dst_h + 2 * M * V)
+        for j in range(M):
+            tile_row(M, W, &y[j], M, x)
+            for i in range(M):
+                if i < down and j < across:
+                    v = x[i] + bias
+                    if a.has_add:
+                        v = v + load(add + i * a.add_h + j * a.add_w)
+                    if a.act.kind == CLIP:
+                        v = clip(v, a.act.a, a.act.b)
+                    store(dst + i * a.dst_h + j * a.dst_w, v)
+        if a.act.kind != CLIP:
+            for i in range(down):
+                for j in range(across):
+                    to = dst + i * a.dst_h + j * a.dst_w
+                    store(to, activate(load(to), a.act.kind, a.act.a, a.act.b))
+        advance(a, &tile)
 
 
 # The weights of a part at one position.
@@ -194,8 +228,8 @@ cdef inline const float* weights(const Args* a, char** bases, Py_ssize_t block, 
 cdef void multiply(const Args* a, char** bases, Py_ssize_t block, Py_ssize_t position, Py_ssize_t count, const float* src,
                    float* dst, const float* ahead) noexcept nogil:
     cdef int width = width_of(a, block), r, i
-    cdef int tiles = <int> (count + rows(width) - 1) // rows(width), least = <int> count // tiles, longer = <int> count % tiles
-    cdef int lines = V * width * V // 16, fetch = (lines + tiles - 1) // tiles
+    cdef int times = <int> (count + rows(width) - 1) // rows(width), least = <int> count // times, longer = <int> count % times
+    cdef int lines = V * width * V // 16, fetch = (lines + times - 1) // times
     cdef const float* wei = weights(a, bases, block, position)
     cdef const float* px[14]
     cdef Taps taps
@@ -212,7 +246,7 @@ cdef void multiply(const Args* a, char** bases, Py_ssize_t block, Py_ssize_t pos
     to.final = False
     px[0] = src
     to.dst[0] = dst
-    for i in range(tiles):
+    for i in range(times):
         r = least + (i < longer)
         taps.fetch = max(min(fetch, lines - i * fetch), 0)
         run_tile(r, width, True, px, wei, &taps, &to)
@@ -221,96 +255,48 @@ cdef void multiply(const Args* a, char** bases, Py_ssize_t block, Py_ssize_t pos
         taps.ahead += taps.segments * taps.fetch * 16
 
 
-# The outputs of `width` channel blocks: their products' inverse transforms, bias, add and activation.
-cdef inline void inverse(const int M, const int W, const Args* a, char** bases, Py_ssize_t block, int width, Py_ssize_t first,
-                         Py_ssize_t count, const float* products, Py_ssize_t PLANE) noexcept nogil:
-    cdef Py_ssize_t t, oh, ow
-    cdef int i, j, k
-    cdef const float* m
-    cdef const float* add
-    cdef float* dst
-    cdef float* to
-    cdef Place tile
-    cdef vf x[36]
-    cdef vf y[24]
-    cdef vf bias, v
-    for k in range(width):
-        bias = load(at(bases, a.bia) + (block + k) * V)
-        tile = find(a, first)
-        for t in range(count):
-            m = products + (k * a.TB + t) * V
-            for i in range(W * W):
-                x[i] = load(m + i * PLANE)
-            for i in range(W):
-                tile_row(M, W, &x[i * W], 1, &y[i * M], 1)
-            for j in range(M):
-                tile_row(M, W, &y[j], M, &x[j], M)
-            dst = at(bases, a.dst) + tile.n * a.dst_n + (block + k) * a.dst_c + tile.th * M * a.dst_h + tile.tw * M * a.dst_w
-            add = at(bases, a.add) + tile.n * a.add_n + (block + k) * a.add_c + tile.th * M * a.add_h + tile.tw * M * a.add_w
-            for oh in range(min(M, a.OH - tile.th * M)):
-                fetch(a, dst + oh * a.dst_h + 2 * M * V)
-                for ow in range(min(M, a.OW - tile.tw * M)):
-                    v = x[oh * M + ow] + bias
-                    if a.has_add:
-                        v = v + load(add + oh * a.add_h + ow * a.add_w)
-                    if a.act.kind == CLIP:
-                        v = clip(v, a.act.a, a.act.b)
-                    store(dst + oh * a.dst_h + ow * a.dst_w, v)
-            if a.act.kind != CLIP:
-                for oh in range(min(M, a.OH - tile.th * M)):
-                    for ow in range(min(M, a.OW - tile.tw * M)):
-                        to = dst + oh * a.dst_h + ow * a.dst_w
-                        store(to, activate(load(to), a.act.kind, a.act.a, a.act.b))
-            advance(a, &tile)
-
-
-cdef void outputs(const Args* a, char** bases, Py_ssize_t block, int width, Py_ssize_t first, Py_ssize_t count,
-                  const float* products, Py_ssize_t PLANE) noexcept nogil:
-    if a.W == 4:
-        inverse(2, 4, a, bases, block, width, first, count, products, PLANE)
-    elif a.M == 4:
-        inverse(4, 6, a, bases, block, width, first, count, products, PLANE)
-    else:
-        inverse(2, 6, a, bases, block, width, first, count, products, PLANE)
-
-
-# All of some tiles, whose transformed windows and products of a part this thread keeps to itself.
-cdef void fused(const Args* a, char** bases, Py_ssize_t first, Py_ssize_t count, float* transformed, float* products) noexcept nogil:
-    cdef Py_ssize_t ICB = (a.IC + V - 1) // V, block = 0, f
-    cdef int width
-    windows(a, at(bases, a.src), first, count, 0, ICB, transformed)
-    while block < a.OCB:
-        width = width_of(a, block)
-        for f in range(a.W * a.W):
-            multiply(a, bases, block, f, count, transformed + f * plane(a, ICB), products + f * plane(a, width),
-                     weights(a, bases, block, f + 1))
-        outputs(a, bases, block, width, first, count, products, plane(a, width))
-        block += width
+# A thread's share of one phase of the block of tiles that begins at `start`.
+cdef void part(const Args* a, char** bases, Phase phase, Py_ssize_t start, Py_ssize_t thread, Py_ssize_t threads, float* windows,
+               float* products) noexcept nogil:
+    cdef Py_ssize_t count = min(a.TB, tiles(a) - start), ICB = (a.IC + V - 1) // V, PARTS = a.OCB // 2 if a.OCB > 1 else 1
+    cdef Py_ssize_t items = a.W * a.W * PARTS if phase == PRODUCTS else (ICB if phase == WINDOWS else a.OCB) * count
+    cdef Py_ssize_t item = share(items, thread, threads), end = share(items, thread + 1, threads), block, first, some
+    while item < end and phase == PRODUCTS:
+        first = item // PARTS
+        block = item % PARTS * 2
+        item += 1
+        multiply(a, bases, block, first, count, windows + first * plane(a, ICB),
+                 products + first * plane(a, a.OCB) + block * a.TB * V, weights(a, bases, item % PARTS * 2, item // PARTS))
+    while item < end:  # the tiles of one channel block
+        block = item // count
+        first = item % count
+        some = min(count - first, end - item)
+        item += some
+        if phase == WINDOWS and a.W == 4:
+            transform(4, a, bases, block, start + first, some, windows + (block * a.TB + first) * V)
+        elif phase == WINDOWS:
+            transform(6, a, bases, block, start + first, some, windows + (block * a.TB + first) * V)
+        elif a.W == 4:
+            inverse(2, 4, a, bases, block, start + first, some, products + (block * a.TB + first) * V)
+        elif a.M == 4:
+            inverse(4, 6, a, bases, block, start + first, some, products + (block * a.TB + first) * V)
+        else:
+            inverse(2, 6, a, bases, block, start + first, some, products + (block * a.TB + first) * V)
 
 
 cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads) noexcept nogil:
-    cdef Py_ssize_t TILES = a.N * ((a.OH + a.M - 1) // a.M) * ((a.OW + a.M - 1) // a.M), BLOCKS = (TILES + a.TB - 1) // a.TB
-    cdef Py_ssize_t ICB = (a.IC + V - 1) // V, PARTS = a.OCB // 2 if a.OCB > 1 else 1, WW = a.W * a.W
-    cdef Py_ssize_t count = min(a.TB, TILES - a.first), items, item, block, f
-    cdef float* transformed = at(bases, a.windows)
+    cdef Py_ssize_t BLOCKS = (tiles(a) + a.TB - 1) // a.TB, item
+    cdef float* windows = at(bases, a.windows)
     cdef float* products = at(bases, a.products)
-    if a.phase == FUSED:
-        transformed += thread * WW * plane(a, ICB)
-        products += thread * WW * plane(a, 3)
-        for item in range(share(BLOCKS, thread, threads), share(BLOCKS, thread + 1, threads)):
-            fused(a, bases, item * a.TB, min(a.TB, TILES - item * a.TB), transformed, products)
-    elif a.phase == WINDOWS:
-        windows(a, at(bases, a.src), a.first, count, share(ICB, thread, threads), share(ICB, thread + 1, threads), transformed)
-    elif a.phase == PRODUCTS:
-        items = WW * PARTS
-        for item in range(share(items, thread, threads), share(items, thread + 1, threads)):
-            f = item // PARTS
-            block = item % PARTS * 2
-            multiply(a, bases, block, f, count, transformed + f * plane(a, ICB), products + f * plane(a, a.OCB) + block * a.TB * V,
-                     weights(a, bases, (item + 1) % PARTS * 2, (item + 1) // PARTS))
-    else:
-        for block in range(share(a.OCB, thread, threads), share(a.OCB, thread + 1, threads)):
-            outputs(a, bases, block, 1, a.first, count, products + block * a.TB * V, plane(a, a.OCB))
+    if a.phase != WHOLE:
+        part(a, bases, a.phase, a.first, thread, threads, windows, products)
+        return
+    windows += thread * a.W * a.W * plane(a, (a.IC + V - 1) // V)
+    products += thread * a.W * a.W * plane(a, a.OCB)
+    for item in range(share(BLOCKS, thread, threads), share(BLOCKS, thread + 1, threads)):
+        part(a, bases, WINDOWS, item * a.TB, 0, 1, windows, products)
+        part(a, bases, PRODUCTS, item * a.TB, 0, 1, windows, products)
+        part(a, bases, OUTPUTS, item * a.TB, 0, 1, windows, products)
 
 
 def step(dict fields):

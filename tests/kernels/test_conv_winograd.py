@@ -20,13 +20,12 @@ EVERY = pytest.mark.parametrize(
 )
 
 
-@pytest.fixture(params=["fused", "steps"])
+@pytest.fixture(params=["whole", "steps"])
 def way(request, monkeypatch):
-    """Both ways of the kernel for any size, in blocks of the fewest tiles."""
-    monkeypatch.setattr(conv_winograd, "FEW_BLOCKS", {"fused": 0, "steps": 1 << 30}[request.param])
-    monkeypatch.setattr(conv_winograd, "MANY_PRODUCTS", 1 << 30)
-    monkeypatch.setattr(conv_winograd, "FUSED_BYTES", 1)
-    monkeypatch.setattr(conv_winograd, "STEP_BYTES", 1)
+    """Both ways of the kernel for any size, in small blocks."""
+    monkeypatch.setattr(conv_winograd, "FEW_PRODUCTS", {"whole": 1 << 30, "steps": 0}[request.param])
+    monkeypatch.setattr(conv_winograd, "BLOCK_BYTES", 1)
+    monkeypatch.setattr(conv_winograd, "BLOCK_TILES", 5)
     return request.param
 
 
@@ -87,8 +86,8 @@ def test_combinations(isa, threads, way, M):
 
 
 @EVERY
-def test_many_blocks(isa, threads):
-    """As the sizes themselves say: tiles of 2x2, of 4x4 in two steps, then fused."""
+def test_sizes(isa, threads):
+    """As the sizes themselves say: tiles of 2x2, of 4x4, in one block and in many."""
     V = kernels.load(isa).V
     check(
         [Case(1, 9 * V, 2 * V, size, (K, K), pads=(1, 1, 1, 1)) for K in (3, 5) for size in ((7, 7), (9, 11), (100, 90))],
