@@ -23,6 +23,9 @@ from tile cimport Store, Taps, Walk, rows, run_tile, take
 
 include "finish.pxi"
 
+# Floats that stay in L2 beside a chunk's source.
+cdef Py_ssize_t FEW_WEIGHTS = 48 * 1024
+
 cdef struct Args:
     int64_t src
     int64_t wei
@@ -58,18 +61,21 @@ cdef struct Args:
     Activation act
 
 
-# The next `count` pixels of a walk, of which the caller keeps its own.
-cdef inline void pixels(const Walk* start, Py_ssize_t count, int width, const float* wei, Taps* taps, Store* to) noexcept nogil:
+# The next `count` pixels of a walk, of which the caller keeps its own. Each segment has `lines` of 64 bytes of weights to fetch
+# behind its own, once in all.
+cdef inline void pixels(const Walk* start, Py_ssize_t count, int width, const float* wei, Py_ssize_t lines, Taps* taps,
+                        Store* to) noexcept nogil:
     cdef Walk walk = start[0]
     cdef const float* px[14]
     # equal tiles, but for a pixel: none is much shorter than the others
     cdef Py_ssize_t tiles = (count + rows(width) - 1) // rows(width), least = count // tiles, longer = count % tiles, i
+    cdef Py_ssize_t fetch = (lines + tiles - 1) // tiles
     cdef int r
     cdef bint near
     taps.ahead = wei + taps.segments * taps.length * width * V
-    taps.fetch = (V * width * V // 16 + tiles - 1) // tiles if taps.length == V else 0
     for i in range(tiles):
         r = <int> least + (i < longer)
+        taps.fetch = max(min(fetch, lines - i * fetch), 0)
         near = take(&walk, r, px, to)
         run_tile(r, width, near, px, wei, taps, to)
         finish(r, width, near, to)
@@ -79,20 +85,23 @@ cdef inline void pixels(const Walk* start, Py_ssize_t count, int width, const fl
 cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads) noexcept nogil:
     cdef Py_ssize_t K = a.segments * a.length + a.tail_segments * a.tail_length
     cdef Py_ssize_t P = a.OH * a.OW, CHUNKS = (P + a.chunk - 1) // a.chunk, PARTS = a.OCB // 2 if a.OCB > 1 else 1
-    cdef Py_ssize_t items = a.N * a.G * CHUNKS * PARTS, item, n, g, rest, block, p, end, oh, first
+    cdef Py_ssize_t items = a.N * a.G * CHUNKS * PARTS, item, n, g, rest, block, p, end, oh, first, lines
+    # weights that stay in L2 need no fetching but for the first chunk
+    cdef Py_ssize_t fetching = PARTS if a.OCB * V * K < FEW_WEIGHTS else items, begin = share(items, thread, threads)
     cdef int width
     cdef const float* wei
     cdef const int64_t* offsets = <const int64_t*> at(bases, a.taps)
     cdef Taps taps
     cdef Store to
     cdef Walk walk
-    walk.OW = a.OW
     walk.src_w = a.src_w
     walk.dst_w = a.dst_w
     walk.add_w = a.add_w
     walk.src_wrap = a.src_h - a.OW * a.src_w
     walk.dst_wrap = a.dst_h - a.OW * a.dst_w
-    walk.add_wrap = a.add_h - a.OW * a.add_w
+    walk.add_wrap = a.add_h - a.OW * a.add_w if a.has_add else 0
+    # rows with no gap between them are one
+    walk.OW = a.OW if walk.src_wrap or walk.dst_wrap or walk.add_wrap else P
     walk.dense = a.src_w == V and a.dst_w == V and (a.add_w == V or not a.has_add)
     taps.length = a.length
     taps.tail_length = a.tail_length
@@ -100,7 +109,7 @@ cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads
     to.dst_c = a.dst_c
     to.has_add = a.has_add
     to.act = a.act
-    for item in range(share(items, thread, threads), share(items, thread + 1, threads)):
+    for item in range(begin, share(items, thread + 1, threads)):
         block = item % PARTS * 2
         width = <int> (a.OCB - block) if a.OCB - block <= 3 else 2
         rest = item // PARTS
@@ -111,19 +120,20 @@ cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads
         end = min(p + a.chunk, P)
         wei = at(bases, a.wei) + (g * a.OCB + block) * V * K
         to.bia = at(bases, a.bia) + (g * a.OCB + block) * V
-        oh = p // a.OW
-        walk.ow = p - oh * a.OW
+        oh = p // walk.OW
+        walk.ow = p - oh * walk.OW
         walk.src = at(bases, a.src) + n * a.src_n + g * a.src_g + oh * a.src_h + walk.ow * a.src_w
         walk.dst = at(bases, a.dst) + n * a.dst_n + (g * a.OCB + block) * a.dst_c + oh * a.dst_h + walk.ow * a.dst_w
         walk.add = at(bases, a.add) + n * a.add_n + (g * a.OCB + block) * a.add_c + oh * a.add_h + walk.ow * a.add_w
         first = 0
+        lines = V * width * V // 16 if a.length == V and item - begin < fetching else 0
         while True:
             taps.offset = offsets + first
             taps.segments = min(a.run, a.segments - first)
             to.resume = first > 0
             to.final = first + taps.segments == a.segments
             taps.tail_segments = a.tail_segments if to.final else 0
-            pixels(&walk, end - p, width, wei + first * a.length * width * V, &taps, &to)
+            pixels(&walk, end - p, width, wei + first * a.length * width * V, lines, &taps, &to)
             first += taps.segments
             if to.final:
                 break
