@@ -8,6 +8,18 @@ Products with the channels' factors are rounded once from float64. The lines of 
 stay in L1 meanwhile: each is read, or written, once.
 """
 
+cdef extern from *:
+    """
+    #include <stdlib.h>
+    #ifdef __GLIBC__
+      #include <malloc.h>
+      static void trim_heap(void) { malloc_trim(0); }
+    #else
+      static void trim_heap(void) {}
+    #endif
+    """
+    void trim_heap() nogil
+
 cdef struct Piece:
     const float* src
     const double* scale
@@ -87,3 +99,9 @@ def pack(const float[:, :, :, :] src, const double[::1] scale, Py_ssize_t IC, Py
                 ic += width
             part += IC * TAPS * L
             oc += L
+
+
+def trim():
+    """Give the memory of arrays that are no more back to the system, where the C library would keep it."""
+    with nogil:
+        trim_heap()

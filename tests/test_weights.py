@@ -2,7 +2,9 @@
 
 import itertools
 import json
+import mmap
 import os
+import platform
 import re
 import signal
 import subprocess
@@ -11,6 +13,7 @@ import threading
 import time
 import tracemalloc
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -613,6 +616,18 @@ def test_memory_holds_no_weights_of_a_file_but_the_packed(tmp_path, monkeypatch,
     finally:
         tracemalloc.stop()
     assert held < 1_500_000
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+def test_memory_of_arrays_that_are_no_more_goes_back():
+    def resident():
+        return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
+
+    pieces = [np.ones(25_000, np.float32) for _ in range(400)]  # from the heap, not mapped each
+    del pieces[:-1]  # the last one is above the others
+    before = resident()
+    _pack.trim()
+    assert before - resident() > 20_000_000
 
 
 def test_packing_names_its_size():

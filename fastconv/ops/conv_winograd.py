@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 #: `Phase` of pyx/isa/conv_winograd.pyx
 WINDOWS, PRODUCTS, OUTPUTS, WHOLE = range(4)
-#: bytes for each thread that the transformed windows and products of a block should fill, and the least tiles that are worth a
-#: read of the weights
-BLOCK_BYTES, BLOCK_TILES = 2 << 20, 18
+#: bytes that the transformed windows and products of a block should fill for each thread that works on it, where it goes whole
+#: and in steps; and the least tiles that are worth a read of the weights
+WHOLE_BYTES, STEPS_BYTES, BLOCK_TILES = 1 << 20, 2 << 20, 18
 #: with fewer products of channels than this, each thread reads all weights for blocks of its own
 FEW_PRODUCTS = 128 * 128
 KERNELS = [(3, 3), (5, 5)]
@@ -121,9 +121,9 @@ class ConvWinograd(ConvDirect):
         (N, IC), OC = x.dims[:2], w.dims[0]
         count = N * TH * TW
         whole = count >= BLOCK_TILES * target.threads and IC * OC < FEW_PRODUCTS
-        each, together = (target.threads, 1) if whole else (1, target.threads)
-        blocks = -(-count // max(BLOCK_BYTES * together // (W * W * 4 * (IC + OC)), BLOCK_TILES))
-        blocks = -(-blocks // each) * each
+        times, size = (target.threads, WHOLE_BYTES) if whole else (1, STEPS_BYTES * target.threads)
+        blocks = -(-count // max(size // (W * W * 4 * (IC + OC)), BLOCK_TILES))
+        blocks = -(-blocks // times) * times
         return whole, -(-count // blocks), blocks
 
     def workspace(self, node: Node, target: Target) -> int:

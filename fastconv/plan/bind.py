@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import _pack
 from ..graph import Node, Value
 from ..ops.base import Activation
 from ..threads import share_out
@@ -184,6 +185,8 @@ class Binder:
     def finish(self) -> None:
         """Fill what is still to be packed, on all threads; only then may other plans find it."""
         share_out([partial(piece, array) for piece, array in self._pieces], self.target.threads)
+        if self._pieces:
+            _pack.trim()  # what they were read into
         self._packed.update(self._made)
         self._pieces, self._made = [], {}
 

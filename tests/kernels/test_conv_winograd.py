@@ -24,7 +24,8 @@ EVERY = pytest.mark.parametrize(
 def way(request, monkeypatch):
     """Both ways of the kernel for any size, in small blocks."""
     monkeypatch.setattr(conv_winograd, "FEW_PRODUCTS", {"whole": 1 << 30, "steps": 0}[request.param])
-    monkeypatch.setattr(conv_winograd, "BLOCK_BYTES", 1)
+    monkeypatch.setattr(conv_winograd, "WHOLE_BYTES", 1)
+    monkeypatch.setattr(conv_winograd, "STEPS_BYTES", 1)
     monkeypatch.setattr(conv_winograd, "BLOCK_TILES", 5)
     return request.param
 
