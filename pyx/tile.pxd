@@ -79,6 +79,16 @@ cdef inline bint take(Walk* walk, int r, const float** px, Store* to) noexcept n
     return near
 
 
+# Output channels go in parts of two blocks of V; an odd count ends in a part of three, or is one part of one.
+cdef inline Py_ssize_t parts(Py_ssize_t OCB) noexcept nogil:
+    return OCB // 2 if OCB > 1 else 1
+
+
+# The channel blocks of the part that begins at `block`.
+cdef inline int width_of(Py_ssize_t OCB, Py_ssize_t block) noexcept nogil:
+    return <int> (OCB - block) if OCB - block <= 3 else 2
+
+
 # Most rows of a tile of `width` channel blocks.
 cdef inline int rows(int width) noexcept nogil:
     if REGS == 32:

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 import tracemalloc
+import types
 from functools import partial
 from pathlib import Path
 
@@ -628,6 +629,15 @@ def test_memory_of_arrays_that_are_no_more_goes_back():
     before = resident()
     _pack.trim()
     assert before - resident() > 20_000_000
+
+
+def test_packing_gives_back_what_it_read(save, monkeypatch):
+    trims = []
+    monkeypatch.setattr(bind, "_pack", types.SimpleNamespace(trim=lambda: trims.append(1)))
+    model = fastconv.load(save(network()))
+    for batch in (1, 2):
+        model(normal(RNG, batch, *SHAPE[1:]))
+    assert trims == [1], "once: the second shape packs nothing"
 
 
 def test_packing_names_its_size():

@@ -19,7 +19,7 @@ from libc.stdint cimport int64_t
 from activation cimport Activation
 from simd cimport V
 from step cimport Run, at, share
-from tile cimport Store, Taps, Walk, rows, run_tile, take
+from tile cimport Store, Taps, Walk, parts, rows, run_tile, take, width_of
 
 include "finish.pxi"
 
@@ -84,7 +84,7 @@ cdef inline void pixels(const Walk* start, Py_ssize_t count, int width, const fl
 
 cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads) noexcept nogil:
     cdef Py_ssize_t K = a.segments * a.length + a.tail_segments * a.tail_length
-    cdef Py_ssize_t P = a.OH * a.OW, CHUNKS = (P + a.chunk - 1) // a.chunk, PARTS = a.OCB // 2 if a.OCB > 1 else 1
+    cdef Py_ssize_t P = a.OH * a.OW, CHUNKS = (P + a.chunk - 1) // a.chunk, PARTS = parts(a.OCB)
     cdef Py_ssize_t items = a.N * a.G * CHUNKS * PARTS, item, n, g, rest, block, p, end, oh, first, lines
     # weights that stay in L2 need no fetching but for the first chunk
     cdef Py_ssize_t fetching = PARTS if a.OCB * V * K < FEW_WEIGHTS else items, begin = share(items, thread, threads)
@@ -111,7 +111,7 @@ cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads
     to.act = a.act
     for item in range(begin, share(items, thread + 1, threads)):
         block = item % PARTS * 2
-        width = <int> (a.OCB - block) if a.OCB - block <= 3 else 2
+        width = width_of(a.OCB, block)
         rest = item // PARTS
         p = rest % CHUNKS * a.chunk
         rest = rest // CHUNKS

@@ -12,7 +12,7 @@ from libc.string cimport memset
 from activation cimport Activation
 from simd cimport V, load, store
 from step cimport Run, at, share
-from tile cimport Store, Walk, rows, run_rows, take
+from tile cimport Store, Walk, parts, rows, run_rows, take, width_of
 
 include "finish.pxi"
 
@@ -88,7 +88,7 @@ cdef inline void window(const Args* a, const float* src, Py_ssize_t oh, Py_ssize
 
 cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads) noexcept nogil:
     cdef Py_ssize_t K = a.IC * a.KH * a.KW, P = a.OH * a.OW, CHUNKS = (P + a.chunk - 1) // a.chunk
-    cdef Py_ssize_t PARTS = a.OCB // 2 if a.OCB > 1 else 1, items = a.N * a.G * CHUNKS
+    cdef Py_ssize_t PARTS = parts(a.OCB), items = a.N * a.G * CHUNKS
     cdef Py_ssize_t item, n, g, first, end, part, block, p, oh, tiles, least, longer, i
     cdef int width, r
     cdef float* scratch = at(bases, a.workspace) + thread * a.chunk * K
@@ -119,7 +119,7 @@ cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads
             window(a, src, p // a.OW, p % a.OW, scratch + (p - first) * K)
         for part in range(PARTS):
             block = part * 2
-            width = <int> (a.OCB - block) if a.OCB - block <= 3 else 2
+            width = width_of(a.OCB, block)
             to.bia = at(bases, a.bia) + (g * a.OCB + block) * V
             wei = at(bases, a.wei) + (g * a.OCB + block) * V * K
             oh = first // a.OW

@@ -23,7 +23,7 @@ from libc.stdint cimport int64_t
 from activation cimport CLIP, Activation, activate, clip
 from simd cimport PREFETCH, V, load, store, vf
 from step cimport Run, at, share
-from tile cimport Store, Taps, rows, run_tile
+from tile cimport Store, Taps, parts, rows, run_tile, width_of
 
 cdef enum Phase:
     WINDOWS
@@ -115,11 +115,6 @@ cdef inline void tile_row(const int M, const int W, const vf* x, const int step,
 # From one position of the windows or products to the next.
 cdef inline Py_ssize_t plane(const Args* a, Py_ssize_t blocks) noexcept nogil:
     return blocks * a.TB * V + 16
-
-
-# The channel blocks of the part that begins at `block`.
-cdef inline int width_of(const Args* a, Py_ssize_t block) noexcept nogil:
-    return <int> (a.OCB - block) if a.OCB - block <= 3 else 2
 
 
 cdef inline Py_ssize_t tiles(const Args* a) noexcept nogil:
@@ -221,13 +216,13 @@ cdef inline void inverse(const int M, const int W, const Args* a, char** bases, 
 
 # The weights of a part at one position.
 cdef inline const float* weights(const Args* a, char** bases, Py_ssize_t block, Py_ssize_t position) noexcept nogil:
-    return at(bases, a.wei) + (block * a.W * a.W + position * width_of(a, block)) * V * a.IC
+    return at(bases, a.wei) + (block * a.W * a.W + position * width_of(a.OCB, block)) * V * a.IC
 
 
 # A part's products of `count` tiles at one position, whose windows are `src`. The weights that come next begin at `ahead`.
 cdef void multiply(const Args* a, char** bases, Py_ssize_t block, Py_ssize_t position, Py_ssize_t count, const float* src,
                    float* dst, const float* ahead) noexcept nogil:
-    cdef int width = width_of(a, block), r, i
+    cdef int width = width_of(a.OCB, block), r, i
     cdef int times = <int> (count + rows(width) - 1) // rows(width), least = <int> count // times, longer = <int> count % times
     cdef int lines = V * width * V // 16, fetch = (lines + times - 1) // times
     cdef const float* wei = weights(a, bases, block, position)
@@ -258,7 +253,7 @@ cdef void multiply(const Args* a, char** bases, Py_ssize_t block, Py_ssize_t pos
 # A thread's share of one phase of the block of tiles that begins at `start`.
 cdef void part(const Args* a, char** bases, Phase phase, Py_ssize_t start, Py_ssize_t thread, Py_ssize_t threads, float* windows,
                float* products) noexcept nogil:
-    cdef Py_ssize_t count = min(a.TB, tiles(a) - start), ICB = (a.IC + V - 1) // V, PARTS = a.OCB // 2 if a.OCB > 1 else 1
+    cdef Py_ssize_t count = min(a.TB, tiles(a) - start), ICB = (a.IC + V - 1) // V, PARTS = parts(a.OCB)
     cdef Py_ssize_t items = a.W * a.W * PARTS if phase == PRODUCTS else (ICB if phase == WINDOWS else a.OCB) * count
     cdef Py_ssize_t item = share(items, thread, threads), end = share(items, thread + 1, threads), block, first, some
     while item < end and phase == PRODUCTS:
@@ -335,7 +330,7 @@ def pack(size_t weights, size_t scale, Py_ssize_t OC, Py_ssize_t IC, int K, int 
             G[i + 1][k] = points[i] ** k / lagrange
     with nogil:
         while block < OCB:
-            width = OCB - block if OCB - block <= 3 else 2
+            width = width_of(OCB, block)
             step = IC * width * V
             for ic in range(IC):
                 for j in range(width):

@@ -14,7 +14,7 @@ from libc.string cimport memcpy
 from activation cimport CLIP, Activation, clip
 from simd cimport PREFETCH, V, load, store, vbroadcast, vf
 from step cimport Run, at, share
-from tile cimport Store, rows, run_rows
+from tile cimport Store, parts, rows, run_rows, width_of
 
 include "finish.pxi"
 
@@ -66,7 +66,7 @@ cdef inline void stream(const Args* a, const float* src, Py_ssize_t first, Py_ss
 
 
 cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads) noexcept nogil:
-    cdef Py_ssize_t OCB = (a.OC + V - 1) // V, PARTS = OCB // 2 if OCB > 1 else 1, FOURS = (PARTS + STREAMS - 1) // STREAMS
+    cdef Py_ssize_t OCB = (a.OC + V - 1) // V, PARTS = parts(OCB), FOURS = (PARTS + STREAMS - 1) // STREAMS
     cdef Py_ssize_t CHUNKS = (a.M + a.chunk - 1) // a.chunk, item, part, m, end, block, tiles, least, longer, t, OC, first, last
     cdef int width, i, r
     cdef const float* px[14]
@@ -101,7 +101,7 @@ cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads
                 finish(1, 2 * STREAMS, False, &to)
                 part += STREAMS
                 continue
-            width = <int> (OCB - block) if OCB - block <= 3 else 2
+            width = width_of(OCB, block)
             OC = min(a.OC - block * V, width * V)
             tiles = (end - m + rows(width) - 1) // rows(width)
             least = (end - m) // tiles
