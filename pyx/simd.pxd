@@ -57,6 +57,12 @@ cdef extern from *:
     AI vf vminnan(vf a, vf x) { return (vf)((vi)vmin(a, x) | (a != a)); }
     /* into L2 */
     #define PREFETCH(p) __builtin_prefetch((p), 0, 2)
+    /* acc + x * y. GCC picks other forms of the instruction, which overwrite a factor, and pays with moves and spills in the tiles */
+    #if defined(__FMA__) && !defined(__AVX512F__)
+      AI vf vfma(vf acc, vf x, vf y) { __asm__ ("vfmadd231ps %2, %1, %0" : "+x" (acc) : "x" (x), "x" (y)); return acc; }
+    #else
+      AI vf vfma(vf acc, vf x, vf y) { return acc + x * y; }
+    #endif
     AI vf vbroadcast(float x) { return x - (vf){0}; }
     /* x where p < q, else y, lane by lane */
     AI vf vless(vf p, vf q, vf x, vf y) { return vselect(p < q, x, y); }
@@ -72,6 +78,7 @@ cdef extern from *:
     enum: V
     enum: REGS
     void PREFETCH(const void* p) nogil
+    vf vfma(vf acc, vf x, vf y) nogil
     vf vmax(vf bound, vf x) nogil
     vf vmin(vf bound, vf x) nogil
     vf vmaxnan(vf a, vf x) nogil

@@ -10,17 +10,19 @@
 # units need. Odd numbers of channel blocks end in a 3-wide tile, a single one takes a tall 1-wide tile: fewer than 8 sums in
 # flight would wait for each other.
 
+from libc.math cimport INFINITY
 from libc.stdint cimport int64_t
 
-from activation cimport CLIP, Activation, clip
-from simd cimport PREFETCH, REGS, V, load, store, vbroadcast, vf
+from activation cimport CLIP, Activation
+from simd cimport PREFETCH, REGS, V, load, store, vbroadcast, vf, vfma, vmax, vmin
 
 
-# The weights that come next begin at `ahead`: every segment fetches `fetch` lines of 64 bytes of them, that memory be busy all the
-# time and not only while the first tile reads weights that the others find in L2.
+# The weights that come next begin at `ahead`, of which every segment has `lines` of 64 bytes to fetch: `fetch` in a tile, that
+# memory be busy all the time and not only while the first tile reads weights that the others find in L2.
 cdef struct Taps:
     const int64_t* offset
     const float* ahead
+    Py_ssize_t lines
     Py_ssize_t fetch
     Py_ssize_t segments
     Py_ssize_t length
@@ -58,15 +60,16 @@ cdef struct Walk:
     bint dense
 
 
-# Give a tile its next r pixels. True says that each lies V floats behind the one before: then only the first is told.
-cdef inline bint take(Walk* walk, int r, const float** px, Store* to) noexcept nogil:
-    cdef bint near = walk.dense and walk.ow + r <= walk.OW
-    cdef int i = 0, step = r if near else 1
+# Give up to `most` tiles their next r pixels each. They are as many as is returned where each pixel lies V floats behind the one
+# before, of which only the first is told; else 0 stands for one tile.
+cdef inline Py_ssize_t take(Walk* walk, int r, Py_ssize_t most, const float** px, Store* to) noexcept nogil:
+    cdef Py_ssize_t near = min(most, (walk.OW - walk.ow) // r) if walk.dense else 0, step = r * near if near else 1
+    cdef int i = 0
     while i < r:
         px[i] = walk.src
         to.dst[i] = walk.dst
         to.add[i] = walk.add
-        i += step
+        i += r if near else 1
         walk.src += step * walk.src_w
         walk.dst += step * walk.dst_w
         walk.add += step * walk.add_w
@@ -96,128 +99,116 @@ cdef inline int rows(int width) noexcept nogil:
     return 12 if width == 1 else 6 if width == 2 else 4
 
 
-# Pixel i's place, where a `NEAR` one lies V floats behind the one before.
-cdef inline const float* place(const bint NEAR, const float** p, int i) noexcept nogil:
-    return p[0] + i * V if NEAR else p[i]
+# Pixel i's place: `first` is a near tile's, p[i] another's.
+cdef inline const float* place(const bint NEAR, const float* first, const float** p, int i) noexcept nogil:
+    return first + i * V if NEAR else p[i]
 
 
-cdef inline void sweep(const int R, const int J, const bint NEAR, const float** px, const float* wei, vf* acc, const Taps* taps,
-                       const int64_t* offset, Py_ssize_t segments, const Py_ssize_t length) noexcept nogil:
+cdef inline void sweep(const int R, const int J, const bint NEAR, const float* first, const float** px, const float* wei, vf* acc,
+                       const Taps* taps, Py_ssize_t fetch, const int64_t* offset, Py_ssize_t segments,
+                       const Py_ssize_t length) noexcept nogil:
     cdef Py_ssize_t s, c, at, _line
     cdef const float* ahead = taps.ahead
     cdef int k
     for s in range(segments):
         at = offset[s]
-        for _line in range(taps.fetch):
+        for _line in range(fetch):
             PREFETCH(ahead)
             ahead += 16
         for c in range(length):
             for k in range(R * J):
-                acc[k] = acc[k] + place(NEAR, px, k // J)[at + c] * load(wei + k % J * V)
+                acc[k] = vfma(acc[k], vbroadcast(place(NEAR, first, px, k // J)[at + c]), load(wei + k % J * V))
             wei += J * V
 
 
 # acc[k] is pixel k // J's sum of channel block k % J. Each loop over it is a single one with literal bounds, and its address is
 # not taken: else the compiler would keep it in memory and copy it to registers and back around each loop.
-cdef inline void tile(const int R, const int J, const bint NEAR, const float** px, const float* wei, const Taps* taps,
-                      Store* to) noexcept nogil:
+cdef inline void tiles(const int R, const int J, const bint NEAR, Py_ssize_t count, const float** px, const float* wei, Taps* taps,
+                       Store* to) noexcept nogil:
     cdef int k
-    cdef const float** add = <const float**> to.add
-    cdef const float** dst = <const float**> to.dst
+    cdef Py_ssize_t fetch, _tile
+    cdef const float** adds = <const float**> to.add
+    cdef const float** dsts = <const float**> to.dst
+    cdef const float* src = px[0]
+    cdef const float* add = to.add[0]
+    cdef const float* dst = to.dst[0]
     cdef vf acc[28]
-    if to.resume:
+    for _tile in range(count if NEAR else 1):
+        fetch = min(taps.fetch, taps.lines)
+        if to.resume:
+            for k in range(R * J):
+                acc[k] = vbroadcast(0)
+        else:
+            for k in range(R * J):
+                acc[k] = load(to.bia + k % J * V)
+        if V < 16 and taps.length == V:  # a literal: the loop over it unrolls; one of 16 channels would only compile longer
+            sweep(R, J, NEAR, src, px, wei, acc, taps, fetch, taps.offset, taps.segments, V)
+        else:
+            sweep(R, J, NEAR, src, px, wei, acc, taps, fetch, taps.offset, taps.segments, taps.length)
+        if taps.tail_segments:
+            sweep(R, J, NEAR, src, px, wei + taps.segments * taps.length * J * V, acc, taps, fetch,
+                  taps.offset + taps.segments, taps.tail_segments, taps.tail_length)
+        if to.resume:
+            for k in range(R * J):
+                acc[k] = acc[k] + load(place(NEAR, dst, dsts, k // J) + k % J * to.dst_c)
+        if to.has_add and to.final:
+            for k in range(R * J):
+                acc[k] = acc[k] + load(place(NEAR, add, adds, k // J) + k % J * to.add_c)
+        if to.act.kind == CLIP and to.final and to.act.a > -INFINITY:
+            for k in range(R * J):
+                acc[k] = vmax(vbroadcast(to.act.a), acc[k])
+        if to.act.kind == CLIP and to.final and to.act.b < INFINITY:
+            for k in range(R * J):
+                acc[k] = vmin(vbroadcast(to.act.b), acc[k])
         for k in range(R * J):
-            acc[k] = vbroadcast(0)
-    else:
-        for k in range(R * J):
-            acc[k] = load(to.bia + k % J * V)
-    if V < 16 and taps.length == V:  # a literal: the loop over it unrolls; one of 16 channels would only compile longer
-        sweep(R, J, NEAR, px, wei, acc, taps, taps.offset, taps.segments, V)
-    else:
-        sweep(R, J, NEAR, px, wei, acc, taps, taps.offset, taps.segments, taps.length)
-    if taps.tail_segments:
-        sweep(R, J, NEAR, px, wei + taps.segments * taps.length * J * V, acc, taps,
-              taps.offset + taps.segments, taps.tail_segments, taps.tail_length)
-    if to.resume:
-        for k in range(R * J):
-            acc[k] = acc[k] + load(place(NEAR, dst, k // J) + k % J * to.dst_c)
-    if to.has_add and to.final:
-        for k in range(R * J):
-            acc[k] = acc[k] + load(place(NEAR, add, k // J) + k % J * to.add_c)
-    if to.act.kind == CLIP and to.final:
-        for k in range(R * J):
-            acc[k] = clip(acc[k], to.act.a, to.act.b)
-    for k in range(R * J):
-        store(<float*> place(NEAR, dst, k // J) + k % J * to.dst_c, acc[k])
+            store(<float*> place(NEAR, dst, dsts, k // J) + k % J * to.dst_c, acc[k])
+        taps.ahead += taps.segments * fetch * 16
+        taps.lines -= fetch
+        src += R * V
+        add += R * V
+        dst += R * V
 
 
-# The tile for a number of rows and a width known only now.
-cdef inline void choose(int r, int width, const bint NEAR, const float** px, const float* wei, const Taps* taps,
+# The tiles for a number of rows and a width known only now.
+cdef inline void choose(int r, int width, const bint NEAR, Py_ssize_t count, const float** px, const float* wei, Taps* taps,
                         Store* to) noexcept nogil:
     if width == 2:
-        if REGS == 32 and r == 14: tile(14, 2, NEAR, px, wei, taps, to)
-        elif REGS == 32 and r == 13: tile(13, 2, NEAR, px, wei, taps, to)
-        elif REGS == 32 and r == 12: tile(12, 2, NEAR, px, wei, taps, to)
-        elif REGS == 32 and r == 11: tile(11, 2, NEAR, px, wei, taps, to)
-        elif REGS == 32 and r == 10: tile(10, 2, NEAR, px, wei, taps, to)
-        elif REGS == 32 and r == 9: tile(9, 2, NEAR, px, wei, taps, to)
-        elif REGS == 32 and r == 8: tile(8, 2, NEAR, px, wei, taps, to)
-        elif REGS == 32 and r == 7: tile(7, 2, NEAR, px, wei, taps, to)
-        elif r == 6: tile(6, 2, NEAR, px, wei, taps, to)
-        elif r == 5: tile(5, 2, NEAR, px, wei, taps, to)
-        elif r == 4: tile(4, 2, NEAR, px, wei, taps, to)
-        elif r == 3: tile(3, 2, NEAR, px, wei, taps, to)
-        elif r == 2: tile(2, 2, NEAR, px, wei, taps, to)
-        else: tile(1, 2, NEAR, px, wei, taps, to)
+        if REGS == 32 and r == 14: tiles(14, 2, NEAR, count, px, wei, taps, to)
+        elif REGS == 32 and r == 13: tiles(13, 2, NEAR, count, px, wei, taps, to)
+        elif REGS == 32 and r == 12: tiles(12, 2, NEAR, count, px, wei, taps, to)
+        elif REGS == 32 and r == 11: tiles(11, 2, NEAR, count, px, wei, taps, to)
+        elif REGS == 32 and r == 10: tiles(10, 2, NEAR, count, px, wei, taps, to)
+        elif REGS == 32 and r == 9: tiles(9, 2, NEAR, count, px, wei, taps, to)
+        elif REGS == 32 and r == 8: tiles(8, 2, NEAR, count, px, wei, taps, to)
+        elif REGS == 32 and r == 7: tiles(7, 2, NEAR, count, px, wei, taps, to)
+        elif r == 6: tiles(6, 2, NEAR, count, px, wei, taps, to)
+        elif r == 5: tiles(5, 2, NEAR, count, px, wei, taps, to)
+        elif r == 4: tiles(4, 2, NEAR, count, px, wei, taps, to)
+        elif r == 3: tiles(3, 2, NEAR, count, px, wei, taps, to)
+        elif r == 2: tiles(2, 2, NEAR, count, px, wei, taps, to)
+        else: tiles(1, 2, NEAR, count, px, wei, taps, to)
     elif width == 3:
-        if REGS == 32 and r == 9: tile(9, 3, NEAR, px, wei, taps, to)
-        elif REGS == 32 and r == 8: tile(8, 3, NEAR, px, wei, taps, to)
-        elif REGS == 32 and r == 7: tile(7, 3, NEAR, px, wei, taps, to)
-        elif REGS == 32 and r == 6: tile(6, 3, NEAR, px, wei, taps, to)
-        elif REGS == 32 and r == 5: tile(5, 3, NEAR, px, wei, taps, to)
-        elif r == 4: tile(4, 3, NEAR, px, wei, taps, to)
-        elif r == 3: tile(3, 3, NEAR, px, wei, taps, to)
-        elif r == 2: tile(2, 3, NEAR, px, wei, taps, to)
-        else: tile(1, 3, NEAR, px, wei, taps, to)
+        if REGS == 32 and r == 9: tiles(9, 3, NEAR, count, px, wei, taps, to)
+        elif REGS == 32 and r == 8: tiles(8, 3, NEAR, count, px, wei, taps, to)
+        elif REGS == 32 and r == 7: tiles(7, 3, NEAR, count, px, wei, taps, to)
+        elif REGS == 32 and r == 6: tiles(6, 3, NEAR, count, px, wei, taps, to)
+        elif REGS == 32 and r == 5: tiles(5, 3, NEAR, count, px, wei, taps, to)
+        elif r == 4: tiles(4, 3, NEAR, count, px, wei, taps, to)
+        elif r == 3: tiles(3, 3, NEAR, count, px, wei, taps, to)
+        elif r == 2: tiles(2, 3, NEAR, count, px, wei, taps, to)
+        else: tiles(1, 3, NEAR, count, px, wei, taps, to)
     else:
-        if REGS == 32 and r == 14: tile(14, 1, NEAR, px, wei, taps, to)
-        elif REGS == 32 and r == 13: tile(13, 1, NEAR, px, wei, taps, to)
-        elif r == 12: tile(12, 1, NEAR, px, wei, taps, to)
-        elif r == 11: tile(11, 1, NEAR, px, wei, taps, to)
-        elif r == 10: tile(10, 1, NEAR, px, wei, taps, to)
-        elif r == 9: tile(9, 1, NEAR, px, wei, taps, to)
-        elif r == 8: tile(8, 1, NEAR, px, wei, taps, to)
-        elif r == 7: tile(7, 1, NEAR, px, wei, taps, to)
-        elif r == 6: tile(6, 1, NEAR, px, wei, taps, to)
-        elif r == 5: tile(5, 1, NEAR, px, wei, taps, to)
-        elif r == 4: tile(4, 1, NEAR, px, wei, taps, to)
-        elif r == 3: tile(3, 1, NEAR, px, wei, taps, to)
-        elif r == 2: tile(2, 1, NEAR, px, wei, taps, to)
-        else: tile(1, 1, NEAR, px, wei, taps, to)
-
-
-# CLIP is done; another activation is for `finish` to do (finish.pxi).
-cdef inline void run_tile(int r, int width, bint near, const float** px, const float* wei, const Taps* taps,
-                          Store* to) noexcept nogil:
-    if near:
-        choose(r, width, True, px, wei, taps, to)
-    else:
-        choose(r, width, False, px, wei, taps, to)
-
-
-# A tile of K products that lie side by side, in runs of `run`.
-cdef inline void run_rows(int r, int width, const float** px, const float* wei, Py_ssize_t K, Py_ssize_t run,
-                          Store* to) noexcept nogil:
-    cdef int64_t first = 0
-    cdef Taps taps
-    taps.offset = &first
-    taps.segments = 1
-    taps.fetch = 0
-    taps.tail_segments = 0
-    to.final = False
-    while not to.final:
-        taps.length = min(run, K - first)
-        to.resume = first > 0
-        to.final = first + taps.length == K
-        run_tile(r, width, False, px, wei + first * width * V, &taps, to)
-        first += taps.length
+        if REGS == 32 and r == 14: tiles(14, 1, NEAR, count, px, wei, taps, to)
+        elif REGS == 32 and r == 13: tiles(13, 1, NEAR, count, px, wei, taps, to)
+        elif r == 12: tiles(12, 1, NEAR, count, px, wei, taps, to)
+        elif r == 11: tiles(11, 1, NEAR, count, px, wei, taps, to)
+        elif r == 10: tiles(10, 1, NEAR, count, px, wei, taps, to)
+        elif r == 9: tiles(9, 1, NEAR, count, px, wei, taps, to)
+        elif r == 8: tiles(8, 1, NEAR, count, px, wei, taps, to)
+        elif r == 7: tiles(7, 1, NEAR, count, px, wei, taps, to)
+        elif r == 6: tiles(6, 1, NEAR, count, px, wei, taps, to)
+        elif r == 5: tiles(5, 1, NEAR, count, px, wei, taps, to)
+        elif r == 4: tiles(4, 1, NEAR, count, px, wei, taps, to)
+        elif r == 3: tiles(3, 1, NEAR, count, px, wei, taps, to)
+        elif r == 2: tiles(2, 1, NEAR, count, px, wei, taps, to)
+        else: tiles(1, 1, NEAR, count, px, wei, taps, to)

@@ -19,9 +19,9 @@ from libc.stdint cimport int64_t
 from activation cimport Activation
 from simd cimport V
 from step cimport Run, at, share
-from tile cimport Store, Taps, Walk, parts, rows, run_tile, take, width_of
+from tile cimport Store, Taps, Walk, parts, rows, take, width_of
 
-include "finish.pxi"
+include "tiles.pxi"
 
 # Floats that stay in L2 beside a chunk's source.
 cdef Py_ssize_t FEW_WEIGHTS = 48 * 1024
@@ -68,18 +68,19 @@ cdef inline void pixels(const Walk* start, Py_ssize_t count, int width, const fl
     cdef Walk walk = start[0]
     cdef const float* px[14]
     # equal tiles, but for a pixel: none is much shorter than the others
-    cdef Py_ssize_t tiles = (count + rows(width) - 1) // rows(width), least = count // tiles, longer = count % tiles, i
-    cdef Py_ssize_t fetch = (lines + tiles - 1) // tiles
+    cdef Py_ssize_t tiles = (count + rows(width) - 1) // rows(width), least = count // tiles, longer = count % tiles, i = 0, near
     cdef int r
-    cdef bint near
     taps.ahead = wei + taps.segments * taps.length * width * V
-    for i in range(tiles):
+    taps.lines = lines
+    taps.fetch = (lines + tiles - 1) // tiles
+    while i < tiles:
         r = <int> least + (i < longer)
-        taps.fetch = max(min(fetch, lines - i * fetch), 0)
-        near = take(&walk, r, px, to)
-        run_tile(r, width, near, px, wei, taps, to)
-        finish(r, width, near, to)
-        taps.ahead += taps.segments * taps.fetch * 16
+        near = take(&walk, r, (longer if i < longer else tiles) - i, px, to)
+        if near:
+            near_tiles(r, width, near, px, wei, taps, to)
+        else:
+            far_tile(r, width, px, wei, taps, to)
+        i += max(near, 1)
 
 
 cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads) noexcept nogil:

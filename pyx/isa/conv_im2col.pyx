@@ -12,9 +12,9 @@ from libc.string cimport memset
 from activation cimport Activation
 from simd cimport V, load, store
 from step cimport Run, at, share
-from tile cimport Store, Walk, parts, rows, run_rows, take, width_of
+from tile cimport Store, Walk, parts, rows, take, width_of
 
-include "finish.pxi"
+include "tiles.pxi"
 
 cdef struct Args:
     int64_t src
@@ -132,9 +132,8 @@ cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads
             longer = (end - first) % tiles
             for i in range(tiles):
                 r = <int> least + (i < longer)
-                take(&walk, r, px, &to)
+                take(&walk, r, 1, px, &to)
                 run_rows(r, width, px, wei, K, a.run, &to)
-                finish(r, width, False, &to)
 
 
 def step(dict fields):

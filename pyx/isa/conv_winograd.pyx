@@ -23,7 +23,9 @@ from libc.stdint cimport int64_t
 from activation cimport CLIP, Activation, activate, clip
 from simd cimport PREFETCH, V, load, store, vf
 from step cimport Run, at, share
-from tile cimport Store, Taps, parts, rows, run_tile, width_of
+from tile cimport Store, Taps, parts, rows, width_of
+
+include "tiles.pxi"
 
 cdef enum Phase:
     WINDOWS
@@ -222,9 +224,9 @@ cdef inline const float* weights(const Args* a, char** bases, Py_ssize_t block, 
 # A part's products of `count` tiles at one position, whose windows are `src`. The weights that come next begin at `ahead`.
 cdef void multiply(const Args* a, char** bases, Py_ssize_t block, Py_ssize_t position, Py_ssize_t count, const float* src,
                    float* dst, const float* ahead) noexcept nogil:
-    cdef int width = width_of(a.OCB, block), r, i
+    cdef int width = width_of(a.OCB, block), r, i = 0, some
     cdef int times = <int> (count + rows(width) - 1) // rows(width), least = <int> count // times, longer = <int> count % times
-    cdef int lines = V * width * V // 16, fetch = (lines + times - 1) // times
+    cdef int lines = V * width * V // 16
     cdef const float* wei = weights(a, bases, block, position)
     cdef const float* px[14]
     cdef Taps taps
@@ -241,13 +243,15 @@ cdef void multiply(const Args* a, char** bases, Py_ssize_t block, Py_ssize_t pos
     to.final = False
     px[0] = src
     to.dst[0] = dst
-    for i in range(times):
+    taps.lines = lines
+    taps.fetch = (lines + times - 1) // times
+    while i < times:
         r = least + (i < longer)
-        taps.fetch = max(min(fetch, lines - i * fetch), 0)
-        run_tile(r, width, True, px, wei, &taps, &to)
-        px[0] += r * V
-        to.dst[0] += r * V
-        taps.ahead += taps.segments * taps.fetch * 16
+        some = (longer if i < longer else times) - i
+        near_tiles(r, width, some, px, wei, &taps, &to)
+        px[0] += some * r * V
+        to.dst[0] += some * r * V
+        i += some
 
 
 # A thread's share of one phase of the block of tiles that begins at `start`.

@@ -14,9 +14,9 @@ from libc.string cimport memcpy
 from activation cimport CLIP, Activation, clip
 from simd cimport PREFETCH, V, load, store, vbroadcast, vf
 from step cimport Run, at, share
-from tile cimport Store, parts, rows, run_rows, width_of
+from tile cimport Store, parts, rows, width_of
 
-include "finish.pxi"
+include "tiles.pxi"
 
 cdef enum:
     STREAMS = 4  # parts that one item reads side by side
@@ -98,7 +98,8 @@ cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads
                     to.resume = first > 0
                     to.final = last == a.K
                     stream(a, src + m * a.K, first, last, wei, &to)
-                finish(1, 2 * STREAMS, False, &to)
+                if a.act.kind != CLIP:
+                    finish(1, 2 * STREAMS, False, &to)
                 part += STREAMS
                 continue
             width = width_of(OCB, block)
@@ -118,7 +119,6 @@ cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads
                         to.dst[i] = <float*> &dst[i][0]
                         to.add[i] = <float*> &add[i][0]
                 run_rows(r, width, px, wei, a.K, a.run, &to)
-                finish(r, width, False, &to)
                 if OC < width * V:
                     for i in range(r):
                         memcpy(at(bases, a.dst) + (m + i) * a.OC + block * V, &dst[i][0], OC * sizeof(float))

@@ -1,0 +1,54 @@
+# The tiles of tile.pxd as functions of their own. They must not be inlined, as everything in a .pxd is: a kernel's other variables
+# would take registers from the tiles.
+
+from activation cimport CLIP, activate
+from simd cimport V, load, noinline, store
+from tile cimport Store, Taps, choose
+
+
+# Any activation but CLIP, over the outputs of some pixels while they are in L1. The code is too large to stand in every tile.
+cdef noinline finish(Py_ssize_t pixels, int width, bint near, Store* to) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef int j
+    cdef float* p
+    for i in range(pixels):
+        for j in range(width):
+            p = (to.dst[0] + i * V if near else to.dst[i]) + j * to.dst_c
+            store(p, activate(load(p), to.act.kind, to.act.a, to.act.b))
+    return 0
+
+
+# `count` tiles of r pixels, each pixel V floats behind the one before.
+cdef noinline near_tiles(int r, int width, Py_ssize_t count, const float** px, const float* wei, Taps* taps,
+                         Store* to) noexcept nogil:
+    choose(r, width, True, count, px, wei, taps, to)
+    if to.act.kind != CLIP and to.final:
+        finish(r * count, width, True, to)
+    return 0
+
+
+# One tile of r pixels anywhere.
+cdef noinline far_tile(int r, int width, const float** px, const float* wei, Taps* taps, Store* to) noexcept nogil:
+    choose(r, width, False, 1, px, wei, taps, to)
+    if to.act.kind != CLIP and to.final:
+        finish(r, width, False, to)
+    return 0
+
+
+# A tile of K products that lie side by side, in runs of `run`.
+cdef inline void run_rows(int r, int width, const float** px, const float* wei, Py_ssize_t K, Py_ssize_t run,
+                          Store* to) noexcept nogil:
+    cdef int64_t first = 0
+    cdef Taps taps
+    taps.offset = &first
+    taps.segments = 1
+    taps.lines = 0
+    taps.fetch = 0
+    taps.tail_segments = 0
+    to.final = False
+    while not to.final:
+        taps.length = min(run, K - first)
+        to.resume = first > 0
+        to.final = first + taps.length == K
+        far_tile(r, width, px, wei + first * width * V, &taps, to)
+        first += taps.length
