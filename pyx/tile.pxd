@@ -17,10 +17,12 @@ from activation cimport CLIP, Activation
 from simd cimport PREFETCH, REGS, V, load, store, vbroadcast, vf, vfma, vmax, vmin
 
 
-# The weights that come next begin at `ahead`, of which every segment has `lines` of 64 bytes to fetch: `fetch` in a tile, that
-# memory be busy all the time and not only while the first tile reads weights that the others find in L2.
+# Where a tile reads, and `src_w` floats from a near tile's pixel to the next. The weights that come next begin at `ahead`, of which
+# every segment has `lines` of 64 bytes to fetch: `fetch` in a tile, that memory be busy all the time and not only while the first
+# tile reads weights that the others find in L2.
 cdef struct Taps:
     const int64_t* offset
+    Py_ssize_t src_w
     const float* ahead
     Py_ssize_t lines
     Py_ssize_t fetch
@@ -44,7 +46,7 @@ cdef struct Store:
     Activation act
 
 # The output pixels, walked row by row: where the next one reads, writes and adds, and the floats from one to the next, `_wrap`
-# more from behind a row's last to the next row's first. `dense` says that all three are V apart within a row.
+# more from behind a row's last to the next row's first. `dense` says that pixels are written and added V apart within a row.
 cdef struct Walk:
     const float* src
     float* dst
@@ -60,8 +62,8 @@ cdef struct Walk:
     bint dense
 
 
-# Give up to `most` tiles their next r pixels each. They are as many as is returned where each pixel lies V floats behind the one
-# before, of which only the first is told; else 0 stands for one tile.
+# Give up to `most` tiles their next r pixels each. Near tiles are as many as is returned: their pixels lie in one row, where they
+# are dense, and only the first is told. 0 stands for one tile of pixels that lie anywhere.
 cdef inline Py_ssize_t take(Walk* walk, int r, Py_ssize_t most, const float** px, Store* to) noexcept nogil:
     cdef Py_ssize_t near = min(most, (walk.OW - walk.ow) // r) if walk.dense else 0, step = r * near if near else 1
     cdef int i = 0
@@ -99,13 +101,13 @@ cdef inline int rows(int width) noexcept nogil:
     return 12 if width == 1 else 6 if width == 2 else 4
 
 
-# Pixel i's place: `first` is a near tile's, p[i] another's.
-cdef inline const float* place(const bint NEAR, const float* first, const float** p, int i) noexcept nogil:
-    return first + i * V if NEAR else p[i]
+# Pixel i's place: `step` from one to the next behind `first` in a near tile, p[i] in another.
+cdef inline const float* place(const bint NEAR, const float* first, Py_ssize_t step, const float** p, int i) noexcept nogil:
+    return first + i * step if NEAR else p[i]
 
 
-cdef inline void sweep(const int R, const int J, const bint NEAR, const float* first, const float** px, const float* wei, vf* acc,
-                       const Taps* taps, Py_ssize_t fetch, const int64_t* offset, Py_ssize_t segments,
+cdef inline void sweep(const int R, const int J, const bint NEAR, const Py_ssize_t step, const float* first, const float** px,
+                       const float* wei, vf* acc, const Taps* taps, Py_ssize_t fetch, const int64_t* offset, Py_ssize_t segments,
                        const Py_ssize_t length) noexcept nogil:
     cdef Py_ssize_t s, c, at, _line
     cdef const float* ahead = taps.ahead
@@ -117,14 +119,14 @@ cdef inline void sweep(const int R, const int J, const bint NEAR, const float* f
             ahead += 16
         for c in range(length):
             for k in range(R * J):
-                acc[k] = vfma(acc[k], vbroadcast(place(NEAR, first, px, k // J)[at + c]), load(wei + k % J * V))
+                acc[k] = vfma(acc[k], vbroadcast(place(NEAR, first, step, px, k // J)[at + c]), load(wei + k % J * V))
             wei += J * V
 
 
 # acc[k] is pixel k // J's sum of channel block k % J. Each loop over it is a single one with literal bounds, and its address is
 # not taken: else the compiler would keep it in memory and copy it to registers and back around each loop.
-cdef inline void tiles(const int R, const int J, const bint NEAR, Py_ssize_t count, const float** px, const float* wei, Taps* taps,
-                       Store* to) noexcept nogil:
+cdef inline void tiles(const int R, const int J, const bint NEAR, const Py_ssize_t step, Py_ssize_t count, const float** px,
+                       const float* wei, Taps* taps, Store* to) noexcept nogil:
     cdef int k
     cdef Py_ssize_t fetch, _tile
     cdef const float** adds = <const float**> to.add
@@ -142,18 +144,18 @@ cdef inline void tiles(const int R, const int J, const bint NEAR, Py_ssize_t cou
             for k in range(R * J):
                 acc[k] = load(to.bia + k % J * V)
         if V < 16 and taps.length == V:  # a literal: the loop over it unrolls; one of 16 channels would only compile longer
-            sweep(R, J, NEAR, src, px, wei, acc, taps, fetch, taps.offset, taps.segments, V)
+            sweep(R, J, NEAR, step, src, px, wei, acc, taps, fetch, taps.offset, taps.segments, V)
         else:
-            sweep(R, J, NEAR, src, px, wei, acc, taps, fetch, taps.offset, taps.segments, taps.length)
+            sweep(R, J, NEAR, step, src, px, wei, acc, taps, fetch, taps.offset, taps.segments, taps.length)
         if taps.tail_segments:
-            sweep(R, J, NEAR, src, px, wei + taps.segments * taps.length * J * V, acc, taps, fetch,
+            sweep(R, J, NEAR, step, src, px, wei + taps.segments * taps.length * J * V, acc, taps, fetch,
                   taps.offset + taps.segments, taps.tail_segments, taps.tail_length)
         if to.resume:
             for k in range(R * J):
-                acc[k] = acc[k] + load(place(NEAR, dst, dsts, k // J) + k % J * to.dst_c)
+                acc[k] = acc[k] + load(place(NEAR, dst, V, dsts, k // J) + k % J * to.dst_c)
         if to.has_add and to.final:
             for k in range(R * J):
-                acc[k] = acc[k] + load(place(NEAR, add, adds, k // J) + k % J * to.add_c)
+                acc[k] = acc[k] + load(place(NEAR, add, V, adds, k // J) + k % J * to.add_c)
         if to.act.kind == CLIP and to.final and to.act.a > -INFINITY:
             for k in range(R * J):
                 acc[k] = vmax(vbroadcast(to.act.a), acc[k])
@@ -161,54 +163,54 @@ cdef inline void tiles(const int R, const int J, const bint NEAR, Py_ssize_t cou
             for k in range(R * J):
                 acc[k] = vmin(vbroadcast(to.act.b), acc[k])
         for k in range(R * J):
-            store(<float*> place(NEAR, dst, dsts, k // J) + k % J * to.dst_c, acc[k])
+            store(<float*> place(NEAR, dst, V, dsts, k // J) + k % J * to.dst_c, acc[k])
         taps.ahead += taps.segments * fetch * 16
         taps.lines -= fetch
-        src += R * V
+        src += R * step
         add += R * V
         dst += R * V
 
 
 # The tiles for a number of rows and a width known only now.
-cdef inline void choose(int r, int width, const bint NEAR, Py_ssize_t count, const float** px, const float* wei, Taps* taps,
-                        Store* to) noexcept nogil:
+cdef inline void choose(int r, int width, const bint NEAR, const Py_ssize_t step, Py_ssize_t count, const float** px,
+                        const float* wei, Taps* taps, Store* to) noexcept nogil:
     if width == 2:
-        if REGS == 32 and r == 14: tiles(14, 2, NEAR, count, px, wei, taps, to)
-        elif REGS == 32 and r == 13: tiles(13, 2, NEAR, count, px, wei, taps, to)
-        elif REGS == 32 and r == 12: tiles(12, 2, NEAR, count, px, wei, taps, to)
-        elif REGS == 32 and r == 11: tiles(11, 2, NEAR, count, px, wei, taps, to)
-        elif REGS == 32 and r == 10: tiles(10, 2, NEAR, count, px, wei, taps, to)
-        elif REGS == 32 and r == 9: tiles(9, 2, NEAR, count, px, wei, taps, to)
-        elif REGS == 32 and r == 8: tiles(8, 2, NEAR, count, px, wei, taps, to)
-        elif REGS == 32 and r == 7: tiles(7, 2, NEAR, count, px, wei, taps, to)
-        elif r == 6: tiles(6, 2, NEAR, count, px, wei, taps, to)
-        elif r == 5: tiles(5, 2, NEAR, count, px, wei, taps, to)
-        elif r == 4: tiles(4, 2, NEAR, count, px, wei, taps, to)
-        elif r == 3: tiles(3, 2, NEAR, count, px, wei, taps, to)
-        elif r == 2: tiles(2, 2, NEAR, count, px, wei, taps, to)
-        else: tiles(1, 2, NEAR, count, px, wei, taps, to)
+        if REGS == 32 and r == 14: tiles(14, 2, NEAR, step, count, px, wei, taps, to)
+        elif REGS == 32 and r == 13: tiles(13, 2, NEAR, step, count, px, wei, taps, to)
+        elif REGS == 32 and r == 12: tiles(12, 2, NEAR, step, count, px, wei, taps, to)
+        elif REGS == 32 and r == 11: tiles(11, 2, NEAR, step, count, px, wei, taps, to)
+        elif REGS == 32 and r == 10: tiles(10, 2, NEAR, step, count, px, wei, taps, to)
+        elif REGS == 32 and r == 9: tiles(9, 2, NEAR, step, count, px, wei, taps, to)
+        elif REGS == 32 and r == 8: tiles(8, 2, NEAR, step, count, px, wei, taps, to)
+        elif REGS == 32 and r == 7: tiles(7, 2, NEAR, step, count, px, wei, taps, to)
+        elif r == 6: tiles(6, 2, NEAR, step, count, px, wei, taps, to)
+        elif r == 5: tiles(5, 2, NEAR, step, count, px, wei, taps, to)
+        elif r == 4: tiles(4, 2, NEAR, step, count, px, wei, taps, to)
+        elif r == 3: tiles(3, 2, NEAR, step, count, px, wei, taps, to)
+        elif r == 2: tiles(2, 2, NEAR, step, count, px, wei, taps, to)
+        else: tiles(1, 2, NEAR, step, count, px, wei, taps, to)
     elif width == 3:
-        if REGS == 32 and r == 9: tiles(9, 3, NEAR, count, px, wei, taps, to)
-        elif REGS == 32 and r == 8: tiles(8, 3, NEAR, count, px, wei, taps, to)
-        elif REGS == 32 and r == 7: tiles(7, 3, NEAR, count, px, wei, taps, to)
-        elif REGS == 32 and r == 6: tiles(6, 3, NEAR, count, px, wei, taps, to)
-        elif REGS == 32 and r == 5: tiles(5, 3, NEAR, count, px, wei, taps, to)
-        elif r == 4: tiles(4, 3, NEAR, count, px, wei, taps, to)
-        elif r == 3: tiles(3, 3, NEAR, count, px, wei, taps, to)
-        elif r == 2: tiles(2, 3, NEAR, count, px, wei, taps, to)
-        else: tiles(1, 3, NEAR, count, px, wei, taps, to)
+        if REGS == 32 and r == 9: tiles(9, 3, NEAR, step, count, px, wei, taps, to)
+        elif REGS == 32 and r == 8: tiles(8, 3, NEAR, step, count, px, wei, taps, to)
+        elif REGS == 32 and r == 7: tiles(7, 3, NEAR, step, count, px, wei, taps, to)
+        elif REGS == 32 and r == 6: tiles(6, 3, NEAR, step, count, px, wei, taps, to)
+        elif REGS == 32 and r == 5: tiles(5, 3, NEAR, step, count, px, wei, taps, to)
+        elif r == 4: tiles(4, 3, NEAR, step, count, px, wei, taps, to)
+        elif r == 3: tiles(3, 3, NEAR, step, count, px, wei, taps, to)
+        elif r == 2: tiles(2, 3, NEAR, step, count, px, wei, taps, to)
+        else: tiles(1, 3, NEAR, step, count, px, wei, taps, to)
     else:
-        if REGS == 32 and r == 14: tiles(14, 1, NEAR, count, px, wei, taps, to)
-        elif REGS == 32 and r == 13: tiles(13, 1, NEAR, count, px, wei, taps, to)
-        elif r == 12: tiles(12, 1, NEAR, count, px, wei, taps, to)
-        elif r == 11: tiles(11, 1, NEAR, count, px, wei, taps, to)
-        elif r == 10: tiles(10, 1, NEAR, count, px, wei, taps, to)
-        elif r == 9: tiles(9, 1, NEAR, count, px, wei, taps, to)
-        elif r == 8: tiles(8, 1, NEAR, count, px, wei, taps, to)
-        elif r == 7: tiles(7, 1, NEAR, count, px, wei, taps, to)
-        elif r == 6: tiles(6, 1, NEAR, count, px, wei, taps, to)
-        elif r == 5: tiles(5, 1, NEAR, count, px, wei, taps, to)
-        elif r == 4: tiles(4, 1, NEAR, count, px, wei, taps, to)
-        elif r == 3: tiles(3, 1, NEAR, count, px, wei, taps, to)
-        elif r == 2: tiles(2, 1, NEAR, count, px, wei, taps, to)
-        else: tiles(1, 1, NEAR, count, px, wei, taps, to)
+        if REGS == 32 and r == 14: tiles(14, 1, NEAR, step, count, px, wei, taps, to)
+        elif REGS == 32 and r == 13: tiles(13, 1, NEAR, step, count, px, wei, taps, to)
+        elif r == 12: tiles(12, 1, NEAR, step, count, px, wei, taps, to)
+        elif r == 11: tiles(11, 1, NEAR, step, count, px, wei, taps, to)
+        elif r == 10: tiles(10, 1, NEAR, step, count, px, wei, taps, to)
+        elif r == 9: tiles(9, 1, NEAR, step, count, px, wei, taps, to)
+        elif r == 8: tiles(8, 1, NEAR, step, count, px, wei, taps, to)
+        elif r == 7: tiles(7, 1, NEAR, step, count, px, wei, taps, to)
+        elif r == 6: tiles(6, 1, NEAR, step, count, px, wei, taps, to)
+        elif r == 5: tiles(5, 1, NEAR, step, count, px, wei, taps, to)
+        elif r == 4: tiles(4, 1, NEAR, step, count, px, wei, taps, to)
+        elif r == 3: tiles(3, 1, NEAR, step, count, px, wei, taps, to)
+        elif r == 2: tiles(2, 1, NEAR, step, count, px, wei, taps, to)
+        else: tiles(1, 1, NEAR, step, count, px, wei, taps, to)

@@ -18,10 +18,13 @@ cdef noinline finish(Py_ssize_t pixels, int width, bint near, Store* to) noexcep
     return 0
 
 
-# `count` tiles of r pixels, each pixel V floats behind the one before.
+# `count` near tiles of r pixels.
 cdef noinline near_tiles(int r, int width, Py_ssize_t count, const float** px, const float* wei, Taps* taps,
                          Store* to) noexcept nogil:
-    choose(r, width, True, count, px, wei, taps, to)
+    if taps.src_w == V:  # a literal goes into the addresses
+        choose(r, width, True, V, count, px, wei, taps, to)
+    else:
+        choose(r, width, True, taps.src_w, count, px, wei, taps, to)
     if to.act.kind != CLIP and to.final:
         finish(r * count, width, True, to)
     return 0
@@ -29,7 +32,7 @@ cdef noinline near_tiles(int r, int width, Py_ssize_t count, const float** px, c
 
 # One tile of r pixels anywhere.
 cdef noinline far_tile(int r, int width, const float** px, const float* wei, Taps* taps, Store* to) noexcept nogil:
-    choose(r, width, False, 1, px, wei, taps, to)
+    choose(r, width, False, 0, 1, px, wei, taps, to)
     if to.act.kind != CLIP and to.final:
         finish(r, width, False, to)
     return 0
@@ -41,6 +44,7 @@ cdef inline void run_rows(int r, int width, const float** px, const float* wei, 
     cdef int64_t first = 0
     cdef Taps taps
     taps.offset = &first
+    taps.src_w = 0
     taps.segments = 1
     taps.lines = 0
     taps.fetch = 0

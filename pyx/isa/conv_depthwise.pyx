@@ -45,6 +45,8 @@ cdef struct Args:
 # R pixels, `step` floats of the source apart (a literal, so that it goes into the addresses).
 cdef inline void tile(const int R, const Py_ssize_t step, const Args* a, const int64_t* taps, const float* src, const float* wei,
                       vf bias, const float* add, float* dst) noexcept nogil:
+    # read here, as the compiler takes dst for a part of *a
+    cdef float lo = a.act.a, hi = a.act.b
     cdef int i
     cdef Py_ssize_t t
     cdef vf w
@@ -62,7 +64,7 @@ cdef inline void tile(const int R, const Py_ssize_t step, const Args* a, const i
             acc[i] = acc[i] + load(add + i * V)
     if a.act.kind == CLIP:
         for i in range(R):
-            store(dst + i * V, clip(acc[i], a.act.a, a.act.b))
+            store(dst + i * V, clip(acc[i], lo, hi))
     else:
         for i in range(R):
             store(dst + i * V, acc[i])

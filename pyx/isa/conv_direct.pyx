@@ -103,7 +103,8 @@ cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads
     walk.add_wrap = a.add_h - a.OW * a.add_w if a.has_add else 0
     # rows with no gap between them are one
     walk.OW = a.OW if walk.src_wrap or walk.dst_wrap or walk.add_wrap else P
-    walk.dense = a.src_w == V and a.dst_w == V and (a.add_w == V or not a.has_add)
+    walk.dense = a.dst_w == V and (a.add_w == V or not a.has_add)
+    taps.src_w = a.src_w
     taps.length = a.length
     taps.tail_length = a.tail_length
     to.add_c = a.add_c

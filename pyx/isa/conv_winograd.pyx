@@ -233,6 +233,7 @@ cdef void multiply(const Args* a, char** bases, Py_ssize_t block, Py_ssize_t pos
     cdef Store to
     taps.offset = <const int64_t*> at(bases, a.taps)
     taps.ahead = ahead
+    taps.src_w = V
     taps.segments = a.IC // V
     taps.length = V
     taps.tail_length = a.IC % V
