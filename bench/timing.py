@@ -134,18 +134,18 @@ class Kernel:
         plan = self.plan = build(graph, Target(kernels.load(case.isa), case.threads, algorithm=algorithm), packed)
         if plan.python_steps:
             raise ValueError(f"{case.id}: no compiled kernel takes it\n{plan}")
-        self.arrays = [empty_aligned((plan.arena_size // 4,)), some(case.layer.x_shape), empty_aligned(case.layer.y_shape)]
-        self.bases = np.array([0, *(a.ctypes.data for a in self.arrays)], np.uintp)
+        arena, y = empty_aligned((plan.arena_size // 4,)), empty_aligned(case.layer.y_shape)
+        self.arrays = (None, arena, some(case.layer.x_shape), y)
         self.threads = case.threads
         self.algorithm = next(e.task.choice.name for e in reversed(plan.entries) if e.task.choice is not None)
         steps = [(e.task.choice is not None, s) for e in plan.entries for s in e.steps or ()]
         own = [i for i, (is_node, _) in enumerate(steps) if is_node]
         calls = [(s.run, s.args, s.serial) for _, s in steps]
-        _executor.Program(calls).run(self.bases, self.threads)  # the copy of the input, and the zeros around it
+        _executor.Program(calls).run(self.arrays, self.threads)  # the copy of the input, and the zeros around it
         self.program = _executor.Program(calls[0 if with_copy else own[0] : own[-1] + 1])
 
     def __call__(self) -> None:
-        self.program.run(self.bases, self.threads)
+        self.program.run(self.arrays, self.threads)
 
 
 class Cool:
@@ -159,7 +159,7 @@ class Cool:
 
     def __call__(self) -> None:
         self.buffer.sum()
-        _executor.Program([]).run(np.zeros(1, np.uintp), self.threads)
+        _executor.Program([]).run((), self.threads)
 
 
 def seconds(run: Callable[[], object]) -> float:

@@ -7,7 +7,7 @@ import os
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 ACCURACIES = ("default", "exact")
 #: plans kept at once: one for each set of outputs, input shapes and elements that say how to compute
 MOST_PLANS = 16
+
+#: of a plan: the names of outputs, and what the graph of each stage up to its own was told
+Key = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -105,11 +108,12 @@ class Model(Locked):
         self._options: dict[str, Any] = {"threads": threads, "accuracy": accuracy, **reading}
         self._threads = resolve(threads)
         self._fixed_threads = threads is not None
+        self._follows_openmp = self._threads.source.startswith("OpenMP")
         self._accuracy = accuracy
         self._kernels = kernels.load()
         self._original = onnx_json.read(source, **reading)
         self._parts: dict[tuple[str, ...], Part] = {}
-        self._plans: OrderedDict[tuple[Any, ...], tuple[Plan, Stage]] = OrderedDict()
+        self._plans: OrderedDict[Key, tuple[Plan, Stage]] = OrderedDict()
         self._arenas = Arenas()
         self._packed: weakref.WeakValueDictionary[Any, Packed] = weakref.WeakValueDictionary()
         super().__init__()
@@ -156,23 +160,23 @@ class Model(Locked):
         `model.inputs`. out: an array (or a mapping from output name to array) to write the results into.
         Raises InputError, naming the input, for what does not fit.
         """
-        given = out
-        if out is not None and not isinstance(out, Mapping):
+        if out is None:
+            out = {}
+        elif not isinstance(out, Mapping):
             if len(self.outputs) > 1:
                 names = _names(self.outputs)
                 raise InputError(f"the model has {len(self.outputs)} outputs ({names}): give out as a mapping by name")
-            given = {self.outputs[0].name: out}
-        results = self._run(inputs, (), given)
-        return next(iter(results)) if len(results) == 1 else results
+            out = {self.outputs[0].name: out}
+        return _one_or_all(self._results((), inputs, out, self._run))
 
     def run(self, inputs: Any, outputs: Sequence[str] | None = None) -> Outputs:
         """Run the network and return the named values, whichever values of the graph they are; None: its outputs."""
         if outputs is None:
-            return self._run(inputs, (), None)
+            return Outputs(self._results((), inputs, {}, self._run))
         names = tuple(dict.fromkeys([outputs] if isinstance(outputs, str) else outputs))
         if not names:
             raise InputError("outputs: expected the names of values, got none")
-        return self._run(inputs, names, None)
+        return Outputs(self._results(names, inputs, {}, self._run))
 
     def reference(self, inputs: Any, dtype: DTypeLike = np.float64) -> Any:
         """What the network gives in float64: the judge of how exact a call is.
@@ -187,81 +191,79 @@ class Model(Locked):
         >>> bool(np.abs(model(x) - model.reference(x)).max() < 1e-5)
         True
         """
-        arrays = self._check_inputs(inputs)
+        arrays = self._arrays(inputs)
         part = self._part(())
-        _specialised(part.graph, part.told(arrays))  # for its errors
+        told = part.told(arrays)
+        _check_shapes(self._inputs, told[0])
+        _specialised(part.graph, told)  # for its errors
         graph = self._cut(())
-        results = Outputs(dict(zip((v.name for v in graph.outputs), run_references(graph, arrays, dtype), strict=True)))
-        return next(iter(results)) if len(results) == 1 else results
+        return _one_or_all(dict(zip((v.name for v in graph.outputs), run_references(graph, arrays, dtype), strict=True)))
 
-    def _run(self, inputs: Any, names: tuple[str, ...], out: Mapping[str, Any] | None) -> Outputs:
-        arrays = self._check_inputs(inputs)
-        wanted = self._part(names).graph.outputs
-        given = dict(out or {})
-        if unknown := set(given) - {v.name for v in wanted}:
-            raise InputError(f"out: the model has no output {sorted(unknown)[0]!r}; it has {_names(wanted)}")
-        results: dict[str, np.ndarray] = {}
-        for plan, buffers, _ in self._stages(names, arrays, results, given):
-            with self._lock:
-                self._calls += 1
-                threads = self.threads if self._fixed_threads else max(1, self._threads_now() // self._calls)
-            try:
-                plan.run(*buffers, threads)
-            finally:
-                with self._lock:
-                    self._calls -= 1
-        for name, array in given.items():
+    # What is between __call__ and plan.run, there and back, runs with nothing in the caches: each line of it counts for a call.
+
+    def _results(self, names: tuple[str, ...], inputs: Any, out: Mapping[str, Any], run: Callable[..., Any]) -> dict[str, Any]:
+        """What the network gives, by name: stage by stage, each of which `run` runs the plan of."""
+        arrays = self._arrays(inputs)
+        first = part = self._part(names)
+        if out and (unknown := out.keys() - first.names):
+            raise InputError(f"out: the model has no output {sorted(unknown)[0]!r}; it has {', '.join(map(repr, first.names))}")
+        results: dict[str, Any] = {}
+        key: Key = (names,)
+        while True:
+            key = (*key, part.told(arrays))
+            plan, stage = self._stage(key, part)
+            outputs = [_target(v, out.get(v.name), arrays) for v in stage.now.outputs]
+            stamps = run(plan, arrays, outputs)
+            if stage.whole:
+                results.update(zip(part.names, outputs, strict=True))
+                break
+            values = stage.values(arrays, outputs, stamps)
+            results.update((v.name, values[v]) for v in stage.outputs)
+            if stage.rest is None:
+                break
+            part = stage.rest
+            arrays = [values[v] for v in part.graph.inputs]
+        for name, array in out.items():
             if results[name] is not array:
                 _check_out(name, results[name].shape, results[name].dtype, array)
                 array[...], results[name] = results[name], array
-        return Outputs({v.name: list(results[v.name]) if is_sequence(v.dtype) else results[v.name] for v in wanted})
+        if part is first and stage.whole:
+            return results
+        return {v.name: list(results[v.name]) if is_sequence(v.dtype) else results[v.name] for v in first.graph.outputs}
 
-    def _stages(
-        self, names: tuple[str, ...], arrays: list[np.ndarray], results: dict[str, np.ndarray], out: Mapping[str, Any]
-    ) -> Iterator[tuple[Plan, tuple[list[np.ndarray], list[np.ndarray]], list[Stamp]]]:
-        """Each stage's plan with its inputs and outputs, to be run before the next, which fills the stage's stamps.
-
-        `results` gets what the network gives.
-        """
-        part: Part | None = self._part(names)
-        key: tuple[Any, ...] = (names,)
-        while part is not None:
-            told = part.told(arrays)
-            key = (*key, told)
-            plan, stage = self._stage(key, part, told)
-            given = {v: out[v.name] for v in stage.outputs if v.name in out}
-            outputs = [_target(v, given.get(v), arrays) for v in stage.now.outputs]
-            stamps: list[Stamp] = []
-            yield plan, (arrays, outputs), stamps
-            values = stage.values(arrays, outputs, stamps)
-            results.update((v.name, values[v]) for v in stage.outputs)
-            part = stage.rest
-            arrays = [values[v] for v in part.graph.inputs] if part else []
+    def _run(self, plan: Plan, inputs: list[np.ndarray], outputs: list[np.ndarray]) -> None:
+        with self._lock:
+            self._calls += 1
+            threads = self._threads.count if self._fixed_threads else max(1, self._threads_now() // self._calls)
+        try:
+            plan.run(inputs, outputs, threads)
+        finally:
+            with self._lock:
+                self._calls -= 1
 
     def _threads_now(self) -> int:
         """OpenMP's setting may have changed since the model was loaded, for this call's thread alone (threadpoolctl)."""
-        return min(self.threads, _executor.openmp_max_threads()) if self._threads.source.startswith("OpenMP") else self.threads
+        return min(self.threads, _executor.openmp_max_threads()) if self._follows_openmp else self.threads
 
-    def _check_inputs(self, inputs: Any) -> list[np.ndarray]:
+    def _arrays(self, inputs: Any) -> list[np.ndarray]:
+        """The inputs in order, contiguous and of the model's dtypes, of any shapes; InputError for what does not fit."""
         if isinstance(inputs, Mapping):
             if unknown := set(inputs) - {i.name for i in self.inputs}:
                 raise InputError(f"the model has no input {sorted(map(str, unknown))[0]!r}; it has {_names(self.inputs)}")
             if missing := [i.name for i in self.inputs if i.name not in inputs]:
                 raise InputError(f"input {missing[0]!r} is missing; the model has {_names(self.inputs)}")
             given = [inputs[i.name] for i in self.inputs]
-        elif len(self.inputs) == 1:
-            given = [inputs]
+        elif len(self._inputs) == 1:
+            return [_array(self._inputs[0], inputs)]
         else:
             raise InputError(f"the model has {len(self.inputs)} inputs ({_names(self.inputs)}): give them as a mapping by name")
-        symbols: dict[str, tuple[int, str]] = {}
-        return [_check_input(i, x, symbols) for i, x in zip(self.inputs, given, strict=True)]
+        return [_array(i, x) for i, x in zip(self._inputs, given, strict=True)]
 
     # ---- stages
 
     def _part(self, names: tuple[str, ...]) -> Part:
         """The graph after all passes, with the named values (none: the model's outputs) as its outputs."""
-        with self._lock:
-            part = self._parts.get(names)
+        part = self._parts.get(names)
         if part is None:
             part = Part(run_passes(self._cut(names)))
             with self._lock:
@@ -279,14 +281,16 @@ class Model(Locked):
             graph.outputs = [values[n] for n in names]
         return graph
 
-    def _stage(self, key: tuple[Any, ...], part: Part, told: Told) -> tuple[Plan, Stage]:
-        """The first stage of a graph that was told so much of its inputs, with its plan."""
+    def _stage(self, key: Key, part: Part) -> tuple[Plan, Stage]:
+        """The first stage of a graph, with its plan."""
         if found := self._find(key):
             return found
+        if len(key) == 2:  # the model's own inputs; where there is a plan, they were checked
+            _check_shapes(self._inputs, key[1][0])
         with self._planning:  # weights are packed once, however many threads ask; calls that have a plan go on meanwhile
             if found := self._find(key):
                 return found
-            stage = split(_specialised(part.graph, told))
+            stage = split(_specialised(part.graph, key[-1]))
             target = Target(self._kernels, self.threads, self._accuracy)
             graph, images = one_image(stage.now, target)
             made = build(graph, target, self._packed, self._arenas, images), stage
@@ -297,11 +301,11 @@ class Model(Locked):
                     self._arenas.clear()  # they may be larger than the plans that are left need
             return made
 
-    def _find(self, key: tuple[Any, ...]) -> tuple[Plan, Stage] | None:
+    def _find(self, key: Key) -> tuple[Plan, Stage] | None:
         with self._lock:
-            if key in self._plans:
+            if found := self._plans.get(key):
                 self._plans.move_to_end(key)
-            return self._plans.get(key)
+            return found
 
     def _shapes(self, shapes: Mapping[str, Sequence[int]] | None) -> tuple[tuple[int, ...], ...]:
         """The inputs' shapes: as given, else as the file has them with a symbolic first axis of 1."""
@@ -327,7 +331,7 @@ class Model(Locked):
             names = _names(v for v, how in zip(part.graph.inputs, part.says_how, strict=True) if how)
             raise InputError(f"the plan depends on the elements of {names}: model.profile(inputs) shows it")
         told = (given, (None,) * len(given))
-        return self._stage(((), told), part, told)
+        return self._stage(((), told), part)
 
     def plan(self, shapes: Mapping[str, Sequence[int]] | None = None) -> Plan:
         """The plan for these input shapes; str() of it is what `fastconv dump --after plan` prints.
@@ -356,9 +360,15 @@ class Model(Locked):
 
     def profile(self, inputs: Any, runs: int = 10) -> Profile:
         """Run the network `runs` times and say what each layer took (the median over the runs)."""
-        results: dict[str, np.ndarray] = {}
-        stages = self._stages((), self._check_inputs(inputs), results, {})
-        return Profile.of([(profile_plan(plan, *buffers, self.threads, runs), stamps) for plan, buffers, stamps in stages])
+        stages: list[tuple[Profile, list[Stamp]]] = []
+
+        def run(plan: Plan, arrays: list[np.ndarray], outputs: list[np.ndarray]) -> list[Stamp]:
+            stamps: list[Stamp] = []
+            stages.append((profile_plan(plan, arrays, outputs, self.threads, runs), stamps))
+            return stamps
+
+        self._results((), inputs, {}, run)
+        return Profile.of(stages)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the network after all passes as ONNX in JSON: BatchNormalization is folded, fused nodes stand apart."""
@@ -425,6 +435,10 @@ def _info(value: Value) -> TensorInfo:
     return TensorInfo(value.name, value.shape, np.dtype(value.dtype or np.float32))
 
 
+def _one_or_all(results: dict[str, Any]) -> Any:
+    return next(iter(results.values())) if len(results) == 1 else Outputs(results)
+
+
 def _names(values: Any) -> str:
     return ", ".join(repr(v.name) for v in values)
 
@@ -433,21 +447,23 @@ def _fits(dim: Dim, size: Dim) -> bool:
     return not isinstance(dim, int) or dim == size
 
 
-def _check_input(info: TensorInfo, x: Any, symbols: dict[str, tuple[int, str]]) -> np.ndarray:
+def _wrong(info: TensorInfo, expected: str, got: str, hint: str = "") -> InputError:
+    return InputError(f"input {info.name!r}: expected {expected}, got {got}{hint}")
+
+
+def _array(info: TensorInfo, x: Any) -> np.ndarray:
     """The input as a contiguous array of the model's dtype; InputError, naming it, for what does not fit."""
-
-    def wrong(expected: str, got: str, hint: str = "") -> InputError:
-        return InputError(f"input {info.name!r}: expected {expected}, got {got}{hint}")
-
+    if type(x) is np.ndarray and x.dtype == info.dtype and not x.dtype.hasobject and x.flags.c_contiguous and x.flags.aligned:
+        return x
     if is_sequence(info.dtype):
         element = element_of(info.dtype)
         if not (isinstance(x, list | tuple) and all(isinstance(a, np.ndarray) and a.dtype == element for a in x)):
-            raise wrong(f"a list of arrays of {element}", f"{type(x).__name__}")
+            raise _wrong(info, f"a list of arrays of {element}", f"{type(x).__name__}")
         return sequence(x)
     if info.dtype == object:
         array = np.asarray(x, object)
         if not all(isinstance(s, str) for s in array.flat):
-            raise wrong("strings", f"{type(x).__name__}")
+            raise _wrong(info, "strings", f"{type(x).__name__}")
     elif isinstance(x, list | tuple):
         try:
             numbers = np.array(x)
@@ -455,34 +471,40 @@ def _check_input(info: TensorInfo, x: Any, symbols: dict[str, tuple[int, str]]) 
                 raise TypeError
             array = numbers.astype(info.dtype, casting="same_kind")
         except (TypeError, ValueError):
-            raise wrong(f"numbers of {info.dtype}", f"a {type(x).__name__} that is not an array of them") from None
+            raise _wrong(info, f"numbers of {info.dtype}", f"a {type(x).__name__} that is not an array of them") from None
     else:
         try:
             array = np.from_dlpack(x) if not isinstance(x, np.ndarray) and hasattr(x, "__dlpack__") else np.asarray(x)
         except (TypeError, ValueError, RuntimeError, BufferError) as e:
-            raise wrong(f"an array of {info.dtype}", f"{type(x).__name__} ({e})") from None
+            raise _wrong(info, f"an array of {info.dtype}", f"{type(x).__name__} ({e})") from None
     if isinstance(x, np.ndarray) and hasattr(x, "filled"):  # to name the class would import numpy.ma
-        raise wrong("a plain array", "a masked array", ": fill it first, x.filled(…)")
+        raise _wrong(info, "a plain array", "a masked array", ": fill it first, x.filled(…)")
     if array.dtype.newbyteorder("=") != info.dtype:
         hint = (
             f": x.astype({'np' if hasattr(np, info.dtype.name) else 'ml_dtypes'}.{info.dtype})"
             if array.dtype.kind in "fiub"
             else ""
         )
-        raise wrong(str(info.dtype), str(array.dtype), hint)
-    shape = info.shape
-    if shape is not None:
-        if array.ndim != len(shape):
-            hint = ": add the batch axis, x[None]" if array.ndim == len(shape) - 1 else ""
-            raise wrong(shape_text(shape), shape_text(array.shape), hint)
-        if not all(map(_fits, shape, array.shape)):
-            raise wrong(shape_text(shape), shape_text(array.shape))
-        for dim, size in zip(shape, array.shape, strict=True):
+        raise _wrong(info, str(info.dtype), str(array.dtype), hint)
+    return np.require(array, info.dtype, ("C", "ALIGNED"))
+
+
+def _check_shapes(infos: Sequence[TensorInfo], shapes: Sequence[tuple[int, ...]]) -> None:
+    """InputError, naming the input, for a shape that is not as the model says."""
+    symbols: dict[str, tuple[int, str]] = {}
+    for info, shape in zip(infos, shapes, strict=True):
+        if info.shape is None:
+            continue
+        if len(shape) != len(info.shape):
+            hint = ": add the batch axis, x[None]" if len(shape) == len(info.shape) - 1 else ""
+            raise _wrong(info, shape_text(info.shape), shape_text(shape), hint)
+        if not all(map(_fits, info.shape, shape)):
+            raise _wrong(info, shape_text(info.shape), shape_text(shape))
+        for dim, size in zip(info.shape, shape, strict=True):
             if isinstance(dim, str):
                 before, owner = symbols.setdefault(dim, (size, info.name))
                 if before != size:
-                    raise wrong(f"{dim} = {before} as in input {owner!r}", shape_text(array.shape))
-    return np.require(array, info.dtype, ("C", "ALIGNED"))
+                    raise _wrong(info, f"{dim} = {before} as in input {owner!r}", shape_text(shape))
 
 
 def _target(value: Value, given: Any, inputs: Sequence[np.ndarray]) -> np.ndarray:

@@ -3,12 +3,18 @@
 All threads run every step, each its share; a barrier stands between two steps. A step marked serial is run whole by thread 0.
 Or each thread runs all steps alone, again and again on other operands: images that have nothing to do with each other.
 A Program may flush denormals: its steps then take and give zero in their place, as many CPUs are far slower with them.
+
+A call between two networks finds nothing of Python in the caches, and each object that it touches costs a good part of a
+microsecond: the way into the parallel region is short.
 """
 
+import os
 import threading
 
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.pythread cimport PyThread_get_thread_ident
 from cython.parallel cimport parallel, threadid
 
 from step cimport Run, share
@@ -113,6 +119,18 @@ openmp = OPENMP
 if survive_fork():
     raise MemoryError
 
+cdef unsigned long main_thread
+
+
+def _note_main_thread():
+    global main_thread
+    main_thread = threading.main_thread().ident
+
+
+_note_main_thread()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_note_main_thread)
+
 
 def openmp_max_threads():
     """Threads that OpenMP itself would use now (OMP_NUM_THREADS, threadpoolctl); 1 in a build without OpenMP."""
@@ -173,6 +191,16 @@ cdef void work(const Step* steps, Py_ssize_t count, char** bases, Py_ssize_t thr
         stamps[count] = now()
 
 
+# Where an array's memory begins, or 0 for None; BufferError where it has gaps.
+cdef char* address(array) except? NULL:
+    cdef Py_buffer view
+    if array is None:
+        return NULL
+    PyObject_GetBuffer(array, &view, PyBUF_SIMPLE)
+    PyBuffer_Release(&view)
+    return <char*> view.buf
+
+
 cdef class Program:
     """Steps as (address of the run function, bytes of its arguments, serial); immutable, run by any number of callers at once."""
 
@@ -206,26 +234,34 @@ cdef class Program:
     def __len__(self):
         return self.count
 
-    def run(self, const size_t[::1] bases, int threads, double[::1] stamps=None):
-        """Run all steps. `bases` are the addresses that references count from; `stamps`, one longer than the steps, takes
-        the seconds at which each step began and the last ended. In the main thread, what the handler of a signal raises (as
-        KeyboardInterrupt) ends the run after the step that is running."""
+    def run(self, tuple arrays, int threads, double[::1] stamps=None):
+        """Run all steps on the arrays whose addresses references count from (None is address 0). `stamps`, one longer than the
+        steps, takes the seconds at which each step began and the last ended. In the main thread, what the handler of a signal
+        raises (as KeyboardInterrupt) ends the run after the step that is running."""
         global had_team
-        cdef char** table = <char**> &bases[0]
         cdef Barrier meet = [0, 0, 0]
         cdef list raised = []
         cdef Signals looks = [<void*> raised, now()]
-        cdef Signals* signals = &looks if threading.current_thread() is threading.main_thread() else NULL
+        cdef Signals* signals = &looks if PyThread_get_thread_ident() == main_thread else NULL
         cdef double* times = NULL if stamps is None else &stamps[0]
+        cdef Py_ssize_t i
         if stamps is not None and stamps.shape[0] < self.count + 1:
             raise ValueError("stamps is too short")
-        if threads == 1 or not self.shared or OPENMP == 0:
-            with nogil:
-                work(self.steps, self.count, table, 0, 1, &meet, self.flushed, times, signals)
-        else:
-            had_team = 1
-            with nogil, parallel(num_threads=threads):
-                work(self.steps, self.count, table, threadid(), team(), &meet, self.flushed, times, signals)
+        cdef char** bases = <char**> PyMem_Malloc((len(arrays) + 1) * sizeof(char*))
+        if bases == NULL:
+            raise MemoryError
+        try:
+            for i in range(len(arrays)):
+                bases[i] = address(arrays[i])
+            if threads == 1 or not self.shared or OPENMP == 0:
+                with nogil:
+                    work(self.steps, self.count, bases, 0, 1, &meet, self.flushed, times, signals)
+            else:
+                had_team = 1
+                with nogil, parallel(num_threads=threads):
+                    work(self.steps, self.count, bases, threadid(), team(), &meet, self.flushed, times, signals)
+        finally:
+            PyMem_Free(bases)
         if raised:
             raise raised[0]
 
@@ -238,7 +274,7 @@ cdef class Program:
         cdef Barrier meet = [0, 0, 0]
         cdef list raised = []
         cdef Signals looks = [<void*> raised, now()]
-        cdef Signals* signals = &looks if threading.current_thread() is threading.main_thread() else NULL
+        cdef Signals* signals = &looks if PyThread_get_thread_ident() == main_thread else NULL
         had_team |= threads > 1
         with nogil, parallel(num_threads=threads):
             for thread in range(share(threads, threadid(), team()), share(threads, threadid() + 1, team())):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import fastconv
-from fastconv import kernels, onnx_json
+from fastconv import _executor, kernels, onnx_json
 from fastconv.plan import Target, build, images
 
 from .graphs import Net, normal
@@ -136,6 +136,16 @@ def test_signals_are_the_main_thread_s(slow, alarm):
     assert not results
     assert done.wait(60)
     assert same_bits(results[0], y)
+
+
+# ---- arrays
+
+
+def test_arrays_with_gaps_are_refused():
+    program = _executor.Program([])
+    program.run((None, np.ones(4, np.float32)), 1)
+    with pytest.raises((BufferError, ValueError), match="contiguous"):
+        program.run((None, np.ones(4, np.float32)[::2]), 1)
 
 
 # ---- denormals

@@ -13,7 +13,6 @@ import numpy as np
 from .. import _executor
 from ..graph import Graph, Value
 from ..ops.base import run_reference
-from ..threads import Locked
 from .arena import Lifetime, assign
 from .bind import ARENA, FIRST_INPUT, Binder, Packed, Step, empty_aligned, memory, reference_to
 from .layouts import Task, Tensor, arrange
@@ -30,28 +29,30 @@ class Entry:
     steps: list[Step] | None
 
 
-class Arenas(Locked):
-    """Memory for the tensors of a run, kept for the next run of any plan: as many as ran at once, as large as was needed."""
+class Arenas:
+    """Memory for the tensors of a run, kept for the next run of any plan: as many as ran at once, as large as was needed.
+
+    A list's own operations are atomic: there is no lock.
+    """
 
     def __init__(self) -> None:
-        super().__init__()
         self.free: list[np.ndarray] = []
 
     def take(self, size: int) -> np.ndarray:
         """An arena of `size` bytes or more; one that is too small is given up for it."""
-        with self._lock:
-            arena = self.free.pop() if self.free else None
-        return empty_aligned((size // 4,)) if arena is None or arena.nbytes < size else arena
+        try:
+            arena = self.free.pop()
+        except IndexError:
+            return empty_aligned((size // 4,))
+        return arena if arena.nbytes >= size else empty_aligned((size // 4,))
 
     def give(self, arena: np.ndarray) -> None:
         """Give an arena back."""
-        with self._lock:
-            self.free.append(arena)
+        self.free.append(arena)
 
     def clear(self) -> None:
         """Let go of the memory that no run is using."""
-        with self._lock:
-            self.free.clear()
+        self.free.clear()
 
 
 class Plan:
@@ -80,6 +81,7 @@ class Plan:
         self._copies = copies
         self._keep = keep
         self._arenas = arenas
+        self._constants = [(i, v.constant) for i, v in enumerate(graph.outputs) if v.constant is not None]
         self._segments = list(_segments(entries, flush=target.accuracy != "exact"))
 
     # ---- running
@@ -120,8 +122,7 @@ class Plan:
     ) -> None:
         arena = self._arenas.take(self.arena_size)
         try:
-            buffers = (np.empty(0), arena, *inputs, *outputs)
-            bases = np.array([0, *(a.ctypes.data for a in buffers[1:])], np.uintp)
+            buffers = (None, arena, *inputs, *outputs)  # in the order of bind.ABSOLUTE, ARENA, FIRST_INPUT
             for entries, program in self._segments:
                 if program is None:
                     began = time.perf_counter()
@@ -129,10 +130,10 @@ class Plan:
                     if stamps is not None:
                         stamps.append((entries[0], time.perf_counter() - began))
                 elif stamps is None:
-                    program.run(bases, threads)
+                    program.run(buffers, threads)
                 else:
                     times = np.zeros(len(program) + 1)
-                    program.run(bases, threads, times)
+                    program.run(buffers, threads, times)
                     at = 0
                     for e in entries:
                         assert e.steps is not None
@@ -140,20 +141,21 @@ class Plan:
                         at += len(e.steps)
             for i, tensor in self._copies:
                 outputs[i][...] = self._array(tensor, buffers)
-            for i, value in enumerate(self.graph.outputs):
-                if value.constant is not None:
-                    outputs[i][...] = value.constant
+            for i, constant in self._constants:
+                outputs[i][...] = constant
         finally:
             self._arenas.give(arena)
 
-    def _array(self, tensor: Tensor, buffers: Sequence[np.ndarray]) -> np.ndarray:
+    def _array(self, tensor: Tensor, buffers: Sequence[np.ndarray | None]) -> np.ndarray:
         """A row-major tensor's memory as an array."""
         base, offset = self.places[tensor.root]
         dims, dtype = tensor.value.dims, np.dtype(tensor.value.dtype or np.float32)
-        memory = buffers[base].reshape(-1).view(np.uint8)
+        buffer = buffers[base]
+        assert buffer is not None, "constants are no tensors"
+        memory = buffer.reshape(-1).view(np.uint8)
         return memory[offset : offset + math.prod(dims) * dtype.itemsize].view(dtype).reshape(dims)
 
-    def _run_reference(self, entry: Entry, buffers: Sequence[np.ndarray]) -> None:
+    def _run_reference(self, entry: Entry, buffers: Sequence[np.ndarray | None]) -> None:
         arrays = {value: self._array(tensor, buffers) for value, tensor in entry.task.reads.items()}
         assert entry.task.choice is not None
         run_reference(entry.task.choice.node, arrays)

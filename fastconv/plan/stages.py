@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -28,15 +29,18 @@ class Part:
 
     def __init__(self, graph: Graph):
         self.graph = graph
+        self.names = [v.name for v in graph.outputs]
         read = {v for node in graph.nodes for v in _hows(node)}
         self.says_how = [v in read for v in graph.inputs]
         self._last: tuple[bytes | None, ...] = (None,) * len(graph.inputs)
 
     def told(self, arrays: Sequence[np.ndarray]) -> Told:
         """What these arrays tell."""
-        given = zip(arrays, self._last, self.says_how, strict=True)
-        elements = self._last = tuple(_bytes(a, last) if how else None for a, last, how in given)
-        return tuple(a.shape for a in arrays), elements
+        elements = self._last
+        if any(self.says_how):
+            given = zip(arrays, elements, self.says_how, strict=True)
+            elements = self._last = tuple(_bytes(a, last) if how else None for a, last, how in given)
+        return tuple([a.shape for a in arrays]), elements
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,11 @@ class Stage:
     tell: list[Node]
     rest: Part | None
     outputs: list[Value]
+
+    @cached_property
+    def whole(self) -> bool:
+        """Whether the plan's outputs are all that the graph gives, and as they are."""
+        return self.rest is None and not self.tell and not any(v.dtype == object for v in self.outputs)
 
     def values(
         self, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray], stamps: list[Stamp] | None = None
