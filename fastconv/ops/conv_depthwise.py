@@ -9,7 +9,7 @@ from ..plan.bind import Binder, Step
 from ..plan.packing import empty_aligned
 from ..plan.select import Target
 from ..weights import Weights
-from .conv_direct import ConvDirect, bias_of, conv_refusal, pack_bias, windows_of
+from .conv_direct import ConvBase, bias_of, conv_refusal, pack_bias, windows_of
 
 
 def pack_depthwise(w: np.ndarray | Weights, V: int) -> np.ndarray:
@@ -23,7 +23,7 @@ def pack_depthwise(w: np.ndarray | Weights, V: int) -> np.ndarray:
     return dst
 
 
-class ConvDepthwise(ConvDirect):
+class ConvDepthwise(ConvBase):
     """One filter a channel."""
 
     name = "depthwise"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from ..graph import Node, Value
 from ..plan.bind import Binder, Step, View, epilogue_of
 from ..plan.packing import Packing, Piece, empty_aligned, factors, ranges
 from ..plan.select import BLOCKED, PLANAR, Target
+from ..plan.strided import reorder
 from ..weights import Weights
 from .base import Implementation
 from .windows import Windows
@@ -31,6 +33,8 @@ CHUNK_PIXELS, ITEMS = 48, 16
 #: products of an output that are summed in one run: the rounding of long sums grows with it; a part's weights for it are 12 KB.
 #: A 1x1 kernel's sums are shorter, and each run begins and ends with passes over the tile
 RUN, POINTWISE_RUN = 192, 512
+#: floats of a cache line, and the least output channels for which it pays to put strided pixels side by side first (on Zen 3)
+LINE, GATHER_CHANNELS = 16, 256
 
 
 def conv_refusal(node: Node) -> str | None:
@@ -193,10 +197,9 @@ def chunk_pixels(windows: Windows, IC: int, parts: int, images: int) -> int:
     return -(-pixels // -(-pixels // chunk))
 
 
-class ConvDirect(Implementation):
-    """Any convolution of a blocked source."""
+class ConvBase(Implementation):
+    """What implementations of convolution share: layouts, the zeros around the source, a pass of the kernel over taps."""
 
-    name = "direct"
     source = BLOCKED
 
     def refuse(self, node: Node, target: Target) -> str | None:
@@ -222,17 +225,6 @@ class ConvDirect(Implementation):
         tail = channels % V
         full = (blocks - bool(tail)) * KH * KW
         return table, {"segments": full, "length": V, "tail_segments": len(table) - full, "tail_length": tail}
-
-    def bind(self, node: Node, binder: Binder) -> list[Step]:
-        x, w = node.inputs[0], node.inputs[1]
-        assert x is not None and w is not None
-        V, groups = binder.target.V, node.op.group  # type: ignore[attr-defined]
-        block = V if self.source == BLOCKED else 1
-        merged = merge_groups(groups, x.dims[1], w.dims[0], V)
-        wei = binder.pack("direct", pack_weights, w.constant, groups=groups, merge=merged.merge, block=block, V=V)
-        bia = binder.pack("bias", pack_bias, bias_of(node), OC=w.dims[0], groups=merged.G, V=V)
-        src, dst = binder.view(x), binder.view(node.results[0])
-        return [self.step(binder, windows_of(node), merged, wei, bia, src, dst, binder.epilogue(node))]
 
     def step(
         self,
@@ -263,6 +255,44 @@ class ConvDirect(Implementation):
             **dst.strides("dst"),
             **epilogue,
         )  # fmt: skip
+
+
+class ConvDirect(ConvBase):
+    """Any convolution of a blocked source."""
+
+    name = "direct"
+
+    def bind(self, node: Node, binder: Binder) -> list[Step]:
+        x, w = node.inputs[0], node.inputs[1]
+        assert x is not None and w is not None
+        V, groups = binder.target.V, node.op.group  # type: ignore[attr-defined]
+        block = V if self.source == BLOCKED else 1
+        merged = merge_groups(groups, x.dims[1], w.dims[0], V)
+        wei = binder.pack("direct", pack_weights, w.constant, groups=groups, merge=merged.merge, block=block, V=V)
+        bia = binder.pack("bias", pack_bias, bias_of(node), OC=w.dims[0], groups=merged.G, V=V)
+        windows, src, dst = windows_of(node), binder.view(x), binder.view(node.results[0])
+        if not self.workspace(node, binder.target):
+            return [self.step(binder, windows, merged, wei, bia, src, dst, binder.epilogue(node))]
+        (N, C, _, _), (H, W) = src.shape, windows.out
+        plane = H * W * V
+        gathered = View(binder.workspace(), (N, C, H, W), BLOCKED, -(-C // V) * plane, plane, W * V, V)
+        gather = reorder(binder, src.every((-windows.begin[0], -windows.begin[1]), windows.strides), gathered)
+        windows = replace(windows, strides=(1, 1), begin=(0, 0))
+        return [*gather, self.step(binder, windows, merged, wei, bia, gathered, dst, binder.epilogue(node))]
+
+    def workspace(self, node: Node, target: Target) -> int:
+        """Room for the pixels that a strided 1x1 kernel reads, side by side.
+
+        Where they lie, they share cache lines with others, and each part of the output channels would read all of these lines.
+        """
+        x, w = node.inputs[0], node.inputs[1]
+        assert x is not None and w is not None
+        windows, V = windows_of(node), target.V
+        if self.source != BLOCKED or windows.kernel != (1, 1) or windows.strides[1] == 1:
+            return 0
+        if V >= LINE or w.dims[0] < GATHER_CHANNELS:
+            return 0
+        return x.dims[0] * -(-x.dims[1] // V) * V * math.prod(windows.out) * 4
 
 
 class ConvPointwise(ConvDirect):

@@ -8,7 +8,7 @@ from ..graph import Node
 from ..plan.bind import Binder, Step
 from ..plan.layouts import Halo
 from ..plan.select import Target
-from .conv_direct import RUN, ConvDirect, Groups, bias_of, merge_groups, pack_bias, pack_weights, windows_of
+from .conv_direct import RUN, ConvBase, Groups, bias_of, merge_groups, pack_bias, pack_weights, windows_of
 from .windows import Windows
 
 #: bytes of windows copied out at once: enough pixels to use the weights well, little enough to stay in L2
@@ -16,7 +16,7 @@ CHUNK_BYTES = 256 * 1024
 CHUNK_PIXELS = 48
 
 
-class ConvIm2col(ConvDirect):
+class ConvIm2col(ConvBase):
     """Any convolution of a blocked source."""
 
     name = "im2col"

@@ -8,18 +8,17 @@ columns. (Dumoulin and Visin, A guide to convolution arithmetic for deep learnin
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from ..graph import Node
-from ..plan.bind import Binder, Step, View
+from ..plan.bind import Binder, Step
 from ..plan.layouts import Halo
 from ..plan.packing import Packing, factors
 from ..plan.select import Target
 from ..weights import Weights
-from .conv_direct import ConvDirect, bias_of, block_diagonal, conv_refusal, halo_of, merge_groups, pack_bias, tiles, windows_of
+from .conv_direct import ConvBase, bias_of, block_diagonal, conv_refusal, halo_of, merge_groups, pack_bias, tiles, windows_of
 from .windows import Windows
 
 
@@ -77,7 +76,7 @@ def pack_phase(w: np.ndarray | Weights, groups: int, merge: int, V: int, v: Taps
     return tiles(read, np.tile(scale, groups), size, V, V, by_input=True, whole=merge > 1)
 
 
-class ConvPhases(ConvDirect):
+class ConvPhases(ConvBase):
     """Any transposed convolution of a blocked source."""
 
     name = "phases"
@@ -113,10 +112,6 @@ class ConvPhases(ConvDirect):
                     "add_w": epilogue["add_w"] * sw,
                 }
                 part = phase_windows(windows, v, h)
-                steps.append(self.step(binder, part, merged, wei, bia, src, _every(dst, v.start, h.start, sh, sw), epilogue))
+                own = dst.every((v.start, h.start), windows.strides)
+                steps.append(self.step(binder, part, merged, wei, bia, src, own, epilogue))
         return steps
-
-
-def _every(view: View, top: int, left: int, sh: int, sw: int) -> View:
-    """Every sh-th row and sw-th pixel of a view, from (top, left) on."""
-    return replace(view, ref=view.ref + 4 * (top * view.h + left * view.w), h=view.h * sh, w=view.w * sw)

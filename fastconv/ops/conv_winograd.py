@@ -13,7 +13,7 @@ from ..plan.layouts import Halo
 from ..plan.packing import Packing, Piece, factors, ranges
 from ..plan.select import Target
 from ..weights import Weights
-from .conv_direct import ConvDirect, bias_of, conv_refusal, pack_bias, windows_of
+from .conv_direct import ConvBase, bias_of, conv_refusal, pack_bias, windows_of
 from .windows import Windows
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def pack_winograd(w: np.ndarray | Weights, kernels: Kernels, W: int) -> Packing:
     return Packing(-(-OC // V) * V * W * W * IC, [piece(*part) for part in ranges(OC, 2 * V, IC * K * K * 4, least=V + 1)])
 
 
-class ConvWinograd(ConvDirect):
+class ConvWinograd(ConvBase):
     """A 3x3 or 5x5 convolution of stride 1, with tiles enough to pay for the transforms and the larger weights."""
 
     name = "winograd"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, MutableMapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -54,6 +54,11 @@ class View:
     def strides(self, prefix: str) -> dict[str, int]:
         """The strides as a kernel's fields: `src_n`, `src_c`, `src_h`, `src_w`."""
         return {f"{prefix}_n": self.n, f"{prefix}_c": self.c, f"{prefix}_h": self.h, f"{prefix}_w": self.w}
+
+    def every(self, start: Sequence[int], steps: Sequence[int]) -> View:
+        """Every so many rows and pixels from a place on; `shape` stays that of the tensor."""
+        (top, left), (sh, sw) = start, steps
+        return replace(self, ref=self.ref + 4 * (top * self.h + left * self.w), h=self.h * sh, w=self.w * sw)
 
 
 @dataclass(frozen=True)

@@ -120,6 +120,25 @@ def test_pixels_that_only_seem_to_be_neighbours(implementation, isa):
     check(cases, implementation, isa, 1)
 
 
+@pytest.mark.parametrize("threads", THREADS)
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("implementation", ["pointwise", "direct"])
+def test_strided_pixels_that_are_gathered_first(implementation, isa, threads):
+    V = vectors(isa)
+    cases = [
+        Case(G, ic, 256 // G + 8 * (G == 1), (9, 12), (1, 1), strides, pads=pads, N=2, residual=True, form="relu")
+        for (G, ic), strides, pads in itertools.product(
+            ((1, 1), (1, 2 * V), (1, V + 3), (2, V)), ((2, 2), (1, 3), (3, 2)), ((0, 0, 0, 0), (1, 2, 0, 1))
+        )
+    ]
+    check(cases, implementation, isa, threads)
+    x, w = np.zeros((1, 8, 4, 4), np.float32), np.zeros((256, 8, 1, 1), np.float32)
+    graph, _ = make_graph(Conv(strides=(2, 2)), [x, w], constants=(1,))
+    plan = build(graph, Target(kernels.load(isa), threads, algorithm=implementation), {})
+    steps = next(e.steps for e in plan.entries if e.task.choice is not None)
+    assert len(steps) == (2 if V < 16 else 1), "a gathering step, where a pixel does not fill a cache line"
+
+
 @EVERY_ISA
 def test_images_do_not_depend_on_the_batch(implementation, isa):
     rng = np.random.default_rng(0)
