@@ -3,10 +3,11 @@
 # Pixel i of the tile reads its operands at px[i] + taps[s] + c for every segment s and c < length, in that order; the weights
 # lie in the same order, J vectors for each: wei[segment][c][J*V]. What a segment is, the caller decides: the V channels of a
 # block at one (kh, kw) for a blocked source, a kernel row for a planar one, all of K for a matrix. The segments of a last,
-# partly filled block (`tail_length` channels) stand at the end.
+# partly filled block (`tail_length` channels) stand at the end. Near tiles, whose pixels lie evenly in one row, are told only
+# where the first pixel is, and follow each other in one call.
 #
-# R and J are literals in every call and the function is inlined, so that the compiler keeps acc in registers: 6 x 2 of 16
-# registers, 14 x 2 of 32. Two vectors of weights and R broadcasts feed 2R multiply-adds: the loads stay below what the FMA
+# R and J are literals in every call and `tiles` is inlined (into the functions of tiles.pxi), so that the compiler keeps acc in
+# registers: 6 x 2 of 16 registers, 14 x 2 of 32. Two vectors of weights and R broadcasts feed 2R multiply-adds: the loads stay below what the FMA
 # units need. Odd numbers of channel blocks end in a 3-wide tile, a single one takes a tall 1-wide tile: fewer than 8 sums in
 # flight would wait for each other.
 
