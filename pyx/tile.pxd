@@ -7,9 +7,9 @@
 # where the first pixel is, and follow each other in one call.
 #
 # R and J are literals in every call and `tiles` is inlined (into the functions of tiles.pxi), so that the compiler keeps acc in
-# registers: 6 x 2 of 16 registers, 14 x 2 of 32. Two vectors of weights and R broadcasts feed 2R multiply-adds: the loads stay below what the FMA
-# units need. Odd numbers of channel blocks end in a 3-wide tile, a single one takes a tall 1-wide tile: fewer than 8 sums in
-# flight would wait for each other.
+# registers: 6 x 2 of 16 registers, 14 x 2 of 32. Two vectors of weights and R broadcasts feed 2R multiply-adds: the loads stay
+# below what the FMA units need. Odd numbers of channel blocks end in a 3-wide tile, a single one takes a tall 1-wide tile: fewer
+# than 8 sums in flight would wait for each other.
 
 from libc.math cimport INFINITY
 from libc.stdint cimport int64_t
