@@ -12,6 +12,14 @@ after a network: pictures, boxes, drawing. Errors: FastconvError and its subclas
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+try:
+    import_module("._executor", __name__)
+except ModuleNotFoundError as e:
+    raise ImportError(
+        f"{__path__[0]} is the source of fastconv, not compiled: start Python in another folder to import the installed one, "
+        "or compile this one by pip install -e ."
+    ) from e
+
 from . import data, naive
 from .config import show_config
 from .errors import FastconvError, InputError, ModelError, UnsupportedError

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -97,6 +98,15 @@ def test_one_that_was_not_built_is_left_out(monkeypatch):
 
 def test_importing_prints_nothing_and_warns_of_nothing():
     assert python("import warnings; warnings.simplefilter('error'); import fastconv, fastconv.cli") == ("", "", 0)
+
+
+def test_a_source_folder_that_is_not_compiled_says_so(tmp_path):
+    source = tmp_path / "fastconv"
+    source.mkdir()
+    (source / "__init__.py").write_bytes(Path(fastconv.__file__).read_bytes())
+    out, err, code = python(f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import fastconv")
+    assert (out, code) == ("", 1)
+    assert err.splitlines()[-1].startswith(f"ImportError: {source} is the source of fastconv, not compiled: ")
 
 
 def test_importing_takes_numpy_and_little_more():
