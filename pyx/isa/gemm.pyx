@@ -20,7 +20,7 @@ include "tiles.pxi"
 
 cdef enum:
     STREAMS = 4  # parts that one item reads side by side
-    AHEAD = 512  # floats that the prefetch is ahead of the loads
+    AHEAD = 128  # floats that the prefetch is ahead of the loads
 
 cdef struct Args:
     int64_t src
