@@ -253,8 +253,8 @@ class Model(Locked):
             if missing := [i.name for i in self.inputs if i.name not in inputs]:
                 raise InputError(f"input {missing[0]!r} is missing; the model has {_names(self.inputs)}")
             given = [inputs[i.name] for i in self.inputs]
-        elif len(self._inputs) == 1:
-            return [_array(self._inputs[0], inputs)]
+        elif len(self.inputs) == 1:
+            given = [inputs]
         else:
             raise InputError(f"the model has {len(self.inputs)} inputs ({_names(self.inputs)}): give them as a mapping by name")
         return [_array(i, x) for i, x in zip(self._inputs, given, strict=True)]

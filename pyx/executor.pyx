@@ -4,8 +4,7 @@ All threads run every step, each its share; a barrier stands between two steps. 
 Or each thread runs all steps alone, again and again on other operands: images that have nothing to do with each other.
 A Program may flush denormals: its steps then take and give zero in their place, as many CPUs are far slower with them.
 
-A call between two networks finds nothing of Python in the caches, and each object that it touches costs a good part of a
-microsecond: the way into the parallel region is short.
+After a network has run, nothing of Python is in the caches: the way into the parallel region touches few objects.
 """
 
 import os

@@ -271,14 +271,13 @@ class ConvDirect(ConvBase):
         wei = binder.pack("direct", pack_weights, w.constant, groups=groups, merge=merged.merge, block=block, V=V)
         bia = binder.pack("bias", pack_bias, bias_of(node), OC=w.dims[0], groups=merged.G, V=V)
         windows, src, dst = windows_of(node), binder.view(x), binder.view(node.results[0])
-        if not self.workspace(node, binder.target):
-            return [self.step(binder, windows, merged, wei, bia, src, dst, binder.epilogue(node))]
-        (N, C, _, _), (H, W) = src.shape, windows.out
-        plane = H * W * V
-        gathered = View(binder.workspace(), (N, C, H, W), BLOCKED, -(-C // V) * plane, plane, W * V, V)
-        gather = reorder(binder, src.every((-windows.begin[0], -windows.begin[1]), windows.strides), gathered)
-        windows = replace(windows, strides=(1, 1), begin=(0, 0))
-        return [*gather, self.step(binder, windows, merged, wei, bia, gathered, dst, binder.epilogue(node))]
+        gather: list[Step] = []
+        if self.workspace(node, binder.target):
+            (N, C, _, _), (H, W) = src.shape, windows.out
+            read, plane = src.every((-windows.begin[0], -windows.begin[1]), windows.strides), H * W * V
+            src = View(binder.workspace(), (N, C, H, W), BLOCKED, -(-C // V) * plane, plane, W * V, V)
+            gather, windows = reorder(binder, read, src), replace(windows, strides=(1, 1), begin=(0, 0))
+        return [*gather, self.step(binder, windows, merged, wei, bia, src, dst, binder.epilogue(node))]
 
     def workspace(self, node: Node, target: Target) -> int:
         """Room for the pixels that a strided 1x1 kernel reads, side by side.
@@ -288,9 +287,8 @@ class ConvDirect(ConvBase):
         x, w = node.inputs[0], node.inputs[1]
         assert x is not None and w is not None
         windows, V = windows_of(node), target.V
-        if self.source != BLOCKED or windows.kernel != (1, 1) or windows.strides[1] == 1:
-            return 0
-        if V >= LINE or w.dims[0] < GATHER_CHANNELS:
+        strided = self.source == BLOCKED and windows.kernel == (1, 1) and windows.strides[1] > 1
+        if not strided or V >= LINE or w.dims[0] < GATHER_CHANNELS:
             return 0
         return x.dims[0] * -(-x.dims[1] // V) * V * math.prod(windows.out) * 4
 
