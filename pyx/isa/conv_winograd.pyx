@@ -305,24 +305,49 @@ def step(dict fields):
     return <size_t> <Run> &run, (<char*> &args)[:sizeof(Args)]
 
 
+# A row of G times K values of V filters, `step` vectors apart.
+cdef inline void filter_row(const int K, const double* G, const double* g, const int step, double* y) noexcept nogil:
+    cdef int n, lane
+    for lane in range(V):
+        y[lane] = G[0] * g[lane]
+        for n in range(1, K):
+            y[lane] += G[n] * g[n * step * V + lane]
+
+
+# G g G^T of V filters, of which `lanes` are there, IC filters apart; their WxW values go to dst, `step` floats apart.
+cdef inline void filters(const int K, const int W, const double (*G)[5], const float* w, const double* factors, Py_ssize_t IC,
+                         Py_ssize_t lanes, float* dst, Py_ssize_t step) noexcept nogil:
+    cdef int i, k, lane
+    cdef double[25 * V] g
+    cdef double[6 * 5 * V] half
+    cdef double[V] y
+    for lane in range(V):
+        for i in range(K * K):
+            g[i * V + lane] = <float> (w[lane * IC * K * K + i] * factors[lane]) if lane < lanes else 0
+    for i in range(W):
+        for k in range(K):
+            filter_row(K, G[i], g + k * V, K, half + (i * K + k) * V)
+    for i in range(W):
+        for k in range(W):
+            filter_row(K, G[k], half + i * K * V, 1, y)
+            for lane in range(V):
+                dst[lane] = <float> y[lane]
+            dst += step
+
+
 def pack(size_t weights, size_t scale, Py_ssize_t OC, Py_ssize_t IC, int K, int W, size_t packed):
     """G g G^T, WxW, of every filter of some parts' weights, in float64 and rounded once, to `packed`.
 
     Addresses: weights, OC IC K K; scale, a factor (float64) for each OC, with which they are multiplied and rounded before.
     """
     cdef const float* w = <const float*> weights
-    cdef const float* from_
     cdef const double* factors = <const double*> scale
     cdef float* dst = <float*> packed
-    cdef float* to
     cdef Py_ssize_t OCB = (OC + V - 1) // V, block = 0, ic, width, step, j, oc
     cdef double p = sqrt(0.5) if W == 6 else 1, lagrange
     cdef double[4] points = [p, -p, sqrt(2), -sqrt(2)]  # the first W - 2 of them, beside 0 and infinity
     cdef double[6][5] G
-    cdef double[25][V] g
-    cdef double[6][5][V] half
-    cdef double[V] total
-    cdef int i, k, n, lane
+    cdef int i, k
     for k in range(K):
         G[0][k] = k == 0
         G[W - 1][k] = k == K - 1
@@ -339,28 +364,13 @@ def pack(size_t weights, size_t scale, Py_ssize_t OC, Py_ssize_t IC, int K, int 
             step = IC * width * V
             for ic in range(IC):
                 for j in range(width):
-                    for lane in range(V):
-                        oc = (block + j) * V + lane
-                        from_ = w + (oc * IC + ic) * K * K
-                        for i in range(K * K):
-                            g[i][lane] = <float> (from_[i] * factors[oc]) if oc < OC else 0
-                    for i in range(W):
-                        for k in range(K):
-                            for lane in range(V):
-                                half[i][k][lane] = 0
-                            for n in range(K):
-                                for lane in range(V):
-                                    half[i][k][lane] += G[i][n] * g[n * K + k][lane]
-                    to = dst + (ic * width + j) * V
-                    for i in range(W):
-                        for k in range(W):
-                            for lane in range(V):
-                                total[lane] = 0
-                            for n in range(K):
-                                for lane in range(V):
-                                    total[lane] += half[i][n][lane] * G[k][n]
-                            for lane in range(V):
-                                to[lane] = <float> total[lane]
-                            to += step
-            dst += W * W * step
+                    oc = (block + j) * V
+                    if W == 4:
+                        filters(3, 4, G, w + (oc * IC + ic) * 9, factors + oc, IC, OC - oc, dst, step)
+                    elif K == 3:
+                        filters(3, 6, G, w + (oc * IC + ic) * 9, factors + oc, IC, OC - oc, dst, step)
+                    else:
+                        filters(5, 6, G, w + (oc * IC + ic) * 25, factors + oc, IC, OC - oc, dst, step)
+                    dst += V
+            dst += (W * W - 1) * step
             block += width
