@@ -57,6 +57,7 @@ def ncnn(path: Path, threads: int, accuracy: str) -> Run:
     net.opt.num_threads = threads
     for narrow in ("fp16_storage", "fp16_arithmetic", "fp16_packed", "bf16_storage"):
         setattr(net.opt, f"use_{narrow}", False)
+    net.opt.use_winograd_convolution = accuracy != "exact"  # the other peers have none
     if net.load_param(str(path.with_suffix(".ncnn.param"))) or net.load_model(str(path.with_suffix(".ncnn.bin"))):
         raise RuntimeError("the model does not load")
 

@@ -331,7 +331,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--batch", type=counts, default=[1], help="images a call, 1,8; default: 1")
     p.add_argument("--threads", type=counts, default=counts(cores), help=f"default: {cores}")
     p.add_argument("--engines", type=chosen, default=list(engines.ENGINES), help=f"default: {','.join(engines.ENGINES)}")
-    p.add_argument("--accuracy", choices=("default", "exact"), default="default", help="fastconv's; default: default")
+    p.add_argument("--accuracy", choices=("default", "exact"), default="default", help="exact: no Winograd; default: default")
     p.add_argument("--rounds", type=int, default=7, help="default: %(default)s")
     p.add_argument("--burst", type=float, default=0.4, help="seconds of each engine in a round; default: %(default)s")
     p.add_argument("--starts", type=int, default=3, help="how often each engine loads; default: %(default)s")

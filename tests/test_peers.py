@@ -3,7 +3,10 @@
 import json
 import math
 import sys
+from pathlib import Path
+from unittest.mock import MagicMock
 
+import engines
 import numpy as np
 import peers
 import pytest
@@ -121,6 +124,16 @@ def test_batches_and_accuracy(run):
     assert "Batch 3:" in readme
     assert readme.startswith("<!-- table: peers default -->\n<!-- end -->\n")
     assert '`accuracy="exact"`' in out
+
+
+def test_exact_turns_winograd_off_in_ncnn_too(monkeypatch):
+    ncnn = MagicMock()
+    net = ncnn.Net.return_value
+    net.load_param.return_value = net.load_model.return_value = 0
+    monkeypatch.setitem(sys.modules, "ncnn", ncnn)
+    for accuracy, winograd in (("default", True), ("exact", False)):
+        engines.ncnn(Path("net.onnx"), 1, accuracy)
+        assert net.opt.use_winograd_convolution is winograd
 
 
 def test_what_is_not_installed_is_left_out(monkeypatch, capsys):
