@@ -9,7 +9,10 @@ from ..plan.bind import Binder, Step
 from ..plan.packing import empty_aligned
 from ..plan.select import Target
 from ..weights import Weights
-from .conv_direct import ConvBase, bias_of, conv_refusal, pack_bias, windows_of
+from .conv_direct import ConvBase, bias_of, conv_refusal, pack_bias, steps, windows_of
+
+#: widths of kernels whose rows are runs of taps to pyx/isa/conv_depthwise.pyx
+RUNS = (3, 5)
 
 
 def pack_depthwise(w: np.ndarray | Weights, V: int) -> np.ndarray:
@@ -42,6 +45,7 @@ class ConvDepthwise(ConvBase):
         assert x is not None and w is not None and w.constant is not None
         windows, V = windows_of(node), binder.target.V
         (KH, KW), (dh, dw) = windows.kernel, windows.dilations
+        run = KW if KW in RUNS and dw == 1 else 1
         src, dst = binder.view(x), binder.view(node.results[0])
         begin = windows.begin[0] * src.h + windows.begin[1] * src.w
         N, C = x.dims[:2]
@@ -50,8 +54,8 @@ class ConvDepthwise(ConvBase):
             src=src.ref, dst=dst.ref,
             wei=binder.pack("depthwise", pack_depthwise, w.constant, V=V),
             bia=binder.pack("bias", pack_bias, bias_of(node), OC=C, groups=1, V=V),
-            taps=binder.table([kh * dh * src.h + kw * dw * src.w - begin for kh in range(KH) for kw in range(KW)]),
-            TAPS=KH * KW, N=N, CB=-(-C // V), OH=windows.out[0], OW=windows.out[1],
+            taps=binder.table(steps((KH, dh * src.h), (KW // run, dw * src.w)) - begin),
+            RUNS=KH * KW // run, KW=run, N=N, CB=-(-C // V), OH=windows.out[0], OW=windows.out[1],
             src_n=src.n, src_c=src.c, src_h=windows.strides[0] * src.h, src_w=windows.strides[1] * src.w,
             **dst.strides("dst"),
             **binder.epilogue(node),

@@ -1,8 +1,9 @@
 """Depthwise convolution: each channel by itself, so the channels are the vector.
 
 Layouts: src, add and dst are nChw{V}c, src with a halo of zeros wide enough for every tap; wei = [channel block][tap][V] and
-bia = [channel block][V]. R pixels of a row are summed in registers; a multiply-add takes its source from L1, which the units can
-do twice a cycle, so nothing is gained by keeping rows. Every tap's offset stands in a table, as in conv_direct.pyx.
+bia = [channel block][V]. R pixels of a row are summed in registers. Taps come in runs of KW that lie side by side in the source:
+kernel rows of the usual widths, else single taps; of a run, each pixel of the source is loaded once for all sums it goes into.
+Every run's offset stands in a table, as in conv_direct.pyx.
 
 Parallel over (image, channel block, output row).
 """
@@ -20,7 +21,8 @@ cdef struct Args:
     int64_t add
     int64_t dst
     int64_t taps
-    Py_ssize_t TAPS
+    Py_ssize_t RUNS
+    int KW
     Py_ssize_t N
     Py_ssize_t CB
     Py_ssize_t OH
@@ -42,23 +44,26 @@ cdef struct Args:
     Activation act
 
 
-# R pixels, `step` floats of the source apart (a literal, so that it goes into the addresses).
-cdef inline void tile(const int R, const Py_ssize_t step, const Args* a, const int64_t* taps, const float* src, const float* wei,
-                      vf bias, const float* add, float* dst) noexcept nogil:
+# R pixels of a row, the source's S apart. KW, S and R are literals: the loops over them unroll, and what is not used is not loaded.
+cdef inline void tile(const int R, const int KW, const int S, const Args* a, const int64_t* taps, const float* src,
+                      const float* wei, vf bias, const float* add, float* dst) noexcept nogil:
     # read here, as the compiler takes dst for a part of *a
     cdef float lo = a.act.a, hi = a.act.b
-    cdef int i
-    cdef Py_ssize_t t
-    cdef vf w
+    cdef int i, k, c
+    cdef Py_ssize_t run
+    cdef vf x
+    cdef vf w[5]
     cdef vf acc[14]
-    cdef const float* p
     for i in range(R):
         acc[i] = bias
-    for t in range(a.TAPS):
-        w = load(wei + t * V)
-        p = src + taps[t]
-        for i in range(R):
-            acc[i] = acc[i] + w * load(p + i * step)
+    for run in range(a.RUNS):
+        for k in range(KW):
+            w[k] = load(wei + (run * KW + k) * V)
+        for c in range((R - 1) * S + KW):
+            x = load(src + taps[run] + c * V)
+            for i in range(R):
+                if i * S <= c and c < i * S + KW:
+                    acc[i] = acc[i] + w[c - i * S] * x
     if a.has_add:
         for i in range(R):
             acc[i] = acc[i] + load(add + i * V)
@@ -70,27 +75,42 @@ cdef inline void tile(const int R, const Py_ssize_t step, const Args* a, const i
             store(dst + i * V, acc[i])
 
 
-cdef inline void choose(int r, const Py_ssize_t step, const Args* a, const int64_t* taps, const float* src, const float* wei,
+cdef inline void choose(int r, const int KW, const int S, const Args* a, const int64_t* taps, const float* src, const float* wei,
                         vf bias, const float* add, float* dst) noexcept nogil:
-    if REGS == 32 and r == 14: tile(14, step, a, taps, src, wei, bias, add, dst)
-    elif REGS == 32 and r == 13: tile(13, step, a, taps, src, wei, bias, add, dst)
-    elif r == 12: tile(12, step, a, taps, src, wei, bias, add, dst)
-    elif r == 11: tile(11, step, a, taps, src, wei, bias, add, dst)
-    elif r == 10: tile(10, step, a, taps, src, wei, bias, add, dst)
-    elif r == 9: tile(9, step, a, taps, src, wei, bias, add, dst)
-    elif r == 8: tile(8, step, a, taps, src, wei, bias, add, dst)
-    elif r == 7: tile(7, step, a, taps, src, wei, bias, add, dst)
-    elif r == 6: tile(6, step, a, taps, src, wei, bias, add, dst)
-    elif r == 5: tile(5, step, a, taps, src, wei, bias, add, dst)
-    elif r == 4: tile(4, step, a, taps, src, wei, bias, add, dst)
-    elif r == 3: tile(3, step, a, taps, src, wei, bias, add, dst)
-    elif r == 2: tile(2, step, a, taps, src, wei, bias, add, dst)
-    else: tile(1, step, a, taps, src, wei, bias, add, dst)
+    if REGS == 32 and r == 14: tile(14, KW, S, a, taps, src, wei, bias, add, dst)
+    elif REGS == 32 and r == 13: tile(13, KW, S, a, taps, src, wei, bias, add, dst)
+    elif REGS == 32 and r == 12: tile(12, KW, S, a, taps, src, wei, bias, add, dst)
+    elif REGS == 32 and r == 11: tile(11, KW, S, a, taps, src, wei, bias, add, dst)
+    elif REGS == 32 and r == 10: tile(10, KW, S, a, taps, src, wei, bias, add, dst)
+    elif REGS == 32 and r == 9: tile(9, KW, S, a, taps, src, wei, bias, add, dst)
+    elif r == 8: tile(8, KW, S, a, taps, src, wei, bias, add, dst)
+    elif r == 7: tile(7, KW, S, a, taps, src, wei, bias, add, dst)
+    elif r == 6: tile(6, KW, S, a, taps, src, wei, bias, add, dst)
+    elif r == 5: tile(5, KW, S, a, taps, src, wei, bias, add, dst)
+    elif r == 4: tile(4, KW, S, a, taps, src, wei, bias, add, dst)
+    elif r == 3: tile(3, KW, S, a, taps, src, wei, bias, add, dst)
+    elif r == 2: tile(2, KW, S, a, taps, src, wei, bias, add, dst)
+    else: tile(1, KW, S, a, taps, src, wei, bias, add, dst)
+
+
+# Pixels ow to ow + r of a row.
+cdef inline void pixels(int r, Py_ssize_t ow, const int KW, const Args* a, const int64_t* taps, const float* src,
+                        const float* wei, vf bias, const float* add, float* dst) noexcept nogil:
+    cdef Py_ssize_t i
+    if a.src_w == V:
+        choose(r, KW, 1, a, taps, src + ow * V, wei, bias, add + ow * V, dst + ow * V)
+    elif a.src_w == 2 * V:
+        choose(r, KW, 2, a, taps, src + ow * 2 * V, wei, bias, add + ow * V, dst + ow * V)
+    else:
+        for i in range(ow, ow + r):
+            tile(1, KW, 1, a, taps, src + i * a.src_w, wei, bias, add + i * V, dst + i * V)
 
 
 cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads) noexcept nogil:
     cdef Py_ssize_t items = a.N * a.CB * a.OH, item, n, cb, oh, ow, i
-    cdef int most = 14 if REGS == 32 else 12, r, left
+    # equal tiles, but for a pixel
+    cdef Py_ssize_t most = 14 if REGS == 32 else 8, tiles = (a.OW + most - 1) // most
+    cdef int least = <int> (a.OW // tiles), longer = <int> (a.OW % tiles), r
     cdef const int64_t* taps = <const int64_t*> at(bases, a.taps)
     cdef const float* src
     cdef const float* wei
@@ -104,21 +124,18 @@ cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads
         src = at(bases, a.src) + n * a.src_n + cb * a.src_c + oh * a.src_h
         add = at(bases, a.add) + n * a.add_n + cb * a.add_c + oh * a.add_h
         dst = at(bases, a.dst) + n * a.dst_n + cb * a.dst_c + oh * a.dst_h
-        wei = at(bases, a.wei) + cb * a.TAPS * V
+        wei = at(bases, a.wei) + cb * a.RUNS * a.KW * V
         bias = load(at(bases, a.bia) + cb * V)
         ow = 0
-        left = <int> ((a.OW + most - 1) // most)
-        while left:
-            r = <int> ((a.OW - ow + left - 1) // left)
-            if a.src_w == V:
-                choose(r, V, a, taps, src + ow * V, wei, bias, add + ow * V, dst + ow * V)
-            elif a.src_w == 2 * V:
-                choose(r, 2 * V, a, taps, src + ow * 2 * V, wei, bias, add + ow * V, dst + ow * V)
+        for i in range(tiles):
+            r = least + (i < longer)
+            if a.KW == 3:
+                pixels(r, ow, 3, a, taps, src, wei, bias, add, dst)
+            elif a.KW == 5:
+                pixels(r, ow, 5, a, taps, src, wei, bias, add, dst)
             else:
-                for i in range(ow, ow + r):
-                    tile(1, V, a, taps, src + i * a.src_w, wei, bias, add + i * V, dst + i * V)
+                pixels(r, ow, 1, a, taps, src, wei, bias, add, dst)
             ow += r
-            left -= 1
         if a.act.kind != CLIP:
             for ow in range(a.OW):
                 store(dst + ow * V, activate(load(dst + ow * V), a.act.kind, a.act.a, a.act.b))
