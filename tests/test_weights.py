@@ -345,6 +345,20 @@ def test_slabs_hold_arrays_one_behind_the_other():
         assert (a == i).all(), "no two overlap"
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells a process's memory in a file")
+def test_large_arrays_take_no_more_than_their_size():
+    """Where huge pages are to be had, half of one would be wasted at the end of each array."""
+
+    def resident():
+        return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
+
+    slabs, size, before = Slabs(), 5 * packing.HUGE_PAGE // 2, resident()
+    arrays = [slabs.take(size // 4) for _ in range(8)]
+    for a in arrays:
+        a[...] = 1
+    assert 8 * size <= resident() - before < 8 * size + packing.HUGE_PAGE
+
+
 def test_share_out_does_each_job_once():
     for count, jobs in itertools.product((1, 2, 5), (0, 1, 30)):
         done = []

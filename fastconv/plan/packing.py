@@ -36,7 +36,7 @@ class Packing:
 
 
 def empty_aligned(shape: tuple[int, ...]) -> np.ndarray:
-    """An uninitialised float32 array that begins at a multiple of 64 bytes, in huge pages where it is large."""
+    """An uninitialised float32 array that begins at a multiple of 64 bytes, in huge pages where it fills them."""
     size = math.prod(shape) * 4
     align = ALIGN if size < HUGE_PAGE else HUGE_PAGE
     if align == HUGE_PAGE and hasattr(mmap, "MADV_HUGEPAGE"):
@@ -44,17 +44,19 @@ def empty_aligned(shape: tuple[int, ...]) -> np.ndarray:
             memory = mmap.mmap(-1, size + align, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         except (OSError, OverflowError):
             raise MemoryError(f"no memory for an array of {size:,} bytes") from None
-        with contextlib.suppress(OSError):  # a kernel without huge pages
-            memory.madvise(mmap.MADV_HUGEPAGE)
         raw = np.frombuffer(memory, np.uint8)
+        start = -raw.ctypes.data % align
+        with contextlib.suppress(OSError):  # a kernel without huge pages
+            memory.madvise(mmap.MADV_NOHUGEPAGE)  # what would fill one in part
+            memory.madvise(mmap.MADV_HUGEPAGE, start, size // HUGE_PAGE * HUGE_PAGE)
     else:
         raw = np.empty(size + align, np.uint8)
-    start = -raw.ctypes.data % align
+        start = -raw.ctypes.data % align
     return raw[start : start + size].view(np.float32).reshape(shape)
 
 
 class Slabs:
-    """Memory for many arrays, one behind the other: what huge pages waste, they waste at the end of a slab alone."""
+    """Memory for many arrays: those smaller than a huge page lie one behind the other, and share theirs."""
 
     def __init__(self) -> None:
         self._slab = np.empty(0, np.float32)
@@ -63,7 +65,7 @@ class Slabs:
     def take(self, size: int) -> np.ndarray:
         """An array of `size` floats, aligned to 64 bytes."""
         room = -(-size * 4 // ALIGN) * ALIGN // 4
-        if room * 4 > LARGE_SLAB:
+        if room * 4 >= HUGE_PAGE:
             return empty_aligned((size,))
         if room > self._slab.size:
             self._slab = empty_aligned((max(room, min(max(self._total, SMALL_SLAB), LARGE_SLAB) // 4),))
