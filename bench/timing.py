@@ -140,7 +140,7 @@ class Kernel:
         self.algorithm = next(e.task.choice.name for e in reversed(plan.entries) if e.task.choice is not None)
         steps = [(e.task.choice is not None, s) for e in plan.entries for s in e.steps or ()]
         own = [i for i, (is_node, _) in enumerate(steps) if is_node]
-        calls = [(s.run, s.args, s.serial) for _, s in steps]
+        calls = [(s.run, s.args, s.pieces) for _, s in steps]
         _executor.Program(calls).run(self.arrays, self.threads)  # the copy of the input, and the zeros around it
         self.program = _executor.Program(calls[0 if with_copy else own[0] : own[-1] + 1])
 

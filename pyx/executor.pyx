@@ -1,7 +1,9 @@
 """Runs the steps of a plan, one after the other, on every thread of one parallel region and outside the GIL.
 
-All threads run every step, each its share; a barrier stands between two steps. A step marked serial is run whole by thread 0.
-Or each thread runs all steps alone, again and again on other operands: images that have nothing to do with each other.
+All threads run every step: each has so many pieces of it, and takes pieces of the others' when it has none left, as cores that are
+shared with other programs, or of different kinds, are not equally fast. A barrier stands between two steps. A step of no pieces is
+run whole by thread 0. Or each thread runs all steps alone, again and again on other operands: images that have nothing to do with
+each other.
 A Program may flush denormals: its steps then take and give zero in their place, as many CPUs are far slower with them.
 
 After a network has run, nothing of Python is in the caches: the way into the parallel region touches few objects.
@@ -12,7 +14,7 @@ import threading
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.exc cimport PyErr_CheckSignals
-from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Malloc
 from cpython.pythread cimport PyThread_get_thread_ident
 from cython.parallel cimport parallel, threadid
 
@@ -54,6 +56,12 @@ cdef extern from *:
             #endif
         }
     }
+    static inline int some_wait(Barrier* b) { return __atomic_load_n(&b->waiting, __ATOMIC_RELAXED) != 0; }
+
+    /* How many of a thread's pieces were taken, on cache lines of its own. */
+    typedef struct { Py_ssize_t taken; char apart[128 - sizeof(Py_ssize_t)]; } Taken;
+    static inline Py_ssize_t take(Taken* t) { return __atomic_fetch_add(&t->taken, 1, __ATOMIC_RELAXED); }
+    static inline void reset(Taken* t) { __atomic_store_n(&t->taken, 0, __ATOMIC_RELAXED); }
     static inline int team(void) { return TEAM(); }
     static inline int max_threads(void) { return MAX_THREADS(); }
 
@@ -98,11 +106,16 @@ cdef extern from *:
         int waiting
         int turn
         Py_ssize_t stop
+    ctypedef struct Taken:
+        pass
     ctypedef int Mode
     void stop_behind(Barrier* b, Py_ssize_t step) nogil
     bint stops_behind(Barrier* b, Py_ssize_t step) nogil
     bint stops(Barrier* b) nogil
     void barrier(Barrier* b, int threads) nogil
+    bint some_wait(Barrier* b) nogil
+    Py_ssize_t take(Taken* t) nogil
+    void reset(Taken* t) nogil
     void set_mode(Mode m) nogil
     Mode flush(bint yes) nogil
     int team() nogil
@@ -139,7 +152,7 @@ def openmp_max_threads():
 cdef struct Step:
     Run run
     char* args
-    bint serial
+    Py_ssize_t pieces  # of each thread
 
 
 # What one call knows of signals: the list that takes what a handler raises, and when they were looked for.
@@ -158,10 +171,26 @@ cdef bint handle_signals(Signals* signals) noexcept with gil:
     return False
 
 
-# `signals` is NULL where they do not matter; only thread 0 looks.
+# This thread's pieces of a step, then those that others have left. Who waits at the barrier has seen that none are left.
+cdef inline void run_pieces(const Step* s, char** bases, Py_ssize_t thread, Py_ssize_t threads, Barrier* meet,
+                            Taken* taken) noexcept nogil:
+    cdef Py_ssize_t i, owner, piece
+    for i in range(threads):
+        if i and some_wait(meet):
+            break
+        owner = (thread + i) % threads
+        while True:
+            piece = take(&taken[owner])
+            if piece >= s.pieces:
+                break
+            s.run(s.args, bases, owner * s.pieces + piece, threads * s.pieces, thread)
+
+
+# `signals` is NULL where they do not matter; only thread 0 looks. `taken` has two counts for each thread, for steps in turn: while
+# one is in use, the other begins anew.
 cdef void work(const Step* steps, Py_ssize_t count, char** bases, Py_ssize_t thread, Py_ssize_t threads, Barrier* meet,
-               bint flushed, double* stamps, Signals* signals) noexcept nogil:
-    cdef Py_ssize_t i
+               Taken* taken, bint flushed, double* stamps, Signals* signals) noexcept nogil:
+    cdef Py_ssize_t i, turn = 0
     cdef bint meets
     cdef const Step* s
     cdef Mode mode = flush(flushed)
@@ -169,12 +198,14 @@ cdef void work(const Step* steps, Py_ssize_t count, char** bases, Py_ssize_t thr
         s = &steps[i]
         if stamps != NULL and thread == 0:
             stamps[i] = now()
-        if not s.serial:
-            s.run(s.args, bases, thread, threads)
+        if s.pieces and threads > 1:
+            reset(&taken[(1 - turn) * threads + thread])
+            run_pieces(s, bases, thread, threads, meet, taken + turn * threads)
+            turn = 1 - turn
         elif thread == 0:
-            s.run(s.args, bases, 0, 1)
-        # two serial steps both run on thread 0, and the last is followed by the end of the region (its time is not over before)
-        meets = threads > 1 and (not (s.serial and steps[i + 1].serial) if i + 1 < count else stamps != NULL)
+            s.run(s.args, bases, 0, 1, 0)
+        # two whole steps both run on thread 0, and the last is followed by the end of the region (its time is not over before)
+        meets = threads > 1 and (bool(s.pieces or steps[i + 1].pieces) if i + 1 < count else stamps != NULL)
         if signals != NULL and thread == 0 and (meets or threads == 1) and now() > signals.looked + LOOK_SECONDS:
             set_mode(mode)
             if handle_signals(signals):
@@ -201,7 +232,8 @@ cdef char* address(array) except? NULL:
 
 
 cdef class Program:
-    """Steps as (address of the run function, bytes of its arguments, serial); immutable, run by any number of callers at once."""
+    """Steps as (address of the run function, bytes of its arguments, pieces for each thread, or 0 for a step that thread 0 runs
+    whole); immutable, run by any number of callers at once."""
 
     cdef Step* steps
     cdef Py_ssize_t count
@@ -215,17 +247,17 @@ cdef class Program:
         self.keep = []
         self.flushed = flush_denormals
         self.count = len(steps)
-        self.shared = any(not serial for _, _, serial in steps)
+        self.shared = any(pieces for _, _, pieces in steps)
         self.steps = <Step*> PyMem_Malloc(max(self.count, 1) * sizeof(Step))
         if self.steps == NULL:
             raise MemoryError
         for i in range(self.count):
-            run, args, serial = steps[i]
+            run, args, pieces = steps[i]
             # the bytes object's own storage (16-byte aligned) is the struct; `keep` holds it as long as the Program
             self.keep.append(args)
             self.steps[i].run = <Run> <size_t> run
             self.steps[i].args = args
-            self.steps[i].serial = serial
+            self.steps[i].pieces = pieces
 
     def __dealloc__(self):
         PyMem_Free(self.steps)
@@ -247,20 +279,22 @@ cdef class Program:
         if stamps is not None and stamps.shape[0] < self.count + 1:
             raise ValueError("stamps is too short")
         cdef char** bases = <char**> PyMem_Malloc((len(arrays) + 1) * sizeof(char*))
-        if bases == NULL:
-            raise MemoryError
+        cdef Taken* taken = <Taken*> PyMem_Calloc(2 * threads, sizeof(Taken))
         try:
+            if bases == NULL or taken == NULL:
+                raise MemoryError
             for i in range(len(arrays)):
                 bases[i] = address(arrays[i])
             if threads == 1 or not self.shared or OPENMP == 0:
                 with nogil:
-                    work(self.steps, self.count, bases, 0, 1, &meet, self.flushed, times, signals)
+                    work(self.steps, self.count, bases, 0, 1, &meet, taken, self.flushed, times, signals)
             else:
                 had_team = 1
                 with nogil, parallel(num_threads=threads):
-                    work(self.steps, self.count, bases, threadid(), team(), &meet, self.flushed, times, signals)
+                    work(self.steps, self.count, bases, threadid(), team(), &meet, taken, self.flushed, times, signals)
         finally:
             PyMem_Free(bases)
+            PyMem_Free(taken)
         if raised:
             raise raised[0]
 
@@ -279,7 +313,7 @@ cdef class Program:
             for thread in range(share(threads, threadid(), team()), share(threads, threadid() + 1, team())):
                 for i in range(bases.shape[1]):
                     if not stops(&meet):
-                        work(self.steps, self.count, <char**> &bases[thread, i, 0], 0, 1, &meet, self.flushed, NULL,
+                        work(self.steps, self.count, <char**> &bases[thread, i, 0], 0, 1, &meet, NULL, self.flushed, NULL,
                              signals if threadid() == 0 else NULL)
         if raised:
             raise raised[0]

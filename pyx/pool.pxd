@@ -117,7 +117,7 @@ cdef inline Py_ssize_t first_tap(Py_ssize_t begin, Py_ssize_t size, Py_ssize_t d
     return 0 if gap <= 0 else min((gap + dilation - 1) // dilation, taps)
 
 
-cdef inline void pool(const bint MEAN, const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads) noexcept nogil:
+cdef inline void pool(const bint MEAN, const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces) noexcept nogil:
     cdef Py_ssize_t items = a.N * a.CB * a.OH, item, rest, n, cb, oh, ow, top, left, kh, kw, rows, count
     cdef const float* plane
     cdef const float* src
@@ -125,7 +125,7 @@ cdef inline void pool(const bint MEAN, const Args* a, char** bases, Py_ssize_t t
     cdef float* dst
     cdef float height = 1.0
     cdef vf y
-    for item in range(share(items, thread, threads), share(items, thread + 1, threads)):
+    for item in range(share(items, piece, pieces), share(items, piece + 1, pieces)):
         oh = item % a.OH
         rest = item // a.OH
         cb = rest % a.CB

@@ -1,5 +1,6 @@
-"""The run of compiled steps: signals that come meanwhile, and the floating point mode."""
+"""The run of compiled steps: who runs which piece, signals that come meanwhile, and the floating point mode."""
 
+import ctypes
 import math
 import signal
 import threading
@@ -18,6 +19,56 @@ from .kernels.harness import ISAS, same_bits
 EVERY_ISA = pytest.mark.parametrize("isa", ISAS)
 RNG = np.random.default_rng(21)
 THREADS = pytest.mark.parametrize("threads", [1, 2, 3])
+
+
+# ---- pieces
+
+
+class Steps:
+    """Steps that do nothing but call run(step, piece, pieces, thread)."""
+
+    def __init__(self, run):
+        kind = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, *[ctypes.c_ssize_t] * 3)
+        self.function = kind(lambda args, bases, *rest: run(ctypes.string_at(args, 1)[0], *rest))
+
+    def program(self, *pieces):
+        run = ctypes.cast(self.function, ctypes.c_void_p).value
+        return _executor.Program([(run, bytes([i]), count) for i, count in enumerate(pieces)])
+
+
+@THREADS
+def test_every_piece_runs_once_and_step_after_step(threads):
+    calls, counts = [], [3, 1, 0, 0, 7, 0, 40, 2, 2]
+    steps = Steps(lambda *call: calls.append(call))
+    for _ in range(20):
+        calls.clear()
+        steps.program(*counts).run((), threads)
+        assert [step for step, *_ in calls] == sorted(step for step, *_ in calls)
+        for i, count in enumerate(counts):
+            mine = [call[1:] for call in calls if call[0] == i]
+            pieces = count * threads if threads > 1 else 1
+            if not count:
+                assert mine == [(0, 1, 0)], "thread 0 runs it whole"
+            else:
+                assert sorted(piece for piece, _, _ in mine) == list(range(pieces))
+                assert {(total, 0 <= thread < threads) for _, total, thread in mine} == {(pieces, True)}
+
+
+@pytest.mark.skipif(not _executor.openmp, reason="built without OpenMP")
+@pytest.mark.parametrize("held_up", [0, 1, 2])
+def test_who_is_done_takes_the_pieces_of_the_others(held_up):
+    """One thread is held up in its first piece of each step until all other pieces have been run."""
+    threads, count, waited = 3, 5, []
+    others = [threading.Semaphore(0) for _ in range(3)]
+
+    def run(step, piece, pieces, thread):
+        if piece == held_up * count:
+            waited.append(all(others[step].acquire(timeout=60) for _ in range(pieces - 1)))
+        else:
+            others[step].release()
+
+    Steps(run).program(count, count, count).run((), threads)
+    assert waited == [True] * 3
 
 
 # ---- signals
@@ -162,7 +213,7 @@ def copies(isa, threads, accuracy, value, C=40):
     net = Net()
     x = net.input("x", 2, C, 30, 30)
     graph = net.graph(net("Conv", x, np.eye(C, dtype=np.float32).reshape(C, C, 1, 1)))
-    plan = build(graph, Target(kernels.load(isa), threads, accuracy, serial_below=0), {})
+    plan = build(graph, Target(kernels.load(isa), threads, accuracy, whole_below=0), {})
     arrays, out = [np.full(x.dims, value, np.float32)], [np.empty(x.dims, np.float32)]
     plan.run(arrays, out, threads)
     return out[0]

@@ -20,6 +20,7 @@ from fastconv.ops.reshape import Reshape
 from fastconv.plan import Target, build
 from fastconv.plan.bind import ARENA, FIRST_INPUT, empty_aligned
 from fastconv.plan.select import BLOCKED, NCHW
+from fastconv.plan.work import MOST_PIECES, WHOLE_MICROSECONDS
 from fastconv.reference import run_references
 
 from .graphs import Net, eighths, networks, normal
@@ -33,7 +34,7 @@ X = normal(RNG, 2, 3, 8, 8)
 def plan_of(graph, *shapes, isa=ISAS[-1], threads=3, packed=None, **target):
     """The plan of a graph for inputs of these shapes (none: as they are)."""
     graph = specialise(graph, shapes or [v.dims for v in graph.inputs])
-    return build(graph, Target(kernels.load(isa), threads, **{"serial_below": 0} | target), {} if packed is None else packed)
+    return build(graph, Target(kernels.load(isa), threads, **{"whole_below": 0} | target), {} if packed is None else packed)
 
 
 def check(graph, *arrays, isa=ISAS[-1], tolerance=1e-5):
@@ -465,6 +466,22 @@ def test_places():
     bases = [plan.places[t] for e in plan.entries for t in (*e.task.reads.values(), *e.task.writes.values())]
     assert bases == [(FIRST_INPUT, 0), (ARENA, 0), (ARENA, 0), (ARENA, X.nbytes), (ARENA, X.nbytes), (FIRST_INPUT + 1, 0)]
     assert plan.arena_size == 2 * X.nbytes
+
+
+# ---- work
+
+
+def test_small_steps_run_whole_and_others_in_pieces_by_their_size():
+    def pieces(threads, *shape):
+        net = Net()
+        plan = plan_of(net.graph(net("Relu", net.input("x", *shape))), threads=threads, whole_below=WHOLE_MICROSECONDS)
+        (counts,) = {s.pieces for e in plan.entries for s in e.steps}
+        return counts
+
+    assert pieces(2, 1, 8, 8) == 0
+    assert pieces(2, 1, 150, 150) == 1
+    assert 1 < pieces(2, 1, 400, 400) < pieces(1, 1, 400, 400) <= MOST_PIECES
+    assert pieces(2, 1, 4000, 4000) == MOST_PIECES
 
 
 # ---- in words

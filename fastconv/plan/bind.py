@@ -63,11 +63,11 @@ class View:
 
 @dataclass(frozen=True)
 class Step:
-    """One call of a compiled kernel: what pyx/executor.pyx needs of it, and the array its arguments point into."""
+    """One call of a compiled kernel, for pyx/executor.pyx. `pieces` is how many of it each thread has; 0: it runs whole."""
 
     run: int
     args: bytes
-    serial: bool
+    pieces: int = 1
 
 
 @dataclass(frozen=True)
@@ -200,7 +200,7 @@ class Binder:
     def step(self, kernel: ModuleType, **fields: Any) -> Step:
         """A step that runs `kernel` with these fields of its argument struct."""
         run, args = kernel.step(fields)
-        return Step(run, args, serial=False)
+        return Step(run, args)
 
     def epilogue(self, node: Node) -> dict[str, Any]:
         """The fields of a kernel's store: the residual to add, and the activation."""

@@ -18,7 +18,7 @@ from .bind import ARENA, FIRST_INPUT, Binder, Packed, Step, empty_aligned, memor
 from .layouts import Task, Tensor, arrange
 from .select import BLOCKED, NCHW, Choice, Target, select
 from .strided import reorder
-from .work import flops, microseconds
+from .work import flops, microseconds, pieces
 
 
 @dataclass
@@ -222,7 +222,7 @@ def _segments(entries: Iterable[Entry], flush: bool) -> Iterable[tuple[list[Entr
 
 
 def _program(entries: list[Entry], flush: bool) -> _executor.Program:
-    return _executor.Program([(s.run, s.args, s.serial) for e in entries for s in e.steps or ()], flush)
+    return _executor.Program([(s.run, s.args, s.pieces) for e in entries for s in e.steps or ()], flush)
 
 
 def build(
@@ -254,8 +254,10 @@ def build(
             steps = halos + task.choice.implementation.bind(task.choice.node, binder)
         else:
             _hold_constants(task.choice.node.operands, binder)
-        if steps is not None and _microseconds(task) < target.serial_below:
-            steps = [replace(s, serial=True) for s in steps]
+        if steps is not None:
+            took = _microseconds(task)
+            count = 0 if took < target.whole_below else pieces(took / target.threads)
+            steps = [replace(s, pieces=count) for s in steps]
         entries.append(Entry(task, steps))
     _hold_constants(graph.outputs, binder)
     binder.finish()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..graph import Graph, Node, Value
-from .work import SERIAL_MICROSECONDS
+from .work import WHOLE_MICROSECONDS
 
 if TYPE_CHECKING:
     from ..kernels import Kernels
@@ -26,7 +26,7 @@ class Target:
     #: an implementation's name that nodes must take where they have it, for tests and benches
     algorithm: str | None = None
     #: a step of less estimated microseconds is left to one thread
-    serial_below: float = SERIAL_MICROSECONDS
+    whole_below: float = WHOLE_MICROSECONDS
     layouts: dict[Value, str] = field(default_factory=dict)
 
     @property

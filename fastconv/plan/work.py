@@ -1,4 +1,4 @@
-"""How much work a node is: floating point operations for tables, and a rough time for what is too small to share."""
+"""How much work a node is: floating point operations for tables, and a rough time that says how it is shared among threads."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import math
 from ..graph import Node, Value
 
 #: a step estimated below this is run by one thread: waking the others and waiting for them costs about as much
-SERIAL_MICROSECONDS = 15.0
+WHOLE_MICROSECONDS = 15.0
+#: a thread's share of a step goes in at most so many pieces, of so many estimated microseconds or more: the smaller they are,
+#: the less do threads wait for each other, but each piece begins anew
+MOST_PIECES, PIECE_MICROSECONDS = 16, 25.0
 #: cautious rates of one thread: floating point operations, and bytes to and from memory, a microsecond
 FLOPS, BYTES = 40e3, 8e3
 
@@ -33,3 +36,8 @@ def flops(node: Node) -> int:
 def microseconds(operations: int, values: list[Value]) -> float:
     """A rough time on one thread for so many operations on these values."""
     return operations / FLOPS + 4 * sum(math.prod(v.dims) for v in values) / BYTES
+
+
+def pieces(share: float) -> int:
+    """Into how many pieces a thread's share of a step goes, which takes so many microseconds."""
+    return min(max(1, int(share / PIECE_MICROSECONDS)), MOST_PIECES)

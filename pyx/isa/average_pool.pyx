@@ -7,8 +7,8 @@ from pool cimport Args, pool
 from step cimport Run
 
 
-cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads) noexcept nogil:
-    pool(True, a, bases, thread, threads)
+cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, Py_ssize_t thread) noexcept nogil:
+    pool(True, a, bases, piece, pieces)
 
 
 def step(dict fields):

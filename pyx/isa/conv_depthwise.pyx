@@ -106,7 +106,7 @@ cdef inline void pixels(int r, Py_ssize_t ow, const int KW, const Args* a, const
             tile(1, KW, 1, a, taps, src + i * a.src_w, wei, bias, add + i * V, dst + i * V)
 
 
-cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads) noexcept nogil:
+cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, Py_ssize_t thread) noexcept nogil:
     cdef Py_ssize_t items = a.N * a.CB * a.OH, item, n, cb, oh, ow, i
     # equal tiles, but for a pixel
     cdef Py_ssize_t most = 14 if REGS == 32 else 8, tiles = (a.OW + most - 1) // most
@@ -117,7 +117,7 @@ cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads
     cdef const float* add
     cdef float* dst
     cdef vf bias
-    for item in range(share(items, thread, threads), share(items, thread + 1, threads)):
+    for item in range(share(items, piece, pieces), share(items, piece + 1, pieces)):
         oh = item % a.OH
         cb = item // a.OH % a.CB
         n = item // a.OH // a.CB

@@ -83,12 +83,12 @@ cdef inline void pixels(const Walk* start, Py_ssize_t count, int width, const fl
         i += max(near, 1)
 
 
-cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads) noexcept nogil:
+cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, Py_ssize_t thread) noexcept nogil:
     cdef Py_ssize_t K = a.segments * a.length + a.tail_segments * a.tail_length
     cdef Py_ssize_t P = a.OH * a.OW, CHUNKS = (P + a.chunk - 1) // a.chunk, PARTS = parts(a.OCB)
     cdef Py_ssize_t items = a.N * a.G * CHUNKS * PARTS, item, n, g, rest, block, p, end, oh, first, lines
     # weights that stay in L2 need no fetching but for the first chunk
-    cdef Py_ssize_t fetching = PARTS if a.OCB * V * K < FEW_WEIGHTS else items, begin = share(items, thread, threads)
+    cdef Py_ssize_t fetching = PARTS if a.OCB * V * K < FEW_WEIGHTS else items, begin = share(items, piece, pieces)
     cdef int width
     cdef const float* wei
     cdef const int64_t* offsets = <const int64_t*> at(bases, a.taps)
@@ -111,7 +111,7 @@ cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads
     to.dst_c = a.dst_c
     to.has_add = a.has_add
     to.act = a.act
-    for item in range(begin, share(items, thread + 1, threads)):
+    for item in range(begin, share(items, piece + 1, pieces)):
         block = item % PARTS * 2
         width = width_of(a.OCB, block)
         rest = item // PARTS

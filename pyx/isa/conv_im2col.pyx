@@ -86,7 +86,7 @@ cdef inline void window(const Args* a, const float* src, Py_ssize_t oh, Py_ssize
         c += V
 
 
-cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads) noexcept nogil:
+cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, Py_ssize_t thread) noexcept nogil:
     cdef Py_ssize_t K = a.IC * a.KH * a.KW, P = a.OH * a.OW, CHUNKS = (P + a.chunk - 1) // a.chunk
     cdef Py_ssize_t PARTS = parts(a.OCB), items = a.N * a.G * CHUNKS
     cdef Py_ssize_t item, n, g, first, end, part, block, p, oh, tiles, least, longer, i
@@ -109,7 +109,7 @@ cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads
     to.dst_c = a.dst_c
     to.has_add = a.has_add
     to.act = a.act
-    for item in range(share(items, thread, threads), share(items, thread + 1, threads)):
+    for item in range(share(items, piece, pieces), share(items, piece + 1, pieces)):
         first = item % CHUNKS * a.chunk
         end = min(first + a.chunk, P)
         g = item // CHUNKS % a.G

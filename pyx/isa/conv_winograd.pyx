@@ -255,12 +255,12 @@ cdef void multiply(const Args* a, char** bases, Py_ssize_t block, Py_ssize_t pos
         i += some
 
 
-# A thread's share of one phase of the block of tiles that begins at `start`.
-cdef void part(const Args* a, char** bases, Phase phase, Py_ssize_t start, Py_ssize_t thread, Py_ssize_t threads, float* windows,
+# A piece of one phase of the block of tiles that begins at `start`.
+cdef void part(const Args* a, char** bases, Phase phase, Py_ssize_t start, Py_ssize_t piece, Py_ssize_t pieces, float* windows,
                float* products) noexcept nogil:
     cdef Py_ssize_t count = min(a.TB, tiles(a) - start), ICB = (a.IC + V - 1) // V, PARTS = parts(a.OCB)
     cdef Py_ssize_t items = a.W * a.W * PARTS if phase == PRODUCTS else (ICB if phase == WINDOWS else a.OCB) * count
-    cdef Py_ssize_t item = share(items, thread, threads), end = share(items, thread + 1, threads), block, first, some
+    cdef Py_ssize_t item = share(items, piece, pieces), end = share(items, piece + 1, pieces), block, first, some
     while item < end and phase == PRODUCTS:
         first = item // PARTS
         block = item % PARTS * 2
@@ -284,16 +284,16 @@ cdef void part(const Args* a, char** bases, Phase phase, Py_ssize_t start, Py_ss
             inverse(2, 6, a, bases, block, start + first, some, products + (block * a.TB + first) * V)
 
 
-cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads) noexcept nogil:
+cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, Py_ssize_t thread) noexcept nogil:
     cdef Py_ssize_t BLOCKS = (tiles(a) + a.TB - 1) // a.TB, item
     cdef float* windows = at(bases, a.windows)
     cdef float* products = at(bases, a.products)
     if a.phase != WHOLE:
-        part(a, bases, a.phase, a.first, thread, threads, windows, products)
+        part(a, bases, a.phase, a.first, piece, pieces, windows, products)
         return
     windows += thread * a.W * a.W * plane(a, (a.IC + V - 1) // V)
     products += thread * a.W * a.W * plane(a, a.OCB)
-    for item in range(share(BLOCKS, thread, threads), share(BLOCKS, thread + 1, threads)):
+    for item in range(share(BLOCKS, piece, pieces), share(BLOCKS, piece + 1, pieces)):
         part(a, bases, WINDOWS, item * a.TB, 0, 1, windows, products)
         part(a, bases, PRODUCTS, item * a.TB, 0, 1, windows, products)
         part(a, bases, OUTPUTS, item * a.TB, 0, 1, windows, products)

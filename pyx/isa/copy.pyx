@@ -24,7 +24,7 @@ cdef struct Args:
     Py_ssize_t dst_strides[AXES]
 
 
-cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads) noexcept nogil:
+cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, Py_ssize_t thread) noexcept nogil:
     cdef Py_ssize_t M = a.dims[4], L = a.dims[5]
     cdef Py_ssize_t PARTS = (M + a.rows - 1) // a.rows, CHUNKS = (L + a.chunk - 1) // a.chunk
     cdef Py_ssize_t items = a.dims[0] * a.dims[1] * a.dims[2] * a.dims[3] * PARTS * CHUNKS
@@ -32,7 +32,7 @@ cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads
     cdef Py_ssize_t item, rest, i, axis, m, l, k
     cdef const float* src
     cdef float* dst
-    for item in range(share(items, thread, threads), share(items, thread + 1, threads)):
+    for item in range(share(items, piece, pieces), share(items, piece + 1, pieces)):
         l = item % CHUNKS * a.chunk
         rest = item // CHUNKS
         m = rest % PARTS * a.rows

@@ -227,14 +227,14 @@ cdef void sweep(const float* a, const float* b, float* dst, const Args* g, Py_ss
         finish(dst, g.dst_strides[4], dst, g, m, n)
 
 
-cdef void run(const Args* g, char** bases, Py_ssize_t thread, Py_ssize_t threads) noexcept nogil:
+cdef void run(const Args* g, char** bases, Py_ssize_t piece, Py_ssize_t pieces, Py_ssize_t thread) noexcept nogil:
     cdef Py_ssize_t M = g.dims[4], L = g.dims[5]
     cdef Py_ssize_t PARTS = (M + g.rows - 1) // g.rows, CHUNKS = (L + g.chunk - 1) // g.chunk
     cdef Py_ssize_t items = g.dims[0] * g.dims[1] * g.dims[2] * g.dims[3] * PARTS * CHUNKS, item, rest, axis, i, m, n
     cdef const float* a
     cdef const float* b
     cdef float* dst
-    for item in range(share(items, thread, threads), share(items, thread + 1, threads)):
+    for item in range(share(items, piece, pieces), share(items, piece + 1, pieces)):
         n = item % CHUNKS * g.chunk
         rest = item // CHUNKS
         m = rest % PARTS * g.rows

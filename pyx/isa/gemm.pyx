@@ -65,7 +65,7 @@ cdef inline void stream(const Args* a, const float* src, Py_ssize_t first, Py_ss
             store(to.dst[0] + (2 * s + j) * V, acc[s][j])
 
 
-cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads) noexcept nogil:
+cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, Py_ssize_t thread) noexcept nogil:
     cdef Py_ssize_t OCB = (a.OC + V - 1) // V, PARTS = parts(OCB), FOURS = (PARTS + STREAMS - 1) // STREAMS
     cdef Py_ssize_t CHUNKS = (a.M + a.chunk - 1) // a.chunk, item, part, m, end, block, tiles, least, longer, t, OC, first, last
     cdef int width, i, r
@@ -79,7 +79,7 @@ cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads
     to.dst_c = V
     to.has_add = a.has_add
     to.act = a.act
-    for item in range(share(CHUNKS * FOURS, thread, threads), share(CHUNKS * FOURS, thread + 1, threads)):
+    for item in range(share(CHUNKS * FOURS, piece, pieces), share(CHUNKS * FOURS, piece + 1, pieces)):
         part = item % FOURS * STREAMS
         while part < min(item % FOURS * STREAMS + STREAMS, PARTS):
             block = part * 2

@@ -21,10 +21,10 @@ cdef struct Args:
     Py_ssize_t right
 
 
-cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads) noexcept nogil:
+cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, Py_ssize_t thread) noexcept nogil:
     cdef Py_ssize_t plane, row
     cdef float* dst
-    for plane in range(share(a.planes, thread, threads), share(a.planes, thread + 1, threads)):
+    for plane in range(share(a.planes, piece, pieces), share(a.planes, piece + 1, pieces)):
         dst = at(bases, a.dst) + plane * a.rows * a.pitch
         memset(dst, 0, a.top * a.pitch * sizeof(float))
         memset(dst + (a.rows - a.bottom) * a.pitch, 0, a.bottom * a.pitch * sizeof(float))

@@ -87,13 +87,13 @@ cdef inline void normalize(const int P, const Args* a, const float* src, float* 
             store_part(dst + BLOCKS * a.dst_c + p * a.dst_w, d * load(scale + c) + load(bias + c), lanes)
 
 
-cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads) noexcept nogil:
+cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, Py_ssize_t thread) noexcept nogil:
     cdef Py_ssize_t GROUPS = (a.W + PIXELS - 1) // PIXELS, items = a.N * a.H * GROUPS, item, n, h, w
     cdef const float* src
     cdef float* dst
     cdef const float* scale = at(bases, a.scale)
     cdef const float* bias = at(bases, a.bias)
-    for item in range(share(items, thread, threads), share(items, thread + 1, threads)):
+    for item in range(share(items, piece, pieces), share(items, piece + 1, pieces)):
         w = item % GROUPS * PIXELS
         h = item // GROUPS % a.H
         n = item // GROUPS // a.H

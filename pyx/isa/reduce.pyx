@@ -2,7 +2,7 @@
 
 With inner = 1 the K elements lie along the vectors, in V parts that are joined in the order of the lanes. Else a vector is V
 neighbours on the inner axis, each lane an output of its own. A NaN in a part makes its result NaN. `factor` scales sums, to means.
-Parallel over outputs: rows, or blocks of the inner axis, in pieces that do not depend on the number of threads.
+Parallel over outputs: rows, or blocks of the inner axis, whose bounds do not depend on the number of threads.
 """
 
 from libc.math cimport INFINITY
@@ -78,11 +78,11 @@ cdef inline void reduce(const int F, const Args* a, const float* src, float* dst
         columns(F, src, dst, a.K, a.inner, width, a.factor)
 
 
-cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads) noexcept nogil:
+cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, Py_ssize_t thread) noexcept nogil:
     cdef Py_ssize_t WIDTH = VECTORS * V, BLOCKS = (a.inner + WIDTH - 1) // WIDTH, items = a.outer * BLOCKS, item, outer, i, width
     cdef const float* src
     cdef float* dst
-    for item in range(share(items, thread, threads), share(items, thread + 1, threads)):
+    for item in range(share(items, piece, pieces), share(items, piece + 1, pieces)):
         outer = item // BLOCKS
         i = item % BLOCKS * WIDTH
         width = min(WIDTH, a.inner - i)

@@ -51,7 +51,7 @@ cdef inline void resize_row(const Py_ssize_t TH, const Py_ssize_t TW, const Args
         store(dst + ow * V, y)
 
 
-cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads) noexcept nogil:
+cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, Py_ssize_t thread) noexcept nogil:
     cdef Py_ssize_t items = a.N * a.CB * a.OH, item, rest, oh, cb, n
     cdef const int64_t* rows = <const int64_t*> at(bases, a.rows)
     cdef const int64_t* columns = <const int64_t*> at(bases, a.columns)
@@ -59,7 +59,7 @@ cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads
     cdef const float* column_weights = at(bases, a.column_weights)
     cdef const float* src
     cdef float* dst
-    for item in range(share(items, thread, threads), share(items, thread + 1, threads)):
+    for item in range(share(items, piece, pieces), share(items, piece + 1, pieces)):
         oh = item % a.OH
         rest = item // a.OH
         cb = rest % a.CB

@@ -134,12 +134,12 @@ cdef void short_rows(const float* src, float* dst, Py_ssize_t K, Py_ssize_t rows
             dst[i * K + k] = lanes[k * V + i]
 
 
-cdef void run(const Args* a, char** bases, Py_ssize_t thread, Py_ssize_t threads) noexcept nogil:
+cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, Py_ssize_t thread) noexcept nogil:
     cdef Py_ssize_t WIDTH = VECTORS * V, GROUP = V if a.inner == 1 and a.K <= SHORT else 1
     cdef Py_ssize_t BLOCKS = (a.inner + WIDTH - 1) // WIDTH, items = (a.outer + GROUP - 1) // GROUP * BLOCKS, item, outer, i
     cdef const float* src
     cdef float* dst
-    for item in range(share(items, thread, threads), share(items, thread + 1, threads)):
+    for item in range(share(items, piece, pieces), share(items, piece + 1, pieces)):
         outer = item // BLOCKS * GROUP
         i = item % BLOCKS * WIDTH
         src = at(bases, a.src) + outer * a.K * a.inner + i

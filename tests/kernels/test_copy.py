@@ -26,7 +26,7 @@ def every(kernel):
 
 def run(steps, threads):
     """Run steps whose operands are addresses."""
-    _executor.Program([(s.run, s.args, s.serial) for s in steps]).run((None,), threads)
+    _executor.Program([(s.run, s.args, s.pieces) for s in steps]).run((None,), threads)
 
 
 def lay_out(x, tensor, V, guard):
