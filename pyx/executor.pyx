@@ -2,8 +2,7 @@
 
 All threads run every step: each has so many pieces of it, and takes pieces of the others' when it has none left, as cores that are
 shared with other programs, or of different kinds, are not equally fast. A barrier stands between two steps. A step of no pieces is
-run whole by thread 0. Or each thread runs all steps alone, again and again on other operands: images that have nothing to do with
-each other.
+run whole by thread 0. Or the pieces are images that have nothing to do with each other: a thread runs all steps on one, alone.
 A Program may flush denormals: its steps then take and give zero in their place, as many CPUs are far slower with them.
 
 After a network has run, nothing of Python is in the caches: the way into the parallel region touches few objects.
@@ -17,8 +16,9 @@ from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Malloc
 from cpython.pythread cimport PyThread_get_thread_ident
 from cython.parallel cimport parallel, threadid
+from libc.string cimport memcpy
 
-from step cimport Run, share
+from step cimport Run
 
 cdef extern from *:
     """
@@ -171,26 +171,25 @@ cdef bint handle_signals(Signals* signals) noexcept with gil:
     return False
 
 
-# This thread's pieces of a step, then those that others have left. Who waits at the barrier has seen that none are left.
-cdef inline void run_pieces(const Step* s, char** bases, Py_ssize_t thread, Py_ssize_t threads, Barrier* meet,
-                            Taken* taken) noexcept nogil:
-    cdef Py_ssize_t i, owner, piece
-    for i in range(threads):
-        if i and some_wait(meet):
-            break
-        owner = (thread + i) % threads
-        while True:
-            piece = take(&taken[owner])
-            if piece >= s.pieces:
-                break
-            s.run(s.args, bases, owner * s.pieces + piece, threads * s.pieces, thread)
+# The next of this thread's pieces, or of those that others have left; -1 if there is none. `done` counts the threads, from this one
+# on, that have none left. Who waits at the barrier has seen that nobody has.
+cdef inline Py_ssize_t next_piece(Py_ssize_t pieces, Py_ssize_t thread, Py_ssize_t threads, Barrier* meet, Taken* taken,
+                                  Py_ssize_t* done) noexcept nogil:
+    cdef Py_ssize_t owner, piece
+    while done[0] < threads and not (done[0] and some_wait(meet)):
+        owner = (thread + done[0]) % threads
+        piece = take(&taken[owner])
+        if piece < pieces:
+            return owner * pieces + piece
+        done[0] += 1
+    return -1
 
 
 # `signals` is NULL where they do not matter; only thread 0 looks. `taken` has two counts for each thread, for steps in turn: while
 # one is in use, the other begins anew.
 cdef void work(const Step* steps, Py_ssize_t count, char** bases, Py_ssize_t thread, Py_ssize_t threads, Barrier* meet,
                Taken* taken, bint flushed, double* stamps, Signals* signals) noexcept nogil:
-    cdef Py_ssize_t i, turn = 0
+    cdef Py_ssize_t i, piece, done, turn = 0
     cdef bint meets
     cdef const Step* s
     cdef Mode mode = flush(flushed)
@@ -200,7 +199,12 @@ cdef void work(const Step* steps, Py_ssize_t count, char** bases, Py_ssize_t thr
             stamps[i] = now()
         if s.pieces and threads > 1:
             reset(&taken[(1 - turn) * threads + thread])
-            run_pieces(s, bases, thread, threads, meet, taken + turn * threads)
+            done = 0
+            while True:
+                piece = next_piece(s.pieces, thread, threads, meet, taken + turn * threads, &done)
+                if piece < 0:
+                    break
+                s.run(s.args, bases, piece, threads * s.pieces, thread)
             turn = 1 - turn
         elif thread == 0:
             s.run(s.args, bases, 0, 1, 0)
@@ -298,22 +302,31 @@ cdef class Program:
         if raised:
             raise raised[0]
 
-    def run_each(self, const size_t[:, :, ::1] bases):
-        """Run all steps for each of the addresses bases[thread, i], one after the other on one thread; the threads do not meet.
-        Signals as in `run`: the others end with the step that the main thread ended with."""
+    def run_each(self, size_t[:, ::1] own, const size_t[:, ::1] images):
+        """Run all steps for each of the images, on one thread. The addresses own[thread] end in those of images[i]; there are as
+        many images for each thread, but the threads do not wait for each other. Signals as in `run`: the others end with the step
+        that the main thread ended with."""
         global had_team
-        cdef int threads = <int> bases.shape[0]
-        cdef Py_ssize_t thread, i
+        cdef int threads = <int> own.shape[0], thread
+        cdef Py_ssize_t width = images.shape[1], pieces = images.shape[0] // threads, i, done
         cdef Barrier meet = [0, 0, 0]
         cdef list raised = []
         cdef Signals looks = [<void*> raised, now()]
         cdef Signals* signals = &looks if PyThread_get_thread_ident() == main_thread else NULL
+        cdef Taken* taken = <Taken*> PyMem_Calloc(threads, sizeof(Taken))
+        if taken == NULL:
+            raise MemoryError
         had_team |= threads > 1
         with nogil, parallel(num_threads=threads):
-            for thread in range(share(threads, threadid(), team()), share(threads, threadid() + 1, team())):
-                for i in range(bases.shape[1]):
-                    if not stops(&meet):
-                        work(self.steps, self.count, <char**> &bases[thread, i, 0], 0, 1, &meet, NULL, self.flushed, NULL,
-                             signals if threadid() == 0 else NULL)
+            thread = threadid()
+            done = 0
+            while not stops(&meet):
+                i = next_piece(pieces, thread, threads, &meet, taken, &done)
+                if i < 0:
+                    break
+                memcpy(&own[thread, own.shape[1] - width], &images[i, 0], width * sizeof(size_t))
+                work(self.steps, self.count, <char**> &own[thread, 0], 0, 1, &meet, NULL, self.flushed, NULL,
+                     signals if thread == 0 else NULL)
+        PyMem_Free(taken)
         if raised:
             raise raised[0]

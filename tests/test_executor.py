@@ -25,11 +25,11 @@ THREADS = pytest.mark.parametrize("threads", [1, 2, 3])
 
 
 class Steps:
-    """Steps that do nothing but call run(step, piece, pieces, thread)."""
+    """Steps that do nothing but call run(step, bases, piece, pieces, thread)."""
 
     def __init__(self, run):
-        kind = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, *[ctypes.c_ssize_t] * 3)
-        self.function = kind(lambda args, bases, *rest: run(ctypes.string_at(args, 1)[0], *rest))
+        kind = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.POINTER(ctypes.c_size_t), *[ctypes.c_ssize_t] * 3)
+        self.function = kind(lambda args, *rest: run(ctypes.string_at(args, 1)[0], *rest))
 
     def program(self, *pieces):
         run = ctypes.cast(self.function, ctypes.c_void_p).value
@@ -39,7 +39,7 @@ class Steps:
 @THREADS
 def test_every_piece_runs_once_and_step_after_step(threads):
     calls, counts = [], [3, 1, 0, 0, 7, 0, 40, 2, 2]
-    steps = Steps(lambda *call: calls.append(call))
+    steps = Steps(lambda step, bases, *call: calls.append((step, *call)))
     for _ in range(20):
         calls.clear()
         steps.program(*counts).run((), threads)
@@ -61,7 +61,7 @@ def test_who_is_done_takes_the_pieces_of_the_others(held_up):
     threads, count, waited = 3, 5, []
     others = [threading.Semaphore(0) for _ in range(3)]
 
-    def run(step, piece, pieces, thread):
+    def run(step, bases, piece, pieces, thread):
         if piece == held_up * count:
             waited.append(all(others[step].acquire(timeout=60) for _ in range(pieces - 1)))
         else:
@@ -69,6 +69,27 @@ def test_who_is_done_takes_the_pieces_of_the_others(held_up):
 
     Steps(run).program(count, count, count).run((), threads)
     assert waited == [True] * 3
+
+
+@pytest.mark.skipif(not _executor.openmp, reason="built without OpenMP")
+def test_who_is_done_takes_images_of_the_others_into_memory_of_its_own():
+    threads, count, waited, calls = 3, 4, [], []
+    others = threading.Semaphore(0)
+
+    def run(step, bases, piece, pieces, thread):
+        where, image = bases[1], bases[2]
+        calls.append((step, image, where))
+        if image == 4 and step == 0:
+            waited.append(all(others.acquire(timeout=60) for _ in range(threads * count - 1)))
+        elif step == 1 and image != 4:
+            others.release()
+
+    own = np.array([[0, 100 + t, 0] for t in range(threads)], np.uintp)
+    Steps(run).program(1, 0).run_each(own, np.arange(threads * count, dtype=np.uintp)[:, None])
+    assert waited == [True], "the other threads did all other images meanwhile"
+    assert sorted((image, step) for step, image, _ in calls) == [(i, s) for i in range(threads * count) for s in (0, 1)]
+    for i in range(threads * count):
+        assert len({where for _, image, where in calls if image == i}) == 1, "both steps on one thread"
 
 
 # ---- signals

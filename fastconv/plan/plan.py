@@ -104,15 +104,14 @@ class Plan:
             self._run([a[i : i + 1] for a in inputs], [a[i : i + 1] for a in outputs], threads, stamps)
 
     def _run_each(self, arrays: list[np.ndarray], threads: int) -> None:
-        """Every thread computes as many images as the others, each alone: no thread waits for another between two steps."""
+        """Every image is computed by one thread alone: no thread waits for another between two steps."""
         arenas = [self._arenas.take(self.arena_size) for _ in range(threads)]
         try:
-            bases = np.zeros((threads, len(arrays[0]) // threads, FIRST_INPUT + len(arrays)), np.uintp)
-            bases[:, :, ARENA] = [[a.ctypes.data] for a in arenas]
-            for i, a in enumerate(arrays, FIRST_INPUT):
-                bases[:, :, i] = (a.ctypes.data + a.strides[0] * np.arange(len(a))).reshape(threads, -1)
-            for _, program in self._segments:
-                program.run_each(bases)
+            own = np.zeros((threads, FIRST_INPUT + len(arrays)), np.uintp)
+            own[:, ARENA] = [a.ctypes.data for a in arenas]
+            images = np.stack([a.ctypes.data + a.strides[0] * np.arange(len(a), dtype=np.uintp) for a in arrays], axis=1)
+            ((_, program),) = self._segments  # an arena holds what is between two steps of one image
+            program.run_each(own, images)
         finally:
             for arena in arenas:
                 self._arenas.give(arena)
