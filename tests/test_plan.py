@@ -20,7 +20,7 @@ from fastconv.ops.reshape import Reshape
 from fastconv.plan import Target, build
 from fastconv.plan.bind import ARENA, FIRST_INPUT, empty_aligned
 from fastconv.plan.select import BLOCKED, NCHW
-from fastconv.plan.work import MOST_PIECES, WHOLE_MICROSECONDS
+from fastconv.plan.work import MOST_PIECES
 from fastconv.reference import run_references
 
 from .graphs import Net, eighths, networks, normal
@@ -34,7 +34,7 @@ X = normal(RNG, 2, 3, 8, 8)
 def plan_of(graph, *shapes, isa=ISAS[-1], threads=3, packed=None, **target):
     """The plan of a graph for inputs of these shapes (none: as they are)."""
     graph = specialise(graph, shapes or [v.dims for v in graph.inputs])
-    return build(graph, Target(kernels.load(isa), threads, **{"whole_below": 0} | target), {} if packed is None else packed)
+    return build(graph, Target(kernels.load(isa), threads, **{"pieces": 2} | target), {} if packed is None else packed)
 
 
 def check(graph, *arrays, isa=ISAS[-1], tolerance=1e-5):
@@ -474,7 +474,7 @@ def test_places():
 def test_small_steps_run_whole_and_others_in_pieces_by_their_size():
     def pieces(threads, *shape):
         net = Net()
-        plan = plan_of(net.graph(net("Relu", net.input("x", *shape))), threads=threads, whole_below=WHOLE_MICROSECONDS)
+        plan = plan_of(net.graph(net("Relu", net.input("x", *shape))), threads=threads, pieces=None)
         (counts,) = {s.pieces for e in plan.entries for s in e.steps}
         return counts
 

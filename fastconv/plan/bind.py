@@ -67,7 +67,7 @@ class Step:
 
     run: int
     args: bytes
-    pieces: int = 1
+    pieces: int
 
 
 @dataclass(frozen=True)
@@ -200,7 +200,7 @@ class Binder:
     def step(self, kernel: ModuleType, **fields: Any) -> Step:
         """A step that runs `kernel` with these fields of its argument struct."""
         run, args = kernel.step(fields)
-        return Step(run, args)
+        return Step(run, args, pieces=1)
 
     def epilogue(self, node: Node) -> dict[str, Any]:
         """The fields of a kernel's store: the residual to add, and the activation."""

@@ -254,8 +254,7 @@ def build(
         else:
             _hold_constants(task.choice.node.operands, binder)
         if steps is not None:
-            took = _microseconds(task)
-            count = 0 if took < target.whole_below else pieces(took / target.threads)
+            count = pieces(_microseconds(task), target.threads) if target.pieces is None else target.pieces
             steps = [replace(s, pieces=count) for s in steps]
         entries.append(Entry(task, steps))
     _hold_constants(graph.outputs, binder)

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..graph import Graph, Node, Value
-from .work import WHOLE_MICROSECONDS
 
 if TYPE_CHECKING:
     from ..kernels import Kernels
@@ -25,8 +24,8 @@ class Target:
     accuracy: str = "default"
     #: an implementation's name that nodes must take where they have it, for tests and benches
     algorithm: str | None = None
-    #: a step of less estimated microseconds is left to one thread
-    whole_below: float = WHOLE_MICROSECONDS
+    #: into how many pieces each thread's share of every step goes, for tests; None: by the step's estimated time
+    pieces: int | None = None
     layouts: dict[Value, str] = field(default_factory=dict)
 
     @property

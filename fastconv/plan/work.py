@@ -38,6 +38,8 @@ def microseconds(operations: int, values: list[Value]) -> float:
     return operations / FLOPS + 4 * sum(math.prod(v.dims) for v in values) / BYTES
 
 
-def pieces(share: float) -> int:
-    """Into how many pieces a thread's share of a step goes, which takes so many microseconds."""
-    return min(max(1, int(share / PIECE_MICROSECONDS)), MOST_PIECES)
+def pieces(microseconds: float, threads: int) -> int:
+    """Into how many pieces each thread's share of a step goes that takes one thread so long; 0: it is not shared."""
+    if microseconds < WHOLE_MICROSECONDS:
+        return 0
+    return min(max(1, int(microseconds / threads / PIECE_MICROSECONDS)), MOST_PIECES)

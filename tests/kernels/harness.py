@@ -112,7 +112,7 @@ def run_node(
 ) -> tuple[list[np.ndarray], Plan]:
     """(outputs, plan) of one node, see make_graph for the operands; a node left to its reference fails, unless `python`."""
     graph, arrays = make_graph(op, inputs, constants=constants, blocked=blocked, epilogue=epilogue, results=results)
-    plan = build(graph, Target(kernels.load(isa), threads, accuracy, algorithm, whole_below=0), {})
+    plan = build(graph, Target(kernels.load(isa), threads, accuracy, algorithm, pieces=2), {})
     assert python or not plan.python_steps, str(plan)
     outputs = run_plan(plan, arrays, threads, guard)
     return outputs, plan

@@ -276,7 +276,7 @@ class Network:
         graph = Graph(self.inputs, outputs, self.nodes)
         expected = run_references(graph, self.arrays)
         for threads in THREADS:
-            plan = build(graph, Target(kernels.load(isa), threads, whole_below=0), {})
+            plan = build(graph, Target(kernels.load(isa), threads, pieces=2), {})
             assert not plan.python_steps, str(plan)
             for wanted, y in zip(expected, run_plan(plan, self.arrays, threads), strict=True):
                 np.testing.assert_array_equal(y, wanted, str(plan))
