@@ -177,12 +177,16 @@ def run_products(taps: int) -> int:
     return RUN if taps > 1 else POINTWISE_RUN
 
 
-def run_segments(windows: Windows, IC: int, length: int) -> int:
-    """How many segments are summed before the next pixels' turn: equal runs, of whole channel blocks."""
-    taps = math.prod(windows.kernel)
-    runs = max(round(IC * taps / run_products(taps)), 1)
-    blocks = max(-(-(IC // length) // runs), 1)
-    return blocks * taps
+def run_segments(products: int, segments: int, taps: int, block: int) -> int:
+    """How many of the segments are summed before the next pixels' turn, for outputs of so many products.
+
+    Runs are equal, and of whole channel blocks, each of `block` segments, where a block is shorter than a run.
+    """
+    if segments == 0:
+        return 0
+    runs = max(round(products / run_products(taps)), 1)
+    run = -(-segments // runs)
+    return run if run <= block else -(-run // block) * block
 
 
 def chunk_pixels(windows: Windows, IC: int, parts: int, images: int) -> int:
@@ -238,7 +242,7 @@ class ConvBase(Implementation):
         epilogue: dict[str, Any],
     ) -> Step:
         """One pass of the kernel with packed weights and bias, from src to dst."""
-        V = binder.target.V
+        V, taps = binder.target.V, math.prod(windows.kernel)
         OCB = -(-groups.OC // V)
         table, lengths = self.taps(windows, groups.IC, src, V)
         begin = windows.begin[0] * src.h + windows.begin[1] * src.w
@@ -251,7 +255,7 @@ class ConvBase(Implementation):
             chunk=chunk_pixels(windows, groups.IC, max(OCB // 2, 1), N * groups.G),
             src_n=src.n, src_g=groups.IC // (V if self.source == BLOCKED else 1) * src.c,
             src_h=windows.strides[0] * src.h, src_w=windows.strides[1] * src.w,
-            run=run_segments(windows, groups.IC, lengths["length"]),
+            run=run_segments(groups.IC * taps, lengths["segments"], taps, taps if self.source == BLOCKED else 1),
             **dst.strides("dst"),
             **epilogue,
         )  # fmt: skip
