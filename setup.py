@@ -36,10 +36,17 @@ FLAGS = [
     "-g0",
     "-Wno-unused-function",
 ]
-# For GCC, where the compiler is one. Its own limit would leave the tile's loop over the V channels of a block as a loop. Its
-# elimination of common subexpressions between blocks takes most of the build for functions as long as the tile's, for nothing.
-# Counters and addresses that it updates two at a time, as vectors, wait for the store of the one before.
-GCC = ["--param=max-completely-peel-times=32", "--param=max-completely-peeled-insns=1000", "-fno-gcse", "-fno-gcse-after-reload", "-fno-tree-slp-vectorize"]
+# For GCC, where the compiler is one. Its own limits would leave the tile's loop over R * J sums as a loop, with the sums in memory,
+# and that over the V channels of a block: bench/hot_loops.py tells. Its elimination of common subexpressions between blocks takes
+# most of the build for functions as long as the tile's, for nothing. Counters and addresses that it updates two at a time, as
+# vectors, wait for the store of the one before.
+GCC = [
+    "--param=max-completely-peel-times=32",
+    "--param=max-completely-peeled-insns=1000",
+    "-fno-gcse",
+    "-fno-gcse-after-reload",
+    "-fno-tree-slp-vectorize",
+]
 NAIVE = ["-O2", "-ffp-contract=off", "-fno-tree-vectorize", "-fno-tree-slp-vectorize"]
 DIRECTIVES = {
     "language_level": 3,

@@ -2,7 +2,8 @@
 #
 # `vf` is a vector of V floats, as wide as the registers of the build (a wider one would be split by the compiler, and slow).
 # It is declared to Cython as a float, so that `+ - *` and a product with a float (which broadcasts) compile to vector code.
-# Write constants as float variables: a double literal does not mix with a vector. REGS is how many vector registers there are.
+# Write constants as float variables: a double literal does not mix with a vector. REGS is how many vector registers there are; FMA
+# says that a multiply-add is one instruction: without it, a product takes a register of its own before it is added.
 
 from libc.math cimport INFINITY
 from libc.string cimport memcpy
@@ -25,6 +26,11 @@ cdef extern from *:
       #define REGS 16
     #endif
     #define V (VBYTES / 4)
+    #if defined(__FMA__) || defined(__aarch64__)
+      #define FMA 1
+    #else
+      #define FMA 0
+    #endif
     typedef float vf __attribute__((vector_size(VBYTES), aligned(4), may_alias));
     typedef int vi __attribute__((vector_size(VBYTES), aligned(4), may_alias));
     #define AI static inline __attribute__((always_inline))
@@ -77,6 +83,7 @@ cdef extern from *:
     ctypedef int noinline "__attribute__((noinline)) int"  # returned by a function that is to stay out of its callers
     enum: V
     enum: REGS
+    enum: FMA
     void PREFETCH(const void* p) nogil
     vf vfma(vf acc, vf x, vf y) nogil
     vf vmax(vf bound, vf x) nogil

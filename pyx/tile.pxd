@@ -15,7 +15,7 @@ from libc.math cimport INFINITY
 from libc.stdint cimport int64_t
 
 from activation cimport CLIP, Activation
-from simd cimport PREFETCH, REGS, V, load, store, vbroadcast, vf, vfma, vmax, vmin
+from simd cimport FMA, PREFETCH, REGS, V, load, store, vbroadcast, vf, vfma, vmax, vmin
 
 
 # Where a tile reads, and `src_w` floats from a near tile's pixel to the next. The weights that come next begin at `ahead`, of which
@@ -99,7 +99,7 @@ cdef inline int width_of(Py_ssize_t OCB, Py_ssize_t block) noexcept nogil:
 cdef inline int rows(int width) noexcept nogil:
     if REGS == 32:
         return 14 if width < 3 else 9
-    return 12 if width == 1 else 6 if width == 2 else 4
+    return 12 if width == 1 else 6 if width == 2 else 4 if FMA else 3
 
 
 # Pixel i's place: `step` from one to the next behind `first` in a near tile, p[i] in another.
@@ -144,7 +144,7 @@ cdef inline void tiles(const int R, const int J, const bint NEAR, const Py_ssize
         else:
             for k in range(R * J):
                 acc[k] = load(to.bia + k % J * V)
-        if V < 16 and taps.length == V:  # a literal: the loop over it unrolls; one of 16 channels would only compile longer
+        if FMA and V < 16 and taps.length == V:  # a literal: the loop over it unrolls; one of 16 channels would only compile longer
             sweep(R, J, NEAR, step, src, px, wei, acc, taps, fetch, taps.offset, taps.segments, V)
         else:
             sweep(R, J, NEAR, step, src, px, wei, acc, taps, fetch, taps.offset, taps.segments, taps.length)
@@ -196,7 +196,7 @@ cdef inline void choose(int r, int width, const bint NEAR, const Py_ssize_t step
         elif REGS == 32 and r == 7: tiles(7, 3, NEAR, step, count, px, wei, taps, to)
         elif REGS == 32 and r == 6: tiles(6, 3, NEAR, step, count, px, wei, taps, to)
         elif REGS == 32 and r == 5: tiles(5, 3, NEAR, step, count, px, wei, taps, to)
-        elif r == 4: tiles(4, 3, NEAR, step, count, px, wei, taps, to)
+        elif FMA and r == 4: tiles(4, 3, NEAR, step, count, px, wei, taps, to)
         elif r == 3: tiles(3, 3, NEAR, step, count, px, wei, taps, to)
         elif r == 2: tiles(2, 3, NEAR, step, count, px, wei, taps, to)
         else: tiles(1, 3, NEAR, step, count, px, wei, taps, to)

@@ -11,7 +11,7 @@ Parallel over (image, channel block, output row).
 from libc.stdint cimport int64_t
 
 from activation cimport CLIP, Activation, activate, clip
-from simd cimport REGS, V, load, store, vf
+from simd cimport FMA, REGS, V, load, store, vf, vfma
 from step cimport Run, at, share
 
 cdef struct Args:
@@ -63,7 +63,7 @@ cdef inline void tile(const int R, const int KW, const int S, const Args* a, con
             x = load(src + taps[run] + c * V)
             for i in range(R):
                 if i * S <= c and c < i * S + KW:
-                    acc[i] = acc[i] + w[c - i * S] * x
+                    acc[i] = vfma(acc[i], w[c - i * S], x)
     if a.has_add:
         for i in range(R):
             acc[i] = acc[i] + load(add + i * V)
@@ -75,6 +75,11 @@ cdef inline void tile(const int R, const int KW, const int S, const Args* a, con
             store(dst + i * V, acc[i])
 
 
+# Most pixels of a tile: their sums, the weights of a kernel row and a pixel stay in registers.
+cdef inline int most_pixels() noexcept nogil:
+    return 14 if REGS == 32 else 8 if FMA else 6
+
+
 cdef inline void choose(int r, const int KW, const int S, const Args* a, const int64_t* taps, const float* src, const float* wei,
                         vf bias, const float* add, float* dst) noexcept nogil:
     if REGS == 32 and r == 14: tile(14, KW, S, a, taps, src, wei, bias, add, dst)
@@ -83,8 +88,8 @@ cdef inline void choose(int r, const int KW, const int S, const Args* a, const i
     elif REGS == 32 and r == 11: tile(11, KW, S, a, taps, src, wei, bias, add, dst)
     elif REGS == 32 and r == 10: tile(10, KW, S, a, taps, src, wei, bias, add, dst)
     elif REGS == 32 and r == 9: tile(9, KW, S, a, taps, src, wei, bias, add, dst)
-    elif r == 8: tile(8, KW, S, a, taps, src, wei, bias, add, dst)
-    elif r == 7: tile(7, KW, S, a, taps, src, wei, bias, add, dst)
+    elif FMA and r == 8: tile(8, KW, S, a, taps, src, wei, bias, add, dst)
+    elif FMA and r == 7: tile(7, KW, S, a, taps, src, wei, bias, add, dst)
     elif r == 6: tile(6, KW, S, a, taps, src, wei, bias, add, dst)
     elif r == 5: tile(5, KW, S, a, taps, src, wei, bias, add, dst)
     elif r == 4: tile(4, KW, S, a, taps, src, wei, bias, add, dst)
@@ -109,7 +114,7 @@ cdef inline void pixels(int r, Py_ssize_t ow, const int KW, const Args* a, const
 cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, Py_ssize_t thread) noexcept nogil:
     cdef Py_ssize_t items = a.N * a.CB * a.OH, item, n, cb, oh, ow, i
     # equal tiles, but for a pixel
-    cdef Py_ssize_t most = 14 if REGS == 32 else 8, tiles = (a.OW + most - 1) // most
+    cdef Py_ssize_t tiles = (a.OW + most_pixels() - 1) // most_pixels()
     cdef int least = <int> (a.OW // tiles), longer = <int> (a.OW % tiles), r
     cdef const int64_t* taps = <const int64_t*> at(bases, a.taps)
     cdef const float* src
@@ -139,6 +144,11 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
         if a.act.kind != CLIP:
             for ow in range(a.OW):
                 store(dst + ow * V, activate(load(dst + ow * V), a.act.kind, a.act.a, a.act.b))
+
+
+def tile_pixels():
+    """Most pixels of a tile."""
+    return most_pixels()
 
 
 def step(dict fields):

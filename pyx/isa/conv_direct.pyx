@@ -150,3 +150,8 @@ def step(dict fields):
 def vector_floats():
     """V, the floats in a vector of this build."""
     return V
+
+
+def tile_rows():
+    """Most rows of a tile of one, two and three channel blocks."""
+    return rows(1), rows(2), rows(3)

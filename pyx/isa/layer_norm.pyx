@@ -3,17 +3,17 @@
 A row's elements lie in vectors, `src_c` floats from one to the next: V for a row-major tensor whose last axes are normalized; the
 stride of a channel block for a blocked one, where a row is the channels of a pixel. The last vector may have fewer lanes.
 Rows stand N H W; scale and bias are in whole vectors. Mean and variance take a pass each, with a sum a lane, joined in the order
-of the lanes. Parallel over PIXELS neighbouring rows, whose vectors share cache lines in the blocked layout.
+of the lanes. Parallel over groups of neighbouring rows, whose vectors share cache lines in the blocked layout.
 """
 
 from libc.math cimport sqrtf
 from libc.stdint cimport int64_t
 
-from simd cimport V, load, load_part, store, store_part, vbroadcast, vf
+from simd cimport FMA, V, load, load_part, store, store_part, vbroadcast, vf
 from step cimport Run, at, share
 
 cdef enum:
-    PIXELS = 8
+    MOST_PIXELS = 8
 
 cdef struct Args:
     int64_t src
@@ -46,15 +46,20 @@ cdef inline float total(vf x) noexcept nogil:
     return y
 
 
+# Rows that go side by side: their sums and means stay in registers.
+cdef inline int pixels() noexcept nogil:
+    return MOST_PIXELS if FMA else 4
+
+
 # P neighbouring rows. A lane that is no element counts as the mean.
 cdef inline void normalize(const int P, const Args* a, const float* src, float* dst, const float* scale,
                            const float* bias) noexcept nogil:
     cdef Py_ssize_t BLOCKS = a.K // V, lanes = a.K % V, k, c
     cdef int p
     cdef float one = 1.0
-    cdef vf sum[PIXELS]
-    cdef vf mean[PIXELS]
-    cdef vf inverse[PIXELS]
+    cdef vf sum[MOST_PIXELS]
+    cdef vf mean[MOST_PIXELS]
+    cdef vf inverse[MOST_PIXELS]
     cdef vf d
     for p in range(P):
         sum[p] = vbroadcast(0)
@@ -88,7 +93,7 @@ cdef inline void normalize(const int P, const Args* a, const float* src, float* 
 
 
 cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, Py_ssize_t thread) noexcept nogil:
-    cdef Py_ssize_t GROUPS = (a.W + PIXELS - 1) // PIXELS, items = a.N * a.H * GROUPS, item, n, h, w
+    cdef Py_ssize_t PIXELS = pixels(), GROUPS = (a.W + PIXELS - 1) // PIXELS, items = a.N * a.H * GROUPS, item, n, h, w
     cdef const float* src
     cdef float* dst
     cdef const float* scale = at(bases, a.scale)
@@ -100,7 +105,7 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
         src = at(bases, a.src) + n * a.src_n + h * a.src_h + w * a.src_w
         dst = at(bases, a.dst) + n * a.dst_n + h * a.dst_h + w * a.dst_w
         if a.W - w >= PIXELS:
-            normalize(PIXELS, a, src, dst, scale, bias)
+            normalize(pixels(), a, src, dst, scale, bias)
         else:
             for _ in range(a.W - w):
                 normalize(1, a, src, dst, scale, bias)

@@ -1,0 +1,307 @@
+"""What the compiler made of the inner loops, seen without running them: this needs no machine that has the instruction set.
+
+    python bench/hot_loops.py                                   every kernel that was built
+    python bench/hot_loops.py fastconv/kernels --mca znver3     some modules or folders; with the cycles that llvm-mca expects
+
+A hot loop is a loop with multiply-adds in which no other loop has any. For each the tool lists the multiply-adds, the width of
+their registers, the spills (vectors moved to or from the stack) and the stores. A loop that loads a sum, adds to it and stores
+it again keeps its sums in memory: the compiler did not unroll the loop over them.
+
+With `--mca` each loop gets the percent of the multiply-adds that the CPU's ports allow, as llvm-mca models it: operands in L1,
+no mispredicted branch. The tool needs objdump (binutils), and for `--mca` llvm-mca (Debian: llvm). Modules of another
+architecture need its own objdump: `--objdump aarch64-linux-gnu-objdump --mca neoverse-n1`.
+"""
+
+import argparse
+import importlib.util
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Tiles(NamedTuple):
+    """The tiles of an instruction set: bytes of a vector, most rows of a tile of one, two and three channel blocks (`rows` of
+    pyx/tile.pxd), and most pixels of a depthwise one."""
+
+    width: int
+    rows: tuple[int, int, int]
+    pixels: int
+
+
+TILES = {
+    "baseline": Tiles(16, (12, 6, 3), 6),
+    "avx2": Tiles(32, (12, 6, 4), 8),
+    "avx512": Tiles(64, (14, 14, 9), 14),
+    "neon": Tiles(16, (14, 14, 9), 14),
+}
+#: taps of the kernel rows that the depthwise tile takes at once
+KERNEL_WIDTHS = (1, 3, 5)
+#: the kernels that sum products on the register tile
+TILED = ("conv_direct", "conv_im2col", "conv_winograd", "gemm")
+
+#: multiply-adds a cycle of a CPU's ports, where they are not two
+PORTS = {"apple-a14": 4, "cortex-x1": 4, "neoverse-v1": 4}
+ITERATIONS = 200
+
+MULTIPLY_ADD = re.compile(r"vfn?m(?:add|sub)(?P<form>132|213|231)ps|fml[as]|mulps")
+BRANCH = re.compile(r"j\w+|b(?:\.\w+)?|cbn?z|tbn?z")
+X86_MOVE = re.compile(r"v?mov[ua]p[sd]|vmovdq[ua]\d*|v?movdq[ua]")
+ARM_MOVE = re.compile(r"(?P<way>ld|st)(?:p|r|ur|1)")
+X86_VECTOR = re.compile(r"%([xyz])mm\d+")
+ARM_VECTOR = re.compile(r"[vq]\d+")
+BYTES = {"x": 16, "y": 32, "z": 64}
+#: operands are split at the commas outside of addresses
+COMMA = re.compile(r",\s*(?![^(\[{]*[)\]}])")
+
+
+class Instruction(NamedTuple):
+    address: int
+    name: str
+    operands: list[str]
+
+
+@dataclass(frozen=True)
+class Loop:
+    """A hot loop: `width` is that of its multiply-adds' registers, in bytes; `in_memory` counts sums that stay in memory."""
+
+    code: list[Instruction]
+    multiply_adds: int
+    width: int
+    spills: int
+    stores: int
+    in_memory: int
+
+    def __str__(self) -> str:
+        memory = f", {self.in_memory} sums in memory" if self.in_memory else ""
+        return f"{self.multiply_adds} multiply-adds of {self.width} bytes, {self.spills} spills, {self.stores} stores{memory}"
+
+
+def disassemble(module: Path, objdump: str = "objdump") -> list[Instruction]:
+    """The code of a compiled module, x86 in AT&T's syntax."""
+    command = [objdump, "-d", "--no-show-raw-insn", str(module)]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    lines = (re.fullmatch(r"\s*([0-9a-f]+):\s+(\S+)\s*(.*)", line) for line in text.splitlines())
+    return [
+        Instruction(int(m[1], 16), m[2], COMMA.split(re.sub(r"\s*(<.*|#.*|//.*)", "", m[3]))) for m in lines if m is not None
+    ]
+
+
+def hot_loops(code: list[Instruction]) -> Iterator[Loop]:
+    """The loops with multiply-adds in which no other loop has any."""
+    index = {i.address: n for n, i in enumerate(code)}
+    sums = [0]
+    for i in code:
+        sums.append(sums[-1] + bool(MULTIPLY_ADD.fullmatch(i.name)))
+    spans = []
+    for n, i in enumerate(code):
+        if BRANCH.fullmatch(i.name) and re.fullmatch(r"(0x)?[0-9a-f]+", i.operands[-1]):
+            first = index.get(int(i.operands[-1], 16), n + 1)
+            if first <= n and sums[n + 1] > sums[first]:
+                spans.append((first, n))
+    # by their ends, the shortest first: a loop that holds another holds one of those that came just before it
+    spans.sort(key=lambda s: (s[1], -s[0]))
+    last = -1
+    for first, end in spans:
+        if first > last:
+            yield _loop(code[first : end + 1], _frame(code, first))
+            last = first
+
+
+def _frame(code: list[Instruction], first: int) -> str:
+    """A pattern of the registers that point into the stack in front of an instruction."""
+    for i in reversed(code[max(first - 5000, 0) : first]):
+        if i.operands[-1] == "%rbp":
+            return r"\(%r[sb]p" if i.operands[0] == "%rsp" else r"\(%rsp"
+    return r"\(%rsp|\[sp"
+
+
+def _loop(code: list[Instruction], frame: str) -> Loop:
+    products = spills = stores = in_memory = width = 0
+    places = Places()
+    loaded: dict[str, Place] = {}  # vector register -> the place that it was loaded from
+    summed: dict[str, Place] = {}  # vector register -> the place of the sum that it was loaded with, and a product added to
+    multiplied: set[str] = set()  # vector registers that hold a product, for instruction sets without multiply-add
+    for _, name, operands in code:
+        places.before(operands)
+        move = _move(name, operands)
+        if move is not None:
+            load, register, address = move
+            place = places.find(address)
+            spills += bool(re.search(frame, address))
+            stores += not load
+            in_memory += not load and summed.get(register) == place
+            summed.pop(register, None)
+            if load:
+                loaded[register] = place
+        else:
+            m = MULTIPLY_ADD.fullmatch(name)
+            if m is not None:
+                products += 1
+                width = max(width, *(_width(o) for o in operands))
+            target = _target(operands)
+            if target is not None:
+                addend = _addend(name, m, operands, multiplied)
+                place = places.find(addend) if "(" in addend else loaded.get(addend) or summed.get(addend)
+                loaded.pop(target, None)
+                summed.pop(target, None)
+                multiplied.discard(target)
+                if name == "mulps":
+                    multiplied.add(target)
+                if place is not None:
+                    summed[target] = place
+        places.after(name, operands)
+    return Loop(code, products, width, spills, stores, in_memory)
+
+
+#: an address: its text without the constant, the times that its registers were written, and the constant
+Place = tuple[str, tuple[int, ...], int]
+
+
+class Places:
+    """What addresses mean while a loop runs: a register that has moved by a constant still points to the same array."""
+
+    def __init__(self) -> None:
+        self.written: Counter[str] = Counter()
+        self.moved: Counter[str] = Counter()
+
+    def find(self, address: str) -> Place:
+        registers = re.findall(r"%\w+|\b[xw]\d+\b|\bsp\b", address)
+        constant = re.match(r"-?0x[0-9a-f]+", address) or re.search(r"#(-?(?:0x)?[0-9a-f]+)", address)
+        at = int(constant[0].lstrip("#"), 0) if constant else 0
+        text = address.replace(constant[0], "") if constant else address
+        scale = re.search(r",([248])\)", address)
+        for n, r in enumerate(registers):
+            at += self.moved[r] * (int(scale[1]) if n == 1 and scale else 1)
+        return text, tuple(self.written[r] for r in registers), at
+
+    def before(self, operands: list[str]) -> None:
+        """Note the register that arm64's `ldr q0, [x1, #16]!` moves first."""
+        m = re.fullmatch(r"\[(\w+), #(-?\w+)\]!", operands[-1])
+        if m is not None:
+            self.moved[m[1]] += int(m[2], 0)
+            operands[-1] = f"[{m[1]}]"
+
+    def after(self, name: str, operands: list[str]) -> None:
+        """Note the register that an instruction has written."""
+        if re.fullmatch(r"\[\w+\]", operands[-2] if len(operands) > 1 else "") and operands[-1].startswith("#"):
+            self.moved[operands[-2][1:-1]] += int(operands[-1][1:], 0)
+        elif operands[-1].startswith("%") and not X86_VECTOR.fullmatch(operands[-1]) and not name.startswith(("cmp", "test")):
+            if name in ("add", "sub") and operands[0].startswith("$"):
+                self.moved[operands[-1]] += int(operands[0][1:], 0) * (1 if name == "add" else -1)
+            else:
+                self.written[operands[-1]] += 1
+        elif re.fullmatch(r"[xw]\d+", operands[0]) and not name.startswith(("cmp", "st", "cb", "tb")):
+            if name in ("add", "sub") and operands[1] == operands[0] and operands[2].startswith("#"):
+                self.moved[operands[0]] += int(operands[2][1:], 0) * (1 if name == "add" else -1)
+            else:
+                self.written[operands[0]] += 1
+
+
+def _move(name: str, operands: list[str]) -> tuple[bool, str, str] | None:
+    """(whether it is a load, the register, the address) of an instruction that moves a vector."""
+    if X86_MOVE.fullmatch(name) and len(operands) == 2:
+        source, target = operands
+        if "(" in source:
+            return True, target, source
+        return (False, source, target) if "(" in target else None
+    m = ARM_MOVE.fullmatch(name)
+    if m is not None and operands[0].startswith(("q", "{v")):
+        return m["way"] == "ld", _register(operands[0]), next(o for o in operands if o.startswith("["))
+    return None
+
+
+def _register(operand: str) -> str:
+    """The name of an arm64 vector register, whatever it is called for its elements."""
+    m = ARM_VECTOR.search(operand)
+    return f"v{m[0][1:]}" if m is not None else operand
+
+
+def _target(operands: list[str]) -> str | None:
+    if X86_VECTOR.fullmatch(operands[-1]):
+        return operands[-1]
+    return _register(operands[0]) if ARM_VECTOR.match(operands[0]) else None
+
+
+def _addend(name: str, multiply_add: re.Match[str] | None, operands: list[str], multiplied: set[str]) -> str:
+    """The operand that a product is added to, an address or a register; none in other instructions."""
+    if name == "addps":
+        source, target = operands
+        return target if source in multiplied else source if target in multiplied else ""
+    if multiply_add is None or name == "mulps":
+        return ""
+    if name.startswith("fml"):
+        return _register(operands[0])
+    return operands[{"231": 2, "213": 0, "132": 1}[multiply_add["form"]]]
+
+
+def _width(operand: str) -> int:
+    m = X86_VECTOR.fullmatch(operand)
+    if m is not None:
+        return BYTES[m[1]]
+    return 16 if re.fullmatch(r"v\d+\.4s", operand) else 0
+
+
+def share_of_peak(loop: Loop, cpu: str) -> float:
+    """The multiply-adds of a loop over those that the ports of a CPU allow, as llvm-mca expects it; NaN where it knows not."""
+    lines = [f"{i.name} {', '.join(i.operands)}" for i in loop.code if not BRANCH.fullmatch(i.name)]
+    triple = "x86_64" if any("%" in line for line in lines) else "aarch64"
+    command = ["llvm-mca", f"-mtriple={triple}", f"-mcpu={cpu}", f"-iterations={ITERATIONS}", "-"]
+    done = subprocess.run(command, input="\n".join(lines), capture_output=True, text=True)
+    cycles = re.search(r"Total Cycles:\s+(\d+)", done.stdout)
+    if cycles is None:
+        return float("nan")
+    return loop.multiply_adds / PORTS.get(cpu, 2) / (int(cycles[1]) / ITERATIONS)
+
+
+def products(kernel: str, tiles: Tiles) -> set[int]:
+    """The multiply-adds of each tile that a kernel can choose, for one channel or one run of taps."""
+    if kernel == "conv_depthwise":
+        return {r * k for r in range(1, tiles.pixels + 1) for k in KERNEL_WIDTHS}
+    if kernel in TILED:
+        return {r * width for width, most in enumerate(tiles.rows, 1) for r in range(1, most + 1)}
+    return set()
+
+
+def faults(kernel: str, isa: str, loops: Iterable[Loop]) -> list[str]:
+    """What is wrong with the hot loops of a kernel: tiles without one, or whose sums do not stay in registers."""
+    tiles, loops = TILES[isa], list(loops)
+    clean = [x.multiply_adds for x in loops if x.width == tiles.width and not x.spills and not x.in_memory]
+    wanted = [p for p in sorted(products(kernel, tiles)) if not any(n % p == 0 for n in clean)]
+    return [f"no loop has {p} multiply-adds of {tiles.width} bytes without a spill" for p in wanted] + [
+        f"a loop has {x}" for x in loops if x.in_memory
+    ]
+
+
+def built(kernel: str, isa: str) -> Path | None:
+    """The module of a kernel for an instruction set, where it was built; it is not imported."""
+    spec = importlib.util.find_spec(f"fastconv.kernels._{kernel}_{isa}")
+    return Path(spec.origin) if spec is not None and spec.origin is not None else None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("paths", nargs="*", type=Path, help="modules, or folders of them; default: fastconv's kernels")
+    parser.add_argument("--mca", metavar="CPU", help="a CPU of llvm-mca: skylake-avx512, znver3, neoverse-n1 …")
+    parser.add_argument("--objdump", default="objdump", help="default: %(default)s")
+    args = parser.parse_args()
+    paths = args.paths
+    if not paths:
+        import fastconv.kernels
+
+        paths = [Path(fastconv.kernels.__file__).parent]
+    for module in sorted(m for p in paths for m in ([p] if p.is_file() else p.rglob("*.so"))):
+        lines: Counter[str] = Counter()
+        for loop in hot_loops(disassemble(module, args.objdump)):
+            share = f", {share_of_peak(loop, args.mca):4.0%} of {args.mca}'s ports" if args.mca else ""
+            lines[f"{loop}{share}"] += 1
+        for what, n in sorted(lines.items(), key=lambda item: int(item[0].split()[0])):
+            print(f"{module.name.split('.')[0]:24} {n:3} x {what}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
