@@ -2,6 +2,10 @@
 
 Metadata is in pyproject.toml. A compiler that lacks an instruction set's flags loses that build only; one without OpenMP
 builds a serial library. FASTCONV_OPENMP=0 opts out of OpenMP, FASTCONV_ISAS=avx2,baseline builds only those.
+
+FASTCONV_ISAS=avx512-lowered,neon-lowered builds the kernels as those instruction sets have them, with the same width of vectors
+and number of registers, for any machine: the compiler splits the vectors. They are slow and right. They are for tests, and not
+built unless asked for.
 """
 
 import os
@@ -22,9 +26,14 @@ X86 = {
 }
 ARM64 = {"neon": []}
 MACHINE = platform.machine().lower()
+# -O2: split vectors take GCC five times as long at -O3
+LOWERED = {
+    "avx512-lowered": ["-DVBYTES=64", "-DREGS=32", "-DLOWERED", "-Wno-psabi", "-O2"],
+    "neon-lowered": ["-DVBYTES=16", "-DREGS=32", "-DLOWERED", "-O2"],
+}
 ISAS = X86 if MACHINE in ("x86_64", "amd64") else ARM64 if MACHINE in ("aarch64", "arm64") else {"baseline": []}
 if wanted := os.environ.get("FASTCONV_ISAS"):
-    ISAS = {name: ISAS[name] for name in wanted.split(",")}
+    ISAS = {name: (ISAS | LOWERED)[name] for name in wanted.split(",")}
 
 # Never -ffast-math or -Ofast: linking with them changes the floating point mode of the whole process.
 FLAGS = [
@@ -36,10 +45,10 @@ FLAGS = [
     "-g0",
     "-Wno-unused-function",
 ]
-# For GCC, where the compiler is one. Its own limits would leave the tile's loop over R * J sums as a loop, with the sums in memory,
-# and that over the V channels of a block: bench/hot_loops.py tells. Its elimination of common subexpressions between blocks takes
-# most of the build for functions as long as the tile's, for nothing. Counters and addresses that it updates two at a time, as
-# vectors, wait for the store of the one before.
+# For GCC, where the compiler is one. Its own limits would leave the tile's loop over R * J sums as a loop, with the sums in
+# memory, and that over the V channels of a block: bench/hot_loops.py tells. Its elimination of common subexpressions between
+# blocks takes most of the build for functions as long as the tile's, for nothing. Counters and addresses that it updates two at
+# a time, as vectors, wait for the store of the one before.
 GCC = [
     "--param=max-completely-peel-times=32",
     "--param=max-completely-peeled-insns=1000",
@@ -66,6 +75,17 @@ int main(void) { int n = 0;
 """
 
 
+def suffix(isa):
+    """How the names of an instruction set's modules end: names of modules have no hyphens."""
+    return isa.replace("-", "_")
+
+
+def isa_of(extension):
+    """The instruction set that a module is built for, or None."""
+    inside = extension.name.startswith("fastconv.kernels.")
+    return next((isa for isa in ISAS if inside and extension.name.endswith(f"_{suffix(isa)}")), None)
+
+
 def extensions():
     """Every module, cythonized: an own build directory per instruction set, as the C names differ."""
     jobs = os.cpu_count() or 1
@@ -74,7 +94,8 @@ def extensions():
         once, include_path=["pyx"], build_dir="build/cython/once", compiler_directives=DIRECTIVES, nthreads=jobs
     )
     for isa in ISAS:
-        kernels = [Extension(f"fastconv.kernels._{p.stem}_{isa}", [str(p)]) for p in sorted(Path("pyx/isa").glob("*.pyx"))]
+        sources = sorted(Path("pyx/isa").glob("*.pyx"))
+        kernels = [Extension(f"fastconv.kernels._{p.stem}_{suffix(isa)}", [str(p)]) for p in sources]
         modules += cythonize(
             kernels, include_path=["pyx"], build_dir=f"build/cython/{isa}", compiler_directives=DIRECTIVES, nthreads=jobs
         )
@@ -111,10 +132,10 @@ class BuildExt(build_ext):
         lost = [isa for isa, flags in ISAS.items() if not self.works("int main(void) { return 0; }", flags)]
         for isa in lost:
             self.announce(f"fastconv: this compiler cannot build for {isa}: left out", level=3)
-        self.extensions = [e for e in self.extensions if not e.name.endswith(tuple(f"_{isa}" for isa in lost))]
+        self.extensions = [e for e in self.extensions if isa_of(e) not in lost]
         gcc = GCC if self.works("int main(void) { return 0; }", GCC) else []
         for e in self.extensions:
-            isa = next((isa for isa in ISAS if e.name.startswith("fastconv.kernels.") and e.name.endswith(f"_{isa}")), None)
+            isa = isa_of(e)
             e.extra_compile_args = [*FLAGS, *([*gcc, *ISAS[isa]] if isa else [])]
             e.extra_link_args = ["-s"] if MACHINE != "arm64" else []
             if e.name == "fastconv._naive":

@@ -23,6 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from fastconv import kernels
+
 
 class Tiles(NamedTuple):
     """The tiles of an instruction set: bytes of a vector, most rows of a tile of one, two and three channel blocks (`rows` of
@@ -279,7 +281,7 @@ def faults(kernel: str, isa: str, loops: Iterable[Loop]) -> list[str]:
 
 def built(kernel: str, isa: str) -> Path | None:
     """The module of a kernel for an instruction set, where it was built; it is not imported."""
-    spec = importlib.util.find_spec(f"fastconv.kernels._{kernel}_{isa}")
+    spec = importlib.util.find_spec(kernels.module_name(kernel, isa))
     return Path(spec.origin) if spec is not None and spec.origin is not None else None
 
 
@@ -289,11 +291,7 @@ def main() -> None:
     parser.add_argument("--mca", metavar="CPU", help="a CPU of llvm-mca: skylake-avx512, znver3, neoverse-n1 …")
     parser.add_argument("--objdump", default="objdump", help="default: %(default)s")
     args = parser.parse_args()
-    paths = args.paths
-    if not paths:
-        import fastconv.kernels
-
-        paths = [Path(fastconv.kernels.__file__).parent]
+    paths = args.paths or [Path(kernels.__file__).parent]
     for module in sorted(m for p in paths for m in ([p] if p.is_file() else p.rglob("*.so"))):
         lines: Counter[str] = Counter()
         for loop in hot_loops(disassemble(module, args.objdump)):

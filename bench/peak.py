@@ -41,7 +41,7 @@ def _seconds(work: Callable[[int], object], threads: int) -> float:
 
 
 def _module(isa: str | None):
-    return importlib.import_module(f"fastconv.kernels._peak_{kernels.load(isa).isa}")
+    return importlib.import_module(kernels.module_name("peak", kernels.load(isa).isa))
 
 
 def fma_bursts(

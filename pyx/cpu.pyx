@@ -23,8 +23,8 @@ cdef extern from *:
 
 
 def isas():
-    """The instruction sets this machine can run, slowest first, by the names of setup.py's table."""
-    found = ["neon"] if has_neon() else ["baseline"]
+    """The instruction sets this machine can run, slowest first, by the names of setup.py's tables."""
+    found = ["avx512-lowered", "neon-lowered", "neon" if has_neon() else "baseline"]
     if has_avx2():
         found.append("avx2")
     if has_avx512():

@@ -12,7 +12,9 @@ cdef extern from *:
     """
     #undef CYTHON_INLINE
     #define CYTHON_INLINE inline __attribute__((always_inline))
-    #if defined(__AVX512F__)
+    #if defined(LOWERED)
+      /* VBYTES and REGS are those of another machine: setup.py says so, and the compiler splits the vectors */
+    #elif defined(__AVX512F__)
       #define VBYTES 64
       #define REGS 32
     #elif defined(__AVX2__)
@@ -26,7 +28,7 @@ cdef extern from *:
       #define REGS 16
     #endif
     #define V (VBYTES / 4)
-    #if defined(__FMA__) || defined(__aarch64__)
+    #if defined(__FMA__) || defined(__aarch64__) || defined(LOWERED)
       #define FMA 1
     #else
       #define FMA 0
@@ -38,7 +40,7 @@ cdef extern from *:
     /* x where the lane of m is all ones, else y */
     AI vf vselect(vi m, vf x, vf y) { return (vf)(((vi)x & m) | ((vi)y & ~m)); }
     /* max(bound, x) and min(bound, x): a NaN in x wins, as x86 returns the second operand when either is NaN */
-    #if defined(__AVX512F__) || defined(__SSE2__)
+    #if defined(__SSE2__) && !defined(LOWERED)
       #include <immintrin.h>
       #if defined(__AVX512F__)
         AI vf vmax(vf bound, vf x) { return (vf)_mm512_max_ps((__m512)bound, (__m512)x); }
@@ -64,7 +66,7 @@ cdef extern from *:
     /* into L2 */
     #define PREFETCH(p) __builtin_prefetch((p), 0, 2)
     /* acc + x * y. GCC picks other forms of the instruction, which overwrite a factor, and pays with moves and spills in the tiles */
-    #if defined(__FMA__) && !defined(__AVX512F__)
+    #if defined(__FMA__) && !defined(__AVX512F__) && !defined(LOWERED)
       AI vf vfma(vf acc, vf x, vf y) { __asm__ ("vfmadd231ps %2, %1, %0" : "+x" (acc) : "x" (x), "x" (y)); return acc; }
     #else
       AI vf vfma(vf acc, vf x, vf y) { return acc + x * y; }

@@ -27,7 +27,7 @@ def test_those_available_are_of_this_machine_slowest_first():
     possible = _cpu.isas()
     assert ISAS
     assert list(ISAS) == [isa for isa in possible if isa in ISAS]
-    widths = [kernels.load(isa).V for isa in ISAS]
+    widths = [kernels.load(isa).V for isa in ISAS if not isa.endswith("-lowered")]
     assert widths == sorted(widths)
     assert all(V in (4, 8, 16) for V in widths)
 
@@ -38,7 +38,7 @@ def test_every_kernel_is_there_for_every_instruction_set(isa):
     assert loaded.isa == isa
     assert repr(loaded) == f"<kernels for {isa}>"
     for name in kernels.NAMES:
-        assert getattr(loaded, name).__name__ == f"fastconv.kernels._{name}_{isa}"
+        assert getattr(loaded, name).__name__ == kernels.module_name(name, isa)
 
 
 @pytest.mark.parametrize("isa", ISAS)
@@ -179,6 +179,6 @@ def test_no_module_but_the_executor_knows_threads():
         pytest.skip("reads ELF")
     for isa in ISAS:
         for name in kernels.NAMES:
-            path = importlib.import_module(f"fastconv.kernels._{name}_{isa}").__file__
+            path = importlib.import_module(kernels.module_name(name, isa)).__file__
             with open(path, "rb") as file:
                 assert b"GOMP_parallel" not in file.read()

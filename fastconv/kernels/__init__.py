@@ -33,7 +33,7 @@ class Kernels:
     def __init__(self, isa: str):
         self.isa = isa
         for name in NAMES:
-            setattr(self, name, importlib.import_module(f"fastconv.kernels._{name}_{isa}"))
+            setattr(self, name, importlib.import_module(module_name(name, isa)))
         #: floats in a vector: the channels of one block of the nChw{V}c layout
         self.V: int = self.conv_direct.vector_floats()
 
@@ -44,8 +44,13 @@ class Kernels:
         return f"<kernels for {self.isa}>"
 
 
+def module_name(kernel: str, isa: str) -> str:
+    """The module of a kernel for an instruction set, whether it was built or not."""
+    return f"fastconv.kernels._{kernel}_{isa.replace('-', '_')}"
+
+
 def _built(isa: str) -> bool:
-    return importlib.util.find_spec(f"fastconv.kernels._conv_direct_{isa}") is not None
+    return importlib.util.find_spec(module_name("conv_direct", isa)) is not None
 
 
 def available() -> tuple[str, ...]:

@@ -16,7 +16,7 @@ STREAMS, LINE = 6, 16  # of pyx/isa/peak.pyx
 @pytest.mark.parametrize("rest", [0, 1, STREAMS * LINE - 1])
 @pytest.mark.parametrize("lines", [0, 1, 5])
 def test_every_float_is_read_once(isa, lines, rest):
-    kernel = importlib.import_module(f"fastconv.kernels._peak_{isa}")
+    kernel = importlib.import_module(kernels.module_name("peak", isa))
     whole = STREAMS * LINE * lines
     x = np.random.default_rng(lines).integers(-8, 9, whole + rest).astype(np.float32)
     assert kernel.read(x.ctypes.data, x.size) == x[:whole].sum()
@@ -25,7 +25,7 @@ def test_every_float_is_read_once(isa, lines, rest):
 @pytest.mark.parametrize("isa", ISAS)
 def test_multiply_adds_are_counted(isa):
     """A loop is a number of registers' worth of them."""
-    kernel = importlib.import_module(f"fastconv.kernels._peak_{isa}")
+    kernel = importlib.import_module(kernels.module_name("peak", isa))
     once = kernel.fma(1)
     assert once > 0
     assert once % (2 * kernels.load(isa).V) == 0
