@@ -25,7 +25,9 @@ X86 = {
     "avx512": ["-mavx512f", "-mavx512vl", "-mavx512bw", "-mavx512dq", "-mfma", "-mprefer-vector-width=512"],
 }
 ARM64 = {"neon": []}
-MACHINE = platform.machine().lower()
+# set for a cross build, as linux-aarch64 or macosx-11.0-arm64: sysconfig takes it for the platform's name
+CROSS = os.environ.get("_PYTHON_HOST_PLATFORM", "")
+MACHINE = (CROSS.rpartition("-")[2] or platform.machine()).lower()
 # -O2: split vectors take GCC five times as long at -O3
 LOWERED = {
     "avx512-lowered": ["-DVBYTES=64", "-DREGS=32", "-DLOWERED", "-Wno-psabi", "-O2"],
@@ -111,7 +113,7 @@ class BuildExt(build_ext):
         self.parallel = self.parallel or os.cpu_count()
 
     def works(self, program, flags, run=False):
-        """Whether a C program compiles and links with the flags (and runs, where that is asked)."""
+        """Whether a C program compiles and links with the flags (and runs, where that is asked; a cross build cannot)."""
         with tempfile.TemporaryDirectory() as folder:
             source, target = Path(folder, "check.c"), str(Path(folder, "check"))
             source.write_text(program)
@@ -120,7 +122,7 @@ class BuildExt(build_ext):
                     [str(source)], output_dir="/" if os.path.isabs(folder) else "", extra_postargs=flags
                 )
                 self.compiler.link_executable(objects, target, extra_postargs=flags)
-                return not run or subprocess.run([target], timeout=60, stdout=subprocess.DEVNULL).returncode == 0
+                return not run or bool(CROSS) or subprocess.run([target], timeout=60, stdout=subprocess.DEVNULL).returncode == 0
             except Exception:
                 return False
 
