@@ -57,6 +57,10 @@ GCC = [
     "-fno-gcse",
     "-fno-gcse-after-reload",
     "-fno-tree-slp-vectorize",
+    # loads moved ahead before registers are given out (GCC does so on arm64), or kept for the loop's next rounds (tiles of
+    # neighbouring pixels, tails of channels), push the tile's sums out of the registers
+    "-fno-schedule-insns",
+    "-fno-predictive-commoning",
 ]
 NAIVE = ["-O2", "-ffp-contract=off", "-fno-tree-vectorize", "-fno-tree-slp-vectorize"]
 DIRECTIVES = {

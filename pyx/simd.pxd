@@ -68,10 +68,18 @@ cdef extern from *:
     /* acc + x * y. GCC picks other forms of the instruction, which overwrite a factor, and pays with moves and spills in the tiles */
     #if defined(__FMA__) && !defined(__AVX512F__) && !defined(LOWERED)
       AI vf vfma(vf acc, vf x, vf y) { __asm__ ("vfmadd231ps %2, %1, %0" : "+x" (acc) : "x" (x), "x" (y)); return acc; }
+    #elif defined(__aarch64__) && !defined(LOWERED)
+      AI vf vfma(vf acc, vf x, vf y) { __asm__ ("fmla %0.4s, %1.4s, %2.4s" : "+w" (acc) : "w" (x), "w" (y)); return acc; }
     #else
       AI vf vfma(vf acc, vf x, vf y) { return acc + x * y; }
     #endif
     AI vf vbroadcast(float x) { return x - (vf){0}; }
+    /* acc + x * y for one x: NEON's instruction takes it from a lane, and a register that holds it in all of them is not needed */
+    #if defined(__aarch64__) && !defined(LOWERED)
+      AI vf vfma1(vf acc, float x, vf y) { __asm__ ("fmla %0.4s, %2.4s, %1.s[0]" : "+w" (acc) : "w" (x), "w" (y)); return acc; }
+    #else
+      AI vf vfma1(vf acc, float x, vf y) { return vfma(acc, vbroadcast(x), y); }
+    #endif
     /* x where p < q, else y, lane by lane */
     AI vf vless(vf p, vf q, vf x, vf y) { return vselect(p < q, x, y); }
     AI vf vabs(vf x) { return (vf)((vi)x & 0x7fffffff); }
@@ -88,6 +96,7 @@ cdef extern from *:
     enum: FMA
     void PREFETCH(const void* p) nogil
     vf vfma(vf acc, vf x, vf y) nogil
+    vf vfma1(vf acc, float x, vf y) nogil
     vf vmax(vf bound, vf x) nogil
     vf vmin(vf bound, vf x) nogil
     vf vmaxnan(vf a, vf x) nogil

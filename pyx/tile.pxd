@@ -15,7 +15,7 @@ from libc.math cimport INFINITY
 from libc.stdint cimport int64_t
 
 from activation cimport CLIP, Activation
-from simd cimport FMA, PREFETCH, REGS, V, load, store, vbroadcast, vf, vfma, vmax, vmin
+from simd cimport FMA, PREFETCH, REGS, V, load, store, vbroadcast, vf, vfma1, vmax, vmin
 
 
 # Where a tile reads, and `src_w` floats from a near tile's pixel to the next. The weights that come next begin at `ahead`, of which
@@ -120,7 +120,7 @@ cdef inline void sweep(const int R, const int J, const bint NEAR, const Py_ssize
             ahead += 16
         for c in range(length):
             for k in range(R * J):
-                acc[k] = vfma(acc[k], vbroadcast(place(NEAR, first, step, px, k // J)[at + c]), load(wei + k % J * V))
+                acc[k] = vfma1(acc[k], place(NEAR, first, step, px, k // J)[at + c], load(wei + k % J * V))
             wei += J * V
 
 
