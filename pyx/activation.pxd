@@ -1,6 +1,6 @@
 # The functions that a kernel's store applies to its sums. KINDS in fastconv/plan/bind.py lists them in the same order.
 
-from simd cimport vabs, vbroadcast, vexp, vf, vless, vmax, vmin
+from simd cimport vabs, vbroadcast, vexp, vexp_normal, vf, vless, vmax, vmin, vreciprocal
 
 cdef struct Activation:
     int kind
@@ -23,10 +23,10 @@ cdef inline vf clip(vf x, float lo, float hi) noexcept nogil:
     return vmin(vbroadcast(hi), vmax(vbroadcast(lo), x))
 
 
+# 1 / (1 + e^-x); 0 below -87.3, where e^x is, so that x * sigmoid(x) is 0 too.
 cdef inline vf sigmoid(vf x) noexcept nogil:
-    cdef float one = 1.0
-    cdef vf e = vexp(-vabs(x))  # never overflows; sigmoid(x) = 1 / (1 + e) for x >= 0, e / (1 + e) below
-    return vless(x, vbroadcast(0), e, vbroadcast(one)) / (e + one)
+    cdef float one = 1.0, lo = -87.33654, hi = 87.33654
+    return vless(x, vbroadcast(lo), vbroadcast(0), vreciprocal(vexp_normal(-clip(x, lo, hi)) + one))
 
 
 cdef inline vf tanh(vf x) noexcept nogil:

@@ -1,21 +1,24 @@
 # The tiles of tile.pxd as functions of their own. They must not be inlined, as everything in a .pxd is: a kernel's other variables
 # would take registers from the tiles.
 
-from activation cimport CLIP, activate
-from simd cimport V, load, noinline, store
+from activation cimport CLIP
+from simd cimport V, noinline
 from tile cimport Store, Taps, choose
 
+include "finish.pxi"
 
-# Any activation but CLIP, over the outputs of some pixels while they are in L1. The code is too large to stand in every tile.
-cdef noinline finish(Py_ssize_t pixels, int width, bint near, Store* to) noexcept nogil:
+
+cdef enum:
+    FINISH_TILES = 4  # near tiles whose sums are still in L1 when an activation but CLIP goes over them
+
+
+# `pixels` of `width` channel blocks.
+cdef inline void finish_pixels(Py_ssize_t pixels, int width, bint near, Store* to) noexcept nogil:
     cdef Py_ssize_t i
     cdef int j
-    cdef float* p
-    for i in range(pixels):
-        for j in range(width):
-            p = (to.dst[0] + i * V if near else to.dst[i]) + j * to.dst_c
-            store(p, activate(load(p), to.act.kind, to.act.a, to.act.b))
-    return 0
+    for j in range(width):
+        for i in range(1 if near else pixels):
+            finish(&to.act, to.dst[i] + j * to.dst_c, pixels if near else 1)
 
 
 # `count` near tiles of r pixels.
@@ -26,7 +29,7 @@ cdef noinline near_tiles(int r, int width, Py_ssize_t count, const float** px, c
     else:
         choose(r, width, True, taps.src_w, count, px, wei, taps, to)
     if to.act.kind != CLIP and to.final:
-        finish(r * count, width, True, to)
+        finish_pixels(r * count, width, True, to)
     return 0
 
 
@@ -34,7 +37,7 @@ cdef noinline near_tiles(int r, int width, Py_ssize_t count, const float** px, c
 cdef noinline far_tile(int r, int width, const float** px, const float* wei, Taps* taps, Store* to) noexcept nogil:
     choose(r, width, False, 0, 1, px, wei, taps, to)
     if to.act.kind != CLIP and to.final:
-        finish(r, width, False, to)
+        finish_pixels(r, width, False, to)
     return 0
 
 

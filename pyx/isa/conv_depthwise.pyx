@@ -10,9 +10,11 @@ Parallel over (image, channel block, output row).
 
 from libc.stdint cimport int64_t
 
-from activation cimport CLIP, Activation, activate, clip
+from activation cimport CLIP, Activation, clip
 from simd cimport FMA, REGS, V, load, store, vf, vfma
 from step cimport Run, at, share
+
+include "finish.pxi"
 
 cdef struct Args:
     int64_t src
@@ -142,8 +144,7 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
                 pixels(r, ow, 1, a, taps, src, wei, bias, add, dst)
             ow += r
         if a.act.kind != CLIP:
-            for ow in range(a.OW):
-                store(dst + ow * V, activate(load(dst + ow * V), a.act.kind, a.act.a, a.act.b))
+            finish(&a.act, dst, a.OW)
 
 
 def tile_pixels():

@@ -16,7 +16,7 @@ where rows are short.
 
 from libc.stdint cimport int64_t
 
-from activation cimport Activation
+from activation cimport CLIP, Activation
 from simd cimport V
 from step cimport Run, at, share
 from tile cimport Store, Taps, Walk, parts, rows, take, width_of
@@ -67,6 +67,7 @@ cdef inline void pixels(const Walk* start, Py_ssize_t count, int width, const fl
                         Store* to) noexcept nogil:
     cdef Walk walk = start[0]
     cdef const float* px[14]
+    cdef Py_ssize_t most = FINISH_TILES if to.act.kind != CLIP else count
     # equal tiles, but for a pixel: none is much shorter than the others
     cdef Py_ssize_t tiles = (count + rows(width) - 1) // rows(width), least = count // tiles, longer = count % tiles, i = 0, near
     cdef int r
@@ -75,7 +76,7 @@ cdef inline void pixels(const Walk* start, Py_ssize_t count, int width, const fl
     taps.fetch = (lines + tiles - 1) // tiles
     while i < tiles:
         r = <int> least + (i < longer)
-        near = take(&walk, r, (longer if i < longer else tiles) - i, px, to)
+        near = take(&walk, r, min((longer if i < longer else tiles) - i, most), px, to)
         if near:
             near_tiles(r, width, near, px, wei, taps, to)
         else:

@@ -20,7 +20,7 @@ steps.
 from libc.math cimport sqrt
 from libc.stdint cimport int64_t
 
-from activation cimport CLIP, Activation, activate, clip
+from activation cimport CLIP, Activation, clip
 from simd cimport PREFETCH, V, load, store, vf
 from step cimport Run, at, share
 from tile cimport Store, Taps, parts, rows, width_of
@@ -182,7 +182,6 @@ cdef inline void inverse(const int M, const int W, const Args* a, char** bases, 
     cdef int i, j
     cdef const float* add
     cdef float* dst
-    cdef float* to
     cdef Place tile = find(a, first)
     cdef vf x[6]
     cdef vf y[24]
@@ -211,8 +210,7 @@ cdef inline void inverse(const int M, const int W, const Args* a, char** bases, 
         if a.act.kind != CLIP:
             for i in range(down):
                 for j in range(across):
-                    to = dst + i * a.dst_h + j * a.dst_w
-                    store(to, activate(load(to), a.act.kind, a.act.a, a.act.b))
+                    finish(&a.act, dst + i * a.dst_h + j * a.dst_w, 1)
         advance(a, &tile)
 
 

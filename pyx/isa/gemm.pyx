@@ -99,7 +99,7 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
                     to.final = last == a.K
                     stream(a, src + m * a.K, first, last, wei, &to)
                 if a.act.kind != CLIP:
-                    finish(1, 2 * STREAMS, False, &to)
+                    finish(&to.act, to.dst[0], 2 * STREAMS)
                 part += STREAMS
                 continue
             width = width_of(OCB, block)

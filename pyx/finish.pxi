@@ -1,0 +1,25 @@
+# The activations but CLIP, over outputs that a kernel has just stored and that are in L1. Functions of their own: their code is too
+# large to stand in every tile, and would take registers from it.
+
+from activation cimport ELU, HARD_SIGMOID, HARD_SWISH, LEAKY_RELU, SIGMOID, SILU, SOFTPLUS, TANH, Activation, activate
+from simd cimport V, load, noinline, store
+
+
+cdef inline void activate_vectors(const int kind, const Activation* act, float* p, Py_ssize_t count) noexcept nogil:
+    cdef float a = act.a, b = act.b
+    cdef Py_ssize_t i
+    for i in range(count):
+        store(p + i * V, activate(load(p + i * V), kind, a, b))
+
+
+# `count` vectors at p. Each kind is a literal: its loop has no branch, and its constants stay in registers.
+cdef noinline finish(const Activation* act, float* p, Py_ssize_t count) noexcept nogil:
+    if act.kind == SILU: activate_vectors(SILU, act, p, count)
+    elif act.kind == SIGMOID: activate_vectors(SIGMOID, act, p, count)
+    elif act.kind == HARD_SWISH: activate_vectors(HARD_SWISH, act, p, count)
+    elif act.kind == HARD_SIGMOID: activate_vectors(HARD_SIGMOID, act, p, count)
+    elif act.kind == LEAKY_RELU: activate_vectors(LEAKY_RELU, act, p, count)
+    elif act.kind == ELU: activate_vectors(ELU, act, p, count)
+    elif act.kind == TANH: activate_vectors(TANH, act, p, count)
+    elif act.kind == SOFTPLUS: activate_vectors(SOFTPLUS, act, p, count)
+    return 0
