@@ -1,8 +1,8 @@
 """The intermediate representation: a Graph of Nodes that read and write named Values.
 
 Everything between the reader and the plan works on these four classes, and nothing here knows JSON or the machine.
-A dimension is an int, a symbol ("N"), or None where nothing is known; a shape is a tuple of dimensions, or None for an
-unknown rank.
+A dimension is an int, a symbol ("N", an identifier: the same size wherever it stands), or None where nothing is known; a
+shape is a tuple of dimensions, or None for an unknown rank.
 """
 
 from __future__ import annotations

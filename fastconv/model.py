@@ -38,7 +38,11 @@ Key = tuple[Any, ...]
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """An input or output: its name, its shape of ints, symbols ("N") and None (unknown), and its dtype."""
+    """An input or output: its name, shape and dtype.
+
+    A size of the shape is an int, a symbol such as "N", or None where the file does not know it; shape is None where not even
+    the number of sizes is known.
+    """
 
     name: str
     shape: Shape

@@ -464,10 +464,17 @@ def _declared(info: Fields) -> Value:
 
 
 def _dim(d: Fields) -> Dim:
+    """A size, a symbol, or None for a size that is not known.
+
+    The last has many spellings: nothing, 0, -1, "?", "None", "unk__3" (made up by shape inference, tf2onnx and others), and
+    formulas. The format asks that a symbol be an identifier; what is none says nothing of where it stands twice.
+    """
     if d.has("dim_value") and d.has("dim_param"):
         raise d.error("both 'dim_value' and 'dim_param' are set")
-    size = d.get("dim_value", partial(integer, least=-1), -1)  # some exporters write -1 for a size that is not known
-    return size if size >= 0 else d.get("dim_param", string, "") or None
+    size, symbol = d.get("dim_value", integer, 0), d.get("dim_param", string, "")
+    if size > 0:
+        return size
+    return symbol if symbol.isidentifier() and symbol != "None" and not symbol.startswith("unk__") else None
 
 
 def _data_type(fields: Fields, key: str) -> tuple[DataType, np.dtype]:

@@ -271,7 +271,7 @@ def test_what_has_no_kernel_anyway_is_not_lifted():
 
 
 def test_weights_in_constant_nodes_and_symbols_for_sizes():
-    """As paddle2onnx writes: every weight a Constant node, sizes -1 or symbols with dots, a scale as Add, Mul and Clip."""
+    """As paddle2onnx writes: every weight a Constant node, sizes -1 or names with dots, a scale as Add, Mul and Clip."""
     w, b = normal(RNG, 8, 3, 3, 3) / 5, eighths(RNG, 8)
 
     def constant(name, array):
@@ -306,7 +306,7 @@ def test_weights_in_constant_nodes_and_symbols_for_sizes():
     ]
     sizes = [info("x", -1, 3, "image.h", -1)], [info("y", -1, 8, "image.h", None)]
     graph = onnx_json.read(model(nodes, inputs=sizes[0], outputs=sizes[1], opset=16))
-    assert graph.inputs[0].shape == (None, 3, "image.h", None)
+    assert graph.inputs[0].shape == (None, 3, None, None)
     x = normal(RNG, 1, 3, 12, 10)
     wanted = run_references(graph, [x])[0]
     found = fastconv.load(model(nodes, inputs=sizes[0], outputs=sizes[1], opset=16))

@@ -16,6 +16,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from fastconv import external_data
+from fastconv.convert import convert
 from fastconv.dtypes import DATA_TYPES
 from fastconv.errors import FastconvError, InputError, ModelError, UnsupportedError
 from fastconv.graph import Graph, Node, Value
@@ -195,8 +196,8 @@ def test_trap_10_scalars_and_empty_tensors():
 
 
 def test_trap_11_shapes():
-    m = model([node("Identity", ["x"], ["y"])], inputs=[info("x", "N", 3, None, -1, 0)])
-    assert read(m).inputs[0].shape == ("N", 3, None, None, 0)
+    m = model([node("Identity", ["x"], ["y"])], inputs=[info("x", "N", 3, None, "größe_2")])
+    assert read(m).inputs[0].shape == ("N", 3, None, "größe_2")
     kind = m["graph"]["input"][0]["type"]["tensor_type"]
     kind["shape"] = {}
     assert read(m).inputs[0].shape == ()
@@ -205,6 +206,30 @@ def test_trap_11_shapes():
     kind["shape"] = {"dim": [{"dim_value": "3", "dim_param": "N"}]}
     with pytest.raises(ModelError, match=r"graph\.input\[0\]\.type\.tensor_type\.shape\.dim\[0\]: both"):
         read(m)
+
+
+UNKNOWN = [-1, -5, -(2**63), 0, "", "?", "-1", "None", "unk__12", "a b", "image.h", "floor(N/2)", "2*N", "1st"]
+
+
+@pytest.mark.parametrize("dim", UNKNOWN)
+@pytest.mark.parametrize("ending", ["json", "onnx"])
+def test_sizes_that_are_not_known(tmp_path, dim, ending):
+    """Exporters have many ways to say so; written again, they are sizes of which nothing is said."""
+    g = helper.make_graph(
+        [helper.make_node("Relu", ["x"], ["y"])],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", dim, 3, dim])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", dim, 3, dim])],
+    )
+    onnx.save(helper.make_model(g, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / f"m.{ending}")
+    graph = read(tmp_path / f"m.{ending}")
+    assert [v.shape for v in (*graph.inputs, *graph.outputs)] == [("N", None, 3, None)] * 2
+    write(graph, tmp_path / "again.json")
+    dims = json.loads((tmp_path / "again.json").read_text())["graph"]["input"][0]["type"]["tensor_type"]["shape"]["dim"]
+    assert dims == [{"dim_param": "N"}, {}, {"dim_value": "3"}, {}]
+    convert(tmp_path / f"m.{ending}", tmp_path / "copy.json")
+    dims = onnx.load(tmp_path / "copy.json").graph.input[0].type.tensor_type.shape.dim
+    assert [d.dim_param or d.dim_value for d in dims] == ["N", dim or 0, 3, dim or 0], "a copy says what the file says"
 
 
 def test_trap_12_optional_inputs():
