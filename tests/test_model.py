@@ -457,6 +457,25 @@ def test_symbols_take_any_size(small):
         close(y, small.reference(x))
 
 
+@pytest.mark.parametrize("said", [("N", 8, "H", "W"), (2, 8, 300, 300)])
+def test_a_residual_that_is_not_of_the_shape_that_the_file_says(load, said):
+    """The kernels read as many numbers of it as there are sums."""
+    net = Net()
+    x, z = net.input("x", *(("N", 3, "H", "W") if "N" in said else (2, 3, 300, 300))), net.input("z", None, 8, None, None)
+    r = net("Relu", z, name="r")
+    graph = net.graph(net("Relu", net("Add", net("Conv", x, W[:, :, :1, :1], name="conv"), r), name="y"), r)
+    r.shape = said
+    model = load(graph)
+    for shape in ((1, 8, 1, 1), (2, 8, 300, 300), (1, 8, 1, 300)):
+        given = {"x": normal(RNG, 2, 3, 300, 300), "z": normal(RNG, *shape)}
+        close(model(given)["y"], model.reference(given)["y"])
+        fused = any(
+            n.epilogue and type(n.epilogue[0].op).__name__ == "Add"
+            for n in model.plan({k: a.shape for k, a in given.items()}).graph.nodes
+        )
+        assert fused is (shape == (2, 8, 300, 300))
+
+
 def test_plans_are_made_once_for_a_shape_and_bounded(small):
     first = small.plan({"x": (1, 3, 4, 4)})
     assert small.plan({"x": (1, 3, 4, 4)}) is first
