@@ -7,6 +7,7 @@
 `load` and `Model` run networks, `from_torch` those of a live PyTorch module; `conv2d`, `max_pool2d` and `linear` run single
 layers, with a choice of algorithm; `naive` has the plain loops they are measured against; `vision` has what stands before and
 after a network: pictures, boxes, drawing. Errors: FastconvError and its subclasses ModelError, UnsupportedError, InputError.
+A warning: ModelWarning.
 """
 
 from importlib import import_module
@@ -22,7 +23,7 @@ except ModuleNotFoundError as e:
 
 from . import data, naive
 from .config import show_config
-from .errors import FastconvError, InputError, ModelError, UnsupportedError
+from .errors import FastconvError, InputError, ModelError, ModelWarning, UnsupportedError
 from .functional import conv2d, linear, max_pool2d
 from .model import Model, Outputs, TensorInfo, load
 from .torch_export import from_torch
@@ -51,6 +52,7 @@ __all__ = [
     "InputError",
     "Model",
     "ModelError",
+    "ModelWarning",
     "Outputs",
     "TensorInfo",
     "UnsupportedError",

@@ -1,6 +1,6 @@
 """The command line: `fastconv demo | run | summary | convert | dump | bench | config`, also `python -m fastconv`.
 
-Each command is one function of the parsed arguments; what it prints goes to stdout, and an error to stderr as one line.
+Each command is one function of the parsed arguments; what it prints goes to stdout, errors and warnings to stderr, a line each.
 Exit codes: 0, 2 for an error (as argparse has it), 130 after Ctrl-C, 141 where the reader of a pipe has gone.
 """
 
@@ -13,11 +13,12 @@ import os
 import re
 import sys
 import time
+import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -38,7 +39,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     args = _parser().parse_args(argv)
     try:
-        args.command(args)
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            args.command(args)
         sys.stdout.flush()
     except BrokenPipeError:
         # What is still buffered would fail once more when Python closes stdout: let it go nowhere.
@@ -55,6 +58,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MemoryError as e:
         return _fail(f"out of memory: {e}")
     return 0
+
+
+def _warn(message: Warning | str, *place: Any, **to: Any) -> None:
+    print(f"fastconv: warning: {message}", file=sys.stderr)
 
 
 def _fail(message: str) -> int:

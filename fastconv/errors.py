@@ -1,4 +1,4 @@
-"""The errors fastconv raises on purpose; anything else that escapes is a bug."""
+"""The errors fastconv raises on purpose, and its warning; any other error that escapes is a bug."""
 
 
 class FastconvError(Exception):
@@ -15,3 +15,7 @@ class UnsupportedError(ModelError, NotImplementedError):
 
 class InputError(FastconvError, ValueError):
     """An argument of a call is wrong; the message names the input, what was expected and what came."""
+
+
+class ModelWarning(UserWarning):
+    """The model file says what the call shows to be wrong, and the call goes on."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import os
+import sys
 import threading
+import warnings
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,7 +17,7 @@ import numpy as np
 
 from . import _executor, kernels, onnx_json
 from .dtypes import element_of, is_sequence, sequence, type_name
-from .errors import InputError, ModelError, UnsupportedError
+from .errors import InputError, ModelError, ModelWarning, UnsupportedError
 from .graph import Dim, Graph, Shape, Value
 from .passes import PASSES, run_passes
 from .plan import Arenas, Plan, Target, build, one_image
@@ -116,6 +118,7 @@ class Model(Locked):
         self._accuracy = accuracy
         self._kernels = kernels.load()
         self._original = onnx_json.read(source, **reading)
+        self._warned = False
         self._parts: dict[tuple[str, ...], Part] = {}
         self._plans: OrderedDict[Key, tuple[Plan, Stage]] = OrderedDict()
         self._arenas = Arenas()
@@ -162,7 +165,7 @@ class Model(Locked):
 
         inputs: one array, or a mapping from name to array where the network has several inputs; shapes and dtypes as in
         `model.inputs`. out: an array (or a mapping from output name to array) to write the results into.
-        Raises InputError, naming the input, for what does not fit.
+        Raises InputError, naming the input, for what does not fit. Sizes of one symbol that differ are a ModelWarning, once.
         """
         if out is None:
             out = {}
@@ -198,7 +201,7 @@ class Model(Locked):
         arrays = self._arrays(inputs)
         part = self._part(())
         told = part.told(arrays)
-        _check_shapes(self._inputs, told[0])
+        self._check_shapes(told[0])
         _specialised(part.graph, told)  # for its errors
         graph = self._cut(())
         return _one_or_all(dict(zip((v.name for v in graph.outputs), run_references(graph, arrays, dtype), strict=True)))
@@ -263,6 +266,13 @@ class Model(Locked):
             raise InputError(f"the model has {len(self.inputs)} inputs ({_names(self.inputs)}): give them as a mapping by name")
         return [_array(i, x) for i, x in zip(self._inputs, given, strict=True)]
 
+    def _check_shapes(self, shapes: Sequence[tuple[int, ...]]) -> None:
+        """InputError for shapes that are wrong; the model's one warning where only a symbol speaks against them."""
+        differ = _check_shapes(self._inputs, shapes)
+        if differ is not None and not self._warned:
+            self._warned = True
+            warnings.warn(f"{differ}; it runs if the model's nodes allow it", ModelWarning, _caller())
+
     # ---- stages
 
     def _part(self, names: tuple[str, ...]) -> Part:
@@ -290,7 +300,7 @@ class Model(Locked):
         if found := self._find(key):
             return found
         if len(key) == 2:  # the model's own inputs; where there is a plan, they were checked
-            _check_shapes(self._inputs, key[1][0])
+            self._check_shapes(key[1][0])
         with self._planning:  # weights are packed once, however many threads ask; calls that have a plan go on meanwhile
             if found := self._find(key):
                 return found
@@ -493,9 +503,19 @@ def _array(info: TensorInfo, x: Any) -> np.ndarray:
     return np.require(array, info.dtype, ("C", "ALIGNED"))
 
 
-def _check_shapes(infos: Sequence[TensorInfo], shapes: Sequence[tuple[int, ...]]) -> None:
-    """InputError, naming the input, for a shape that is not as the model says."""
+def _caller() -> int:
+    """The `stacklevel` by which a warning names the line that called fastconv."""
+    level, frame = 1, sys._getframe(1)
+    package = __name__.partition(".")[0]
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
+        level, frame = level + 1, frame.f_back
+    return level
+
+
+def _check_shapes(infos: Sequence[TensorInfo], shapes: Sequence[tuple[int, ...]]) -> str | None:
+    """InputError, naming the input, for a shape that is not as the model says; a text where two sizes of one symbol differ."""
     symbols: dict[str, tuple[int, str]] = {}
+    differ = None
     for info, shape in zip(infos, shapes, strict=True):
         if info.shape is None:
             continue
@@ -507,8 +527,11 @@ def _check_shapes(infos: Sequence[TensorInfo], shapes: Sequence[tuple[int, ...]]
         for dim, size in zip(info.shape, shape, strict=True):
             if isinstance(dim, str):
                 before, owner = symbols.setdefault(dim, (size, info.name))
-                if before != size:
-                    raise _wrong(info, f"{dim} = {before} as in input {owner!r}", shape_text(shape))
+                if before != size and differ is None:
+                    sizes = f"{before} and {size}" if owner == info.name else f"{size}, but {before} in input {owner!r}"
+                    given = f"expected {shape_text(info.shape)}, got {shape_text(shape)}"
+                    differ = f"input {info.name!r}: {given}: {dim} is {sizes}"
+    return differ
 
 
 def _target(value: Value, given: Any, inputs: Sequence[np.ndarray]) -> np.ndarray:

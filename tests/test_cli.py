@@ -61,6 +61,16 @@ def add(tmp_path):
     return model_file(tmp_path / "add.json", "Add", {"a": ["N", 3], "b": ["N", 3]}, "file")
 
 
+def test_a_warning_is_one_line(tmp_path, capsys):
+    """Sizes of one symbol differ; the nodes take them."""
+    path = model_file(tmp_path / "m.json", "Add", {"a": ["N", 3], "b": ["N", 3]}, "c")
+    assert main(["run", str(path), "--random", "--shape", "a=2x3", "--shape", "b=1x3"]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("c float32 2x3  min")
+    assert err.startswith("fastconv: warning: input 'b': expected N×3, got 1×3: N is 1, but 2 in input 'a'; it runs if")
+    assert err.count("\n") == 1
+
+
 # ---- demo
 
 

@@ -16,7 +16,8 @@ import pytest
 
 import fastconv
 from fastconv import _executor, onnx_json
-from fastconv.errors import FastconvError, InputError, ModelError, UnsupportedError
+from fastconv.convert import convert
+from fastconv.errors import FastconvError, InputError, ModelError, ModelWarning, UnsupportedError
 from fastconv.model import MOST_PLANS
 from fastconv.reference import run_references
 
@@ -281,7 +282,6 @@ def test_inputs_by_name(two):
         ({"a": np.ones((2, 3), np.float32)}, "input 'n' is missing; the model has 'a', 'n'"),
         ({"a": 1, "n": 2, "m": 3}, "the model has no input 'm'; it has 'a', 'n'"),
         ({"a": 1, 7: 2}, "the model has no input '7'; it has 'a', 'n'"),
-        ({"a": np.ones((2, 3), np.float32), "n": np.int64([1, 2, 3])}, "input 'n': expected N = 2 as in input 'a', got 3"),
         (
             {"a": np.ones((2, 3), np.float32), "n": np.float32([1, 2])},
             "input 'n': expected int64, got float32: x.astype(np.int64)",
@@ -455,6 +455,101 @@ def test_symbols_take_any_size(small):
         y = small(x)
         assert y.shape == (shape[0], 8, *shape[2:])
         close(y, small.reference(x))
+
+
+#: of the input of `square`: shapes that its nodes take
+SHAPES = [(5, 3, 48, 1), (2, 3, 1, 7), (1, 3, 6, 6), (3, 3, 1, 1), (5, 3, 48, 1)]
+
+
+def square(net, *dims):
+    """x N×3×H×W -> y N×8×H×W: a convolution, and the same of the picture on its side added to it."""
+    x = net.input("x", *dims)
+    y = net("Conv", x, W, pads=(1, 1, 1, 1), name="conv")
+    side = net("Transpose", net("Conv", x, W, pads=(1, 1, 1, 1), name="other"), perm=(0, 1, 3, 2))
+    return net.graph(net("Relu", net("Add", y, side, name="sum"), name="y"))
+
+
+def takes_its_shapes(model):
+    for shape in SHAPES:
+        x = normal(RNG, *shape)
+        y = model(x)
+        assert y.shape == (shape[0], 8, *(max(shape[2:]),) * 2)
+        close(y, model.reference(x))
+        assert model.plan({"x": shape}) is model.plan({"x": shape})
+    assert len(model._plans) == len(set(SHAPES))
+
+
+@pytest.mark.parametrize("ending", [".json", ".onnx"])
+@pytest.mark.parametrize(
+    "dims", [("?", 3, "?", "?"), (-1, 3, "?", "?"), (0, 3, 0, 0), ("unk__1", 3, "a b", "a b"), (None, 3, None, None)]
+)
+def test_sizes_that_are_not_known_take_any_size(tmp_path, dims, ending):
+    graph = square(Net(), None, 3, None, None)
+    graph.inputs[0].shape, graph.outputs[0].shape = dims, (dims[0], 8, *dims[2:])
+    onnx_json.write(graph, tmp_path / "net.json")
+    convert(tmp_path / "net.json", tmp_path / f"same{ending}")
+    model = fastconv.load(tmp_path / f"same{ending}")
+    assert model.inputs[0].shape == (None, 3, None, None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        takes_its_shapes(model)
+    assert str(model.inputs[0]) == "x ?×3×?×? float32"
+    for wrong in (np.zeros((5, 4, 48, 192), np.float32), np.zeros((3, 48, 192), np.float32)):
+        with pytest.raises(InputError, match=r"input 'x': expected \?×3×\?×\?, got (5×4|3)×48×192"):
+            model(wrong)
+    with pytest.raises(InputError, match=r"input 'x': give sizes for \?×3×\?×\?: shapes="):
+        model.summary()
+
+
+def test_sizes_of_one_symbol_that_differ(load):
+    """There is one warning, which names the caller's line."""
+    model = load(square(Net(), "N", 3, "N", "N"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert model(np.zeros((6, 3, 6, 6), np.float32)).shape == (6, 8, 6, 6), "equal ones say nothing"
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.plan({"x": SHAPES[0]})
+        plans, model._plans = model._plans, type(model._plans)()
+        takes_its_shapes(model)
+    (warning,) = caught
+    assert warning.category is ModelWarning
+    assert warning.filename == __file__
+    assert str(warning.message) == (
+        "input 'x': expected N×3×N×N, got 5×3×48×1: N is 5 and 48; it runs if the model's nodes allow it"
+    )
+    assert len(plans) == 2
+    assert [i.shape for i in model.inputs] == [("N", 3, "N", "N")]
+    with pytest.raises(InputError, match=r"input 'x': expected N×3×N×N, got 5×4×48×1$"):
+        model(np.zeros((5, 4, 48, 1), np.float32))
+    with pytest.raises(InputError, match=r"the model does not take x 5×3×4×2: .*'sum'"):
+        model(np.zeros((5, 3, 4, 2), np.float32))
+
+
+def test_sizes_of_one_symbol_that_differ_between_inputs(two):
+    a, n = np.ones((2, 3), np.float32), np.int64([1, 2, 3])
+    with pytest.warns(ModelWarning) as caught:
+        total, twice, mean = two({"a": a, "n": n})
+    assert [str(w.message) for w in caught] == [
+        "input 'n': expected N, got 3: N is 3, but 2 in input 'a'; it runs if the model's nodes allow it"
+    ]
+    np.testing.assert_array_equal(total, 2 * a)
+    np.testing.assert_array_equal(twice, 2 * n)
+    assert mean == 1
+    with pytest.warns(ModelWarning):
+        assert len(pickle.loads(pickle.dumps(two)).run({"a": a, "n": n}, ["twice"])["twice"]) == 3, "another model warns again"
+
+
+def test_symbols_that_differ_where_elements_say_how(load):
+    net = Net()
+    a, n = net.input("a", "N", 3), net.input("n", "N", dtype=np.int64)
+    model = load(net.graph(net("Reshape", a, n), net("Add", net("Reshape", a, n, name="again"), a, name="sum")))
+    a = np.arange(6, dtype=np.float32).reshape(2, 3)
+    with pytest.warns(ModelWarning, match="N is 3, but 2 in input 'a'"):
+        results = [model({"a": a, "n": n}) for n in ([1, 2, 3], [2, 1, 3], [1, 2, 3])]
+    for (shaped, total), n in zip(results, ([1, 2, 3], [2, 1, 3], [1, 2, 3]), strict=True):
+        np.testing.assert_array_equal(shaped, a.reshape(n))
+        np.testing.assert_array_equal(total, a.reshape(n) + a)
 
 
 @pytest.mark.parametrize("said", [("N", 8, "H", "W"), (2, 8, 300, 300)])
