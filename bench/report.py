@@ -17,11 +17,8 @@ layer, else 1) and naive_ms.
 """
 
 import argparse
-import contextlib
 import datetime
 import json
-import platform
-import re
 import statistics
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -208,11 +205,9 @@ def report(saved: dict[str, Any], stat: str = "min", group: str = "layer") -> st
 
 def machine() -> str:
     """What a table was measured on and when: "AMD EPYC, 2026-11-22"."""
-    cpu = platform.processor() or platform.machine()
-    with contextlib.suppress(OSError):
-        names = re.findall(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
-        cpu = names[0] if names else cpu
-    return f"{cpu}, {datetime.date.today()}"
+    from fastconv.config import cpu  # here, as the tables of a saved file need no fastconv
+
+    return f"{cpu()}, {datetime.date.today()}"
 
 
 def replace_table(path: Path, name: str, text: str) -> None:

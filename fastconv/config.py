@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import pkgutil
 import platform
+import re
+from pathlib import Path
 
 import numpy as np
 
@@ -12,15 +15,65 @@ import fastconv
 from . import _executor, kernels
 from .threads import cpu_limit, resolve
 
+#: flags of /proc/cpuinfo that tell vector and matrix instructions
+FLAGS = re.compile(r"avx\w*|fma4?|f16c|amx\w*|asimd\w*|sve\w*|i8mm|bf16")
+#: fields of /proc/cpuinfo that tell which CPU it is, on x86 and on arm64, and their words
+KINDS = {"cpu family": "family", "model": "model", "stepping": "stepping"}
+ARM_KINDS = {"CPU implementer": "implementer", "CPU part": "part"}
+
+
+def _processors(root: Path) -> list[dict[str, str]]:
+    """The fields of each processor in /proc/cpuinfo; none where the system has no such file."""
+    try:
+        text = (root / "proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return []
+    fields = ([line.partition(":") for line in block.splitlines()] for block in text.split("\n\n"))
+    blocks = [{key.strip(): value.strip() for key, _, value in block} for block in fields]
+    return [b for b in blocks if "processor" in b]
+
+
+def _name(processor: dict[str, str]) -> str:
+    name = processor.get("model name", platform.machine())
+    kinds = KINDS if "cpu family" in processor else ARM_KINDS
+    numbers = ", ".join(f"{word} {processor[key]}" for key, word in kinds.items() if key in processor)
+    # "Intel(R) Xeon(R) CPU @ 2.20GHz", as virtual machines have it, may be any
+    says_which = kinds is KINDS and re.search(r"\d", name.partition("@")[0])
+    return name if says_which or not numbers else f"{name} ({numbers})"
+
+
+def cpu(root: Path = Path("/")) -> str:
+    """The CPU's name, with its numbers where the name is a family's: "Intel(R) Xeon(R) Processor (family 6, model 143, …)"."""
+    names = dict.fromkeys(map(_name, _processors(root)))  # several where cores differ
+    return " + ".join(names) or platform.processor() or platform.machine()
+
+
+def cpu_flags(root: Path = Path("/")) -> str:
+    """The vector and matrix instructions that all processors have, as Linux names them; nothing where none are told."""
+    flags = [p.get("flags", p.get("Features", "")).split() for p in _processors(root)]
+    return " ".join(f for f in sorted(set(flags[0]).intersection(*flags[1:])) if FLAGS.fullmatch(f)) if flags else ""
+
+
+def built() -> list[str]:
+    """The instruction sets that this installation has kernels for, whether this machine can run them or not."""
+    begin = kernels.module_name("conv_direct", "").rpartition(".")[2]
+    names = (module.name for module in pkgutil.iter_modules(kernels.__path__))
+    found = {name.removeprefix(begin).replace("_", "-") for name in names if name.startswith(begin)}
+    possible = kernels.available()
+    return [*possible, *sorted(found.difference(possible))]
+
 
 def config() -> dict[str, str]:
-    """Instruction sets, threads and where they come from, OpenMP and versions, as words."""
+    """The CPU, instruction sets, threads and where they come from, OpenMP and versions, as words."""
     threads, limit = resolve(None), cpu_limit()
     chosen = kernels.load()
     source = "FASTCONV_ISA" if os.environ.get("FASTCONV_ISA") else "the fastest of this machine"
     return {
         "fastconv": fastconv.__version__,
-        "instruction set": f"{chosen.isa} ({source}; possible: {', '.join(kernels.available())}), vectors of {chosen.V} floats",
+        "CPU": cpu(),
+        "CPU flags": cpu_flags() or "not told",
+        "instruction sets": f"built: {', '.join(built())}; possible here: {', '.join(kernels.available())}",
+        "instruction set": f"{chosen.isa} ({source}), vectors of {chosen.V} floats",
         "threads": f"{threads.count} ({threads.source})",
         "CPUs": f"{limit.count} ({limit.source})",
         "OpenMP": f"version {_executor.openmp}" if _executor.openmp else "none: built serial",
@@ -31,7 +84,7 @@ def config() -> dict[str, str]:
 
 
 def show_config() -> None:
-    """Print the instruction set, threads and where they come from, OpenMP and versions."""
+    """Print the CPU, instruction sets, threads and where they come from, OpenMP and versions."""
     rows = config()
     width = max(map(len, rows))
     for key, value in rows.items():

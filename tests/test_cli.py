@@ -11,6 +11,7 @@ from safetensors.numpy import save_file
 import fastconv
 from fastconv import demo
 from fastconv.cli import main
+from fastconv.config import cpu
 from fastconv.data import DIGITS, DIGITS_IMAGES
 from fastconv.onnx_json import read
 from fastconv.passes import PASSES
@@ -277,7 +278,10 @@ def test_convert_with_other_weights(fastconv_, images, tmp_path):
 
 
 def test_config_and_version(fastconv_):
-    assert "instruction set" in fastconv_("config")
+    out = fastconv_("config")
+    assert re.search(r"^instruction set +\w+ \(", out, re.MULTILINE)
+    assert f"possible here: {', '.join(fastconv.kernels.available())}\n" in out
+    assert re.search(f"^CPU +{re.escape(cpu())}$", out, re.MULTILINE)
     assert fastconv_("--version") == f"fastconv {fastconv.__version__}\n"
 
 
