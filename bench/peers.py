@@ -1,4 +1,4 @@
-"""fastconv side by side with other engines on the CPU, in one run: times, memory, loading, as tables of README.md.
+"""fastconv side by side with other engines on the CPU, in one run: times, memory, loading, as tables of docs/performance.md.
 
     pip install '.[peers]'
     python bench/peers.py                               the networks of bench/zoo.py, batch 1, on one thread and on all cores
@@ -12,10 +12,14 @@ further than 1e-3 of the largest value from the result in float64 is wrong, and 
 
 Networks have random weights. Model files have one input, of which an open batch is that of --batch, and their first output
 counts. What the engines read lies in the folder --cache, and what is missing there is made.
+
+--write puts the results into this machine's file in bench/results, in place of those of the same accuracy and batch, and writes
+the pages made of these files (bench/performance.py).
 """
 
 import argparse
 import contextlib
+import datetime
 import importlib.util
 import json
 import math
@@ -31,17 +35,17 @@ from typing import Any
 
 import engines
 import numpy as np
+import performance
 import report
 import zoo
+from performance import OURS
 
 import fastconv
-from fastconv import onnx_json
+from fastconv import kernels, onnx_json
 from fastconv.convert import convert
 from fastconv.threads import cpu_limit
 
 CACHE = Path(os.environ.get("PEERS_CACHE") or Path(tempfile.gettempdir(), "peers_cache"))
-README = Path(__file__).parents[1] / "README.md"
-OURS = "fastconv"
 MOST_ERROR = 1e-3
 PNNX = Path(sys.executable).with_name("pnnx")  # ncnn's converter
 PATIENCE = 60.0  # seconds for an engine to end
@@ -62,6 +66,15 @@ class Result:
     @property
     def median(self) -> float:
         return statistics.median(self.ms) if self.ms else math.nan
+
+    def saved(self) -> dict[str, Any]:
+        """As bench/results has it: only what is known, and of numbers as many digits as the tables need."""
+        if self.error:
+            return {"error": self.error}
+        known = {"median_ms": self.median, "load_ms": 1e3 * self.load_s, "resident_mb": self.resident / 1e6}
+        known |= {"peak_mb": self.peak / 1e6, "max_error": self.max_error}
+        known = {key: performance.rounded(value) for key, value in known.items() if not math.isnan(value)}
+        return known | {"ms": [performance.rounded(ms) for ms in self.ms]}
 
 
 @dataclass
@@ -88,6 +101,15 @@ class Comparison:
             getattr(self.results[OURS], kind) / min((getattr(r, kind) for r in peers), default=math.nan)
             for kind in ("resident", "peak")
         ]
+
+    def saved(self) -> dict[str, Any]:
+        """As bench/results has it."""
+        found: dict[str, Any] = {"network": self.network, "threads": self.threads}
+        if not math.isnan(self.ratio):
+            found["ratio"] = performance.rounded(self.ratio)
+        if OURS in self.results and not any(math.isnan(share) for share in self.memory_shares):
+            found["memory_shares"] = [performance.rounded(share) for share in self.memory_shares]
+        return found | {"results": {name: r.saved() for name, r in self.results.items()}}
 
 
 # ---- models
@@ -227,7 +249,7 @@ def comparisons(names: list[str], args: argparse.Namespace) -> Iterator[Comparis
                 yield Comparison(network, batch, threads, {n: results[n] for n in possible})
 
 
-# ---- tables
+# ---- what is told
 
 
 def progress(c: Comparison) -> str:
@@ -237,65 +259,15 @@ def progress(c: Comparison) -> str:
     return f"{c.network} b{c.batch} t{c.threads}: {' | '.join(cells)}{ratio}"
 
 
-def numbers(values: Iterable[float], digits: int) -> str:
-    """Numbers with slashes between them; a dash for NaN."""
-    return " / ".join("–" if math.isnan(v) else f"{v:.{digits}f}" for v in values)
-
-
-def times(done: list[Comparison], names: Iterable[str]) -> str:
-    """One line a network: milliseconds by each engine, and the ratio, for each number of threads; then all ratios' mean."""
-    lines = []
-    for network, group in report.grouped(done, lambda c: c.network).items():
-        cells = (numbers((c.results[n].median for c in group), 2) for n in names)
-        lines.append((network, *cells, numbers((c.ratio for c in group), 2)))
-    table = report.table(" | ".join(["network", *(f">{n}" for n in names), f">fastest peer / {OURS}"]), lines)
-    ratios = [c.ratio for c in done if not math.isnan(c.ratio)]
-    if not ratios:
-        return table
-    mean = statistics.geometric_mean(ratios)
-    return f"{table}\n\nFastest peer / {OURS}: geometric mean {mean:.2f}, minimum {min(ratios):.2f} of {len(ratios)}."
-
-
-def memory(done: list[Comparison], names: Iterable[str]) -> str:
-    """One line a network: megabytes of each engine, resident and at the peak, and fastconv's share, see `memory_shares`."""
-    lines = []
-    for c in done:
-        cells = (numbers((c.results[n].resident / 1e6, c.results[n].peak / 1e6), 0) for n in names)
-        lines.append((c.network, *cells, numbers(c.memory_shares, 2)))
-    return report.table(" | ".join(["network", *(f">{n}" for n in names), ">share"]), lines)
-
-
-def loading(done: list[Comparison], names: Iterable[str]) -> str:
-    """One line a network: milliseconds of each engine from load to the first answer."""
-    lines = [(c.network, *(numbers([1e3 * c.results[n].load_s], 0) for n in names)) for c in done]
-    return report.table(" | ".join(["network", *(f">{n}" for n in names)]), lines)
-
-
-def tables(done: list[Comparison], args: argparse.Namespace) -> str:
-    """All of it, as README.md has it."""
-    versions = {n: r.version for c in done for n, r in c.results.items() if r.version}
-    threads = numbers(args.threads, 0)
-    parts = [
-        f'{report.machine()}; {", ".join(f"{n} {v}" for n, v in versions.items())}; `accuracy="{args.accuracy}"`. '
-        f"Milliseconds on {threads} threads: medians over {args.rounds} rounds of the fastest call in {args.burst} s."
-    ]
+def runs(done: list[Comparison], args: argparse.Namespace) -> list[performance.Run]:
+    """The results of each batch, as bench/results has them."""
+    found = []
     for batch, group in report.grouped(done, lambda c: c.batch).items():
-        names = list(group[0].results)
-        parts += [f"Batch {batch}:", times(group, names)]
-    first = [c for c in done if (c.batch, c.threads) == (args.batch[0], args.threads[-1])]
-    names = list(first[0].results)
-    where = f"batch {args.batch[0]}, {args.threads[-1]} threads"
-    parts += [
-        f"Megabytes above the imported engine after the first answer / at the peak ({where}; share: fastconv's, "
-        "of the smaller of onnxruntime's and openvino's):",
-        memory(first, names),
-    ]
-    parts += [f"Milliseconds from load to the first answer, the least of {args.starts} ({where}):", loading(first, names)]
-    errors = [
-        f"- {c.network}, batch {c.batch}, {c.threads} threads: {n}: {r.error}"
-        for c in done for n, r in c.results.items() if r.error
-    ]  # fmt: skip
-    return "\n\n".join([*parts, "\n".join(errors)] if errors else parts)
+        run = {"accuracy": args.accuracy, "batch": batch, "date": str(datetime.date.today()), "commit": performance.commit()}
+        run |= {"threads": args.threads, "rounds": args.rounds, "burst_s": args.burst, "starts": args.starts}
+        versions = {name: r.version for c in group for name, r in c.results.items() if r.version}
+        found.append(run | {"engines": versions, "networks": [c.saved() for c in group]})
+    return found
 
 
 # ---- the command line
@@ -337,7 +309,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--starts", type=int, default=3, help="how often each engine loads; default: %(default)s")
     p.add_argument("--cache", type=Path, default=CACHE, help="where the models lie; default: %(default)s")
     p.add_argument("--json", type=Path, help="keep every number in this file")
-    p.add_argument("--write", action="store_true", help="replace the table in README.md")
+    p.add_argument("--write", action="store_true", help="keep the results in bench/results, and write the pages")
     return p
 
 
@@ -347,12 +319,13 @@ def main() -> None:
     for c in comparisons(installed(args.engines), args):
         print(progress(c), flush=True)
         done.append(c)
-    text = tables(done, args)
-    print(f"\n{text}")
+    isa, found = kernels.load().isa, runs(done, args)
+    print(f"\n{report.machine()}, {isa}\n\n{performance.tables(isa, found)}")
     if args.json:
         args.json.write_text(json.dumps([asdict(c) | {"ratio": c.ratio} for c in done], indent=1), encoding="utf-8")
     if args.write:
-        report.replace_table(README, f"peers {args.accuracy}", text)
+        print(f"\nwrote {performance.save(isa, found)}")
+        performance.write()
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
     pytest bench --benchmark-only --benchmark-json saved.json
     python bench/report.py saved.json                       one line a layer and algorithm, then a summary of each algorithm
     python bench/report.py saved.json --group network       one line a network and algorithm
+    python bench/report.py saved.json --write               keep those lines in bench/results, for docs/performance.md
 
 Where one thread was timed as well as several, a table says how much faster the several are.
 
@@ -23,7 +24,9 @@ import statistics
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -102,9 +105,9 @@ def total(rows: list[Row]) -> Row:
     )
 
 
-def grouped(rows: Iterable[Row], key: Callable[[Row], Any]) -> dict[Any, list[Row]]:
+def grouped(rows: Iterable[T], key: Callable[[T], Any]) -> dict[Any, list[T]]:
     """The rows of each key, in the order in which keys and rows come."""
-    groups: dict[Any, list[Row]] = {}
+    groups: dict[Any, list[T]] = {}
     for row in rows:
         groups.setdefault(key(row), []).append(row)
     return groups
@@ -166,16 +169,26 @@ def by_threads(rows: list[Row], single: list[Row]) -> str:
     return table("algorithm | >layers | >× one thread, median | >× one thread, least", lines)
 
 
-def by_network(rows: list[Row]) -> str:
-    """One line a network and algorithm, with how many of the network's layers the algorithm took."""
-    lines = []
+def network_figures(rows: list[Row]) -> list[dict[str, Any]]:
+    """The figures of each network and algorithm, with how many of the network's layers the algorithm took."""
+    figures = []
     for network, group in grouped(rows, lambda r: r.network).items():
         layers = sum({r.layer: r.count for r in group if not r.is_model}.values())
         for algorithm, parts in grouped(group, lambda r: r.algorithm).items():
             r = total(parts)
             share = "all" if parts[0].is_model else str(layers) if r.count == layers else f"{r.count} of {layers}"
-            figures = f"{r.ms:.2f}", f"{r.gflops:.1f}", percent(r.of_limit), times(r.times_naive)
-            lines.append((network, algorithm, share, *figures))
+            f = {"network": network, "algorithm": algorithm, "layers": share, "ms": r.ms, "gflops": r.gflops}
+            figures.append(f | {"of_limit": r.of_limit, "times_naive": r.times_naive})
+    return figures
+
+
+def network_table(figures: Iterable[dict[str, Any]]) -> str:
+    """One line a network and algorithm."""
+    lines = [
+        (f["network"], f["algorithm"], f["layers"],
+         f"{f['ms']:.2f}", f"{f['gflops']:.1f}", percent(f["of_limit"]), times(f["times_naive"]))
+        for f in figures
+    ]  # fmt: skip
     return table("network | algorithm | >layers | >ms | >GFLOP/s | >limit | >× naive", lines)
 
 
@@ -184,11 +197,16 @@ def sections(rows: list[Row], group: str = "layer") -> list[str]:
     parts = []
     for (isa, threads), section in grouped(rows, lambda r: (r.isa, r.threads)).items():
         parts.append(f"### {isa}, {threads} thread{'s' if threads > 1 else ''}")
-        parts += [by_network(section)] if group == "network" else [by_layer(section), by_algorithm(section)]
+        parts += [network_table(network_figures(section))] if group == "network" else [by_layer(section), by_algorithm(section)]
         single = [r for r in rows if (r.isa, r.threads) == (isa, 1)]
         if threads > 1 and single:
             parts.append(by_threads(section, single))
     return parts
+
+
+def layer_rows(saved: dict[str, Any], stat: str) -> list[Row]:
+    """The benchmarks that name a layer."""
+    return [read(b, stat) for b in saved["benchmarks"] if "layer" in b.get("extra_info", {})]
 
 
 def report(saved: dict[str, Any], stat: str = "min", group: str = "layer") -> str:
@@ -196,7 +214,7 @@ def report(saved: dict[str, Any], stat: str = "min", group: str = "layer") -> st
     cpu = saved.get("machine_info", {}).get("cpu", {}).get("brand_raw", "unknown CPU")
     commit = saved.get("commit_info", {}).get("id") or "unknown"
     head = f"{cpu}, commit {commit[:10]}, {saved.get('datetime', '')[:10]}; times are each benchmark's {stat}."
-    rows = [read(b, stat) for b in saved["benchmarks"] if "layer" in b.get("extra_info", {})]
+    rows = layer_rows(saved, stat)
     parts = [head, *sections(rows, group)]
     if left_out := len(saved["benchmarks"]) - len(rows):
         parts.append(f"{left_out} benchmarks name no layer and are left out.")
@@ -226,8 +244,15 @@ def main() -> None:
     parser.add_argument("saved", type=Path, help="a file that pytest-benchmark wrote")
     parser.add_argument("--group", choices=("layer", "network"), default="layer")
     parser.add_argument("--stat", choices=("min", "median"), default="min", help="which time of a benchmark; default: min")
+    parser.add_argument("--write", action="store_true", help="keep the lines of --group network in bench/results")
     args = parser.parse_args()
-    print(report(json.loads(args.saved.read_text(encoding="utf-8")), args.stat, args.group))
+    saved = json.loads(args.saved.read_text(encoding="utf-8"))
+    print(report(saved, args.stat, args.group))
+    if args.write:
+        import performance  # here, as it needs fastconv, and imports this module
+
+        performance.save_layers(saved, args.stat)
+        performance.write()
 
 
 if __name__ == "__main__":

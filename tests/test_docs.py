@@ -21,7 +21,7 @@ def test_the_page_of_operators_is_up_to_date():
 
 def test_links_lead_somewhere():
     for page in [*DOCS.glob("*.md"), DOCS.parent / "README.md"]:
-        for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+        for link in re.findall(r"""(?:\]\(|src="|srcset=")([^)"#:]+)[)"]""", page.read_text(encoding="utf-8")):
             assert (page.parent / link).exists(), f"{page.name}: {link}"
 
 

@@ -2,6 +2,8 @@
 
 import json
 import math
+import re
+import shutil
 import sys
 from pathlib import Path
 from unittest.mock import MagicMock
@@ -9,10 +11,11 @@ from unittest.mock import MagicMock
 import engines
 import numpy as np
 import peers
+import performance
 import pytest
 
 import fastconv
-from fastconv import onnx_json
+from fastconv import config, kernels, onnx_json
 
 from .graphs import Net
 
@@ -24,7 +27,7 @@ import numpy as np, fastconv
 
 __version__ = "9.9-fake"
 MODE = os.environ["MODE"]
-print("hello")
+print("hello", flush=True)
 
 class SessionOptions:
     pass
@@ -51,13 +54,16 @@ class InferenceSession:
 
 @pytest.fixture
 def run(tmp_path, monkeypatch, capsys):
-    """run(mode, *options): what bench/peers.py prints for the digits, and its numbers."""
+    """run(mode, *options): what bench/peers.py prints for the digits, its numbers, and the page it makes where it does."""
     (tmp_path / "onnxruntime.py").write_text(FAKE)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
-    readme = tmp_path / "README.md"
-    readme.write_text("<!-- table: peers default -->\n<!-- end -->\n<!-- table: peers exact -->\n<!-- end -->\n")
-    monkeypatch.setattr(peers, "README", readme)
+    results = tmp_path / "results"
+    results.mkdir()
+    monkeypatch.setattr(performance, "RESULTS", Path(shutil.copy(performance.RESULTS / performance.SHOWN, results)).parent)
+    monkeypatch.setattr(performance, "README", Path(shutil.copy(performance.README, tmp_path)))
+    monkeypatch.setattr(performance, "PAGE", tmp_path / "performance.md")
+    monkeypatch.setattr(config, "cpu", lambda: "A CPU")
     base = ["--cache", str(tmp_path / "cache"), "--json", str(tmp_path / "all.json"), "--threads", "1", "--burst", "0.001"]
 
     def run(mode, *options):
@@ -65,13 +71,14 @@ def run(tmp_path, monkeypatch, capsys):
         engines = ["--engines", "fastconv,onnxruntime", "--rounds", "3", "--starts", "1"]
         monkeypatch.setattr(sys, "argv", ["peers.py", *base, *engines, *options, str(fastconv.data.DIGITS)])
         peers.main()
-        return capsys.readouterr().out, json.loads((tmp_path / "all.json").read_text()), readme.read_text()
+        page = performance.PAGE.read_text() if "--write" in options else ""
+        return capsys.readouterr().out, json.loads((tmp_path / "all.json").read_text()), page
 
     return run
 
 
 def test_engines_are_compared(run):
-    out, [c], readme = run("right", "--write", "--starts", "2")
+    out, [c], page = run("right", "--write", "--starts", "2")
     assert (c["network"], c["batch"], c["threads"]) == ("digits", 1, 1)
     ours, other = c["results"]["fastconv"], c["results"]["onnxruntime"]
     for r in (ours, other):
@@ -83,9 +90,19 @@ def test_engines_are_compared(run):
     assert other["version"] == "9.9"
     assert c["ratio"] == pytest.approx(np.median(np.divide(other["ms"], ours["ms"])))
     assert f"digits b1 t1: fastconv {np.median(ours['ms']):.2f} ms | onnxruntime {np.median(other['ms']):.2f} ms" in out
-    assert "onnxruntime 9.9" in readme
-    assert f"geometric mean {c['ratio']:.2f}, minimum {c['ratio']:.2f} of 1." in readme
-    assert readme.endswith("<!-- table: peers exact -->\n<!-- end -->\n")
+    assert "onnxruntime 9.9" in page
+    [saved] = [s for s in performance.load() if s["cpu"] == "A CPU"]
+    assert saved["isa"] == kernels.load().isa
+    [kept] = saved["runs"]
+    [digits] = kept["networks"]
+    assert digits["ratio"] == pytest.approx(c["ratio"], rel=1e-5)
+    ours, other = digits["results"].values()
+    for r, measured in zip((ours, other), c["results"].values(), strict=True):
+        assert r["ms"] == pytest.approx(measured["ms"], rel=1e-5)
+        assert r["median_ms"] == np.median(r["ms"])
+    assert f"| digits | {ours['median_ms']:.2f} | {other['median_ms']:.2f} | {digits['ratio']:.2f} |\n" in page
+    mean = re.search(r"geometric mean ([\d.]+), minimum [\d.]+ of 1\.", page)
+    assert float(mean[1]) == pytest.approx(digits["ratio"], abs=0.006)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells a process's peak memory in a file")
@@ -113,17 +130,20 @@ def test_an_engine_that_fails_is_told_and_the_others_go_on(run, mode, message):
     assert c["results"]["onnxruntime"]["ms"] == []
     assert len(c["results"]["fastconv"]["ms"]) == 3
     assert math.isnan(c["ratio"])
-    assert f"- digits, batch 1, 1 threads: onnxruntime: {message}" in out
+    assert f"- digits, batch 1, threads 1: onnxruntime: {message}" in out
     assert "geometric mean" not in out
 
 
 def test_batches_and_accuracy(run):
-    out, done, readme = run("right", "--batch", "2,3", "--accuracy", "exact", "--write")
+    out, done, page = run("right", "--batch", "2,3", "--accuracy", "exact", "--write")
     assert [c["batch"] for c in done] == [2, 3]
-    assert "Batch 2:" in readme
-    assert "Batch 3:" in readme
-    assert readme.startswith("<!-- table: peers default -->\n<!-- end -->\n")
-    assert '`accuracy="exact"`' in out
+    assert "**Batch 2**" in page
+    assert "**Batch 3**" in page
+    assert f'accuracy="exact": {kernels.load().isa}, A CPU, ' in page
+    assert " --accuracy exact " in out
+    run("right", "--batch", "3,1", "--write")
+    [saved] = [s for s in performance.load() if s["cpu"] == "A CPU"]
+    assert [(r["accuracy"], r["batch"]) for r in saved["runs"]] == [("default", 1), ("default", 3), ("exact", 2), ("exact", 3)]
 
 
 def test_exact_turns_winograd_off_in_ncnn_too(monkeypatch):
@@ -178,7 +198,8 @@ def result(*ms, resident=math.nan, peak=math.nan, load_s=math.nan, version="1.0"
 
 
 def test_tables(monkeypatch):
-    monkeypatch.setattr(peers.report, "machine", lambda: "a machine")
+    monkeypatch.setattr(performance, "commit", lambda: "0123456789")
+    monkeypatch.setattr(peers.datetime, "date", MagicMock(today=lambda: "2026-01-02"))
     done = [
         peers.Comparison("net", 1, threads, {
             "fastconv": result(*fast, resident=50e6, peak=60e6, load_s=0.1),
@@ -190,14 +211,14 @@ def test_tables(monkeypatch):
         )
     ]  # fmt: skip
     assert [c.ratio for c in done] == [1.5, 3.0]
-    text = peers.tables(done, peers.parser().parse_args(["--threads", "1,2", "--starts", "4", "--rounds", "3"]))
+    runs = peers.runs(done, peers.parser().parse_args(["--threads", "1,2", "--starts", "4", "--rounds", "3"]))
+    text = performance.tables("avx2", json.loads(performance.dumps(runs)))
     assert (
         text
         == """\
-a machine; fastconv 1.0, onnxruntime 1.0, ncnn 1.0; `accuracy="default"`. Milliseconds on 1 / 2 threads: medians over 3 rounds \
-of the fastest call in 0.4 s.
-
-Batch 1:
+**Batch 1**, 2026-01-02, commit 0123456789; fastconv 1.0, onnxruntime 1.0, ncnn 1.0. Milliseconds on 1 / 2 threads: medians \
+over 3 rounds of the fastest call in 0.4 s.
+`FASTCONV_ISA=avx2 python bench/peers.py --batch 1 --threads 1,2 --rounds 3 --burst 0.4 --starts 4`
 
 | network | fastconv | onnxruntime | ncnn | fastest peer / fastconv |
 | --- | ---: | ---: | ---: | ---: |
@@ -210,15 +231,15 @@ smaller of onnxruntime's and openvino's):
 
 | network | fastconv | onnxruntime | ncnn | share |
 | --- | ---: | ---: | ---: | ---: |
-| net | 50 / 60 | 100 / 100 | 10 / 10 | 0.50 / 0.60 |
+| net | 50 / 60 | 100 / 100 | – / – | 0.50 / 0.60 |
 
 Milliseconds from load to the first answer, the least of 4 (batch 1, 2 threads):
 
 | network | fastconv | onnxruntime | ncnn |
 | --- | ---: | ---: | ---: |
-| net | 100 | 200 | 300 |
+| net | 100 | 200 | – |
 
-- net, batch 1, 2 threads: ncnn: the process died"""
+- net, batch 1, threads 2: ncnn: the process died"""
     )
 
 
@@ -235,9 +256,3 @@ def test_bad_arguments(capsys, arguments, message):
     with pytest.raises(SystemExit):
         peers.parser().parse_args(arguments)
     assert message in capsys.readouterr().err
-
-
-def test_the_page_has_the_marks():
-    page = peers.README.read_text(encoding="utf-8")
-    for accuracy in ("default", "exact"):
-        assert page.count(f"<!-- table: peers {accuracy} -->") == 1

@@ -1,0 +1,368 @@
+"""The results in bench/results, and what is made of them: docs/performance.md, and README.md's table of speed with its picture.
+
+    python bench/performance.py             print the page
+    python bench/performance.py --write     write the page, README's table and the picture
+
+Each file has what was measured with one instruction set on one machine: `runs` beside other engines, one an accuracy and batch,
+which `bench/peers.py --write` puts there, and `layers`, which `bench/report.py --write` does. What is measured again takes the
+place of what was there; another machine has a file of its own. A run has the medians, ratios and shares of its tables, and the
+milliseconds of each round where they were kept.
+"""
+
+import argparse
+import json
+import math
+import re
+import statistics
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import escape
+
+import report
+
+from fastconv import config
+from fastconv.threads import cpu_limit
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "bench" / "results"
+PAGE = ROOT / "docs" / "performance.md"
+README = ROOT / "README.md"
+#: the results that README.md shows, and the name of its table
+SHOWN = "avx2-amd-epyc-zen-3-2cpu.json"
+TABLE = "performance"
+OURS = "fastconv"
+#: characters of a line in the files, so that what one engine did has one
+WIDTH = 240
+
+HEAD = """# Performance
+
+What was measured, by instruction set and machine. The instruction set is that of fastconv's kernels (`FASTCONV_ISA` forces
+one); other engines choose their own. Compare figures within a table: another run has others, and another machine even more so.
+`fastconv config` names the CPU and the instruction sets of a machine, [bench/README.md](../bench/README.md) how to measure.
+
+Engines (`pip install '.[peers]'`) compute the same network with the same random weights on the same input, each in a process of
+its own, and take turns; one whose result is wrong is not timed. `fastest peer / fastconv` is that ratio within a round, in the
+median of the rounds. With `accuracy="exact"` fastconv takes no Winograd, which is off in ncnn too (the others have none).
+
+Made by `python bench/performance.py --write` from the files in bench/results, where `python bench/peers.py --batch 1,8 --write`
+and `python bench/report.py saved.json --write` add the machine they run on.
+"""
+
+Results = dict[str, Any]  # a file
+Run = dict[str, Any]
+
+
+# ---- files
+
+
+def slug(text: str) -> str:
+    """A CPU's name as a file's name has it: "AMD EPYC Processor (family 25, model 1, stepping 1)" is amd-epyc-25-1-1."""
+    words = "CPU|Processor|family|model|stepping|implementer|part"
+    text = re.sub(rf"\((R|TM)\)|@ *[\d.]+ *GHz|\b({words})\b", " ", text, flags=re.IGNORECASE)
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+def commit() -> str:
+    """The checkout's commit, with a plus sign where what is measured has changed since."""
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", *arguments], cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
+
+    try:
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", "fastconv", "pyx", "setup.py")
+        return git("rev-parse", "--short=10", "HEAD") + ("+" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def dumps(value: Any, indent: int = 0, key: str = "") -> str:
+    """JSON in which everything that fits into a line has one line."""
+    space = " " * indent
+    line = f"{space}{key}{json.dumps(value, ensure_ascii=False)}"
+    if len(line) < WIDTH or not isinstance(value, dict | list):
+        return line
+    if isinstance(value, dict):
+        begin, end, parts = "{", "}", [dumps(v, indent + 1, f"{json.dumps(k)}: ") for k, v in value.items()]
+    else:
+        begin, end, parts = "[", "]", [dumps(v, indent + 1) for v in value]
+    return "\n".join([f"{space}{key}{begin}", ",\n".join(parts), f"{space}{end}"])
+
+
+def load() -> list[Results]:
+    """All files, by their names."""
+    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))]
+
+
+def save(isa: str, runs: Iterable[Run] = (), layers: dict[str, Any] | None = None) -> Path:
+    """Put runs and layers of this machine into its file, in place of those of the same accuracy and batch."""
+    cpu, cpus = config.cpu(), cpu_limit().count
+    path = RESULTS / f"{isa}-{slug(cpu)}-{cpus}cpu.json"
+    saved: Results = {"isa": isa, "cpu": cpu, "flags": config.cpu_flags(), "cpus": cpus, "runs": []}
+    if path.exists():
+        saved = json.loads(path.read_text(encoding="utf-8"))
+    all_runs = {(run["accuracy"], run["batch"]): run for run in (*saved["runs"], *runs)}
+    saved["runs"] = [all_runs[key] for key in sorted(all_runs)]
+    if layers:
+        saved["layers"] = layers
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(dumps(saved) + "\n", encoding="utf-8")
+    return path
+
+
+def save_layers(saved: dict[str, Any], stat: str) -> None:
+    """Put the lines of `report.py --group network` into this machine's files, from what pytest-benchmark saved."""
+    info = saved.get("commit_info", {})
+    made = {"date": saved["datetime"][:10], "commit": f"{info.get('id') or 'unknown':.10}{'+' if info.get('dirty') else ''}"}
+    for isa, rows in report.grouped(report.layer_rows(saved, stat), lambda r: r.isa).items():
+        groups = report.grouped(rows, lambda r: r.threads).items()
+        figures = [{"threads": threads, **f} for threads, group in groups for f in report.network_figures(group)]
+        save(isa, layers=made | {"figures": [{k: rounded(v) for k, v in f.items()} for f in figures]})
+
+
+def rounded(value: Any) -> Any:
+    """A number as a file has it, with as many digits as tables need; anything else as it is."""
+    return float(f"{value:.6g}") if isinstance(value, float) else value
+
+
+# ---- tables
+
+
+def numbers(values: Iterable[float | None], digits: int) -> str:
+    """Numbers with slashes between them; a dash for None and NaN."""
+    return " / ".join("–" if v is None or math.isnan(v) else f"{v:.{digits}f}" for v in values)
+
+
+def engines(run: Run) -> list[str]:
+    """The engines of a run, in their order."""
+    return list(run["networks"][0]["results"])
+
+
+def how(isa: str, run: Run) -> str:
+    """When, with what and how a run was made."""
+    versions = ", ".join(f"{name} {version}" for name, version in run["engines"].items())
+    threads = f"{numbers(run['threads'], 0)} thread{'s' if run['threads'] != [1] else ''}"
+    accuracy = " --accuracy exact" if run["accuracy"] == "exact" else ""
+    command = f"--batch {run['batch']} --threads {','.join(map(str, run['threads']))}{accuracy}"
+    command += f" --rounds {run['rounds']} --burst {run['burst_s']:g} --starts {run['starts']}"
+    return (
+        f"**Batch {run['batch']}**, {run['date']}, commit {run['commit']}; {versions}. Milliseconds on {threads}: medians over "
+        f"{run['rounds']} rounds of the fastest call in {run['burst_s']:g} s.\n"
+        f"`FASTCONV_ISA={isa} python bench/peers.py {command}`"
+    )
+
+
+def ratios(run: Run) -> list[float]:
+    """The fastest peer's time over fastconv's, of each network and number of threads that have one."""
+    return [c["ratio"] for c in run["networks"] if "ratio" in c]
+
+
+def mean(values: list[float]) -> str:
+    return f"geometric mean {statistics.geometric_mean(values):.2f}, minimum {min(values):.2f} of {len(values)}"
+
+
+def times(run: Run) -> str:
+    """One line a network: milliseconds by each engine, and the ratio, for each number of threads; then all ratios' mean."""
+    lines = []
+    for network, group in report.grouped(run["networks"], lambda c: c["network"]).items():
+        cells = (numbers((c["results"][n].get("median_ms") for c in group), 2) for n in engines(run))
+        lines.append((network, *cells, numbers((c.get("ratio") for c in group), 2)))
+    table = report.table(" | ".join(["network", *(f">{n}" for n in engines(run)), f">fastest peer / {OURS}"]), lines)
+    return f"{table}\n\nFastest peer / {OURS}: {mean(ratios(run))}." if ratios(run) else table
+
+
+def memory(run: Run) -> str:
+    """One line a network: megabytes of each engine, resident and at the peak, and fastconv's share."""
+    lines = []
+    for c in on_most_threads(run):
+        cells = (numbers((c["results"][n].get(f"{kind}_mb") for kind in ("resident", "peak")), 0) for n in engines(run))
+        lines.append((c["network"], *cells, numbers(c.get("memory_shares", (None, None)), 2)))
+    return report.table(" | ".join(["network", *(f">{n}" for n in engines(run)), ">share"]), lines)
+
+
+def loading(run: Run) -> str:
+    """One line a network: milliseconds of each engine from load to the first answer."""
+    lines = [
+        (c["network"], *(numbers([c["results"][n].get("load_ms")], 0) for n in engines(run))) for c in on_most_threads(run)
+    ]
+    return report.table(" | ".join(["network", *(f">{n}" for n in engines(run))]), lines)
+
+
+def on_most_threads(run: Run) -> list[dict[str, Any]]:
+    return [c for c in run["networks"] if c["threads"] == run["threads"][-1]]
+
+
+def tables(isa: str, runs: list[Run]) -> str:
+    """All tables of the runs of one accuracy; memory and loading are those of the first batch."""
+    parts = [part for run in runs for part in (how(isa, run), times(run))]
+    first = runs[0]
+    where = f"batch {first['batch']}, {first['threads'][-1]} thread{'s' if first['threads'][-1] > 1 else ''}"
+    parts += [
+        f"Megabytes above the imported engine after the first answer / at the peak ({where}; share: fastconv's, "
+        "of the smaller of onnxruntime's and openvino's):",
+        memory(first),
+        f"Milliseconds from load to the first answer, the least of {first['starts']} ({where}):",
+        loading(first),
+    ]
+    errors = [
+        f"- {c['network']}, batch {run['batch']}, threads {c['threads']}: {name}: {r['error']}"
+        for run in runs for c in run["networks"] for name, r in c["results"].items() if "error" in r
+    ]  # fmt: skip
+    return "\n\n".join([*parts, "\n".join(errors)] if errors else parts)
+
+
+def layers(saved: Results) -> str:
+    """The tables of single layers, one a number of threads."""
+    found = saved["layers"]
+    lists = {name: dict.fromkeys(str(f[name]) for f in found["figures"]) for name in ("network", "threads", "algorithm")}
+    options = " ".join(f"--{name} {','.join(values)}" for name, values in lists.items())
+    naive = " --naive" if any(f["times_naive"] for f in found["figures"]) else ""
+    files = "bench/bench_conv.py bench/bench_gemm.py"
+    command = f"pytest {files} --isa {saved['isa']} {options}{naive} --benchmark-json saved.json"
+    parts = []
+    for threads, figures in report.grouped(found["figures"], lambda f: f["threads"]).items():
+        parts += [f"On {threads} thread{'s' if threads > 1 else ''}:", report.network_table(figures)]
+    return (
+        f"{found['date']}, commit {found['commit']}. Convolutions and fully connected layers, one at a time: all of a network "
+        "that the algorithm takes, copies counted. The limit is the peak of multiply-adds or the memory's bandwidth, measured "
+        f"beside each layer; `× naive` is against the compiled plain loops.\n`{command}`\n\n" + "\n\n".join(parts)
+    )
+
+
+def summary(all_results: list[Results]) -> str:
+    """One line a run."""
+    lines = [
+        (saved["isa"], saved["cpu"], str(saved["cpus"]), run["date"], run["accuracy"], str(run["batch"]),
+         f"{statistics.geometric_mean(ratios(run)):.2f}", f"{min(ratios(run)):.2f}")
+        for saved in all_results for run in saved["runs"] if ratios(run)
+    ]  # fmt: skip
+    return report.table(f"instruction set | CPU | >CPUs | date | accuracy | >batch | >peer / {OURS}, mean | >least", lines)
+
+
+def section(saved: Results) -> str:
+    """A machine and instruction set."""
+    name = f"{saved['isa']}, {saved['cpu']}, {saved['cpus']} CPU{'s' if saved['cpus'] > 1 else ''}"
+    parts = [f"## {name}"]
+    if saved.get("flags"):
+        parts.append(f"Flags of the CPU: {saved['flags']}.")
+    for accuracy, runs in report.grouped(saved["runs"], lambda run: run["accuracy"]).items():
+        parts += [f'### accuracy="{accuracy}": {name}', tables(saved["isa"], runs)]
+    if "layers" in saved:
+        parts += [f"### Layers: {name}", layers(saved)]
+    return "\n\n".join(parts)
+
+
+def page() -> str:
+    """The whole page."""
+    found = load()
+    return "\n\n".join([HEAD + "\n" + summary(found), *map(section, found)]) + "\n"
+
+
+# ---- README's table and picture
+
+
+def shown() -> tuple[Results, Run, list[dict[str, Any]]]:
+    """The results that README.md shows, their run of the default accuracy and batch 1, and of it what ran on one thread."""
+    saved = json.loads((RESULTS / SHOWN).read_text(encoding="utf-8"))
+    run = next(run for run in saved["runs"] if (run["accuracy"], run["batch"]) == ("default", 1))
+    return saved, run, [c for c in run["networks"] if c["threads"] == 1 and "ratio" in c]
+
+
+def medians(comparison: dict[str, Any]) -> dict[str, float]:
+    """The milliseconds of the engines that have some."""
+    return {name: r["median_ms"] for name, r in comparison["results"].items() if "median_ms" in r}
+
+
+def picture_path(theme: str) -> Path:
+    return PAGE.with_name(f"performance-{theme}.svg")
+
+
+def readme_table() -> str:
+    """What README.md has: a line a network on one thread, and the picture."""
+    saved, run, single = shown()
+    lines = []
+    for c in single:
+        ms = medians(c)
+        best = min((name for name in ms if name != OURS), key=ms.__getitem__)
+        lines.append((c["network"], f"{ms[OURS]:.2f} ms", f"{best}, {ms[best]:.2f} ms", f"{c['ratio']:.2f}"))
+    versions = ", ".join(f"{name} {version}" for name, version in run["engines"].items())
+    where = f"{saved['cpu']}, {saved['isa']}, {run['date']}"
+    return "\n\n".join(
+        [
+            f"{where}; one thread, batch 1; {versions}:",
+            report.table(f"network | >{OURS} | >fastest peer | >ratio", lines),
+            f"Ratio: the median over {run['rounds']} rounds; {mean([c['ratio'] for c in single])}.",
+            "<picture>\n"
+            f'  <source media="(prefers-color-scheme: dark)" srcset="docs/{picture_path("dark").name}">\n'
+            f'  <img src="docs/{picture_path("light").name}" alt="Bars: the time of each engine, relative to fastconv">\n'
+            "</picture>",
+        ]
+    )
+
+
+#: colours of text, of lines, and of the engines, on a light and on a dark page
+THEMES = {
+    "light": ("#1f2328", "#d1d9e0", ("#0969da", "#bf8700", "#8250df", "#7d8590")),
+    "dark": ("#e6edf3", "#3d444d", ("#58a6ff", "#d29922", "#bc8cff", "#8b949e")),
+}
+#: pixels: the margins around the bars, from one bar and one network to the next, and of the longest bar
+LEFT, RIGHT, TOP, BAR, GAP, LONGEST = 92, 64, 78, 11, 13, 530
+
+
+def picture(theme: str) -> str:
+    """An SVG of bars: each network's time by each engine on one thread, relative to fastconv's."""
+    saved, run, comparisons = shown()
+    ink, rule, colours = THEMES[theme]
+    colour = dict(zip(engines(run), colours, strict=False))
+    single = {c["network"]: medians(c) for c in comparisons}
+    longest = max(max(ms.values()) / ms[OURS] for ms in single.values())
+    scale = LONGEST / longest
+    height = TOP + sum(BAR * len(ms) + GAP for ms in single.values())
+    size = f'width="{LEFT + LONGEST + RIGHT}" height="{height}"'
+    where = f"{saved['cpu']}, {saved['isa']}, one thread, batch 1, {run['date']}"
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} viewBox="0 0 {LEFT + LONGEST + RIGHT} {height}" role="img">',
+        f"<style>text{{font:13px sans-serif;fill:{ink}}}.n{{font-size:10px}}</style>",
+        f'<text x="{LEFT}" y="14">Time relative to fastconv: shorter is faster</text>',
+        f'<text class="n" x="{LEFT}" y="29">{escape(where)}</text>',
+    ]
+    x = LEFT
+    for name, fill in colour.items():
+        parts.append(f'<rect x="{x}" y="40" width="10" height="10" fill="{fill}"/><text x="{x + 15}" y="50">{name}</text>')
+        x += 38 + 7 * len(name)
+    for i in range(math.floor(longest) + 1):
+        at = f"{LEFT + scale * i:.1f}"
+        parts.append(f'<path d="M{at} {TOP - 6}V{height - GAP + 4}" stroke="{rule}"/>')
+        parts.append(f'<text class="n" x="{at}" y="{TOP - 10}" text-anchor="middle">{i}×</text>')
+    y = TOP
+    for network, ms in single.items():
+        parts.append(f'<text x="{LEFT - 8}" y="{y + BAR * len(ms) / 2 + 4:g}" text-anchor="end">{escape(network)}</text>')
+        for name, time in ms.items():
+            length = scale * time / ms[OURS]
+            parts.append(f'<rect x="{LEFT}" y="{y}" width="{length:.1f}" height="{BAR - 1}" fill="{colour[name]}"/>')
+            parts.append(f'<text class="n" x="{LEFT + length + 4:.1f}" y="{y + 8.5}">{time:.2f} ms</text>')
+            y += BAR
+        y += GAP
+    return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+def write() -> None:
+    """Write the page, README's table and the picture."""
+    PAGE.write_text(page(), encoding="utf-8")
+    report.replace_table(README, TABLE, readme_table())
+    for theme in THEMES:
+        picture_path(theme).write_text(picture(theme), encoding="utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--write", action="store_true", help="write the page, README's table and the picture")
+    if parser.parse_args().write:
+        write()
+    else:
+        print(page(), end="")
+
+
+if __name__ == "__main__":
+    main()
