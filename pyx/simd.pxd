@@ -65,6 +65,7 @@ cdef extern from *:
     AI vf vminnan(vf a, vf x) { return (vf)((vi)vmin(a, x) | (a != a)); }
     /* into L2 */
     #define PREFETCH(p) __builtin_prefetch((p), 0, 2)
+    #define PREFETCH0(p) __builtin_prefetch((p), 0, 3)
     /* acc + x * y. GCC picks other forms of the instruction, which overwrite a factor, and pays with moves and spills in the tiles */
     #if defined(__FMA__) && !defined(__AVX512F__) && !defined(LOWERED)
       AI vf vfma(vf acc, vf x, vf y) { __asm__ ("vfmadd231ps %2, %1, %0" : "+x" (acc) : "x" (x), "x" (y)); return acc; }
@@ -119,6 +120,7 @@ cdef extern from *:
     enum: REGS
     enum: FMA
     void PREFETCH(const void* p) nogil
+    void PREFETCH0(const void* p) nogil
     vf vfma(vf acc, vf x, vf y) nogil
     vf vfma1(vf acc, float x, vf y) nogil
     vf vmax(vf bound, vf x) nogil

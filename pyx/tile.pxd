@@ -15,7 +15,7 @@ from libc.math cimport INFINITY
 from libc.stdint cimport int64_t
 
 from activation cimport CLIP, Activation
-from simd cimport FMA, PREFETCH, REGS, V, load, store, vbroadcast, vf, vfma1, vmax, vmin
+from simd cimport FMA, PREFETCH, PREFETCH0, REGS, V, load, store, vbroadcast, vf, vfma1, vmax, vmin
 
 
 # Where a tile reads, and `src_w` floats from a near tile's pixel to the next. The weights that come next begin at `ahead`, of which
@@ -110,7 +110,7 @@ cdef inline const float* place(const bint NEAR, const float* first, Py_ssize_t s
 cdef inline void sweep(const int R, const int J, const bint NEAR, const Py_ssize_t step, const float* first, const float** px,
                        const float* wei, vf* acc, const Taps* taps, Py_ssize_t fetch, const int64_t* offset, Py_ssize_t segments,
                        const Py_ssize_t length) noexcept nogil:
-    cdef Py_ssize_t s, c, at, _line
+    cdef Py_ssize_t s, c, at, _line, coming
     cdef const float* ahead = taps.ahead
     cdef int k
     for s in range(segments):
@@ -118,6 +118,10 @@ cdef inline void sweep(const int R, const int J, const bint NEAR, const Py_ssize
         for _line in range(fetch):
             PREFETCH(ahead)
             ahead += 16
+        if V == 16 and (not NEAR or step >= V):  # the next segment's pixels, each a cache line, or the next tile's
+            coming = offset[s + 1] if s + 1 < segments else offset[0] + R * step
+            for k in range(R):
+                PREFETCH0(place(NEAR, first, step, px, k) + coming)
         for c in range(length):
             for k in range(R * J):
                 acc[k] = vfma1(acc[k], place(NEAR, first, step, px, k // J)[at + c], load(wei + k % J * V))

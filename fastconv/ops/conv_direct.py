@@ -33,8 +33,8 @@ CHUNK_PIXELS, ITEMS = 48, 16
 #: products of an output that are summed in one run: the rounding of long sums grows with it; a part's weights for it are 12 KB.
 #: A 1x1 kernel's sums are shorter, and each run begins and ends with passes over the tile
 RUN, POINTWISE_RUN = 192, 512
-#: floats of a cache line, and the least output channels for which it pays to put strided pixels side by side first (on Zen 3)
-LINE, GATHER_CHANNELS = 16, 256
+#: the least output channels for which it pays to put strided pixels side by side first (on Zen 3, and a Xeon with AVX-512)
+GATHER_CHANNELS = 256
 
 
 def conv_refusal(node: Node) -> str | None:
@@ -286,13 +286,13 @@ class ConvDirect(ConvBase):
     def workspace(self, node: Node, target: Target) -> int:
         """Room for the pixels that a strided 1x1 kernel reads, side by side.
 
-        Where they lie, they share cache lines with others, and each part of the output channels would read all of these lines.
+        Where they lie, they share cache lines or pages with others, and each part of the output channels would read all of these.
         """
         x, w = node.inputs[0], node.inputs[1]
         assert x is not None and w is not None
         windows, V = windows_of(node), target.V
         strided = self.source == BLOCKED and windows.kernel == (1, 1) and windows.strides[1] > 1
-        if not strided or V >= LINE or w.dims[0] < GATHER_CHANNELS:
+        if not strided or w.dims[0] < GATHER_CHANNELS:
             return 0
         return x.dims[0] * -(-x.dims[1] // V) * V * math.prod(windows.out) * 4
 
