@@ -20,7 +20,7 @@ from .dtypes import element_of, is_sequence, sequence, type_name
 from .errors import InputError, ModelError, ModelWarning, UnsupportedError
 from .graph import Dim, Graph, Shape, Value
 from .passes import PASSES, run_passes
-from .plan import Arenas, Plan, Target, build, one_image
+from .plan import Arenas, Plan, SplitPlan, Target, build_batch
 from .plan.bind import Packed
 from .plan.stages import Part, Stage, Stamp, Told, split
 from .reference import run_references
@@ -120,7 +120,7 @@ class Model(Locked):
         self._original = onnx_json.read(source, **reading)
         self._warned = False
         self._parts: dict[tuple[str, ...], Part] = {}
-        self._plans: OrderedDict[Key, tuple[Plan, Stage]] = OrderedDict()
+        self._plans: OrderedDict[Key, tuple[Plan | SplitPlan, Stage]] = OrderedDict()
         self._arenas = Arenas()
         self._packed: weakref.WeakValueDictionary[Any, Packed] = weakref.WeakValueDictionary()
         super().__init__()
@@ -238,7 +238,7 @@ class Model(Locked):
             return results
         return {v.name: list(results[v.name]) if is_sequence(v.dtype) else results[v.name] for v in first.graph.outputs}
 
-    def _run(self, plan: Plan, inputs: list[np.ndarray], outputs: list[np.ndarray]) -> None:
+    def _run(self, plan: Plan | SplitPlan, inputs: list[np.ndarray], outputs: list[np.ndarray]) -> None:
         with self._lock:
             self._calls += 1
             threads = self._threads.count if self._fixed_threads else max(1, self._threads_now() // self._calls)
@@ -295,7 +295,7 @@ class Model(Locked):
             graph.outputs = [values[n] for n in names]
         return graph
 
-    def _stage(self, key: Key, part: Part) -> tuple[Plan, Stage]:
+    def _stage(self, key: Key, part: Part) -> tuple[Plan | SplitPlan, Stage]:
         """The first stage of a graph, with its plan."""
         if found := self._find(key):
             return found
@@ -306,8 +306,7 @@ class Model(Locked):
                 return found
             stage = split(_specialised(part.graph, key[-1]))
             target = Target(self._kernels, self.threads, self._accuracy)
-            graph, images = one_image(stage.now, target)
-            made = build(graph, target, self._packed, self._arenas, images), stage
+            made = build_batch(stage.now, target, self._packed, self._arenas), stage
             with self._lock:
                 self._plans[key] = made
                 if len(self._plans) > MOST_PLANS:
@@ -315,7 +314,7 @@ class Model(Locked):
                     self._arenas.clear()  # they may be larger than the plans that are left need
             return made
 
-    def _find(self, key: Key) -> tuple[Plan, Stage] | None:
+    def _find(self, key: Key) -> tuple[Plan | SplitPlan, Stage] | None:
         with self._lock:
             if found := self._plans.get(key):
                 self._plans.move_to_end(key)
@@ -338,7 +337,7 @@ class Model(Locked):
             out.append(shape)
         return tuple(out)  # type: ignore[arg-type]
 
-    def _first_stage(self, shapes: Mapping[str, Sequence[int]] | None) -> tuple[Plan, Stage]:
+    def _first_stage(self, shapes: Mapping[str, Sequence[int]] | None) -> tuple[Plan | SplitPlan, Stage]:
         """The first stage for these input shapes, and its plan."""
         part, given = self._part(()), self._shapes(shapes)
         if any(part.says_how):
@@ -347,7 +346,7 @@ class Model(Locked):
         told = (given, (None,) * len(given))
         return self._stage(((), told), part)
 
-    def plan(self, shapes: Mapping[str, Sequence[int]] | None = None) -> Plan:
+    def plan(self, shapes: Mapping[str, Sequence[int]] | None = None) -> Plan | SplitPlan:
         """The plan for these input shapes; str() of it is what `fastconv dump --after plan` prints.
 
         Where sizes show only as the network runs, it is the plan of what comes before.
@@ -376,7 +375,7 @@ class Model(Locked):
         """Run the network `runs` times and say what each layer took (the median over the runs)."""
         stages: list[tuple[Profile, list[Stamp]]] = []
 
-        def run(plan: Plan, arrays: list[np.ndarray], outputs: list[np.ndarray]) -> list[Stamp]:
+        def run(plan: Plan | SplitPlan, arrays: list[np.ndarray], outputs: list[np.ndarray]) -> list[Stamp]:
             stamps: list[Stamp] = []
             stages.append((profile_plan(plan, arrays, outputs, self.threads, runs), stamps))
             return stamps

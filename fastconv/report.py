@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .plan.plan import Entry, Plan
+from .plan import Plan, SplitPlan
+from .plan.plan import Entry
 from .plan.stages import Stamp
 from .plan.work import flops
 
@@ -46,8 +47,9 @@ class ProfileRow:
         return self.flops / self.ms / 1e6 if self.ms else 0.0
 
 
-def layer(entry: Entry, images: int = 1) -> Layer:
-    """What an entry of a plan is that runs for so many images."""
+def layer(entry: Entry) -> Layer:
+    """What an entry of a plan is, for all of its images."""
+    images = entry.images
 
     def whole(dims: tuple[int, ...]) -> tuple[int, ...]:
         return (images * dims[0], *dims[1:]) if images > 1 else dims
@@ -129,9 +131,9 @@ class Summary:
         return table(("layer", "operator", "by", "input", "output", "parameters", "MFLOP"), rows, 5) + "\n" + total
 
 
-def summarise(plan: Plan) -> Summary:
+def summarise(plan: Plan | SplitPlan) -> Summary:
     """The Summary of a plan."""
-    return Summary([layer(e, plan.images) for e in plan.entries], plan.target.kernels.isa, plan.arena_size)
+    return Summary([layer(e) for e in plan.entries], plan.target.kernels.isa, plan.arena_size)
 
 
 class Profile:
@@ -172,19 +174,23 @@ class Profile:
         Path(path).write_text(json.dumps({"traceEvents": events, "displayTimeUnit": "ms"}))
 
 
-def profile_plan(plan: Plan, inputs: list[np.ndarray], outputs: list[np.ndarray], threads: int, runs: int) -> Profile:
+def profile_plan(
+    plan: Plan | SplitPlan, inputs: list[np.ndarray], outputs: list[np.ndarray], threads: int, runs: int
+) -> Profile:
     """Run the plan once to warm up and `runs` times more with a clock between its steps."""
     plan.run(inputs, outputs, threads)
     times = []
     for _ in range(max(runs, 1)):
         stamps: list[tuple[Entry, float]] = []
         plan.run(inputs, outputs, threads, stamps)
-        of_images = np.reshape([seconds for _, seconds in stamps], (plan.images, len(plan.entries)))
-        times.append(of_images.sum(axis=0) * 1e3)
+        of_entries = dict.fromkeys(map(id, plan.entries), 0.0)
+        for entry, seconds in stamps:  # an entry has one for each of its images
+            of_entries[id(entry)] += seconds * 1e3
+        times.append(list(of_entries.values()))
     medians = [float(t) for t in np.median(times, axis=0)]
     total = sum(medians) or 1.0
     rows = []
     for entry, ms in zip(plan.entries, medians, strict=True):
-        x = layer(entry, plan.images)
+        x = layer(entry)
         rows.append(ProfileRow(x.name, x.op, x.implementation, x.output, ms, ms / total, x.flops))
     return Profile(rows, sum(medians), max(runs, 1), threads)

@@ -1,11 +1,11 @@
-"""Batches whose images go through all layers one after the other."""
+"""Batches whose images go through the layers, or the first of them, one after the other."""
 
 import numpy as np
 import pytest
 
 import fastconv
 from fastconv import onnx_json
-from fastconv.plan import images
+from fastconv.plan import SplitPlan, images
 from tests.graphs import Net, normal
 
 RNG = np.random.default_rng(3)
@@ -14,7 +14,7 @@ N, SHAPE = 5, (5, 8, 12, 10)
 
 @pytest.fixture(autouse=True)
 def small_caches(monkeypatch):
-    monkeypatch.setattr(images, "CACHE_BYTES", 1000)
+    monkeypatch.setattr(images, "CACHES", ((30_000, 1.0),))
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_images_have_the_bits_they_have_alone_and_together(threads, monkeypatch,
     plan = one_by_one.plan({"x": SHAPE})
     assert plan.images == N
     assert f"for each of {N} images" in str(plan)
-    monkeypatch.setattr(images, "CACHE_BYTES", 1 << 40)
+    monkeypatch.setattr(images, "CACHES", ())
     together = load(*outputs, net=net, threads=threads)
     assert together.plan({"x": SHAPE}).images == 1
     assert plan.arena_size < together.plan({"x": SHAPE}).arena_size / 2
@@ -64,6 +64,39 @@ def test_images_have_the_bits_they_have_alone_and_together(threads, monkeypatch,
         np.testing.assert_array_equal(y, np.concatenate(parts))
 
 
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("last", ["conv", "concat", "reference", "plain"])
+def test_a_plan_changes_over_where_weights_outgrow_the_maps(threads, last, monkeypatch, load):
+    """What crosses the seam is blocked and has the halo that the rest wants, or is as NumPy has it; bits are as in one plan."""
+    net = Net()
+    y = net.input("x", "N", *SHAPE[1:])
+    for _ in range(3):  # maps that leave the caches in a batch, then weights that do
+        y = net("Relu", net("Conv", y, normal(RNG, 8, 8, 3, 3), pads=(1,) * 4))
+    if last == "plain":
+        y = net("Flatten", net("MaxPool", y, kernel_shape=(12, 10)), axis=1)
+        y = net("Gemm", net("Tanh", net("Gemm", y, normal(RNG, 8, 99))), normal(RNG, 99, 99))
+    else:
+        y = net("MaxPool", y, kernel_shape=(3, 3), strides=(3, 3))
+        if last == "concat":  # what crosses cannot lie in it
+            y = net("Concat", y, net("Relu", y), axis=1)
+        y = net("Softmax", y, axis=0) if last == "reference" else y
+        y = net("Conv", y, normal(RNG, 99, 16 if last == "concat" else 8, 5, 5), pads=(2, 2, 2, 2))
+    x = normal(RNG, *SHAPE)
+    model = load(y, net=net, threads=threads)
+    plan = model.plan({"x": SHAPE})
+    assert isinstance(plan, SplitPlan)
+    assert (plan.head.images, plan.tail.images) == (N, 1)
+    assert str(plan) == f"{plan.head}\n{plan.tail}"
+    monkeypatch.setattr(images, "CACHES", ())
+    together = load(y, net=net, threads=threads)
+    assert not isinstance(together.plan({"x": SHAPE}), SplitPlan)
+    np.testing.assert_array_equal(model(x), together(x))
+    np.testing.assert_array_equal(model(x), together(x), "once more, in memory that a run has used")
+    assert [r.output for r in model.profile(x, runs=1).rows if r.op != "reorder"] == [
+        r.output for r in together.profile(x, runs=1).rows if r.op != "reorder"
+    ]
+
+
 def test_tables_show_the_whole_batch(monkeypatch, load):
     net = Net()
     y = backbone(net, net.input("x", *SHAPE))
@@ -71,7 +104,7 @@ def test_tables_show_the_whole_batch(monkeypatch, load):
     summary, profile = model.summary(), model.profile(normal(RNG, *SHAPE), runs=2)
     assert [r.output for r in profile.rows] == [x.output for x in summary.layers]
     assert sum(r.flops for r in profile.rows) == summary.flops
-    monkeypatch.setattr(images, "CACHE_BYTES", 1 << 40)
+    monkeypatch.setattr(images, "CACHES", ())
     together = load(y, net=net, threads=1).summary()
     assert [(x.name, x.input, x.output, x.flops) for x in summary.layers] == [
         (x.name, x.input, x.output, x.flops) for x in together.layers
@@ -95,20 +128,23 @@ def test_other_batches_go_together(depends, load):
     net = Net()
     x = net("Conv", net.input("x", *SHAPE), normal(RNG, SHAPE[1], SHAPE[1], 1, 1))
     model = load(depends(net, x), net=net, threads=1)
-    assert model.plan().images == 1
+    plan = model.plan()
+    assert (plan.tail if isinstance(plan, SplitPlan) else plan).images == 1
     x = normal(RNG, *SHAPE)
     expected = model.reference(x)
     np.testing.assert_allclose(model(x), expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("bias, together", [((2,), False), ((64, 2), True)])
-def test_rows_with_a_bias_each_go_together(bias, together, load):
+def test_rows_with_a_bias_each_go_together(bias, together, monkeypatch, load):
+    monkeypatch.setattr(images, "CACHES", ((1000, 1.0),))
     net = Net()
     y = net.input("x", 64, 4)
     for _ in range(40):  # more to write than weights to read
         y = net("Tanh", y)
     y = net("Gemm", y, normal(RNG, 4, 2), normal(RNG, *bias))
-    assert load(y, net=net).plan().images == (1 if together else 64)
+    plan = load(y, net=net).plan()
+    assert (plan.tail.images == 1) if together else (plan.images == 64)
 
 
 def test_weights_that_are_more_than_the_tensors_are_read_once(load):

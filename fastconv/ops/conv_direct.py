@@ -286,7 +286,7 @@ class ConvDirect(ConvBase):
     def workspace(self, node: Node, target: Target) -> int:
         """Room for the pixels that a strided 1x1 kernel reads, side by side.
 
-        Where they lie, they share cache lines or pages with others, and each part of the output channels would read all of these.
+        Where they lie, they share cache lines or pages with others, all of which each part of the output channels would read.
         """
         x, w = node.inputs[0], node.inputs[1]
         assert x is not None and w is not None

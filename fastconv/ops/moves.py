@@ -502,7 +502,7 @@ class ConcatBlocked(ConcatPlain):
 
     def alias(self, node: Node, reads: dict[Value, Tensor], writes: dict[Value, Tensor]) -> None:
         for start, v in self.parts(node):
-            if v.constant is None and start % WIDEST == 0 and reads[v].parent is None:
+            if v.constant is None and start % WIDEST == 0 and reads[v].parent is None and not reads[v].outside:
                 reads[v].lie_in(writes[node.results[0]], start)
 
     def bind(self, node: Node, binder: Binder) -> list[Step]:

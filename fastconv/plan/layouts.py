@@ -23,6 +23,8 @@ class Tensor:
     halo: Halo = (0, 0, 0, 0)
     parent: Tensor | None = None
     offset: int = 0
+    #: it is an input of the plan, whose memory is there already: it cannot lie in another tensor's
+    outside: bool = False
 
     @property
     def root(self) -> Tensor:
@@ -49,6 +51,14 @@ class Tensor:
         return f"{self.value.name!r}:{self.layout}"
 
 
+@dataclass
+class Seam:
+    """How the only input of a plan lies in memory, which is the only output of another: its layout, and then its halo."""
+
+    layout: str
+    halo: Halo = (0, 0, 0, 0)
+
+
 @dataclass(eq=False)
 class Task:
     """One node (or, without a choice, one reorder from reads[0] to writes[0]) with the tensors it touches."""
@@ -66,10 +76,16 @@ class Task:
         return self.choice.node.label if self.choice else next(iter(self.writes.values())).value.name
 
 
-def arrange(graph: Graph, choices: list[Choice]) -> tuple[list[Task], dict[Value, Tensor]]:
-    """The tasks in order, reorders included, and the tensor of each graph output (as NumPy has it)."""
-    made: dict[tuple[Value, str], Tensor] = {(v, NCHW): Tensor(v, NCHW) for v in graph.inputs}
-    given: dict[Value, Tensor] = {v: made[v, NCHW] for v in graph.inputs}
+def arrange(
+    graph: Graph, choices: list[Choice], source: Seam | None = None, sink: Seam | None = None
+) -> tuple[list[Task], dict[Value, Tensor]]:
+    """The tasks in order, reorders included, and the tensor of each graph output.
+
+    Inputs and outputs are as NumPy has them, but for the input that is a `source`, which learns its halo here, and the output
+    that is a `sink`.
+    """
+    given = {v: Tensor(v, source.layout if source else NCHW, outside=True) for v in graph.inputs}
+    made: dict[tuple[Value, str], Tensor] = {(v, tensor.layout): tensor for v, tensor in given.items()}
     tasks: list[Task] = []
 
     def want(value: Value, layout: str) -> Tensor:
@@ -91,5 +107,10 @@ def arrange(graph: Graph, choices: list[Choice]) -> tuple[list[Task], dict[Value
                 reads[first].widen(halo)
             choice.implementation.alias(choice.node, reads, writes)
         tasks.append(Task(choice, reads, writes))
-    outputs = {v: want(v, NCHW) for v in graph.outputs if v in given}
+    outputs = {v: want(v, sink.layout if sink else NCHW) for v in graph.outputs if v in given}
+    if sink:
+        for tensor in outputs.values():
+            tensor.widen(sink.halo)
+    if source:
+        (source.halo,) = (given[v].halo for v in graph.inputs)
     return tasks, outputs

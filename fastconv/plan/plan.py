@@ -15,7 +15,7 @@ from ..graph import Graph, Value
 from ..ops.base import run_reference
 from .arena import Lifetime, assign
 from .bind import ARENA, FIRST_INPUT, Binder, Packed, Step, empty_aligned, memory, reference_to
-from .layouts import Task, Tensor, arrange
+from .layouts import Seam, Task, Tensor, arrange
 from .select import BLOCKED, NCHW, Choice, Target, select
 from .strided import reorder
 from .work import flops, microseconds, pieces
@@ -23,10 +23,14 @@ from .work import flops, microseconds, pieces
 
 @dataclass
 class Entry:
-    """One line of the plan: a task with its compiled steps, or (steps None) a node that runs its reference in Python."""
+    """One line of the plan: a task with its compiled steps, or (steps None) a node that runs its reference in Python.
+
+    It runs for each of `images` images.
+    """
 
     task: Task
     steps: list[Step] | None
+    images: int = 1
 
 
 class Arenas:
@@ -225,12 +229,18 @@ def _program(entries: list[Entry], flush: bool) -> _executor.Program:
 
 
 def build(
-    graph: Graph, target: Target, packed: MutableMapping[Any, Packed], arenas: Arenas | None = None, images: int = 1
+    graph: Graph,
+    target: Target,
+    packed: MutableMapping[Any, Packed],
+    arenas: Arenas | None = None,
+    images: int = 1,
+    source: Seam | None = None,
+    sink: Seam | None = None,
 ) -> Plan:
     """The plan of a graph whose shapes are all known, for `images` times what it says. `packed` finds packed weights again from
-    plan to plan, which share `arenas` too."""
-    choices = select(graph, target)
-    tasks, outputs = arrange(graph, choices)
+    plan to plan, which share `arenas` too. `source` and `sink` as in `arrange`."""
+    choices = select(graph, target, source.layout if source else NCHW)
+    tasks, outputs = arrange(graph, choices, source, sink)
     for task in tasks:
         if task.choice and task.choice.implementation:
             task.workspace = task.choice.implementation.workspace(task.choice.node, target)
@@ -256,7 +266,7 @@ def build(
         if steps is not None:
             count = pieces(_microseconds(task), target.threads) if target.pieces is None else target.pieces
             steps = [replace(s, pieces=count) for s in steps]
-        entries.append(Entry(task, steps))
+        entries.append(Entry(task, steps, images))
     _hold_constants(graph.outputs, binder)
     binder.finish()
     return Plan(graph, target, entries, binder.keep, arena_size, places, outputs, copies, arenas or Arenas(), images)
@@ -287,7 +297,7 @@ def _lay_out(
             first.setdefault(tensor.root, i)
             last[tensor.root] = i
     for tensor in (*first, *(t.root for t in outputs.values())):
-        if tensor.value in graph.inputs and tensor.layout == NCHW and tensor.parent is None:
+        if tensor.outside:
             places[tensor] = (FIRST_INPUT + graph.inputs.index(tensor.value), 0)
     copies: list[tuple[int, Tensor]] = []
     for i, v in enumerate(graph.outputs):

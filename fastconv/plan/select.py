@@ -54,10 +54,10 @@ class Choice:
         return self.implementation.name if self.implementation else "reference"
 
 
-def select(graph: Graph, target: Target) -> list[Choice]:
-    """A Choice for each node, in the graph's order."""
+def select(graph: Graph, target: Target, inputs: str = NCHW) -> list[Choice]:
+    """A Choice for each node, in the graph's order; `inputs` is the layout of the graph's inputs."""
     choices = []
-    target.layouts = {}
+    target.layouts = dict.fromkeys(graph.inputs, inputs)
     for node in graph.nodes:
         refusals, chosen = [], None
         for candidate in node.op.implementations:
