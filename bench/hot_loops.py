@@ -1,19 +1,21 @@
 """What the compiler made of the inner loops, seen without running them: this needs no machine that has the instruction set.
 
     python bench/hot_loops.py                                   every kernel that was built
-    python bench/hot_loops.py fastconv/kernels --mca znver3     some modules or folders; with the cycles that llvm-mca expects
+    python bench/hot_loops.py fastconv/kernels --mca haswell    some modules or folders; with the cycles that llvm-mca expects
+    python bench/hot_loops.py --faults                          only what is wrong: exit code 1 if anything is
 
 A hot loop is a loop with multiply-adds in which no other loop has any. For each the tool lists the multiply-adds, the width of
 their registers, the spills (vectors moved to or from the stack) and the stores. A loop that loads a sum, adds to it and stores
 it again keeps its sums in memory: the compiler did not unroll the loop over them.
 
-With `--mca` each loop gets the percent of the multiply-adds that the CPU's ports allow, as llvm-mca models it: operands in L1,
-no mispredicted branch. The tool needs objdump (binutils), and for `--mca` llvm-mca (Debian: llvm). Modules of another
-architecture need its own objdump: `--objdump aarch64-linux-gnu-objdump --mca neoverse-n1`.
+With `--mca` each loop gets the cycles that the ports need for its multiply-adds alone, as percent of the loop's, as llvm-mca
+models the CPU: operands in L1, no mispredicted branch. The tool needs objdump (binutils), and for `--mca` llvm-mca (Debian:
+llvm). Modules of another architecture need its own objdump: `--objdump aarch64-linux-gnu-objdump --mca neoverse-n1`.
 """
 
 import argparse
 import importlib.util
+import math
 import re
 import subprocess
 import sys
@@ -46,11 +48,10 @@ KERNEL_WIDTHS = (1, 3, 5)
 #: the kernels that sum products on the register tile
 TILED = ("conv_direct", "conv_im2col", "conv_winograd", "gemm")
 
-#: multiply-adds a cycle of a CPU's ports, where they are not two
-PORTS = {"apple-a14": 4, "cortex-x1": 4, "neoverse-v1": 4}
 ITERATIONS = 200
 
-MULTIPLY_ADD = re.compile(r"vfn?m(?:add|sub)(?P<form>132|213|231)ps|fml[as]|mulps")
+#: of floats: Winograd's weights are transformed in doubles, once
+MULTIPLY_ADD = re.compile(r"(vfn?m(?:add|sub)(?P<form>132|213|231)ps|mulps) .*|fml[as] v\d+\.4s.*")
 BRANCH = re.compile(r"j\w+|b(?:\.\w+)?|cbn?z|tbn?z")
 X86_MOVE = re.compile(r"v?mov[ua]p[sd]|vmovdq[ua]\d*|v?movdq[ua]")
 ARM_MOVE = re.compile(r"(?P<way>ld|st)(?:p|r|ur|1)")
@@ -65,6 +66,10 @@ class Instruction(NamedTuple):
     address: int
     name: str
     operands: list[str]
+
+    @property
+    def text(self) -> str:
+        return f"{self.name} {', '.join(self.operands)}"
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,7 @@ def hot_loops(code: list[Instruction]) -> Iterator[Loop]:
     index = {i.address: n for n, i in enumerate(code)}
     sums = [0]
     for i in code:
-        sums.append(sums[-1] + bool(MULTIPLY_ADD.fullmatch(i.name)))
+        sums.append(sums[-1] + bool(MULTIPLY_ADD.fullmatch(i.text)))
     spans = []
     for n, i in enumerate(code):
         if BRANCH.fullmatch(i.name) and re.fullmatch(r"(0x)?[0-9a-f]+", i.operands[-1]):
@@ -128,7 +133,9 @@ def _loop(code: list[Instruction], frame: str) -> Loop:
     loaded: dict[str, Place] = {}  # vector register -> the place that it was loaded from
     summed: dict[str, Place] = {}  # vector register -> the place of the sum that it was loaded with, and a product added to
     multiplied: set[str] = set()  # vector registers that hold a product, for instruction sets without multiply-add
-    for _, name, operands in code:
+    for instruction in code:
+        _, name, operands = instruction
+        m = MULTIPLY_ADD.fullmatch(instruction.text)
         places.before(operands)
         move = _move(name, operands)
         if move is not None:
@@ -141,7 +148,6 @@ def _loop(code: list[Instruction], frame: str) -> Loop:
             if load:
                 loaded[register] = place
         else:
-            m = MULTIPLY_ADD.fullmatch(name)
             if m is not None:
                 products += 1
                 width = max(width, *(_width(o) for o in operands))
@@ -249,15 +255,22 @@ def _width(operand: str) -> int:
 
 
 def share_of_peak(loop: Loop, cpu: str) -> float:
-    """The multiply-adds of a loop over those that the ports of a CPU allow, as llvm-mca expects it; NaN where it knows not."""
-    lines = [f"{i.name} {', '.join(i.operands)}" for i in loop.code if not BRANCH.fullmatch(i.name)]
-    triple = "x86_64" if any("%" in line for line in lines) else "aarch64"
+    """The cycles that the ports of a CPU need for the multiply-adds alone over those of the loop, as llvm-mca models it.
+
+    NaN where it does not know an instruction or the CPU.
+    """
+    code = [i for i in loop.code if not BRANCH.fullmatch(i.name)]
+    sums = [i for i in code if MULTIPLY_ADD.fullmatch(i.text) or i.name == "addps"]
+    return _modelled("Block RThroughput", sums, cpu) / (_modelled("Total Cycles", code, cpu) / ITERATIONS)
+
+
+def _modelled(figure: str, code: list[Instruction], cpu: str) -> float:
+    text = "\n".join(i.text for i in code)
+    triple = "x86_64" if "%" in text else "aarch64"
     command = ["llvm-mca", f"-mtriple={triple}", f"-mcpu={cpu}", f"-iterations={ITERATIONS}", "-"]
-    done = subprocess.run(command, input="\n".join(lines), capture_output=True, text=True)
-    cycles = re.search(r"Total Cycles:\s+(\d+)", done.stdout)
-    if cycles is None:
-        return float("nan")
-    return loop.multiply_adds / PORTS.get(cpu, 2) / (int(cycles[1]) / ITERATIONS)
+    done = subprocess.run(command, input=text, capture_output=True, text=True)
+    found = re.search(rf"{figure}:\s+([\d.]+)", done.stdout)
+    return float(found[1]) if found is not None else math.nan
 
 
 def products(kernel: str, tiles: Tiles) -> set[int]:
@@ -285,20 +298,34 @@ def built(kernel: str, isa: str) -> Path | None:
     return Path(spec.origin) if spec is not None and spec.origin is not None else None
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("paths", nargs="*", type=Path, help="modules, or folders of them; default: fastconv's kernels")
     parser.add_argument("--mca", metavar="CPU", help="a CPU of llvm-mca: skylake-avx512, znver3, neoverse-n1 …")
     parser.add_argument("--objdump", default="objdump", help="default: %(default)s")
+    parser.add_argument("--faults", action="store_true", help="tiles whose sums do not stay in registers, and nothing else")
     args = parser.parse_args()
     paths = args.paths or [Path(kernels.__file__).parent]
+    if args.faults:
+        found = [
+            f"{name} for {isa}: {fault}"
+            for isa in TILES
+            for name in kernels.NAMES
+            for path in paths
+            for module in ([path] if path.is_file() else path.rglob("*.so"))
+            if module.name.split(".")[0] == kernels.module_name(name, isa).rpartition(".")[2]
+            for fault in faults(name, isa, hot_loops(disassemble(module, args.objdump)))
+        ]
+        print("\n".join(found) or "no faults")
+        return bool(found)
     for module in sorted(m for p in paths for m in ([p] if p.is_file() else p.rglob("*.so"))):
         lines: Counter[str] = Counter()
         for loop in hot_loops(disassemble(module, args.objdump)):
-            share = f", {share_of_peak(loop, args.mca):4.0%} of {args.mca}'s ports" if args.mca else ""
+            share = f", {share_of_peak(loop, args.mca):4.0%} of peak by {args.mca}'s model" if args.mca else ""
             lines[f"{loop}{share}"] += 1
         for what, n in sorted(lines.items(), key=lambda item: int(item[0].split()[0])):
             print(f"{module.name.split('.')[0]:24} {n:3} x {what}")
+    return 0
 
 
 if __name__ == "__main__":
