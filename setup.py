@@ -17,6 +17,7 @@ from pathlib import Path
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.sdist import sdist
 
 # name -> flags; on x86 the packages' loader picks the last one that CPU and operating system allow
 X86 = {
@@ -95,6 +96,10 @@ def isa_of(extension):
 def extensions():
     """Every module, cythonized: an own build directory per instruction set, as the C names differ."""
     jobs = os.cpu_count() or 1
+    if not list(Path("pyx").glob("*.pyx")) or not list(Path("pyx/isa").glob("*.pyx")):
+        raise SystemExit(
+            "fastconv: there are no Cython sources in pyx/ beside setup.py: build from a checkout or a whole sdist"
+        )
     once = [Extension(f"fastconv._{p.stem}", [str(p)]) for p in sorted(Path("pyx").glob("*.pyx"))]
     modules = cythonize(
         once, include_path=["pyx"], build_dir="build/cython/once", compiler_directives=DIRECTIVES, nthreads=jobs
@@ -106,6 +111,20 @@ def extensions():
             kernels, include_path=["pyx"], build_dir=f"build/cython/{isa}", compiler_directives=DIRECTIVES, nthreads=jobs
         )
     return modules
+
+
+class SourceDistribution(sdist):
+    """Holds all that a checkout has, and nothing that a build has made."""
+
+    def make_distribution(self):
+        """Pack what setuptools has found and the folders and pages that it does not know."""
+        for folder in ("pyx", "tests", "bench", "docs", "examples", ".ci"):
+            self.filelist.graft(folder)
+        self.filelist.extend(["CHANGELOG.md", "SECURITY.md", ".pre-commit-config.yaml", ".gitignore"])
+        self.filelist.prune("build")
+        for pattern in ("*.so", "*.html", "*.py[cod]"):
+            self.filelist.global_exclude(pattern)
+        super().make_distribution()
 
 
 class BuildExt(build_ext):
@@ -152,4 +171,4 @@ class BuildExt(build_ext):
         super().build_extensions()
 
 
-setup(ext_modules=extensions(), cmdclass={"build_ext": BuildExt})
+setup(ext_modules=extensions(), cmdclass={"build_ext": BuildExt, "sdist": SourceDistribution})
