@@ -29,10 +29,15 @@ FEW_PRODUCTS = 128 * 128
 KERNELS = [(3, 3), (5, 5)]
 #: with fewer tiles of 4x4 than this in an image, to read their weights takes longer than their products
 FEW_TILES = 6
+#: the products of a tile of 4x4 by those of one of 2x2: where large tiles reach far past the image, small ones have fewer
+LARGER = 36 / 16
 
 
 class Tiles(NamedTuple):
-    """Output tiles: of MxM pixels, computed from windows of WxW; how many there are down and across."""
+    """Output tiles: of MxM pixels, computed from windows of WxW; how many there are down and across.
+
+    Pixels of a tile are as far apart as the taps, see the kernel.
+    """
 
     M: int
     W: int
@@ -42,9 +47,18 @@ class Tiles(NamedTuple):
 
 def tiles_of(windows: Windows) -> Tiles:
     """The tiles of an image."""
-    K, (OH, OW) = windows.kernel[0], windows.out
-    M = 4 if K == 3 and -(-OH // 4) * -(-OW // 4) >= FEW_TILES else 2
-    return Tiles(M, M + K - 1, -(-OH // M), -(-OW // M))
+    K, D = windows.kernel[0], windows.dilations[0]
+
+    def tiles(M: int) -> Tiles:
+        TH, TW = (size // (M * D) * D + min(size % (M * D), D) for size in windows.out)
+        return Tiles(M, M + K - 1, TH, TW)
+
+    small = tiles(2)
+    if K != 3:
+        return small
+    large = tiles(4)
+    few = large.TH * large.TW < FEW_TILES or large.TH * large.TW * LARGER > small.TH * small.TW
+    return small if few else large
 
 
 def pack_winograd(w: np.ndarray | Weights, kernels: Kernels, W: int) -> Packing:
@@ -65,7 +79,7 @@ def pack_winograd(w: np.ndarray | Weights, kernels: Kernels, W: int) -> Packing:
 
 
 class ConvWinograd(ConvBase):
-    """A 3x3 or 5x5 convolution of stride 1, with tiles enough to pay for the transforms and the larger weights."""
+    """3x3 or 5x5 taps of stride 1 and dilation DxD, with tiles enough to pay for the transforms and the larger weights."""
 
     name = "winograd"
 
@@ -78,7 +92,7 @@ class ConvWinograd(ConvBase):
         for name, given, wanted in (
             ("kernel", windows.kernel, KERNELS),
             ("stride", windows.strides, [(1, 1)]),
-            ("dilation", windows.dilations, [(1, 1)]),
+            ("dilation", windows.dilations, [windows.dilations[:1] * 2]),
         ):
             if given not in wanted:
                 return f"{name} {given[0]}x{given[1]}"
@@ -110,7 +124,9 @@ class ConvWinograd(ConvBase):
         assert x is not None
         windows = windows_of(node)
         M, W, *tiles = tiles_of(windows)
-        ends = [t * M + W - M - b - d for t, b, d in zip(tiles, windows.begin, x.dims[2:], strict=True)]
+        D = windows.dilations[0]
+        last = [(t - 1) // D * M * D + (t - 1) % D for t in tiles]  # the first pixel of the last tile
+        ends = [t + (W - 1) * D + 1 - b - d for t, b, d in zip(last, windows.begin, x.dims[2:], strict=True)]
         return (windows.begin[0], windows.begin[1], max(ends[0], 0), max(ends[1], 0))
 
     def block(self, node: Node, target: Target) -> tuple[bool, int, int]:
@@ -159,6 +175,7 @@ class ConvWinograd(ConvBase):
             "products": binder.workspace() + self.scratch(node, binder.target)[0],
             "M": M,
             "W": W,
+            "D": windows.dilations[0],
             "N": N,
             "IC": IC,
             "OCB": -(-OC // V),

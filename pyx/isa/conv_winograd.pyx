@@ -5,6 +5,10 @@ products a pair of channels in place of 144 (100), or 16 in place of 36. The poi
 rounding error at about four times direct convolution's; one of 4 has 0, ±1 (Lavin and Gray, arXiv 1509.09308; for the choice of
 points Barabasz et al., arXiv 1803.10986). B^T comes from the points alone: both tiles of a window of 6 have the same.
 
+Where taps are D pixels apart, the pixels of a tile and of its window are so too: a tile belongs to one of the DxD interleaved
+images of stride 1 that a dilated convolution is made of. D tile rows that begin at neighbouring pixels cover M * D rows of
+pixels, then the next D follow; so do tile columns.
+
 Tiles are numbered flat over (image, tile row, tile column) and go in blocks of TB: windows, then products, then outputs. The
 products go position by position of the window: its values of all tiles stay in L2 while its weights stream past, once a block.
 
@@ -46,6 +50,7 @@ cdef struct Args:
     Phase phase
     Py_ssize_t M
     Py_ssize_t W
+    Py_ssize_t D
     Py_ssize_t N
     Py_ssize_t IC
     Py_ssize_t OCB
@@ -119,66 +124,93 @@ cdef inline Py_ssize_t plane(const Args* a, Py_ssize_t blocks) noexcept nogil:
     return blocks * a.TB * V + 16
 
 
+# Tile rows or columns that cover `size` pixels: D for all M * D, and what begins in the rest.
+cdef inline Py_ssize_t along(const Args* a, Py_ssize_t size) noexcept nogil:
+    cdef Py_ssize_t span = a.M * a.D
+    return size // span * a.D + min(size % span, a.D)
+
+
 cdef inline Py_ssize_t tiles(const Args* a) noexcept nogil:
-    return a.N * ((a.OH + a.M - 1) // a.M) * ((a.OW + a.M - 1) // a.M)
+    return a.N * along(a, a.OH) * along(a, a.OW)
 
 
-# An output tile's image, row and column among the tiles.
+# An output tile's image and first pixel, and which of the DxD interleaved images it belongs to.
 cdef struct Place:
     Py_ssize_t n
-    Py_ssize_t th
-    Py_ssize_t tw
+    Py_ssize_t oh
+    Py_ssize_t ow
+    Py_ssize_t i
+    Py_ssize_t j
 
 
 cdef inline Place find(const Args* a, Py_ssize_t t) noexcept nogil:
-    cdef Py_ssize_t TH = (a.OH + a.M - 1) // a.M, TW = (a.OW + a.M - 1) // a.M
-    return Place(t // TW // TH, t // TW % TH, t % TW)
+    cdef Py_ssize_t TH = along(a, a.OH), TW = along(a, a.OW), row = t // TW % TH, column = t % TW
+    cdef Py_ssize_t i = row % a.D, j = column % a.D
+    return Place(t // TW // TH, row // a.D * a.M * a.D + i, column // a.D * a.M * a.D + j, i, j)
 
 
-cdef inline void advance(const Args* a, Place* tile) noexcept nogil:
-    tile.tw += 1
-    if tile.tw * a.M >= a.OW:
-        tile.tw = 0
-        tile.th += 1
-        if tile.th * a.M >= a.OH:
-            tile.th = 0
+# To the next tile along an axis; `k` counts those that begin at neighbouring pixels.
+cdef inline void forward(const Args* a, Py_ssize_t D, Py_ssize_t* pixel, Py_ssize_t* k) noexcept nogil:
+    pixel[0] += 1
+    k[0] += 1
+    if k[0] == D:
+        pixel[0] += (a.M - 1) * D
+        k[0] = 0
+
+
+cdef inline void advance(const Args* a, Py_ssize_t D, Place* tile) noexcept nogil:
+    forward(a, D, &tile.ow, &tile.j)
+    if tile.ow >= a.OW:
+        tile.ow = tile.j = 0
+        forward(a, D, &tile.oh, &tile.i)
+        if tile.oh >= a.OH:
+            tile.oh = tile.i = 0
             tile.n += 1
 
 
-# Fetch M pixels of a row that is read or written two tiles later.
+# How many of a tile's M pixels, D apart, are among the `left` from its first on: at least that one.
+cdef inline Py_ssize_t inside(const int M, Py_ssize_t D, Py_ssize_t left) noexcept nogil:
+    cdef Py_ssize_t count = M
+    while (count - 1) * D >= left:
+        count -= 1
+    return count
+
+
+# Fetch M pixels of a row, of those that D tiles read or write 2 * D tiles later.
 cdef inline void fetch(const Args* a, const float* pixels) noexcept nogil:
     cdef Py_ssize_t at_
     for at_ in range(0, a.M * V, 16):
         PREFETCH(pixels + at_)
 
 
-# The windows of channel block `block` and `count` tiles from `first` on, to dst.
-cdef inline void transform(const int W, const Args* a, char** bases, Py_ssize_t block, Py_ssize_t first, Py_ssize_t count,
-                           float* dst) noexcept nogil:
-    cdef Py_ssize_t PLANE = plane(a, (a.IC + V - 1) // V), t
+# The windows of channel block `block` and `count` tiles from `first` on, to dst. `dense`: D is 1, a literal.
+cdef inline void transform(const int W, const bint dense, const Args* a, char** bases, Py_ssize_t block, Py_ssize_t first,
+                           Py_ssize_t count, float* dst) noexcept nogil:
+    cdef Py_ssize_t PLANE = plane(a, (a.IC + V - 1) // V), D = 1 if dense else a.D, h = D * a.src_h, w = D * V, t
     cdef const float* src
     cdef Place tile = find(a, first)
     cdef vf x[6]
     cdef vf y[36]
     cdef int i, j
     for t in range(count):
-        src = at(bases, a.src) + tile.n * a.src_n + block * a.src_c + tile.th * a.M * a.src_h + tile.tw * a.M * V
+        src = at(bases, a.src) + tile.n * a.src_n + block * a.src_c + tile.oh * a.src_h + tile.ow * V
         for i in range(W):
-            fetch(a, src + i * a.src_h + (a.M + W) * V)
+            fetch(a, src + i * h + (a.M + W) * w + (0 if dense else tile.j * (a.M - 1) * V))
             for j in range(W):
-                x[j] = load(src + i * a.src_h + j * V)
+                x[j] = load(src + i * h + j * w)
             window_row(W, x, 1, &y[i * W])
         for j in range(W):
             window_row(W, &y[j], W, x)
             for i in range(W):
                 store(dst + t * V + (i * W + j) * PLANE, x[i])
-        advance(a, &tile)
+        advance(a, D, &tile)
 
 
 # The outputs of channel block `block` and `count` tiles from `first` on: inverse transforms of `src`, bias, add and activation.
-cdef inline void inverse(const int M, const int W, const Args* a, char** bases, Py_ssize_t block, Py_ssize_t first,
-                         Py_ssize_t count, const float* src) noexcept nogil:
-    cdef Py_ssize_t PLANE = plane(a, a.OCB), t, down, across
+cdef inline void inverse(const int M, const int W, const bint dense, const Args* a, char** bases, Py_ssize_t block,
+                         Py_ssize_t first, Py_ssize_t count, const float* src) noexcept nogil:
+    cdef Py_ssize_t PLANE = plane(a, a.OCB), D = 1 if dense else a.D, h = D * a.dst_h, w = D * a.dst_w
+    cdef Py_ssize_t add_h = D * a.add_h, add_w = D * a.add_w, t, down, across
     cdef int i, j
     cdef const float* add
     cdef float* dst
@@ -191,27 +223,46 @@ cdef inline void inverse(const int M, const int W, const Args* a, char** bases, 
             for j in range(W):
                 x[j] = load(src + t * V + (i * W + j) * PLANE)
             tile_row(M, W, x, 1, &y[i * M])
-        dst = at(bases, a.dst) + tile.n * a.dst_n + block * a.dst_c + tile.th * M * a.dst_h + tile.tw * M * a.dst_w
-        add = at(bases, a.add) + tile.n * a.add_n + block * a.add_c + tile.th * M * a.add_h + tile.tw * M * a.add_w
-        down = min(M, a.OH - tile.th * M)
-        across = min(M, a.OW - tile.tw * M)
+        dst = at(bases, a.dst) + tile.n * a.dst_n + block * a.dst_c + tile.oh * a.dst_h + tile.ow * a.dst_w
+        add = at(bases, a.add) + tile.n * a.add_n + block * a.add_c + tile.oh * a.add_h + tile.ow * a.add_w
+        down = inside(M, D, a.OH - tile.oh)
+        across = inside(M, D, a.OW - tile.ow)
         for i in range(M):
-            fetch(a, dst + i * a.dst_h + 2 * M * V)
+            fetch(a, dst + i * h + 2 * M * D * V + (0 if dense else tile.j * (M - 1) * V))
         for j in range(M):
             tile_row(M, W, &y[j], M, x)
             for i in range(M):
                 if i < down and j < across:
                     v = x[i] + bias
                     if a.has_add:
-                        v = v + load(add + i * a.add_h + j * a.add_w)
+                        v = v + load(add + i * add_h + j * add_w)
                     if a.act.kind == CLIP:
                         v = clip(v, a.act.a, a.act.b)
-                    store(dst + i * a.dst_h + j * a.dst_w, v)
+                    store(dst + i * h + j * w, v)
         if a.act.kind != CLIP:
             for i in range(down):
                 for j in range(across):
-                    finish(&a.act, dst + i * a.dst_h + j * a.dst_w, 1)
-        advance(a, &tile)
+                    finish(&a.act, dst + i * h + j * w, 1)
+        advance(a, D, &tile)
+
+
+# `transform` and `inverse` for the tile's size.
+cdef inline void windows_of(const bint dense, const Args* a, char** bases, Py_ssize_t block, Py_ssize_t first, Py_ssize_t count,
+                            float* dst) noexcept nogil:
+    if a.W == 4:
+        transform(4, dense, a, bases, block, first, count, dst)
+    else:
+        transform(6, dense, a, bases, block, first, count, dst)
+
+
+cdef inline void outputs_of(const bint dense, const Args* a, char** bases, Py_ssize_t block, Py_ssize_t first, Py_ssize_t count,
+                            const float* src) noexcept nogil:
+    if a.W == 4:
+        inverse(2, 4, dense, a, bases, block, first, count, src)
+    elif a.M == 4:
+        inverse(4, 6, dense, a, bases, block, first, count, src)
+    else:
+        inverse(2, 6, dense, a, bases, block, first, count, src)
 
 
 # The weights of a part at one position.
@@ -270,16 +321,14 @@ cdef void part(const Args* a, char** bases, Phase phase, Py_ssize_t start, Py_ss
         first = item % count
         some = min(count - first, end - item)
         item += some
-        if phase == WINDOWS and a.W == 4:
-            transform(4, a, bases, block, start + first, some, windows + (block * a.TB + first) * V)
+        if phase == WINDOWS and a.D == 1:
+            windows_of(True, a, bases, block, start + first, some, windows + (block * a.TB + first) * V)
         elif phase == WINDOWS:
-            transform(6, a, bases, block, start + first, some, windows + (block * a.TB + first) * V)
-        elif a.W == 4:
-            inverse(2, 4, a, bases, block, start + first, some, products + (block * a.TB + first) * V)
-        elif a.M == 4:
-            inverse(4, 6, a, bases, block, start + first, some, products + (block * a.TB + first) * V)
+            windows_of(False, a, bases, block, start + first, some, windows + (block * a.TB + first) * V)
+        elif a.D == 1:
+            outputs_of(True, a, bases, block, start + first, some, products + (block * a.TB + first) * V)
         else:
-            inverse(2, 6, a, bases, block, start + first, some, products + (block * a.TB + first) * V)
+            outputs_of(False, a, bases, block, start + first, some, products + (block * a.TB + first) * V)
 
 
 cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, Py_ssize_t thread) noexcept nogil:

@@ -34,6 +34,7 @@ def way(request, monkeypatch):
 def M(request, monkeypatch):
     """Both tiles of a 3x3 kernel for any size."""
     monkeypatch.setattr(conv_winograd, "FEW_TILES", {4: 0, 2: 1 << 30}[request.param])
+    monkeypatch.setattr(conv_winograd, "LARGER", 0)
     return request.param
 
 
@@ -41,14 +42,27 @@ def M(request, monkeypatch):
 KERNELS = {4: [3], 2: [3, 5]}
 
 
-def error(scale):
+@cache
+def error(D):
     """How far the sums may be off: 40 EPS (windows of 6x6, points 0, ±1/√2, ±√2) of the largest sum of magnitudes in the tile.
 
-    All pixels of a tile are computed from all that the tile reads: a small one beside large ones has their error.
+    All pixels of a tile, which are D apart, are computed from all that the tile reads: a small one beside large ones has their
+    error.
     """
-    H, W = scale.shape[2:]
-    around = np.pad(scale, [(0, 0), (0, 0), (3, 3), (3, 3)])
-    return 40 * EPS * np.max([around[:, :, i : i + H, j : j + W] for i, j in itertools.product(range(7), range(7))], axis=0)
+
+    def bound(scale):
+        H, W = scale.shape[2:]
+        around = np.pad(scale, [(0, 0), (0, 0), (3 * D, 3 * D), (3 * D, 3 * D)])
+        shifts = range(0, 6 * D + 1, D)
+        return 40 * EPS * np.max([around[:, :, i : i + H, j : j + W] for i, j in itertools.product(shifts, shifts)], axis=0)
+
+    return bound
+
+
+def check_each(cases, isa, threads, variant=None):
+    """`check`, with the error of each case's dilation."""
+    for D, some in itertools.groupby(cases, lambda case: case.dilations[0]):
+        check(some, "winograd", isa, threads, error(D), variant)
 
 
 @cache
@@ -69,33 +83,55 @@ def combinations(V, M):
         "channels": [(1, *c) for c in widths],
         "kernel": [(K, K) for K in KERNELS[M]],
         "strides": [(1, 1)],
-        "dilations": [(1, 1)],
+        "dilations": [(D, D) for D in (1, 2, 3, 4)],
         "out": [(1, 1), (1, 15), (4, 4), (5, 8), (6, 3), (7, 2), (13, 18)],
         "exact": [False],
     }
     return list(pairs(0, **factors))
 
 
+@cache
+def dilated(V, M):
+    """Every size of up to two tiles 4 apart and a pixel, padded by half a kernel, by less and by more."""
+    cases = []
+    for K, D, size in itertools.product(KERNELS[M], (2, 3, 4, 7), range(1, 2 * M * 4 + 2)):
+        half, extent = K // 2 * D, (K - 1) * D + 1
+        pads = [(half,) * 4, (half - 1, half + 1, half, half - 2), (extent, 0, half, extent + 2)][size % 3]
+        least = [max(extent - pads[i] - pads[i + 2], 1) for i in (0, 1)]
+        across = max(2 * M * D + 1 - size, 1)
+        more = {"N": 1 + size % 2, "residual": size % 4 < 2, "form": ("none", "silu", "relu")[size // 2 % 3]}
+        for guard in ("before", "after"):
+            sizes = least[0] + size - 1, least[1] + across - 1
+            cases.append(Case(1, V + 1, 2 * V + 1, sizes, (K, K), (1, 1), (D, D), pads, guard=guard, **more))
+    return cases
+
+
 @EVERY
 def test_every_tail(isa, threads, way, M):
-    check(tails(kernels.load(isa).V, M), "winograd", isa, threads, error, (way, M))
+    check_each(tails(kernels.load(isa).V, M), isa, threads, (way, M))
 
 
 @EVERY
 def test_combinations(isa, threads, way, M):
-    check(combinations(kernels.load(isa).V, M), "winograd", isa, threads, error, (way, M))
+    check_each(combinations(kernels.load(isa).V, M), isa, threads, (way, M))
+
+
+@EVERY
+def test_dilated(isa, threads, way, M):
+    check_each(dilated(kernels.load(isa).V, M), isa, threads, (way, M))
 
 
 @EVERY
 def test_sizes(isa, threads):
     """As the sizes themselves say: tiles of 2x2, of 4x4, in one block and in many."""
     V = kernels.load(isa).V
-    check(
-        [Case(1, 9 * V, 2 * V, size, (K, K), pads=(1, 1, 1, 1)) for K in (3, 5) for size in ((7, 7), (9, 11), (100, 90))],
-        "winograd",
+    check_each(
+        [
+            Case(1, 9 * V, 2 * V, size, (K, K), dilations=(D, D), pads=(D,) * 4)
+            for K, D, size in itertools.product((3, 5), (1, 2), ((7, 7), (9, 11), (100, 90)))
+        ],
         isa,
         threads,
-        error,
     )
 
 
@@ -103,9 +139,9 @@ def test_sizes(isa, threads):
 def test_images_do_not_depend_on_the_batch(isa, way, M):
     rng = np.random.default_rng(0)
     V = kernels.load(isa).V
-    for K, IC, OC, N in itertools.product(KERNELS[M], (3, 2 * V + 1), (V, 3 * V - 1), (2, 3, 7)):
+    for K, D, IC, OC, N in itertools.product(KERNELS[M], (1, 2), (3, 2 * V + 1), (V, 3 * V - 1), (2, 3, 7)):
         x, w = rng.standard_normal((N, IC, 9, 11), np.float32), rng.standard_normal((OC, IC, K, K), np.float32)
-        op = Conv(pads=(1, 0, 1, 2))
+        op = Conv(pads=(1, 0, 1, 2), dilations=(D, D))
         (y,), _ = run_node(op, [x, w], isa, 2, "winograd", (1,))
         for n in range(N):
             (alone,), _ = run_node(op, [x[n : n + 1], w], isa, 2, "winograd", (1,))
@@ -145,11 +181,19 @@ def test_what_it_refuses(isa):
     for reason, op, inputs in (
         ("kernel 5x3", Conv(pads=(2, 1, 2, 1)), [x, np.zeros((64, 64, 5, 3), np.float32)]),
         ("stride 2x1", Conv(strides=(2, 1)), [x, w]),
-        ("dilation 1x3", Conv(dilations=(1, 3)), [x, w]),
+        ("dilation 1x2", Conv(dilations=(1, 2)), [x, w]),
         ("group 2", Conv(group=2), [x, w[:, :32]]),
         ("dtype float64", Conv(), [x.astype(np.float64), w.astype(np.float64)]),
     ):
         assert refusals(op, inputs, isa, constants=(1,))["winograd"] == reason
-    assert "winograd" not in refusals(Conv(), [x, w], isa, constants=(1,))
+    for D in (1, 2, 4):
+        assert "winograd" not in refusals(Conv(dilations=(D, D)), [x, w], isa, constants=(1,))
     small = refusals(Conv(), [x[:, :8, :5, :5], w[:, :8]], isa, constants=(1,))
     assert small["winograd"].startswith("estimated ")
+
+
+def test_tiles_of_few_pixels_are_small():
+    """Of 9 pixels 4 apart, a tile of 4 has two or three; those of 2 waste fewer products."""
+    for D, size, M in ((1, 9, 4), (4, 9, 2), (4, 16, 4), (2, 16, 4), (8, 16, 2)):
+        windows = Conv(dilations=(D, D), pads=(D,) * 4).windows((size, size), (3, 3))
+        assert conv_winograd.tiles_of(windows).M == M
