@@ -110,24 +110,23 @@ cdef inline const float* place(const bint NEAR, const float* first, Py_ssize_t s
 cdef inline void sweep(const int R, const int J, const bint NEAR, const Py_ssize_t step, const float* first, const float** px,
                        const float* wei, vf* acc, const Taps* taps, Py_ssize_t fetch, const int64_t* offset, Py_ssize_t segments,
                        const Py_ssize_t length) noexcept nogil:
-    cdef Py_ssize_t s, c, at, line, coming
+    # lines of a segment that are fetched one by one: a burst would keep the loads of its own weights waiting
+    cdef Py_ssize_t s, c, at, _line, coming, spread = min(fetch, V) if V == 16 else 0
     cdef const float* ahead = taps.ahead
-    cdef const float* spread
     cdef int k
     for s in range(segments):
         at = offset[s]
-        for line in range(V if V == 16 else 0, fetch):
-            PREFETCH(ahead + line * 16)
-        spread = ahead
-        ahead += fetch * 16
+        for _line in range(fetch - spread):
+            PREFETCH(ahead)
+            ahead += 16
         if V == 16 and (not NEAR or step >= V):  # the next segment's pixels, each a cache line, or the next tile's
             coming = offset[s + 1] if s + 1 < segments else offset[0] + R * step
             for k in range(R):
                 PREFETCH0(place(NEAR, first, step, px, k) + coming)
         for c in range(length):
-            if V == 16:  # a burst of lines would keep the loads of this segment's weights waiting
-                PREFETCH(spread)
-                spread += fetch
+            if V == 16:
+                PREFETCH(ahead)
+                ahead += spread
             for k in range(R * J):
                 acc[k] = vfma1(acc[k], place(NEAR, first, step, px, k // J)[at + c], load(wei + k % J * V))
             wei += J * V
