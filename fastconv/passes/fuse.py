@@ -7,7 +7,7 @@ from ..graph import Graph, Node, Value
 
 def fuse(graph: Graph) -> None:
     """Give each node that takes an epilogue what follows it: [Add of a tensor of the same shape], [activation]."""
-    graph.nodes = [n for node in graph.nodes for n in _true(node)]
+    graph.nodes = [n for node in graph.nodes for n in _split_unequal(node)]
     consumers = graph.consumers()
     fused: set[Node] = set()
     i = 0
@@ -34,7 +34,7 @@ def fuse(graph: Graph) -> None:
             graph.nodes.remove(act)
 
 
-def _true(node: Node) -> list[Node]:
+def _split_unequal(node: Node) -> list[Node]:
     """The node; or its chain, where what it adds is of another shape than the file said when they were fused.
 
     A file says the shapes of its outputs, and with symbols which sizes are equal. Kernels read a residual without asking.
