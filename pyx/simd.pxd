@@ -63,7 +63,7 @@ cdef extern from *:
     /* the larger of two data values, NaN if either is: for pooling, where both may hold one */
     AI vf vmaxnan(vf a, vf x) { return (vf)((vi)vmax(a, x) | (a != a)); }
     AI vf vminnan(vf a, vf x) { return (vf)((vi)vmin(a, x) | (a != a)); }
-    /* into L2 */
+    /* into L2, and into L1 */
     #define PREFETCH(p) __builtin_prefetch((p), 0, 2)
     #define PREFETCH0(p) __builtin_prefetch((p), 0, 3)
     /* acc + x * y. GCC picks other forms of the instruction, which overwrite a factor, and pays with moves and spills in the tiles */
