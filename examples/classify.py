@@ -1,18 +1,13 @@
 """What is in a picture? The five likeliest of ImageNet's 1000 classes.
 
-    pip install 'fastconv[onnx,vision]' scikit-image
+    pip install 'fastconv[examples]'
     python examples/classify.py --models FOLDER [picture] -o classified.png
 
 FOLDER (default: $FASTCONV_MODELS) has mobilenet_v2_imagenet.onnx. Without a picture it looks at scikit-image's cat.
 """
 
-import argparse
-import os
-from pathlib import Path
+import common
 
-import skimage.data
-
-import fastconv
 from fastconv import vision
 
 
@@ -24,15 +19,12 @@ def classify(model, picture):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    models = os.environ.get("FASTCONV_MODELS")
-    parser.add_argument("--models", type=Path, default=models, required=not models, metavar="FOLDER", help="the networks")
+    parser = common.parser(__doc__, "classified.png")
     parser.add_argument("picture", nargs="?", help="a picture's file")
-    parser.add_argument("-o", "--output", default="classified.png", help="the file to write; default: classified.png")
     args = parser.parse_args(argv)
 
-    model = fastconv.load(args.models / "mobilenet_v2_imagenet.onnx")
-    picture = vision.read(args.picture) if args.picture else skimage.data.chelsea()
+    model = common.load(args.models, "mobilenet_v2_imagenet")
+    picture = common.picture(args.picture, "chelsea")
     indices, probabilities = classify(model, picture)
     names = [vision.IMAGENET_CLASSES[i] for i in indices]
     for name, p in zip(names, probabilities, strict=True):

@@ -1,19 +1,14 @@
 """Which objects are where? Boxes around those of COCO's 80 classes, by CenterNet.
 
-    pip install 'fastconv[onnx,vision]' scikit-image
+    pip install 'fastconv[examples]'
     python examples/detect.py --models FOLDER [picture] -o detected.png
 
 FOLDER (default: $FASTCONV_MODELS) has centernet_mbv3_coco_512_heads.onnx. Without a picture it looks at scikit-image's coffee.
 """
 
-import argparse
-import os
-from pathlib import Path
-
+import common
 import numpy as np
-import skimage.data
 
-import fastconv
 from fastconv import vision
 
 SIZE, STRIDE = 512, 4  # pixels of the input, and of the input for a cell of the outputs
@@ -34,15 +29,12 @@ def detect(model, picture, threshold=0.4):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    models = os.environ.get("FASTCONV_MODELS")
-    parser.add_argument("--models", type=Path, default=models, required=not models, metavar="FOLDER", help="the networks")
+    parser = common.parser(__doc__, "detected.png")
     parser.add_argument("picture", nargs="?", help="a picture's file")
-    parser.add_argument("-o", "--output", default="detected.png", help="the file to write; default: detected.png")
     args = parser.parse_args(argv)
 
-    model = fastconv.load(args.models / "centernet_mbv3_coco_512_heads.onnx")
-    picture = vision.read(args.picture) if args.picture else skimage.data.coffee()
+    model = common.load(args.models, "centernet_mbv3_coco_512_heads")
+    picture = common.picture(args.picture, "coffee")
     boxes, classes, scores = detect(model, picture)
     labels = [f"{vision.COCO_CLASSES[c]} {s:.0%}" for c, s in zip(classes, scores, strict=True)]
     for label, box in zip(labels, boxes, strict=True):

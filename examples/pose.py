@@ -1,19 +1,14 @@
 """How does somebody stand? The 17 keypoints of a person and the skeleton, by MoveNet.
 
-    pip install 'fastconv[onnx,vision]' scikit-image
+    pip install 'fastconv[examples]'
     python examples/pose.py --models FOLDER [picture] -o posed.png
 
 FOLDER (default: $FASTCONV_MODELS) has movenet_lightning_192_heads.onnx. Without a picture it looks at scikit-image's astronaut.
 """
 
-import argparse
-import os
-from pathlib import Path
-
+import common
 import numpy as np
-import skimage.data
 
-import fastconv
 from fastconv import vision
 
 SIZE, STRIDE = 192, 4  # pixels of the input, and of the input for a cell of the outputs
@@ -42,15 +37,12 @@ def pose(model, picture):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    models = os.environ.get("FASTCONV_MODELS")
-    parser.add_argument("--models", type=Path, default=models, required=not models, metavar="FOLDER", help="the networks")
+    parser = common.parser(__doc__, "posed.png")
     parser.add_argument("picture", nargs="?", help="a picture's file")
-    parser.add_argument("-o", "--output", default="posed.png", help="the file to write; default: posed.png")
     args = parser.parse_args(argv)
 
-    model = fastconv.load(args.models / "movenet_lightning_192_heads.onnx")
-    picture = vision.read(args.picture) if args.picture else skimage.data.astronaut()
+    model = common.load(args.models, "movenet_lightning_192_heads")
+    picture = common.picture(args.picture, "astronaut")
     points, scores = pose(model, picture)
     for name, (x, y), score in zip(vision.COCO_KEYPOINTS, points, scores, strict=True):
         if score >= THRESHOLD:

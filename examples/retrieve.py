@@ -1,20 +1,17 @@
 """Which pictures look like this one? The nearest of a gallery, by the cosine of their embeddings.
 
-    pip install 'fastconv[onnx,vision]' scikit-image
+    pip install 'fastconv[examples]'
     python examples/retrieve.py --models FOLDER [--gallery FOLDER] [picture ...] -o retrieved.png
 
 FOLDER (default: $FASTCONV_MODELS) has mobilenet_v2_embed1280.onnx. The gallery is a folder of pictures, by default some of
 scikit-image's; without pictures to look for it takes four of the gallery, mirrored, turned, cropped and made grey.
 """
 
-import argparse
-import os
 from pathlib import Path
 
+import common
 import numpy as np
-import skimage.data
 
-import fastconv
 from fastconv import vision
 
 NAMES = (
@@ -29,33 +26,30 @@ def embed(model, pictures):
     return model(vision.to_nchw(middles, vision.IMAGENET_MEAN, vision.IMAGENET_STD))
 
 
-def samples():
-    """scikit-image's pictures by name, and changed ones to look for."""
-    found = {name: getattr(skimage.data, name)() for name in NAMES.split()}
-    gallery = {name: p if p.ndim == 3 else np.stack([p] * 3, axis=-1) for name, p in found.items()}
+def pictures_in(folder):
+    """The files of a folder that are pictures by their names."""
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in (".png", ".jpg", ".jpeg"))
+
+
+def changed(gallery):
+    """Four of scikit-image's pictures as one might look for them."""
     h, w = gallery["rocket"].shape[:2]
     grey = np.rint(gallery["coffee"].mean(axis=2, keepdims=True)).astype(np.uint8).repeat(3, axis=2)
-    changed = {"mirrored": gallery["chelsea"][:, ::-1], "turned": np.rot90(gallery["astronaut"])}
-    return gallery, changed | {"cropped": gallery["rocket"][h // 4 :, w // 4 : -w // 4], "grey": grey}
+    turned = {"mirrored": gallery["chelsea"][:, ::-1], "turned": np.rot90(gallery["astronaut"])}
+    return turned | {"cropped": gallery["rocket"][h // 4 :, w // 4 : -w // 4], "grey": grey}
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    models = os.environ.get("FASTCONV_MODELS")
-    parser.add_argument("--models", type=Path, default=models, required=not models, metavar="FOLDER", help="the networks")
+    parser = common.parser(__doc__, "retrieved.png")
     parser.add_argument("--gallery", type=Path, metavar="FOLDER", help="the pictures to look among")
     parser.add_argument("pictures", nargs="*", type=Path, help="the pictures to look for")
-    parser.add_argument("-o", "--output", default="retrieved.png", help="the file to write; default: retrieved.png")
     args = parser.parse_args(argv)
 
-    gallery, queries = samples()
-    if args.gallery:
-        files = sorted(p for p in args.gallery.iterdir() if p.suffix.lower() in (".png", ".jpg", ".jpeg"))
-        gallery = {p.stem: vision.read(p) for p in files}
-    if args.pictures:
-        queries = {p.stem: vision.read(p) for p in args.pictures}
+    samples = {} if args.gallery and args.pictures else common.samples(NAMES.split())
+    gallery = {p.stem: vision.read(p) for p in pictures_in(args.gallery)} if args.gallery else samples
+    queries = {p.stem: vision.read(p) for p in args.pictures} or changed(samples)
 
-    model = fastconv.load(args.models / "mobilenet_v2_embed1280.onnx")
+    model = common.load(args.models, "mobilenet_v2_embed1280")
     names, pictures = list(gallery), list(gallery.values())
     indices, cosines = vision.nearest(embed(model, queries.values()), embed(model, pictures), NEIGHBOURS)
     shown, captions = [], []

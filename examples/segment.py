@@ -1,22 +1,16 @@
 """Which pixels belong to it? A person cut out of the picture, or the lines of text on a page.
 
-    pip install 'fastconv[onnx,vision]' scikit-image
+    pip install 'fastconv[examples]'
     python examples/segment.py --models FOLDER [picture] -o segmented.png
     python examples/segment.py --models FOLDER --text [picture] -o segmented.png
 
 FOLDER (default: $FASTCONV_MODELS) has selfie_segmentation_256_nchw.onnx, for text ppocrv4_det.onnx. Without a picture it looks
-at scikit-image's astronaut and page.
+at scikit-image's astronaut and page; text needs scikit-image also to find what is connected.
 """
 
-import argparse
-import os
-from pathlib import Path
-
+import common
 import numpy as np
-import skimage.data
-from skimage.measure import label, regionprops
 
-import fastconv
 from fastconv import vision
 
 
@@ -28,10 +22,11 @@ def person(model, picture):
 
 def text(model, picture, threshold=0.3):
     """(map, boxes): how far each pixel belongs to letters, H×W of 0 to 1, and a box around each connected run of them."""
+    measure = common.skimage("measure")
     size = tuple(max(1, round(n / 32)) * 32 for n in picture.shape[:2])  # the network takes multiples of 32
     found = vision.resize(model(vision.to_nchw(vision.resize(picture, size), mean=0.5, std=0.5))[0, 0], picture.shape[:2])
     boxes = []
-    for region in regionprops(label(found > threshold), found):
+    for region in measure.regionprops(measure.label(found > threshold), found):
         if region.area > 10 and region.intensity_mean > 0.6:
             top, left, bottom, right = region.bbox
             more = 1.5 * region.area / region.perimeter  # it was trained to find lines shrunk by about that
@@ -40,24 +35,19 @@ def text(model, picture, threshold=0.3):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    models = os.environ.get("FASTCONV_MODELS")
-    parser.add_argument("--models", type=Path, default=models, required=not models, metavar="FOLDER", help="the networks")
+    parser = common.parser(__doc__, "segmented.png")
     parser.add_argument("picture", nargs="?", help="a picture's file")
     parser.add_argument("--text", action="store_true", help="look for text, not for a person")
-    parser.add_argument("-o", "--output", default="segmented.png", help="the file to write; default: segmented.png")
     args = parser.parse_args(argv)
 
-    model = fastconv.load(args.models / ("ppocrv4_det.onnx" if args.text else "selfie_segmentation_256_nchw.onnx"))
-    picture = vision.read(args.picture) if args.picture else None
     if args.text:
-        picture = np.stack([skimage.data.page()] * 3, axis=-1) if picture is None else picture
-        found, boxes = text(model, picture)
+        picture = common.picture(args.picture, "page")
+        found, boxes = text(common.load(args.models, "ppocrv4_det"), picture)
         print(f"{len(boxes)} lines of text")
         shown = vision.draw_boxes(vision.draw_mask(picture, found, opacity=0.3), boxes, classes=[0] * len(boxes))
     else:
-        picture = skimage.data.astronaut() if picture is None else picture
-        mask = person(model, picture)
+        picture = common.picture(args.picture, "astronaut")
+        mask = person(common.load(args.models, "selfie_segmentation_256_nchw"), picture)
         print(f"a person on {(mask > 0.5).mean():.0%} of the picture")
         shown = vision.cut_out(picture, mask)
     vision.write(args.output, shown)

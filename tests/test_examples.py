@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import common
 import numpy as np
 import pytest
 import skimage.data
@@ -124,7 +125,8 @@ def test_retrieve_from_a_gallery_of_ones_own(run, tmp_path):
 @networks
 def test_a_command_line(tmp_path):
     command = [sys.executable, EXAMPLES / "classify.py", "-o", tmp_path / "out.png"]
-    done = subprocess.run(command, env=os.environ | {"FASTCONV_MODELS": FOLDER}, capture_output=True, text=True, check=True)
+    env = os.environ | {"FASTCONV_MODELS": FOLDER, "PYTHONSAFEPATH": ""}  # a program finds common.py beside it
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
     assert "Egyptian cat" in done.stdout
     assert vision.read(tmp_path / "out.png").size
 
@@ -139,6 +141,22 @@ def test_without_a_folder_of_models_it_says_so(name, monkeypatch, capsys):
         example(name).main([])
     assert e.value.code == 2
     assert "the following arguments are required: --models" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_folder_without_the_network_says_where_to_get_it(name, tmp_path):
+    picture = tmp_path / "picture.png"
+    vision.write(picture, np.zeros((8, 8, 3), np.uint8))
+    with pytest.raises(SystemExit, match=r"there is no .*\.onnx: docs/models\.md says where"):
+        example(name).main(["--models", str(tmp_path), str(picture)])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_without_scikit_image_it_names_the_extra(name, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "skimage.data", None)
+    monkeypatch.setattr(common, "load", lambda folder, name: None)
+    with pytest.raises(SystemExit, match=r"pip install 'fastconv\[examples\]'"):
+        example(name).main(["--models", str(tmp_path)])
 
 
 @pytest.mark.parametrize("name", NAMES)
