@@ -25,6 +25,16 @@ def test_links_lead_somewhere():
             assert (page.parent / link).exists(), f"{page.name}: {link}"
 
 
+def test_the_first_code_of_the_readme_runs_as_it_stands(capsys):
+    code = re.search(r"```python\n(.*?)```", (DOCS.parent / "README.md").read_text(encoding="utf-8"), re.S).group(1)
+    names = {}
+    exec(code, names)
+    assert names["y"].shape == (8, 10)
+    np.testing.assert_allclose(names["y"], names["truth"], rtol=1e-4, atol=1e-4)
+    digits = np.load(fastconv.data.DIGITS_IMAGES)["labels"][:8]
+    assert str(digits) in capsys.readouterr().out
+
+
 def test_the_guide_says_what_a_call_does():
     model = fastconv.load(fastconv.data.DIGITS)
     x = np.zeros((2, 1, 8, 8), np.float32)
