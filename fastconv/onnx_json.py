@@ -392,7 +392,7 @@ class _Reader:
                     return cast(np.ndarray, stored)
             if kind.bits:
                 data = unpack_bits(data, kind.bits, count)
-            array = data.view(dtype.newbyteorder("<")).astype(dtype, copy=False)
+            array = np.asarray(data.view(dtype.newbyteorder("<")), dtype)
         elif field == kind.field:
             array = _numbers(t, field, dtype)
             packed = kind.bits in (2, 4)  # an integer is a byte of them; of 6 bits each has its own

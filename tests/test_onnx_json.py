@@ -108,6 +108,7 @@ def test_trap_05_both_alphabets():
     assert "/" in plain
     assert "+" in plain
     assert weight(raw_data=plain.replace("+", "-").replace("/", "_")).tobytes() == floats.tobytes()
+    assert repr(weight(raw_data=plain).dtype) == "dtype('float32')"  # not '<f4', which users would see
 
 
 @pytest.mark.parametrize(
