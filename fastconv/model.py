@@ -22,9 +22,9 @@ from .graph import Dim, Graph, Shape, Value
 from .passes import PASSES, run_passes
 from .plan import Arenas, Plan, SplitPlan, Target, build_batch
 from .plan.bind import Packed
-from .plan.stages import Part, Stage, Stamp, Told, split
+from .plan.stages import Part, Stage, Stamp, split
 from .reference import run_references
-from .report import Profile, Summary, profile_plan, summarise
+from .report import Profile, Summary, outline, profile_plan, summarise
 from .threads import Locked, resolve
 
 if TYPE_CHECKING:
@@ -202,7 +202,7 @@ class Model(Locked):
         part = self._part(())
         told = part.told(arrays)
         self._check_shapes(told[0])
-        _specialised(part.graph, told)  # for its errors
+        _specialised(part.graph, *told)  # for its errors
         graph = self._cut(())
         return _one_or_all(dict(zip((v.name for v in graph.outputs), run_references(graph, arrays, dtype), strict=True)))
 
@@ -304,7 +304,7 @@ class Model(Locked):
         with self._planning:  # weights are packed once, however many threads ask; calls that have a plan go on meanwhile
             if found := self._find(key):
                 return found
-            stage = split(_specialised(part.graph, key[-1]))
+            stage = split(_specialised(part.graph, *key[-1]))
             target = Target(self._kernels, self.threads, self._accuracy)
             made = build_batch(stage.now, target, self._packed, self._arenas), stage
             with self._lock:
@@ -320,22 +320,28 @@ class Model(Locked):
                 self._plans.move_to_end(key)
             return found
 
-    def _shapes(self, shapes: Mapping[str, Sequence[int]] | None) -> tuple[tuple[int, ...], ...]:
-        """The inputs' shapes: as given, else as the file has them with a symbolic first axis of 1."""
+    def _given(self, shapes: Mapping[str, Sequence[int]] | None) -> list[Shape]:
+        """The inputs' shapes: as given, else as the file has them, in which an open first axis is 1 where no other is open."""
         given = shapes or {}
         if unknown := set(given) - {i.name for i in self.inputs}:
             raise InputError(f"the model has no input {sorted(unknown)[0]!r}; it has {_names(self.inputs)}")
         out = []
         for i in self.inputs:
-            shape = tuple(given[i.name]) if i.name in given else i.shape
-            if shape is not None and i.name not in given:
-                shape = tuple(1 if axis == 0 and not isinstance(d, int) else d for axis, d in enumerate(shape))
-            if shape is None or not all(isinstance(d, int) for d in shape):
-                raise InputError(f"input {i.name!r}: give sizes for {shape_text(i.shape)}: shapes={{{i.name!r}: (…)}}")
-            if i.shape is not None and not (len(shape) == len(i.shape) and all(map(_fits, i.shape, shape))):
+            shape: Shape = tuple(given[i.name]) if i.name in given else i.shape
+            if i.name not in given and shape is not None and _settled(shape[1:]):
+                shape = tuple(1 if not isinstance(d, int) else d for d in shape)
+            if not _all_fit(i.shape, shape):
                 raise InputError(f"input {i.name!r}: expected {shape_text(i.shape)}, got {shape_text(shape)}")
             out.append(shape)
-        return tuple(out)  # type: ignore[arg-type]
+        return out
+
+    def _shapes(self, shapes: Mapping[str, Sequence[int]] | None) -> tuple[tuple[int, ...], ...]:
+        """The inputs' shapes where all sizes are known; InputError where one is not."""
+        given = self._given(shapes)
+        for i, shape in zip(self.inputs, given, strict=True):
+            if not _settled(shape):
+                raise InputError(f"input {i.name!r}: give sizes for {shape_text(i.shape)}: shapes={{{i.name!r}: (…)}}")
+        return tuple(given)  # type: ignore[arg-type]
 
     def _first_stage(self, shapes: Mapping[str, Sequence[int]] | None) -> tuple[Plan | SplitPlan, Stage]:
         """The first stage for these input shapes, and its plan."""
@@ -368,8 +374,16 @@ class Model(Locked):
         return str(graph if stage == "read" else run_passes(graph, until=stage))
 
     def summary(self, shapes: Mapping[str, Sequence[int]] | None = None) -> Summary:
-        """A table of the layers: operator, implementation, shapes, parameters, floating point operations."""
-        return summarise(self.plan(shapes))
+        """A table of the layers: operator, implementation, shape, window, parameters, multiply-adds, floating point operations.
+
+        Sizes that the file leaves open and `shapes` does not give stay symbols, and then nothing is planned; but an open batch
+        alone is taken as 1, which the first line says.
+        """
+        given = self._given(shapes)
+        inputs = [(i.name, i.shape, shape) for i, shape in zip(self.inputs, given, strict=True)]
+        if not all(map(_settled, given)):
+            return outline(inputs, _specialised(self._part(()).graph, given).nodes)
+        return summarise(inputs, *self._first_stage(shapes))
 
     def profile(self, inputs: Any, runs: int = 10) -> Profile:
         """Run the network `runs` times and say what each layer took (the median over the runs)."""
@@ -388,7 +402,7 @@ class Model(Locked):
         onnx_json.write(self._part(()).graph, path)
 
 
-def specialise(graph: Graph, shapes: Sequence[tuple[int, ...]], elements: Sequence[bytes | None] = ()) -> Graph:
+def specialise(graph: Graph, shapes: Sequence[Shape], elements: Sequence[bytes | None] = ()) -> Graph:
     """A copy of the graph for inputs of these shapes (and of these bytes, where some are given) with all that this tells."""
     graph = graph.copy()
     for v in graph.values():
@@ -397,18 +411,18 @@ def specialise(graph: Graph, shapes: Sequence[tuple[int, ...]], elements: Sequen
     for v, shape, known in itertools.zip_longest(graph.inputs, shapes, elements):
         v.shape = shape
         if known is not None:
-            v.constant = np.frombuffer(known, v.dtype).reshape(shape)
+            v.constant = np.frombuffer(known, v.dtype).reshape(v.dims)
     return run_passes(graph)
 
 
-def _specialised(graph: Graph, told: Told) -> Graph:
+def _specialised(graph: Graph, shapes: Sequence[Shape], elements: Sequence[bytes | None] = ()) -> Graph:
     """The graph that was told so much; InputError where inputs of these shapes do not go through it."""
     try:
-        return specialise(graph, *told)
+        return specialise(graph, shapes, elements)
     except UnsupportedError:
         raise
     except ModelError as e:
-        given = ", ".join(f"{v.name} {shape_text(shape)}" for v, shape in zip(graph.inputs, told[0], strict=True))
+        given = ", ".join(f"{v.name} {shape_text(shape)}" for v, shape in zip(graph.inputs, shapes, strict=True))
         raise InputError(f"the model does not take {given}: {e}") from None
 
 
@@ -458,6 +472,14 @@ def _names(values: Any) -> str:
 
 def _fits(dim: Dim, size: Dim) -> bool:
     return not isinstance(dim, int) or dim == size
+
+
+def _all_fit(declared: Shape, given: Shape) -> bool:
+    return declared is None or given is None or (len(declared) == len(given) and all(map(_fits, declared, given)))
+
+
+def _settled(shape: Shape) -> bool:
+    return shape is not None and all(isinstance(d, int) for d in shape)
 
 
 def _wrong(info: TensorInfo, expected: str, got: str, hint: str = "") -> InputError:

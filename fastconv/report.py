@@ -4,29 +4,39 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from .graph import Node, Shape, Value
+from .ops.windows import Windows
 from .plan import Plan, SplitPlan
 from .plan.plan import Entry
-from .plan.stages import Stamp
-from .plan.work import flops
+from .plan.stages import Stage, Stamp
+from .weights import key_of
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One entry of a plan: `flops` counts a multiply-add as two; `params` the values of its constants."""
+    """A node with what is fused into it, or a reorder of a tensor.
+
+    `params` counts weights and biases, `flops` a multiply-add as two. What runs only when more sizes are known has no
+    implementation, "", and its operations are not counted, None.
+    """
 
     name: str
     op: str
     implementation: str
-    input: tuple[int, ...]
-    output: tuple[int, ...]
+    input: Shape
+    output: Shape
     params: int
-    flops: int
+    multiply_adds: int | None
+    flops: int | None
+    window: Windows | None = None
+    group: int = 1
 
 
 @dataclass(frozen=True)
@@ -36,7 +46,7 @@ class ProfileRow:
     name: str
     op: str
     implementation: str
-    output: tuple[int, ...]
+    output: Shape
     ms: float
     share: float
     flops: int
@@ -49,27 +59,38 @@ class ProfileRow:
 
 def layer(entry: Entry) -> Layer:
     """What an entry of a plan is, for all of its images."""
-    images = entry.images
-
-    def whole(dims: tuple[int, ...]) -> tuple[int, ...]:
-        return (images * dims[0], *dims[1:]) if images > 1 else dims
-
     task = entry.task
-    if task.choice is None:
-        (value,) = task.writes
-        return Layer(value.name, "reorder", "copy", whole(value.dims), whole(value.dims), 0, 0)
-    node = task.choice.node
+    if task.choice is not None:
+        return layer_of(task.choice.node, task.choice.name, entry.images)
+    (value,) = task.writes
+    dims = _whole(value.dims, entry.images)
+    return Layer(value.name, "reorder", "copy", dims, dims, 0, 0, 0)
+
+
+def layer_of(node: Node, implementation: str, images: int = 1) -> Layer:
+    """What a node is, for so many images."""
     first = next((v for v in node.inputs if v is not None), None)
-    params = sum(v.constant.size for v in node.operands if v.constant is not None)
+    known = all(v.known for v in (*node.operands, *node.results))
     return Layer(
         node.label,
         "+".join(type(n.op).__name__ for n in node.chain),
-        task.choice.name,
-        whole(first.dims) if first is not None else (),
-        whole(node.results[0].dims),
-        params,
-        flops(node) * images,
+        implementation,
+        _whole(first.shape, images) if first is not None else (),
+        _whole(node.results[0].shape, images),
+        sum(v.constant.size for v in _parameters(node) if v.constant is not None),
+        node.op.multiply_adds(node) * images if known else None,
+        node.op.flops(node) * images if known else None,
+        node.op.window(node),
+        getattr(node.op, "group", 1),
     )
+
+
+def _whole(dims: Shape, images: int) -> Shape:
+    return (images * dims[0], *dims[1:]) if images > 1 and dims and isinstance(dims[0], int) else dims
+
+
+def _parameters(node: Node) -> list[Value]:
+    return [v for n in node.chain for v in n.op.parameters(n)]
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> str:
@@ -82,9 +103,14 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> st
     return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
 
 
-def dims_text(dims: Sequence[int]) -> str:
-    """1x3x224x224."""
-    return "x".join(map(str, dims)) or "scalar"
+def dims_text(dims: Shape) -> str:
+    """1x3x224x224; a size that is not known is ?."""
+    return "?" if dims is None else "x".join("?" if d is None else str(d) for d in dims) or "scalar"
+
+
+def _axes(values: Sequence[int | None]) -> str:
+    """One value for each axis: 3 where all are the same, else 3x1."""
+    return dims_text(tuple(values[:1] if len(set(values)) == 1 else values))
 
 
 def shorten(name: str, width: int = 32) -> str:
@@ -94,46 +120,130 @@ def shorten(name: str, width: int = 32) -> str:
 
 
 class Summary:
-    """The layers of a plan; str() is the table."""
+    """The layers of a model; str() is the table.
 
-    def __init__(self, layers: Sequence[Layer], isa: str, arena: int):
+    `inputs` has the name of each input, its shape as the file has it, and the shape that the summary is for. `params` counts
+    the weights and biases of all layers, and those that several layers share once; `weight_bytes` is what they take.
+    """
+
+    def __init__(
+        self,
+        inputs: Sequence[tuple[str, Shape, Shape]],
+        layers: Sequence[Layer],
+        weights: Iterable[Value],
+        plan: Plan | SplitPlan | None = None,
+    ):
+        self.inputs = tuple(inputs)
         self.layers = tuple(layers)
-        self.isa = isa
-        self.arena = arena
+        arrays = {key_of(v.constant): v.constant for v in weights if v.constant is not None}.values()
+        self.params = sum(a.size for a in arrays)
+        self.weight_bytes = sum(a.nbytes for a in arrays)
+        self.isa = plan.target.kernels.isa if plan else None
+        self.arena = plan.arena_size if plan else None
 
     @property
-    def params(self) -> int:
-        """Values of all constants."""
-        return sum(x.params for x in self.layers)
+    def multiply_adds(self) -> int:
+        """Multiply-adds of one run."""
+        return sum(x.multiply_adds or 0 for x in self.layers)
 
     @property
     def flops(self) -> int:
-        """Floating point operations of one run."""
-        return sum(x.flops for x in self.layers)
+        """Floating point operations of one run, a multiply-add counted as two."""
+        return sum(x.flops or 0 for x in self.layers)
 
     def __str__(self) -> str:
-        rows = [
-            (
-                shorten(x.name),
-                x.op,
-                x.implementation,
-                dims_text(x.input),
-                dims_text(x.output),
-                f"{x.params:,}",
-                f"{x.flops / 1e6:,.2f}",
-            )
-            for x in self.layers
-        ]
-        total = (
-            f"{len(rows)} layers, {self.params:,} parameters ({self.params * 4 / 1e6:.1f} MB), {self.flops / 1e9:.3f} GFLOP,"
-            f" arena {self.arena / 1e6:.1f} MB, {self.isa}"
+        return "\n".join([self._head(), table(*self._table()), self._total()])
+
+    def _head(self) -> str:
+        """The shapes that it is for."""
+        return ", ".join(
+            f"{shorten(name)} {dims_text(declared)}" + (f" as {dims_text(shape)}" if shape != declared else "")
+            for name, declared, shape in self.inputs
         )
-        return table(("layer", "operator", "by", "input", "output", "parameters", "MFLOP"), rows, 5) + "\n" + total
+
+    def _table(self) -> tuple[Sequence[str], Sequence[Sequence[str]], int]:
+        """The header, the rows, and how many columns are words; columns that are empty in all rows are left out."""
+        rows = [_row(x) for x in self.layers]
+        said = [i for i, name in enumerate(HEADER) if name in ALWAYS or any(r[i] for r in rows)]
+        header, *rest = [[r[i] for i in said] for r in (HEADER, *rows)]
+        return header, rest, header.index(NUMBERS)
+
+    def _total(self) -> str:
+        total = [f"{len(self.layers)} layers", f"{self.params:,} parameters ({self.weight_bytes / 1e6:.1f} MB)"]
+        if self.arena is None:
+            return ", ".join([*total, "not planned: give the open sizes (--shape, or shapes= in Python)"])
+        total += [f"{self.multiply_adds / 1e9:.3f} GMAC", f"{self.flops / 1e9:.3f} GFLOP (a multiply-add, MAC, is two)"]
+        total += [f"arena {self.arena / 1e6:.1f} MB", f"{self.isa}"]
+        if waiting := sum(x.flops is None for x in self.layers):
+            total.append(f"{waiting} layers not counted: their sizes show as the network runs")
+        return ", ".join(total)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same for a JSON file; the guide lists the keys."""
+        return {
+            "inputs": [{"name": n, "declared": declared, "shape": shape} for n, declared, shape in self.inputs],
+            "isa": self.isa,
+            "arena_bytes": self.arena,
+            "parameters": self.params,
+            "parameter_bytes": self.weight_bytes,
+            "multiply_adds": self.multiply_adds,
+            "flops": self.flops,
+            "layers": [
+                {
+                    "name": x.name,
+                    "operator": x.op,
+                    "by": x.implementation or None,
+                    "input": x.input,
+                    "output": x.output,
+                    "kernel": x.window and x.window.kernel,
+                    "strides": x.window and x.window.strides,
+                    "pads": x.window and x.window.begin + x.window.end,
+                    "dilations": x.window and x.window.dilations,
+                    "group": x.group,
+                    "parameters": x.params,
+                    "multiply_adds": x.multiply_adds,
+                    "flops": x.flops,
+                }
+                for x in self.layers
+            ],
+        }
 
 
-def summarise(plan: Plan | SplitPlan) -> Summary:
-    """The Summary of a plan."""
-    return Summary([layer(e) for e in plan.entries], plan.target.kernels.isa, plan.arena_size)
+#: the columns of a summary: those that it always has, and the first one of numbers
+HEADER = ("layer", "operator", "by", "output", "kernel", "stride", "pad", "dilation", "group", "parameters", "MMAC", "MFLOP")
+ALWAYS, NUMBERS = ("layer", "operator", "output", "parameters"), "parameters"
+
+
+def _row(x: Layer) -> tuple[str, ...]:
+    w = x.window
+    pads = "" if w is None else _axes(w.begin) if w.begin == w.end else ",".join(map(str, w.begin + w.end))
+    return (
+        shorten(x.name, 24),
+        x.op,
+        x.implementation,
+        dims_text(x.output),
+        dims_text(w.kernel) if w else "",
+        _axes(w.strides) if w else "",
+        pads,
+        _axes(w.dilations) if w and set(w.dilations) != {1} else "",
+        str(x.group) if x.group != 1 else "",
+        f"{x.params:,}",
+        "" if x.multiply_adds is None else f"{x.multiply_adds / 1e6:,.2f}",
+        "" if x.flops is None else f"{x.flops / 1e6:,.2f}",
+    )
+
+
+def summarise(inputs: Sequence[tuple[str, Shape, Shape]], plan: Plan | SplitPlan, stage: Stage) -> Summary:
+    """The Summary of a stage's plan, and of what comes after it."""
+    nodes = [e.task.choice.node for e in plan.entries if e.task.choice is not None]
+    later = [*stage.tell, *(stage.rest.graph.nodes if stage.rest else ())]
+    layers = [*map(layer, plan.entries), *(layer_of(n, "reference" if n in stage.tell else "") for n in later)]
+    return Summary(inputs, layers, [v for n in (*nodes, *later) for v in _parameters(n)], plan)
+
+
+def outline(inputs: Sequence[tuple[str, Shape, Shape]], nodes: Sequence[Node]) -> Summary:
+    """The Summary of nodes that wait for sizes."""
+    return Summary(inputs, [layer_of(n, "") for n in nodes], [v for n in nodes for v in _parameters(n)])
 
 
 class Profile:
@@ -164,6 +274,23 @@ class Profile:
         total = f"{self.total_ms:.3f} ms a run (medians over {self.runs} runs, {self.threads} threads)"
         return table(("layer", "operator", "by", "output", "ms", "share", "GFLOP/s"), rows, 4) + "\n" + total
 
+    def as_dict(self) -> dict[str, Any]:
+        """The same for a JSON file; the guide lists the keys."""
+        layers = [
+            {
+                "name": r.name,
+                "operator": r.op,
+                "by": r.implementation,
+                "output": r.output,
+                "ms": r.ms,
+                "share": r.share,
+                "flops": r.flops,
+                "gflops": r.gflops,
+            }
+            for r in self.rows
+        ]
+        return {"threads": self.threads, "runs": self.runs, "ms": self.total_ms, "layers": layers}
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a Chrome trace (JSON) of one run made of the median times."""
         events, at = [], 0.0
@@ -192,5 +319,5 @@ def profile_plan(
     rows = []
     for entry, ms in zip(plan.entries, medians, strict=True):
         x = layer(entry)
-        rows.append(ProfileRow(x.name, x.op, x.implementation, x.output, ms, ms / total, x.flops))
+        rows.append(ProfileRow(x.name, x.op, x.implementation, x.output, ms, ms / total, x.flops or 0))
     return Profile(rows, sum(medians), max(runs, 1), threads)

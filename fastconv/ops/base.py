@@ -18,6 +18,7 @@ Operators have one form, the newest one of the standard. `upgrade` turns the for
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from ..plan.bind import Binder, Step
     from ..plan.layouts import Tensor
     from ..plan.select import Target
+    from .windows import Windows
 
 #: every operator by name; its attributes are keywords, so its type is open to the checker
 REGISTRY: dict[str, Any] = {}
@@ -100,6 +102,8 @@ class Op:
     results: ClassVar[tuple[int, int | None]] = (1, 1)
     #: the inputs that say how to compute, rather than what with: a plan is made for their elements, and so are shapes
     how: ClassVar[tuple[int, ...]] = ()
+    #: the inputs that training finds where they are constants: weights, biases, slopes, tables of embeddings
+    learned: ClassVar[tuple[int, ...]] = ()
     #: whether it takes strings and sequences, which only references compute with
     takes_objects: ClassVar[bool] = False
     #: the ways to compute it, best first; where all refuse, the plan runs `reference`
@@ -158,6 +162,22 @@ class Op:
 
     def activation(self, node: Node) -> Activation | None:
         """The Activation this node is, where it is one: a function of inputs[0] alone, element by element."""
+        return None
+
+    def parameters(self, node: Node) -> list[Value]:
+        """The constants that training found, as far as the graph shows: none of bounds, axes, sizes, indices, statistics."""
+        return [v for i in self.learned for v in node.inputs[i : i + 1] if v is not None and v.constant is not None]
+
+    def multiply_adds(self, node: Node) -> int:
+        """How many products it sums up, where that is what it does."""
+        return 0
+
+    def flops(self, node: Node) -> int:
+        """Floating point operations, a multiply-add counted as two; one an element of the result where no rule is known."""
+        return 2 * self.multiply_adds(node) or math.prod(node.results[0].dims)
+
+    def window(self, node: Node) -> Windows | None:
+        """The windows that slide over inputs[0], where there are any and their kernel is known."""
         return None
 
     def attributes(self) -> dict[str, Any]:

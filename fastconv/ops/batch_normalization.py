@@ -16,6 +16,7 @@ class BatchNormalization(Op):
 
     arity = (5, 5)
     how = (1, 2, 3, 4)
+    learned = (1, 2)
     results = (1, 3)
 
     epsilon: float = 1e-5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -61,7 +62,17 @@ def _align(spec: NodeSpec) -> None:
         spec.inputs[1] = Value(b.name, constant=b.constant.reshape(*b.constant.shape, *(1,) * behind))
 
 
-class Add(Binary):
+class Affine(Binary, abstract=True):
+    """With one value a channel it is a layer's bias or scale."""
+
+    learned = (0, 1)
+
+    def parameters(self, node):
+        """Values as layers keep them, (C,) or (C, 1, 1): those of other shapes are anchors, bounds, factors."""
+        return [v for v in super().parameters(node) if kind(v.dtype) == "f" and 1 < math.prod(v.dims) == v.dims[0]]
+
+
+class Add(Affine):
     function = np.add
     takes_epilogue = True
     implementations = strided("add")
@@ -73,7 +84,7 @@ class Sub(Binary):
     implementations = strided("sub")
 
 
-class Mul(Binary):
+class Mul(Affine):
     function = np.multiply
     takes_epilogue = True
     implementations = strided("mul")
@@ -116,6 +127,7 @@ class Pow(Binary):
 
 
 class PRelu(Binary):
+    learned = (1,)
     takes_epilogue = True
     implementations = strided("prelu")
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..graph import Dim
+from ..graph import Dim, Node, Value
 from .conv_depthwise import ConvDepthwise
 from .conv_direct import ConvDirect, ConvFirst, ConvPointwise
 from .conv_im2col import ConvIm2col
@@ -16,9 +16,15 @@ from .dims import check, check_rank, same_dtype, unify
 from .windows import Windowed, Windows
 
 
+def products(node: Node, weights: Value) -> int:
+    """How many products a convolution with such weights (OC IC/group *kernel) sums up."""
+    return math.prod(node.results[0].dims) * math.prod(weights.dims[1:])
+
+
 class Conv(Windowed):
     arity = (2, 3)
     how = (1, 2)
+    learned = (1, 2)
     takes_epilogue = True
     takes_residual = True
     implementations = (ConvFirst(), ConvDepthwise(), ConvPointwise(), ConvWinograd(), ConvDirect(), ConvIm2col())
@@ -32,6 +38,16 @@ class Conv(Windowed):
     def geometry(self, shape: Sequence[Dim], kernel: Sequence[int]) -> Windows:
         """The windows over an input of this shape (N IC *size) for weights with this kernel."""
         return self.windows(shape[2:], kernel)
+
+    def window(self, node):
+        return self.windows_of(*node.inputs[:2])
+
+    def windows_of(self, x: Value, w: Value) -> Windows | None:
+        """The windows over x for these weights, None where x has no known rank or the kernel no known sizes."""
+        return self.geometry(x.shape, w.dims[2:]) if x.shape is not None and w.known else None
+
+    def multiply_adds(self, node):
+        return products(node, node.inputs[1])
 
     def infer(self, x, w, b=None):
         check_rank(x, "input", 3, 5)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from .windows import Windowed, Windows
 class ConvTranspose(Windowed):
     arity = (2, 3)
     how = (1, 2)
+    learned = (1, 2)
     takes_epilogue = True
     takes_residual = True
     implementations = (ConvPhases(),)
@@ -82,6 +84,17 @@ class ConvTranspose(Windowed):
         if full - before - after <= 0:
             raise ModelError(f"pads: nothing is left of {full} on spatial axis {i} without {before} and {after}")
         return before, after, full - before - after
+
+    def window(self, node):
+        x, w = node.inputs[:2]
+        if x.shape is None or not w.known:
+            return None
+        windows, more = self.geometry(x.shape, w.dims[2:]), self.output_padding or (0,) * (len(x.shape) - 2)
+        return replace(windows, end=tuple(e if e is None else e + m for e, m in zip(windows.end, more, strict=True)))
+
+    def multiply_adds(self, node):
+        x, w = node.inputs[:2]
+        return math.prod(x.dims) * math.prod(w.dims[1:])
 
     def infer(self, x, w, b=None):
         check_rank(x, "input", 3, 5)

@@ -11,6 +11,7 @@ from .moves import GatherPlain
 
 class Gather(Op):
     arity = (2, 2)
+    learned = (0,)
     implementations = (GatherPlain(),)
 
     axis: int = 0

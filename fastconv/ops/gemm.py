@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from .base import Op, only_first_varies
 from .dims import broadcasts_to, check_rank, same_dtype, unify
 from .gemm_packed import GemmPacked
@@ -9,6 +11,7 @@ from .gemm_packed import GemmPacked
 
 class Gemm(Op):
     arity = (2, 3)
+    learned = (0, 1, 2)
     takes_epilogue = True
     takes_residual = True
     implementations = (GemmPacked(),)
@@ -26,6 +29,9 @@ class Gemm(Op):
     def by_image(self, node):
         c = node.inputs[2] if len(node.inputs) > 2 else None
         return only_first_varies(node) and not self.transA and (c is None or len(c.dims) < 2 or c.dims[0] == 1)
+
+    def multiply_adds(self, node):
+        return math.prod(node.results[0].dims) * _transposed(node.inputs[0].dims, self.transA)[1]
 
     def infer(self, a, b, c=None):
         check_rank(a, "A", 2)

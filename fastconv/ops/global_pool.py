@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from .base import Op, only_first_varies
 from .dims import check, check_rank_least
 from .pool import GlobalAveragePoolBlocked, GlobalMaxPoolBlocked
@@ -10,6 +12,9 @@ from .pool import GlobalAveragePoolBlocked, GlobalMaxPoolBlocked
 class GlobalPool(Op, abstract=True):
     def by_image(self, node):
         return only_first_varies(node)
+
+    def flops(self, node):
+        return math.prod(node.inputs[0].dims)
 
     def infer(self, x):
         check_rank_least(x, "input", 2)

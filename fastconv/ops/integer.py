@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from ..graph import Value
@@ -42,6 +44,7 @@ class ConvInteger(ConvLike):
     """inputs: data, weights and their zero points; gives int32."""
 
     arity = (2, 4)
+    learned = (1,)
 
     def infer(self, x, w, x_zero=None, w_zero=None):
         for name, v in (("input", x), ("weights", w)):
@@ -59,6 +62,8 @@ class QLinearConv(ConvLike):
     """inputs: data, weights and result, each with scale and zero point; then the bias in int32."""
 
     arity = (8, 9)
+    learned = (3, 8)
+    weights = 3
 
     def infer(self, x, x_scale, x_zero, w, w_scale, w_zero, y_scale, y_zero, b=None):
         for name, v in (("input", x), ("weights", w), ("output zero point", y_zero)):
@@ -80,6 +85,10 @@ class MatMulInteger(Op):
     """inputs: A, B and their zero points (for A one a row, for B one a column); gives int32."""
 
     arity = (2, 4)
+    learned = (0, 1)
+
+    def multiply_adds(self, node):
+        return math.prod(node.results[0].dims) * node.inputs[0].dims[-1]
 
     def infer(self, a, b, a_zero=None, b_zero=None):
         for name, v in (("A", a), ("B", b)):
@@ -97,6 +106,10 @@ class QLinearMatMul(Op):
     """inputs: A, B and result, each with scale and zero point."""
 
     arity = (8, 8)
+    learned = (0, 3)
+
+    def multiply_adds(self, node):
+        return math.prod(node.results[0].dims) * node.inputs[0].dims[-1]
 
     def infer(self, a, a_scale, a_zero, b, b_scale, b_zero, y_scale, y_zero):
         for name, v in (("A", a), ("B", b), ("output zero point", y_zero)):

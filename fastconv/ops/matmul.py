@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from .base import Op, only_first_varies
 from .dims import broadcast, check_rank_least, same_dtype, unify
 from .gemm_packed import GemmPacked
@@ -9,12 +11,16 @@ from .gemm_packed import GemmPacked
 
 class MatMul(Op):
     arity = (2, 2)
+    learned = (0, 1)
     takes_epilogue = True
     takes_residual = True
     implementations = (GemmPacked(),)
 
     def by_image(self, node):
         return only_first_varies(node) and len(node.inputs[1].dims) == 2
+
+    def multiply_adds(self, node):
+        return math.prod(node.results[0].dims) * node.inputs[0].dims[-1]
 
     def infer(self, a, b):
         check_rank_least(a, "A", 1)

@@ -24,6 +24,7 @@ class InstanceNormalization(Op):
     """Each channel of each image by itself."""
 
     arity = (3, 3)
+    learned = (1, 2)
 
     epsilon: float = 1e-5
 
@@ -43,6 +44,7 @@ class GroupNormalization(Op):
     """Each group of channels of each image by itself."""
 
     arity = (3, 3)
+    learned = (1, 2)
 
     num_groups: int
     epsilon: float = 1e-5
@@ -110,6 +112,7 @@ class LayerNormalization(AxisOn):
     """Also gives the mean and the inverse of the standard deviation."""
 
     arity = (2, 3)
+    learned = (1, 2)
     results = (1, 3)
     implementations = (LayerNormBlocked(), LayerNormPlain())
 
@@ -137,6 +140,7 @@ class LayerNormalization(AxisOn):
 
 class RMSNormalization(AxisOn):
     arity = (2, 2)
+    learned = (1,)
 
     def infer(self, x, scale):
         self.check_operands(x, scale)

@@ -87,6 +87,8 @@ class QuantizeLinear(Quantization):
 
 
 class DequantizeLinear(Quantization):
+    learned = (0,)
+
     def infer(self, x, scale, zero=None):
         check_dtype(x, "input", "f" if x.dtype is not None and is_small_float(x.dtype) else "iu")
         self.check_operands(x, scale, zero)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar
@@ -39,6 +40,7 @@ class Recurrent(Op, abstract=True):
     """
 
     arity = (3, 6)
+    learned: ClassVar[tuple[int, ...]] = (1, 2, 3)
     results = (0, 2)
     gates: ClassVar[int]
     states: ClassVar[int] = 1
@@ -57,6 +59,10 @@ class Recurrent(Op, abstract=True):
     def upgrade(cls, spec):
         if spec.opset < 7:
             spec.attributes.pop("output_sequence", None)
+
+    def multiply_adds(self, node):
+        x, *weights = node.inputs[:3]
+        return math.prod(x.dims[:2]) * sum(math.prod(w.dims) for w in weights)
 
     def __post_init__(self):
         check(self.direction in DIRECTIONS, f"direction: expected one of {', '.join(DIRECTIONS)}, got {self.direction!r}")
@@ -174,6 +180,7 @@ class LSTM(Recurrent):
     """The gates are input, output, forget and cell; the peepholes belong to the first three."""
 
     arity = (3, 8)
+    learned = (1, 2, 3, 7)
     results = (0, 3)
     gates = 4
     states = 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -32,6 +33,9 @@ class Reduce(Op, abstract=True):
         if axes:
             return axis_indices(axes, rank)
         return () if self.noop_with_empty_axes else tuple(range(rank))
+
+    def flops(self, node):
+        return math.prod(node.inputs[0].dims)
 
     def infer(self, x, axes=None):
         given = known_ints(axes, "axes")

@@ -30,6 +30,9 @@ class View(Op, abstract=True):
     def by_image(self, node):
         return only_first_varies(node)
 
+    def flops(self, node):
+        return 0
+
 
 class Reshape(View):
     """In the shape asked for, 0 takes the input's size of that axis (unless allowzero) and -1 what is left over."""

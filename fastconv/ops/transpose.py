@@ -16,6 +16,9 @@ class Transpose(Op):
     def by_image(self, node):
         return only_first_varies(node) and self.perm is not None and self.perm[0] == 0
 
+    def flops(self, node):
+        return 0
+
     def infer(self, x):
         perm = self.perm
         check(perm is None or sorted(perm) == list(range(len(perm))), f"perm: expected each axis once, got {perm}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -154,6 +155,13 @@ class Pool(Windowed, abstract=True):
             pad = max(begin or 0, end or 0)
             check(pad < extent, f"pads: expected less than the window's {extent} on spatial axis {i}, got {pad}")
         return w
+
+    def window(self, node: Node) -> Windows | None:
+        x = node.inputs[0]
+        return self.geometry(x.shape) if x is not None and x.shape is not None else None
+
+    def flops(self, node: Node) -> int:
+        return math.prod(node.results[0].dims) * math.prod(self.kernel_shape or ())
 
     def output_shape(self, x: Value) -> tuple[Dim, ...] | None:
         """The shape of the result for the input x."""

@@ -18,7 +18,7 @@ from .bind import ARENA, FIRST_INPUT, Binder, Packed, Step, empty_aligned, memor
 from .layouts import Seam, Task, Tensor, arrange
 from .select import BLOCKED, NCHW, Choice, Target, select
 from .strided import reorder
-from .work import flops, microseconds, pieces
+from .work import microseconds, pieces
 
 
 @dataclass
@@ -280,9 +280,11 @@ def _hold_constants(values: Iterable[Value], binder: Binder) -> None:
 
 
 def _microseconds(task: Task) -> float:
-    operations = flops(task.choice.node) if task.choice else 0
-    constants = [v for v in task.choice.node.operands if v.constant is not None] if task.choice else []
-    return microseconds(operations, [*task.reads, *task.writes, *constants])
+    if task.choice is None:
+        return microseconds(0, [*task.reads, *task.writes])
+    node = task.choice.node
+    constants = [v for v in node.operands if v.constant is not None]
+    return microseconds(node.op.flops(node), [*task.reads, *task.writes, *constants])
 
 
 def _lay_out(
