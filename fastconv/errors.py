@@ -1,5 +1,7 @@
 """The errors fastconv raises on purpose, and its warning; any other error that escapes is a bug."""
 
+from collections.abc import Iterable
+
 
 class FastconvError(Exception):
     """Base of every error that fastconv raises on purpose."""
@@ -19,3 +21,11 @@ class InputError(FastconvError, ValueError):
 
 class ModelWarning(UserWarning):
     """The model file says what the call shows to be wrong, and the call goes on."""
+
+
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """The end of a message about a name that is not known: "; did you mean 'image'?" where one is like it."""
+    import difflib  # only errors need it
+
+    like = difflib.get_close_matches(str(name), list(known), n=1)
+    return f"; did you mean {like[0]!r}?" if like else ""

@@ -9,7 +9,7 @@ import threading
 import warnings
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from . import _executor, kernels, onnx_json
 from .dtypes import element_of, is_sequence, sequence, type_name
-from .errors import InputError, ModelError, ModelWarning, UnsupportedError
+from .errors import InputError, ModelError, ModelWarning, UnsupportedError, did_you_mean
 from .graph import Dim, Graph, Shape, Value
 from .passes import PASSES, run_passes
 from .plan import Arenas, Plan, SplitPlan, Target, build_batch
@@ -213,7 +213,9 @@ class Model(Locked):
         arrays = self._arrays(inputs)
         first = part = self._part(names)
         if out and (unknown := out.keys() - first.names):
-            raise InputError(f"out: the model has no output {sorted(unknown)[0]!r}; it has {', '.join(map(repr, first.names))}")
+            name = sorted(unknown)[0]
+            has = ", ".join(map(repr, first.names))
+            raise InputError(f"out: the model has no output {name!r}; it has {has}{did_you_mean(name, first.names)}")
         results: dict[str, Any] = {}
         key: Key = (names,)
         while True:
@@ -256,7 +258,7 @@ class Model(Locked):
         """The inputs in order, contiguous and of the model's dtypes, of any shapes; InputError for what does not fit."""
         if isinstance(inputs, Mapping):
             if unknown := set(inputs) - {i.name for i in self.inputs}:
-                raise InputError(f"the model has no input {sorted(map(str, unknown))[0]!r}; it has {_names(self.inputs)}")
+                raise self._no_input(unknown)
             if missing := [i.name for i in self.inputs if i.name not in inputs]:
                 raise InputError(f"input {missing[0]!r} is missing; the model has {_names(self.inputs)}")
             given = [inputs[i.name] for i in self.inputs]
@@ -265,6 +267,10 @@ class Model(Locked):
         else:
             raise InputError(f"the model has {len(self.inputs)} inputs ({_names(self.inputs)}): give them as a mapping by name")
         return [_array(i, x) for i, x in zip(self._inputs, given, strict=True)]
+
+    def _no_input(self, unknown: Iterable[Any]) -> InputError:
+        name, names = min(map(str, unknown)), [i.name for i in self.inputs]
+        return InputError(f"the model has no input {name!r}; it has {_names(self.inputs)}{did_you_mean(name, names)}")
 
     def _check_shapes(self, shapes: Sequence[tuple[int, ...]]) -> None:
         """InputError for shapes that are wrong; the model's one warning where only a symbol speaks against them."""
@@ -291,7 +297,7 @@ class Model(Locked):
         if names:
             values = {v.name: v for v in graph.values()}
             if unknown := [n for n in names if n not in values]:
-                raise InputError(f"the model has no value {unknown[0]!r}")
+                raise InputError(f"the model has no value {unknown[0]!r}{did_you_mean(unknown[0], values)}")
             graph.outputs = [values[n] for n in names]
         return graph
 
@@ -324,7 +330,7 @@ class Model(Locked):
         """The inputs' shapes: as given, else as the file has them, in which an open first axis is 1 where no other is open."""
         given = shapes or {}
         if unknown := set(given) - {i.name for i in self.inputs}:
-            raise InputError(f"the model has no input {sorted(unknown)[0]!r}; it has {_names(self.inputs)}")
+            raise self._no_input(unknown)
         out = []
         for i in self.inputs:
             shape: Shape = tuple(given[i.name]) if i.name in given else i.shape
@@ -366,7 +372,8 @@ class Model(Locked):
             waits = [f"then {n!r}" for n in first.tell] + ([f"then {first.rest.graph}"] if first.rest else [])
             return "\n".join([str(plan), *waits])
         if stage not in (known := ["read", *(p.__name__ for p in PASSES)]):
-            raise InputError(f"stage: expected {', '.join(known)} or plan, got {stage!r}")
+            hint = did_you_mean(stage, [*known, "plan"])
+            raise InputError(f"stage: expected {', '.join(known)} or plan, got {stage!r}{hint}")
         graph = self._cut(())
         if shapes:
             for v, shape in zip(graph.inputs, self._shapes(shapes), strict=True):
@@ -508,6 +515,8 @@ def _array(info: TensorInfo, x: Any) -> np.ndarray:
         except (TypeError, ValueError):
             raise _wrong(info, f"numbers of {info.dtype}", f"a {type(x).__name__} that is not an array of them") from None
     else:
+        if x is None or isinstance(x, str | bytes | os.PathLike):
+            raise _no_array(info, x)
         try:
             array = np.from_dlpack(x) if not isinstance(x, np.ndarray) and hasattr(x, "__dlpack__") else np.asarray(x)
         except (TypeError, ValueError, RuntimeError, BufferError) as e:
@@ -515,13 +524,52 @@ def _array(info: TensorInfo, x: Any) -> np.ndarray:
     if isinstance(x, np.ndarray) and hasattr(x, "filled"):  # to name the class would import numpy.ma
         raise _wrong(info, "a plain array", "a masked array", ": fill it first, x.filled(…)")
     if array.dtype.newbyteorder("=") != info.dtype:
-        hint = (
-            f": x.astype({'np' if hasattr(np, info.dtype.name) else 'ml_dtypes'}.{info.dtype})"
-            if array.dtype.kind in "fiub"
-            else ""
-        )
-        raise _wrong(info, str(info.dtype), str(array.dtype), hint)
+        hint = f": x{_cast(info)}" if array.dtype.kind in "fiub" else ""
+        code = "x" if isinstance(x, np.ndarray) else "np.asarray(x)"
+        raise _wrong(info, str(info.dtype), str(array.dtype), _picture_hint(info, array.shape, array.dtype, code) or hint)
     return np.require(array, info.dtype, ("C", "ALIGNED"))
+
+
+def _cast(info: TensorInfo) -> str:
+    return f".astype({'np' if hasattr(np, info.dtype.name) else 'ml_dtypes'}.{info.dtype})"
+
+
+def _no_array(info: TensorInfo, x: Any) -> InputError:
+    """The error for what stands for an array, but is none: nothing, bytes, the path of a file."""
+    expected = f"an array of {info.dtype} {shape_text(info.shape)}"
+    if x is None or isinstance(x, bytes):
+        return _wrong(info, expected, "None" if x is None else "bytes")
+    path = os.fspath(x)
+    if path.endswith((".npy", ".npz")):
+        hint = f", np.load({path!r})"
+    else:
+        hint = f", fastconv.vision.to_nchw(fastconv.vision.read({path!r}))" if _takes_pictures(info) else ""
+    return _wrong(info, expected, f"a path, {path!r}", f": read it first{hint}")
+
+
+def _takes_pictures(info: TensorInfo) -> bool:
+    """Whether it is N×3×H×W of floats."""
+    return info.shape is not None and len(info.shape) == 4 and info.shape[1] == 3 and info.dtype.kind == "f"
+
+
+def _picture_hint(info: TensorInfo, shape: tuple[int, ...], dtype: np.dtype, code: str = "x") -> str:
+    """How a picture (H×W×3 or, with transparency, H×W×4), or several, becomes this input; "" where x is none."""
+    rank = len(shape)
+    if not _takes_pictures(info) or rank not in (3, 4) or shape[-1] not in (3, 4) or dtype.kind not in "fiu":
+        return ""
+    assert info.shape is not None
+    if _all_fit(info.shape[-rank:], shape):  # the channels come first as it is
+        return ""
+    code += "[..., :3]" if shape[-1] == 4 else ""
+    to_floats = "" if dtype in (np.uint8, info.dtype) else _cast(info)
+    if rank == 3 and _settled(info.shape[2:]) and not _all_fit(info.shape[2:], shape[:2]):
+        code = f"fastconv.vision.resize({code}{to_floats}, {info.shape[2:]})"
+        to_floats = ""
+    if dtype == np.uint8:
+        return f": a picture becomes an input by fastconv.vision.to_nchw({code})" + (
+            "" if info.dtype == np.float32 else _cast(info)
+        )
+    return f": channels come first, {code}.transpose({'2, 0, 1)[None]' if rank == 3 else '0, 3, 1, 2)'}{to_floats}"
 
 
 def _caller() -> int:
@@ -541,10 +589,13 @@ def _check_shapes(infos: Sequence[TensorInfo], shapes: Sequence[tuple[int, ...]]
         if info.shape is None:
             continue
         if len(shape) != len(info.shape):
-            hint = ": add the batch axis, x[None]" if len(shape) == len(info.shape) - 1 else ""
+            more = len(info.shape) - len(shape)
+            fits = more > 0 and _all_fit(info.shape, (1,) * more + shape)
+            axes = "batch axis" if more == 1 else "first axes"
+            hint = f": add the {axes}, x[{', '.join(['None'] * more)}]" if fits else _picture_hint(info, shape, info.dtype)
             raise _wrong(info, shape_text(info.shape), shape_text(shape), hint)
         if not all(map(_fits, info.shape, shape)):
-            raise _wrong(info, shape_text(info.shape), shape_text(shape))
+            raise _wrong(info, shape_text(info.shape), shape_text(shape), _picture_hint(info, shape, info.dtype))
         for dim, size in zip(info.shape, shape, strict=True):
             if isinstance(dim, str):
                 before, owner = symbols.setdefault(dim, (size, info.name))

@@ -10,6 +10,7 @@ import sys
 import threading
 import warnings
 import weakref
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -183,9 +184,10 @@ def test_numbers_in_lists(load):
         (np.zeros(X.shape, [("r", np.float32)]), "got [('r', '<f4')]"),
         (np.full(X.shape, "1"), "got <U1"),
         (np.full(X.shape, "2020", "M8[Y]"), "got datetime64[Y]"),
-        (None, "got object"),
-        ("text", "got <U4"),
-        (b"text", "got |S4"),
+        (None, "expected an array of float32 N×3×H×W, got None"),
+        (b"text", "expected an array of float32 N×3×H×W, got bytes"),
+        ("cat.jpg", "got a path, 'cat.jpg': read it first, fastconv.vision.to_nchw(fastconv.vision.read('cat.jpg'))"),
+        (Path("x.npy"), "got a path, 'x.npy': read it first, np.load('x.npy')"),
         (object(), "got object"),
         (3.5, "got float64"),
         ([], "got 0"),
@@ -212,6 +214,69 @@ def test_what_is_not_taken(small, wrong, got):
     assert str(caught.value).startswith("input 'x': expected ")
     assert got in str(caught.value)
     assert same_bits(small(X), small(X)), "nothing is left behind"
+
+
+class Picture:
+    """What Pillow's pictures have."""
+
+    def __init__(self, array):
+        self.__array_interface__ = array.__array_interface__
+        self.array = array
+
+
+OPEN = ("N", 3, "H", "W")
+PICTURE = RNG.integers(0, 256, (20, 30, 3)).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    "dims, given, code",
+    [
+        (OPEN, PICTURE, "fastconv.vision.to_nchw(x)"),
+        (OPEN, Picture(PICTURE), "fastconv.vision.to_nchw(np.asarray(x))"),
+        (OPEN, PICTURE[None], "fastconv.vision.to_nchw(x)"),
+        (OPEN, PICTURE[..., [0, 1, 2, 0]], "fastconv.vision.to_nchw(x[..., :3])"),
+        (OPEN, PICTURE.astype(np.float32), "x.transpose(2, 0, 1)[None]"),
+        (OPEN, PICTURE.astype(np.float64), "x.transpose(2, 0, 1)[None].astype(np.float32)"),
+        (OPEN, PICTURE[None].astype(np.float32), "x.transpose(0, 3, 1, 2)"),
+        ((1, 3, 20, 30), PICTURE, "fastconv.vision.to_nchw(x)"),
+        ((1, 3, 16, 24), PICTURE, "fastconv.vision.to_nchw(fastconv.vision.resize(x, (16, 24)))"),
+        ((1, 3, 16, 24), PICTURE / 255, "fastconv.vision.resize(x.astype(np.float32), (16, 24)).transpose(2, 0, 1)[None]"),
+        (OPEN, PICTURE.transpose(2, 0, 1).astype(np.float32), "x[None]"),
+        ((1, 1, 20, 30), PICTURE[..., 0].astype(np.float32), "x[None, None]"),
+        (("N", "H", "W", 3), PICTURE.astype(np.float32), "x[None]"),
+        (("N", "H", "W", 3), PICTURE[None], "x.astype(np.float32)"),
+        ((8, 3, 20, 30), X[0], None),
+        (("N", 1, "H", "W"), PICTURE.astype(np.float32), None),
+    ],
+)  # fmt: skip
+def test_the_message_about_a_picture_has_the_code_that_fits(load, dims, given, code):
+    net = Net()
+    model = load(net.graph(net("Relu", net.input("x", *dims))))
+    with pytest.raises(InputError) as caught:
+        model(given)
+    if code is None:
+        assert str(caught.value).endswith("×".join(map(str, given.shape)))
+        return
+    assert str(caught.value).endswith(f" {code}")
+    if "resize" in code:
+        pytest.importorskip("PIL")
+    assert model(eval(code, {"fastconv": fastconv, "np": np, "x": given})).shape[0] == 1
+
+
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        (lambda m: m({"img": X}), "the model has no input 'img'; it has 'image'; did you mean 'image'?"),
+        (lambda m: m.summary({"imag": (1, 1, 8, 8)}), "the model has no input 'imag'; it has 'image'; did you mean 'image'?"),
+        (lambda m: m(np.zeros((1, 1, 8, 8), np.float32), out={"logit": X}), "it has 'logits'; did you mean 'logits'?"),
+        (lambda m: m.run(X, ["pool3"]), "the model has no value 'pool3'; did you mean 'pool"),
+        (lambda m: m.dump("fused"), "or plan, got 'fused'; did you mean 'fuse'?"),
+    ],
+)
+def test_a_name_that_is_nearly_right(wrong, message):
+    with pytest.raises(InputError) as caught:
+        wrong(fastconv.load(DIGITS))
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 0, 8), (2, 3, 8, 0)])
