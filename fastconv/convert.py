@@ -29,8 +29,8 @@ def convert(
     weights: str | os.PathLike[str] | Mapping[str, np.ndarray] | None = None,
     external_dir: str | os.PathLike[str] | None = None,
     follow_links: bool = False,
-) -> None:
-    """Write the model in `source` as `target`; the endings, `.onnx` or `.json`, say what they are.
+) -> list[Path]:
+    """Write the model in `source` as `target`; the endings, `.onnx` or `.json`, say what they are. Gives the files written.
 
     weights: a `.safetensors` file, or arrays by name, that take the place of the initializers of the same names, which must be
     of the same shapes and dtypes; initializers that are not among them stay as they are.
@@ -57,7 +57,7 @@ def convert(
     if sum(len(t.raw_data) for t in tensors) > (INSIDE_ONNX if target.suffix == ".onnx" else INSIDE):
         for tensor in tensors:
             _put_out(tensor, data)
-    write_model(target, _serialize(model, target.suffix), data)
+    return write_model(target, _serialize(model, target.suffix), data)
 
 
 def read_safetensors(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:

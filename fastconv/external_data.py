@@ -295,11 +295,12 @@ class DataWriter:
         return len(self._blocks)
 
 
-def write_model(path: Path, model: bytes, data: DataWriter) -> None:
+def write_model(path: Path, model: bytes, data: DataWriter) -> list[Path]:
     """Write a model and, if it has one, its data file beside it, so that no reader ever meets a half-written one.
 
     Both are complete under temporary names before the first is renamed to its own. What stands under their names is
     replaced, a link too: it is never followed. On an error nothing is left behind, and what stood there before still stands.
+    Gives the paths of both, the model's first.
     """
     files: dict[Path, Callable[[BinaryIO], object]] = {path: lambda file: file.write(model)}
     if len(data):
@@ -320,3 +321,4 @@ def write_model(path: Path, model: bytes, data: DataWriter) -> None:
         for temporary in made:
             with suppress(OSError):
                 temporary.unlink()
+    return list(files)[::-1]
