@@ -27,12 +27,12 @@ BATCH = 8
 PICTURE = 16  # columns: two a pixel, so that pixels come out square
 
 
-def demo(threads: int | None = None) -> None:
+def demo(threads: int | None = None, accuracy: str = "default") -> None:
     """Print what the model reads, what it is made of and how fast it is; a few seconds, most of them the Python loops'."""
     with np.load(data.DIGITS_IMAGES, allow_pickle=False) as file:
         images, labels = file["images"], file["labels"]
     x = (images / np.float32(16))[:, None]
-    model = fastconv.load(data.DIGITS, threads=threads)
+    model = fastconv.load(data.DIGITS, threads=threads, accuracy=accuracy)
     says = model(x).argmax(axis=1)
     right = says == labels
 
@@ -46,7 +46,7 @@ def demo(threads: int | None = None) -> None:
     show([pictures[i] for i in np.flatnonzero(~right)], across)
 
     print(f"The model, {data.DIGITS}:\n\n{model.summary()}\n")
-    race(onnx_json.read(data.DIGITS).nodes, x[:BATCH])
+    race(onnx_json.read(data.DIGITS).nodes, x[:BATCH], accuracy)
 
 
 # ---- pictures
@@ -78,9 +78,9 @@ def painter() -> Callable[[np.ndarray], list[str]]:
 # ---- the race
 
 
-def race(nodes: list[Node], x: np.ndarray) -> None:
+def race(nodes: list[Node], x: np.ndarray, accuracy: str) -> None:
     """Print what each convolution, pool and fully connected layer takes: in the model, and by plain loops; one thread each."""
-    model = fastconv.load(data.DIGITS, threads=1)
+    model = fastconv.load(data.DIGITS, threads=1, accuracy=accuracy)
     layers = [n for n in nodes if isinstance(n.op, Conv | MaxPool | Gemm)]
     reads = [n.inputs[0].name for n in layers if n.inputs[0] is not None]
     values = model.run(x, outputs=reads)

@@ -180,14 +180,15 @@ class Summary:
 
     def as_dict(self) -> dict[str, Any]:
         """The same for a JSON file; the guide lists the keys."""
+        planned = self.isa is not None
         return {
             "inputs": [{"name": n, "declared": declared, "shape": shape} for n, declared, shape in self.inputs],
             "isa": self.isa,
             "arena_bytes": self.arena,
             "parameters": self.params,
             "parameter_bytes": self.weight_bytes,
-            "multiply_adds": self.multiply_adds,
-            "flops": self.flops,
+            "multiply_adds": self.multiply_adds if planned else None,
+            "flops": self.flops if planned else None,
             "layers": [
                 {
                     "name": x.name,

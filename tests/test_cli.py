@@ -1,6 +1,8 @@
+import base64
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 
@@ -11,7 +13,7 @@ from safetensors.numpy import save_file
 import fastconv
 from fastconv import demo
 from fastconv.cli import main
-from fastconv.config import cpu
+from fastconv.config import config, cpu
 from fastconv.data import DIGITS, DIGITS_IMAGES
 from fastconv.onnx_json import read
 from fastconv.passes import PASSES
@@ -207,7 +209,13 @@ def test_run_says_what_is_not_finite(fastconv_, tmp_path):
 
 def test_a_name_cannot_command_the_terminal(fastconv_, tmp_path):
     model = model_file(tmp_path / "m.json", "Relu", {"x\x1b[2J": [4]}, "y\x1b]0;owned\x07")
-    for command in (["run", model, "--random"], ["summary", model], ["dump", model], ["bench", model, "--seconds", 0]):
+    for command in (
+        ["run", model, "--random"],
+        ["summary", model],
+        ["profile", model],
+        ["dump", model],
+        ["bench", model, "--seconds", 0],
+    ):
         assert not re.search("[\x00-\x09\x0b-\x1f]", fastconv_(*command))
 
 
@@ -241,29 +249,107 @@ def test_dump_of_the_plan(fastconv_):
     assert "@arena+" in out
 
 
-def test_bench(fastconv_, tmp_path):
-    out = fastconv_(
-        "bench",
-        MODEL,
-        "--threads",
-        "1,2",
-        "--seconds",
-        "0.02",
-        "--shape",
-        "4x1x8x8",
-        "--profile",
-        "--json",
-        tmp_path / "b.json",
-    )
-    report = json.loads((tmp_path / "b.json").read_text())
+def test_bench(fastconv_):
+    command = "bench", MODEL, "--threads", "1,2", "--seconds", "0.02", "--shape", "4x1x8x8"
+    head, _, names, *rows = fastconv_(*command).splitlines()
+    assert head.startswith(f"{MODEL}: image float32 4x1x8x8; milliseconds a call")
+    assert names.split() == ["threads", "median", "mean", "min", "p95", "first", "calls", "items/s"]
+    assert [row.split()[0] for row in rows] == ["1", "2"]
+    report = json.loads(fastconv_(*command, "--json"))
     assert report["inputs"] == {"image": [4, 1, 8, 8]}
     assert [r["threads"] for r in report["results"]] == [1, 2]
     for r in report["results"]:
         assert r["calls"] >= 3
         assert 0 < r["min_ms"] <= r["median_ms"] <= r["p95_ms"]
         assert r["items_per_second"] == pytest.approx(4e3 / r["mean_ms"])
-        assert f"{r['median_ms']:10.3f}{r['mean_ms']:10.3f}{r['min_ms']:10.3f}" in out
-    assert out.count("conv1") == 2  # a profile for each number of threads
+
+
+def test_profile(fastconv_, images, tmp_path):
+    np.save(tmp_path / "x.npy", images[:3])
+    out = fastconv_("profile", MODEL, "-i", tmp_path / "x.npy", "--runs", 2, "--threads", 1)
+    assert re.search(r"^conv1 +Conv\+Relu +\w+ +3x16x8x8 ", out, re.MULTILINE)
+    assert out.endswith(" ms a run (medians over 2 runs, 1 threads)\n")
+    report = json.loads(fastconv_("profile", MODEL, "--shape", "2,1,8,8", "--json"))
+    assert (report["model"], report["runs"], report["threads"]) == (MODEL, 10, fastconv.load(MODEL).threads)
+    conv, *_ = (x for x in report["layers"] if x["name"] == "conv1")
+    assert list(conv) == ["name", "operator", "by", "output", "ms", "share", "flops", "gflops"]
+    assert conv["output"] == [2, 16, 8, 8]
+    assert report["ms"] == pytest.approx(sum(x["ms"] for x in report["layers"]))
+
+
+def test_random_inputs_beside_one_of_a_file_whose_sizes_are_open(fastconv_, tmp_path):
+    model = model_file(tmp_path / "m.json", "Add", {"a": ["N", "M"], "b": [1, 3]}, "y")
+    np.save(tmp_path / "a.npy", np.zeros((4, 3), np.float32))
+    assert fastconv_("run", model, "--random", "-i", f"a={tmp_path}/a.npy").startswith("y float32 4x3  min ")
+
+
+def test_exact_arithmetic(fastconv_, tmp_path, monkeypatch):
+    """Every command that loads a model asks for the accuracy."""
+    asked = []
+
+    def load(*args, **options):
+        asked.append(options["accuracy"])
+        return loads(*args, **options)
+
+    loads = fastconv.load
+    monkeypatch.setattr(fastconv, "load", load)
+    monkeypatch.setattr(demo, "BATCH", 1)
+    commands = (
+        ["demo"],
+        ["run", MODEL, "--random"],
+        ["summary", MODEL],
+        ["profile", MODEL],
+        ["dump", MODEL],
+        ["bench", MODEL, "--seconds", "0"],
+    )
+    for command in commands:
+        asked.clear()
+        fastconv_(*command, "--accuracy", "exact")
+        assert set(asked) == {"exact"}, command
+
+
+def test_summary_of_open_sizes(fastconv_, tmp_path):
+    model = model_file(tmp_path / "open.json", "Relu", {"x": ["N", 3, "H", "W"]}, "y")
+    first, _, _, row, total = fastconv_("summary", model).splitlines()
+    assert (first, row.split()) == ("x Nx3xHxW", ["y", "Relu", "Nx3xHxW", "0"])
+    assert total.endswith("not planned: give the open sizes (--shape, or shapes= in Python)")
+    assert fastconv_("summary", model, "--shape", "2x3x4x5").startswith("x Nx3xHxW as 2x3x4x5\n")
+    assert fastconv_("summary", model, "--shape", "2,3,4,5").startswith("x Nx3xHxW as 2x3x4x5\n")
+    assert json.loads(fastconv_("summary", model, "--json"))["flops"] is None
+
+
+def test_summary_as_json(fastconv_):
+    report = json.loads(fastconv_("summary", MODEL, "--json"))
+    assert (report["fastconv"], report["model"], report["parameters"]) == (fastconv.__version__, MODEL, 13962)
+    assert [x["name"] for x in report["layers"] if x["operator"] != "reorder"] == [*LAYERS[:4], "flatten", *LAYERS[4:]]
+
+
+def test_run_as_json(fastconv_, add, tmp_path):
+    np.savez(tmp_path / "ab.npz", a=np.float32([[1, 2, 3]]), b=np.float32([[10, 20, np.inf]]))
+    report = json.loads(fastconv_("run", add, "-i", tmp_path / "ab.npz", "-o", tmp_path / "y.npz", "--json"))
+    best = [{"index": 2, "value": "inf"}, {"index": 1, "value": 22.0}, {"index": 0, "value": 11.0}]
+    assert report == {
+        "fastconv": fastconv.__version__,
+        "model": str(add),
+        "outputs": [
+            {
+                "name": "file", "dtype": "float32", "shape": [1, 3], "min": 11.0, "mean": 16.5, "max": 22.0,
+                "not_finite": 1, "largest": [best],
+            }
+        ],
+        "saved": str(tmp_path / "y.npz"),
+    }  # fmt: skip
+
+
+def test_convert_names_all_files(fastconv_, tmp_path):
+    large = model_file(tmp_path / "m.json", "Relu", {"x": [4]}, "y")
+    model = json.loads(large.read_text())
+    weights = {"name": "w", "dims": [1 << 19], "data_type": 1, "raw_data": base64.b64encode(bytes(1 << 21)).decode()}
+    model["graph"]["initializer"] = [weights]
+    large.write_text(json.dumps(model))
+    out = fastconv_("convert", large, tmp_path / "n.json")
+    assert out == f"wrote {tmp_path}/n.json\nwrote {tmp_path}/n.json.data\n"
+    assert (tmp_path / "n.json.data").stat().st_size >= 1 << 21
 
 
 def test_convert_with_other_weights(fastconv_, images, tmp_path):
@@ -285,9 +371,28 @@ def test_config_and_version(fastconv_):
     assert fastconv_("--version") == f"fastconv {fastconv.__version__}\n"
 
 
-@pytest.mark.parametrize("command", [[], ["demo"], ["run"], ["summary"], ["convert"], ["dump"], ["bench"], ["config"]])
-def test_help(fastconv_, command):
-    assert fastconv_(*command, "--help").startswith(" ".join(["usage: fastconv", *command]))
+@pytest.mark.parametrize(
+    "command",
+    [[], ["demo"], ["run"], ["summary"], ["profile"], ["convert"], ["dump"], ["bench"], ["config"]],
+    ids=lambda c: c[0] if c else "fastconv",
+)
+def test_help_ends_with_an_example_that_works(fastconv_, command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(demo, "BATCH", 1)
+    out = fastconv_(*command, "--help")
+    assert out.startswith(" ".join(["usage: fastconv", *command]))
+    *_, heading, example = out.splitlines()
+    program, *args = shlex.split(example)
+    assert (heading, program, args[: len(command)]) == ("example:", "fastconv", command)
+    assert fastconv_(*args)
+
+
+def test_without_a_command_there_is_help(fastconv_):
+    assert fastconv_() == fastconv_("--help")
+
+
+def test_config_as_json(fastconv_):
+    assert json.loads(fastconv_("config", "--json")) == config()
 
 
 # ---- errors
@@ -296,13 +401,15 @@ def test_help(fastconv_, command):
 @pytest.mark.parametrize(
     "args, message",
     [
-        ([], "required: COMMAND"),
         (["fly"], "invalid choice: 'fly'"),
+        (["sumary", MODEL], "; did you mean 'summary'?"),
         (["run", "nowhere.json"], "error: nowhere.json: No such file or directory"),
         (["run", "{tmp}"], "error: {tmp}: Is a directory"),
         (["run", "{tmp}/text.json", "--random"], "error: {tmp}/text.json: not JSON"),
         (["summary", "{tmp}/list.json"], "error: {tmp}/list.json: "),
-        (["run", MODEL], "input 'image' is missing"),
+        (["run", MODEL], "input 'image' is missing: give it with -i FILE, or random numbers with --random"),
+        (["run", "{tmp}/two.json"], "input 'a' is missing: give it with -i a=FILE, or random numbers with --random"),
+        (["run", MODEL, "--random", "--accuracy", "exat"], "; did you mean 'exact'?"),
         (["run", MODEL, "-i", "nowhere.npy"], "error: nowhere.npy: No such file or directory"),
         (["run", MODEL, "-i", "{tmp}/text.json"], "error: {tmp}/text.json: not a .npy or .npz file of numbers"),
         (["run", MODEL, "-i", "{tmp}/empty.npy"], "error: {tmp}/empty.npy: not a .npy or .npz file of numbers"),
@@ -311,17 +418,19 @@ def test_help(fastconv_, command):
         (["run", MODEL, "-i", "{tmp}/double.npy"], "error: input 'image': expected float32, got float64"),
         (["run", MODEL, "-i", "mask={tmp}/double.npy"], "there is no input 'mask'; the model's inputs are 'image'"),
         (["run", MODEL, "-i", str(DIGITS_IMAGES)], "there is no input 'images'; the model's inputs are 'image'"),
-        (["run", MODEL, "--random", "--output", "pool9"], "no value 'pool9'"),
+        (["run", MODEL, "-i", "img={tmp}/double.npy"], "the model's inputs are 'image'; did you mean 'image'?"),
+        (["run", MODEL, "--random", "--output", "logit"], "no value 'logit'; did you mean 'logits'?"),
         (["run", MODEL, "--random", "--shape", "1x3x8x8"], "expected N×1×8×8, got 1×3×8×8"),
         (["run", MODEL, "--random", "--shape", "mask=1x1x8x8"], "there is no input 'mask'"),
-        (["run", MODEL, "--random", "--shape", "1x1xax8"], "expected a shape such as 1x3x224x224"),
+        (["run", MODEL, "--random", "--shape", "1x1xax8"], "expected a shape such as 1x3x224x224 or NAME=1,3,224,224"),
         (["run", MODEL, "--random", "--shape", "-1x1x8x8"], "--shape"),
         (["run", MODEL, "--random", "--shape", "999999999999x1x8x8"], "out of memory"),
         (["run", MODEL, "--random", "--shape", "x".join(["9" * 18] * 4)], "error: 9999"),
         (["run", MODEL, "--random", "-o", "{tmp}/no/y.npz"], "there is no folder '{tmp}/no'"),
         (["run", MODEL, "--random", "-o", "{tmp}"], "'{tmp}' is a folder"),
-        (["run", MODEL, "--random", "--threads", "0"], "expected a number of threads, got '0'"),
-        (["summary", "{tmp}/open.json"], "input 'x' is N×3×H×W: say its sizes with --shape x=..."),
+        (["run", MODEL, "--random", "--threads", "0"], "expected a number of 1 or more, got '0'"),
+        (["profile", "{tmp}/open.json"], "input 'x' is N×3×H×W: say its sizes with --shape x=..."),
+        (["profile", MODEL, "--runs", "x"], "expected a number of 1 or more, got 'x'"),
         (["summary", MODEL, "--shape", "1x3x8x8"], "error: input 'image': expected N×1×8×8, got 1×3×8×8"),
         (["convert", MODEL], "one of the arguments target -o/--output is required"),
         (["convert", MODEL, "{tmp}/a.json", "-o", "{tmp}/b.json"], "not allowed with argument target"),
@@ -329,7 +438,8 @@ def test_help(fastconv_, command):
         (["convert", MODEL, "{tmp}/model.txt"], "expected a name that ends in .onnx or .json"),
         (["convert", "nowhere.onnx", "{tmp}/model.json"], "error: nowhere.onnx: No such file or directory"),
         (["dump", MODEL, "--after", "lunch"], "invalid choice: 'lunch'"),
-        (["bench", MODEL, "--threads", "1,x"], "expected a number of threads, got 'x'"),
+        (["dump", MODEL, "--after", "fused"], "; did you mean 'fuse'?"),
+        (["bench", MODEL, "--threads", "1,x"], "expected a number of 1 or more, got 'x'"),
         (["bench", MODEL, "--seconds", "nan"], "expected a number of seconds, got 'nan'"),
     ],
     ids=lambda a: " ".join(a).replace(MODEL, "MODEL") if isinstance(a, list) else "",
@@ -344,6 +454,7 @@ def test_nonsense_is_said_to_be(fastconv_, tmp_path, monkeypatch, args, message)
     np.save(tmp_path / "pickle.npy", np.array([{}]), allow_pickle=True)
     np.save(tmp_path / "double.npy", np.zeros((1, 1, 8, 8)))
     model_file(tmp_path / "open.json", "Relu", {"x": ["N", 3, "H", "W"]}, "y")
+    model_file(tmp_path / "two.json", "Add", {"a": [3], "b": [3]}, "y")
     before = sorted(os.listdir(tmp_path))
     err = fastconv_(*(a.format(tmp=tmp_path) for a in args), code=2)
     assert message.format(tmp=tmp_path) in err

@@ -1,5 +1,6 @@
 """The pages of docs/ say what is so."""
 
+import json
 import re
 import runpy
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 import fastconv
+from fastconv.cli import main
 from fastconv.ops import REGISTRY
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -43,3 +45,19 @@ def test_the_guide_says_what_a_call_does():
     np.testing.assert_array_equal(model.run(x, outputs=[model.outputs[0].name])[model.outputs[0].name], y)
     with pytest.raises(fastconv.InputError, match=repr(model.inputs[0].name)):
         model(x.astype(np.float64))
+
+
+@pytest.mark.parametrize("command", [["run", "--random"], ["summary"], ["profile"], ["bench", "--seconds", "0"]])
+def test_the_guide_has_the_keys_of_json(capsys, command):
+    name, *options = command
+    assert main([name, str(fastconv.data.DIGITS), *options, "--json"]) == 0
+    row = re.search(rf"^\| `{name}` \| (.*) \|$", (DOCS / "guide.md").read_text(encoding="utf-8"), re.MULTILINE)[1]
+
+    def keys(part):
+        if isinstance(part, list):
+            return set().union(*map(keys, part))
+        return part.keys() | keys(list(part.values())) if isinstance(part, dict) else set()
+
+    told = set(re.findall(r"`([a-z0-9_]+)`", row))
+    found = keys(json.loads(capsys.readouterr().out)) - {"fastconv", "model", "image"}
+    assert found == told
