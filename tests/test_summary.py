@@ -7,6 +7,7 @@ import pytest
 
 import fastconv
 from fastconv import onnx_json
+from fastconv.ops.base import REGISTRY
 
 from .graphs import Net, normal
 from .test_bench_zoo import zoo
@@ -82,6 +83,7 @@ MAP, ROWS = ("N", 4, 6, 6), ("N", 5, 4)
         ("Mul", ROWS, [normal(RNG, 1, 4)], {}, 0),
         ("Mul", ROWS, [normal(RNG, 1)], {}, 0),
         ("Sub", ROWS, [C], {}, 0),
+        ("Mul", MAP, [np.float32(3)], {}, 0),  # which is computed as a convolution
         ("Clip", MAP, [np.float32(0), np.float32(6)], {}, 0),
         ("Resize", MAP, [None, np.float32([1, 1, 2, 2])], {}, 0),
         ("Slice", MAP, [np.int64([0]), np.int64([2]), np.int64([1])], {}, 0),
@@ -91,8 +93,13 @@ MAP, ROWS = ("N", 4, 6, 6), ("N", 5, 4)
 )  # fmt: skip
 def test_parameters_of_an_operator(summary, op, shape, constants, attributes, expected):
     net = Net()
-    y = net(op, net.input("x", *shape), *constants, **attributes)
+    y = net(op, net("Sin", net.input("x", *shape)), *constants, **attributes)
     assert summary(net.graph(net("Neg", y)), {"x": [2 if d == "N" else d for d in shape]}).params == expected
+
+
+def test_inputs_that_are_learned_exist():
+    for op in REGISTRY.values():
+        assert op.arity[1] is None or all(i < op.arity[1] for i in op.learned), op
 
 
 def test_a_table_that_is_looked_up_is_a_parameter(summary):

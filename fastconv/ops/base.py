@@ -166,7 +166,8 @@ class Op:
 
     def parameters(self, node: Node) -> list[Value]:
         """The constants that training found, as far as the graph shows: none of bounds, axes, sizes, indices, statistics."""
-        return [v for i in self.learned for v in node.inputs[i : i + 1] if v is not None and v.constant is not None]
+        given = [v for i in self.learned for v in node.inputs[i : i + 1] if v is not None and v.constant is not None]
+        return [v for v in given if not _is_spread(v.constant)]
 
     def multiply_adds(self, node: Node) -> int:
         """How many products it sums up, where that is what it does."""
@@ -193,6 +194,11 @@ class Op:
     def params(self) -> str:
         """The attributes as tables and dumps print them: `strides=(2, 2) group=32`."""
         return " ".join(f"{k}={v}" for k, v in self.attributes().items() if not isinstance(v, np.ndarray | Graph))
+
+
+def _is_spread(array: Any) -> bool:
+    """Whether it is one number that stands for all elements."""
+    return isinstance(array, np.ndarray) and array.size > 1 and array.strides == (0,) * array.ndim
 
 
 def only_first_varies(node: Node) -> bool:

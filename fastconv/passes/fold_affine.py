@@ -36,8 +36,9 @@ def fold_affine(graph: Graph) -> None:
             removed.add(node)
         elif before is not None and scale is not None and _is_map(x):
             C: Any = x.shape[1]  # type: ignore[index]
-            w = np.broadcast_to(scale, (C,)).astype(np.float32).reshape(C, 1, 1, 1)
-            b = np.broadcast_to(shift, (C,)).astype(np.float32)
+            # one number for all channels stays one in memory: it is a factor, and no weights
+            w = np.broadcast_to(scale.astype(np.float32), (C,)).reshape(C, 1, 1, 1)
+            b = np.broadcast_to(shift.astype(np.float32), (C,))
             y = node.results[0].name
             inputs: list[Value | None] = [x, Value(f"{y}.scale", constant=w), Value(f"{y}.shift", constant=b)]
             node.op, node.inputs = REGISTRY["Conv"](group=C), inputs
