@@ -94,7 +94,9 @@ def run(args: argparse.Namespace) -> None:
     if missing := [t.name for t in model.inputs if t.name not in inputs]:
         name = f"{missing[0]}=" if len(model.inputs) > 1 else ""
         raise InputError(f"input {missing[0]!r} is missing: give it with -i {name}FILE, or random numbers with --random")
-    outputs = dict(model.run(inputs, outputs=args.output))
+    outputs: dict[str, np.ndarray] = {}
+    for name, value in model.run(inputs, outputs=args.output).items():
+        outputs |= {f"{name}[{i}]": a for i, a in enumerate(value)} if isinstance(value, list) else {name: value}
     if args.save:
         _write(args.save, lambda f: _save_npz(f, outputs))
     about = {name: _about(array) for name, array in outputs.items()}

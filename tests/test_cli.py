@@ -201,6 +201,17 @@ def test_run_with_two_inputs(fastconv_, add, tmp_path):
     )
 
 
+def test_the_arrays_of_a_sequence_have_numbers(fastconv_, tmp_path):
+    path = model_file(tmp_path / "s.json", "SequenceConstruct", {"a": [2, 3], "b": [4]}, "s")
+    model = json.loads(path.read_text())
+    model["graph"]["output"][0]["type"] = {"sequence_type": {"elem_type": {"tensor_type": {"elem_type": 1}}}}
+    path.write_text(json.dumps(model))
+    out = fastconv_("run", path, "--random", "-o", tmp_path / "y.npz")
+    assert [line.split("  ")[0] for line in out.splitlines() if line[0] == "s"] == ["s[0] float32 2x3", "s[1] float32 4"]
+    with np.load(tmp_path / "y.npz", allow_pickle=False) as file:
+        assert file.files == ["s[0]", "s[1]"]
+
+
 def test_run_says_what_is_not_finite(fastconv_, tmp_path):
     model = model_file(tmp_path / "relu.json", "Relu", {"x": [4]}, "y")
     np.save(tmp_path / "x.npy", np.float32([np.nan, np.inf, 3, 5]))
