@@ -8,43 +8,63 @@
 layers, with a choice of algorithm; `naive` has the plain loops they are measured against; `vision` has what stands before and
 after a network: pictures, boxes, drawing. Errors: FastconvError and its subclasses ModelError, UnsupportedError, InputError.
 A warning: ModelWarning.
+
+Importing the package imports nothing: each name's module is imported when the name is first asked for.
 """
 
 from importlib import import_module
+from importlib.machinery import PathFinder
 from typing import TYPE_CHECKING
 
-try:
-    import_module("._executor", __name__)
-except ModuleNotFoundError as e:
+if PathFinder.find_spec(f"{__name__}._executor", __path__) is None:
     raise ImportError(
         f"{__path__[0]} is the source of fastconv, not compiled: start Python in another folder to import the installed one, "
         "or compile this one by pip install -e ."
-    ) from e
-
-from . import data, naive
-from .config import show_config
-from .errors import FastconvError, InputError, ModelError, ModelWarning, UnsupportedError
-from .functional import conv2d, linear, max_pool2d
-from .model import Model, Outputs, TensorInfo, load
-from .torch_export import from_torch
-
-__version__: str
+    )
 
 if TYPE_CHECKING:
-    from . import vision
+    from . import data, naive, vision
+    from .config import show_config
+    from .errors import FastconvError, InputError, ModelError, ModelWarning, UnsupportedError
+    from .functional import conv2d, linear, max_pool2d
+    from .model import Model, Outputs, TensorInfo, load
+    from .report import Profile, Summary
+    from .torch_export import from_torch
+    from .version import __version__ as __version__
 else:  # to a type checker it would say that any name is there
+    #: name -> the module that has it, or that it is
+    _MODULES = {
+        "FastconvError": "errors",
+        "InputError": "errors",
+        "Model": "model",
+        "ModelError": "errors",
+        "ModelWarning": "errors",
+        "Outputs": "model",
+        "Profile": "report",
+        "Summary": "report",
+        "TensorInfo": "model",
+        "UnsupportedError": "errors",
+        "__version__": "version",
+        "conv2d": "functional",
+        "data": "data",
+        "from_torch": "torch_export",
+        "linear": "functional",
+        "load": "model",
+        "max_pool2d": "functional",
+        "naive": "naive",
+        "show_config": "config",
+        "vision": "vision",
+    }
 
     def __getattr__(name):
-        if name == "vision":
-            return import_module(".vision", __name__)
-        if name != "__version__":
+        if name not in _MODULES:
             raise AttributeError(f"module 'fastconv' has no attribute {name!r}")
-        from importlib.metadata import PackageNotFoundError, version  # here, as few ask and importing it is slow
+        module = import_module(f".{_MODULES[name]}", __name__)
+        value = globals()[name] = getattr(module, name, module)
+        return value
 
-        try:
-            return version("fastconv")
-        except PackageNotFoundError:  # run from a checkout that was never installed
-            return "0+unknown"
+    def __dir__():
+        return sorted({*globals(), *_MODULES})
 
 
 __all__ = [
@@ -54,6 +74,8 @@ __all__ = [
     "ModelError",
     "ModelWarning",
     "Outputs",
+    "Profile",
+    "Summary",
     "TensorInfo",
     "UnsupportedError",
     "conv2d",
