@@ -16,6 +16,7 @@ from .ops.windows import Windows
 from .plan import Plan, SplitPlan
 from .plan.plan import Entry
 from .plan.stages import Stage, Stamp
+from .shown import Shown, escape, html_table
 from .weights import key_of
 
 
@@ -119,11 +120,51 @@ def shorten(name: str, width: int = 32) -> str:
     return name if len(name) <= width else "…" + name[1 - width :]
 
 
-class Summary:
-    """The layers of a model; str() is the table.
+class Report(Shown):
+    """A table with a line of totals below it."""
 
-    `inputs` has the name of each input, its shape as the file has it, and the shape that the summary is for. `params` counts
-    the weights and biases of all layers, and those that several layers share once; `weight_bytes` is what they take.
+    def _head(self) -> str:
+        """The line above the table, where there is one."""
+        return ""
+
+    def _table(self) -> tuple[Sequence[str], Sequence[Sequence[str]], int]:
+        """The header, the rows, and how many columns are words."""
+        raise NotImplementedError
+
+    def _total(self) -> str:
+        """The line below it."""
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        return "\n".join(filter(None, [self._head(), table(*self._table()), self._total()]))
+
+    def _repr_html_(self) -> str:
+        head, total = (f"<p>{escape(line)}</p>" if line else "" for line in (self._head(), self._total()))
+        return head + html_table(*self._table()) + total
+
+
+class Summary(Report):
+    """The layers of a model, from `Model.summary`. A REPL prints the table, str() of it, and a notebook shows it.
+
+    `params` counts the weights and biases of all layers, and those that several layers share once; `weight_bytes` is what they
+    take.
+
+    Parameters
+    ----------
+    inputs : sequence of tuple
+        Of each input the name, the shape as the file has it, and the shape that the summary is for.
+    layers : sequence of Layer
+        What runs, in order.
+    weights : iterable of Value
+        The weights and biases of all layers.
+    plan : Plan or SplitPlan, optional
+        The plan of the layers; without one, they wait for sizes.
+
+    Examples
+    --------
+    >>> import fastconv
+    >>> fastconv.load(fastconv.data.DIGITS).summary().params
+    13962
     """
 
     def __init__(
@@ -150,9 +191,6 @@ class Summary:
     def flops(self) -> int:
         """Floating point operations of one run, a multiply-add counted as two."""
         return sum(x.flops or 0 for x in self.layers)
-
-    def __str__(self) -> str:
-        return "\n".join([self._head(), table(*self._table()), self._total()])
 
     def _head(self) -> str:
         """The shapes that it is for."""
@@ -247,8 +285,28 @@ def outline(inputs: Sequence[tuple[str, Shape, Shape]], nodes: Sequence[Node]) -
     return Summary(inputs, [layer_of(n, "") for n in nodes], [v for n in nodes for v in _parameters(n)])
 
 
-class Profile:
-    """Time by layer; str() is the table, `save` writes a trace for Perfetto or chrome://tracing."""
+class Profile(Report):
+    """Time by layer, from `Model.profile`. A REPL prints the table, str() of it, and a notebook shows it.
+
+    Parameters
+    ----------
+    rows : sequence of ProfileRow
+        What ran, in order, with its time.
+    total_ms : float
+        Milliseconds of a run.
+    runs : int
+        How many runs the times are the medians of.
+    threads : int
+        The most threads that a run used.
+
+    Examples
+    --------
+    >>> import fastconv, numpy as np
+    >>> profile = fastconv.load(fastconv.data.DIGITS).profile(np.zeros((1, 1, 8, 8), np.float32), runs=3)
+    >>> slowest = max(profile.rows, key=lambda row: row.ms)
+    >>> slowest.share <= 1
+    True
+    """
 
     def __init__(self, rows: Sequence[ProfileRow], total_ms: float, runs: int, threads: int):
         self.rows = tuple(rows)
@@ -267,13 +325,15 @@ class Profile:
         first = stages[0][0]
         return cls([replace(r, share=r.ms / (total or 1.0)) for r in rows], total, first.runs, first.threads)
 
-    def __str__(self) -> str:
+    def _table(self) -> tuple[Sequence[str], Sequence[Sequence[str]], int]:
         rows = [
             (shorten(r.name), r.op, r.implementation, dims_text(r.output), f"{r.ms:.3f}", f"{r.share:.1%}", f"{r.gflops:.1f}")
             for r in self.rows
         ]
-        total = f"{self.total_ms:.3f} ms a run (medians over {self.runs} runs, {self.threads} threads)"
-        return table(("layer", "operator", "by", "output", "ms", "share", "GFLOP/s"), rows, 4) + "\n" + total
+        return ("layer", "operator", "by", "output", "ms", "share", "GFLOP/s"), rows, 4
+
+    def _total(self) -> str:
+        return f"{self.total_ms:.3f} ms a run (medians over {self.runs} runs, {self.threads} threads)"
 
     def as_dict(self) -> dict[str, Any]:
         """The same for a JSON file; the guide lists the keys."""
@@ -293,7 +353,25 @@ class Profile:
         return {"threads": self.threads, "runs": self.runs, "ms": self.total_ms, "layers": layers}
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a Chrome trace (JSON) of one run made of the median times."""
+        """Write a trace (JSON) of one run made of the median times, for Perfetto or chrome://tracing.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+            The file.
+
+        Raises
+        ------
+        OSError
+            Where it cannot be written.
+
+        Examples
+        --------
+        >>> import fastconv, numpy as np, os, tempfile
+        >>> profile = fastconv.load(fastconv.data.DIGITS).profile(np.zeros((1, 1, 8, 8), np.float32), runs=3)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     profile.save(os.path.join(folder, "trace.json"))
+        """
         events, at = [], 0.0
         for r in self.rows:
             args = {"operator": r.op, "by": r.implementation, "output": dims_text(r.output), "GFLOP/s": round(r.gflops, 1)}

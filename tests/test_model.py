@@ -5,12 +5,14 @@ import itertools
 import json
 import os
 import pickle
+import re
 import shutil
 import sys
 import threading
 import warnings
 import weakref
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -932,6 +934,23 @@ def test_dump_of_every_stage(small):
     assert small.dump(shapes={"x": X.shape}) == str(small.plan({"x": X.shape}))
     with pytest.raises(InputError, match=r"stage: expected read, infer_shapes, .*, fuse or plan, got 'lunch'"):
         small.dump("lunch")
+
+
+def test_reports_and_plans_show_themselves(load):
+    net = Net()
+    x = net.input("<b>&", "N", 3, 8, 8)
+    model = load(net.graph(net("Conv", x, W, name="<script>")))
+    profile = model.profile(X, runs=2)
+    for shown in (model.summary(), profile, model.plan(), load(net.graph(*net.nodes[0].outputs)).plan()):
+        assert repr(shown) == str(shown)
+        html = shown._repr_html_()
+        assert "&lt;script&gt;" in html
+        assert not re.search("<script>|<b>|&(?!amp;|gt;|lt;|#x27;)", html)
+    head, _rule, *rows, total = str(profile).splitlines()
+    tree = ElementTree.fromstring(f"<div>{profile._repr_html_()}</div>")
+    cells = [[cell.text for cell in row] for row in tree.iter("tr")]
+    assert [" ".join(row).split() for row in cells] == [row.split() for row in (head, *rows)]
+    assert tree.find("p").text == total
 
 
 def test_summary():

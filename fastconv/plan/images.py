@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..graph import Graph, Value
+from ..shown import Shown
 from .bind import Packed, memory
 from .layouts import Seam, arrange
 from .plan import Arenas, Entry, Plan, build
@@ -26,7 +27,7 @@ from .select import Target, select
 CACHES = ((1 << 20, 0.25), (16 << 20, 1.0))
 
 
-class SplitPlan:
+class SplitPlan(Shown):
     """Two plans: `head` for each of the images, then `tail` for all of them, which reads what the head has written."""
 
     def __init__(self, head: Plan, tail: Plan, seam_bytes: int, graph: Graph, arenas: Arenas):

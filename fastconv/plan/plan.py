@@ -13,6 +13,7 @@ import numpy as np
 from .. import _executor
 from ..graph import Graph, Value
 from ..ops.base import run_reference
+from ..shown import Shown
 from .arena import Lifetime, assign
 from .bind import ARENA, FIRST_INPUT, Binder, Packed, Step, empty_aligned, memory, reference_to
 from .layouts import Seam, Task, Tensor, arrange
@@ -59,7 +60,7 @@ class Arenas:
         self.free.clear()
 
 
-class Plan:
+class Plan(Shown):
     """A graph bound for one input shape. Immutable: any number of threads may call `run` at once, each with its own arena."""
 
     def __init__(

@@ -1,0 +1,36 @@
+"""What results show of themselves: text in a REPL, HTML in a notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+
+class Shown:
+    """A REPL prints its str(), and a notebook shows that with its line breaks alone."""
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        return f'<pre style="white-space: pre">{escape(str(self))}</pre>'
+
+
+def html_table(header: Sequence[str], rows: Iterable[Sequence[str]], left: int) -> str:
+    """A table, whose first `left` columns are aligned to the left and the others to the right."""
+
+    def row(tag: str, cells: Sequence[str]) -> str:
+        sides = ("left" if i < left else "right" for i in range(len(cells)))
+        cells = [f'<{tag} style="text-align: {s}">{escape(c)}</{tag}>' for s, c in zip(sides, cells, strict=True)]
+        return f"<tr>{''.join(cells)}</tr>"
+
+    return f"<table><thead>{row('th', header)}</thead><tbody>{''.join(row('td', r) for r in rows)}</tbody></table>"
+
+
+def escape(text: str) -> str:
+    """Text for HTML: names of a model are whatever its file says."""
+    import html  # here, as only notebooks ask and importing it is slow
+
+    return html.escape(text)
+
+
+__all__ = ["Shown", "escape", "html_table"]
