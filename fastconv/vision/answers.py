@@ -6,7 +6,7 @@ Of things that score the same, the one that comes first stays first.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -14,11 +14,32 @@ from ..errors import InputError
 from ..functional import max_pool2d
 from ._check import as_count, as_numbers
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
-def softmax(logits: Any) -> np.ndarray:
+
+def softmax(logits: ArrayLike) -> np.ndarray:
     """Probabilities along the last axis: positive, with a sum of 1.
 
-    >>> softmax([0.0, 0.0])
+    Parameters
+    ----------
+    logits : array_like
+        ...×classes, finite.
+
+    Returns
+    -------
+    numpy.ndarray
+        Of the same shape; float64 where `logits` are no floats.
+
+    Raises
+    ------
+    InputError
+        Where an argument does not fit.
+
+    Examples
+    --------
+    >>> from fastconv import vision
+    >>> vision.softmax([0.0, 0.0])
     array([0.5, 0.5])
     """
     x = as_numbers("logits", logits, "...", "classes")
@@ -26,10 +47,30 @@ def softmax(logits: Any) -> np.ndarray:
     return e / e.sum(axis=-1, keepdims=True)
 
 
-def top_k(scores: Any, k: int = 5) -> tuple[np.ndarray, np.ndarray]:
-    """The k best along the last axis: (their indices, their scores), each of ...×k, best first; all, if there are fewer.
+def top_k(scores: ArrayLike, k: int = 5) -> tuple[np.ndarray, np.ndarray]:
+    """The k best along the last axis.
 
-    >>> indices, best = top_k([0.1, 0.7, 0.2], 2)
+    Parameters
+    ----------
+    scores : array_like
+        ...×classes, finite.
+    k : int
+        How many; all, if there are fewer.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        Their indices and their scores, each ...×k, best first.
+
+    Raises
+    ------
+    InputError
+        Where an argument does not fit.
+
+    Examples
+    --------
+    >>> from fastconv import vision
+    >>> indices, best = vision.top_k([0.1, 0.7, 0.2], 2)
     >>> indices
     array([1, 2])
     """
@@ -38,10 +79,28 @@ def top_k(scores: Any, k: int = 5) -> tuple[np.ndarray, np.ndarray]:
     return indices, np.take_along_axis(x, indices, axis=-1)
 
 
-def iou(a: Any, b: Any) -> np.ndarray:
-    """Intersection over union of every box of `a` (n×4) with every one of `b` (m×4): n×m, from 0 to 1.
+def iou(a: ArrayLike, b: ArrayLike) -> np.ndarray:
+    """Intersection over union of every box with every other.
 
-    >>> iou([[0, 0, 2, 2]], [[1, 0, 3, 2], [5, 5, 6, 6]])
+    Parameters
+    ----------
+    a, b : array_like
+        Boxes, n×4 and m×4.
+
+    Returns
+    -------
+    numpy.ndarray
+        n×m, from 0 to 1.
+
+    Raises
+    ------
+    InputError
+        Where an argument does not fit.
+
+    Examples
+    --------
+    >>> from fastconv import vision
+    >>> vision.iou([[0, 0, 2, 2]], [[1, 0, 3, 2], [5, 5, 6, 6]])
     array([[0.33333333, 0.        ]])
     """
     a, b = as_numbers("a", a, "n", 4)[:, None], as_numbers("b", b, "m", 4)[None]
@@ -55,14 +114,35 @@ def _area(corner: np.ndarray, opposite: np.ndarray) -> np.ndarray:
     return np.maximum(opposite - corner, 0).prod(axis=-1)
 
 
-def nms(boxes: Any, scores: Any, threshold: float = 0.5, classes: Any = None) -> np.ndarray:
-    """Non-maximum suppression: indices of the boxes to keep, best first.
+def nms(boxes: ArrayLike, scores: ArrayLike, threshold: float = 0.5, classes: ArrayLike | None = None) -> np.ndarray:
+    """Non-maximum suppression: which boxes to keep.
 
-    boxes: n×4; scores: n; threshold: a box goes if its IoU with a better one that stays is larger; classes: n numbers or
-    names, a box then goes only for a better one of its own class.
+    Parameters
+    ----------
+    boxes : array_like
+        n×4.
+    scores : array_like
+        n.
+    threshold : float
+        A box goes if its IoU with a better one that stays is larger.
+    classes : array_like, optional
+        n numbers or names: a box then goes only for a better one of its own class.
 
+    Returns
+    -------
+    numpy.ndarray
+        Indices of the boxes to keep, best first.
+
+    Raises
+    ------
+    InputError
+        Where an argument does not fit.
+
+    Examples
+    --------
+    >>> from fastconv import vision
     >>> boxes = [[0, 0, 10, 10], [1, 0, 11, 10], [20, 0, 30, 10]]
-    >>> nms(boxes, [0.8, 0.9, 0.7])
+    >>> vision.nms(boxes, [0.8, 0.9, 0.7])
     array([1, 2])
     """
     boxes = as_numbers("boxes", boxes, "n", 4)
@@ -80,7 +160,23 @@ def nms(boxes: Any, scores: Any, threshold: float = 0.5, classes: Any = None) ->
 
 
 class Peaks(NamedTuple):
-    """Peaks of a heatmap, best first: where they are (ints) and their scores (float32), arrays of one length."""
+    """Peaks of a heatmap, best first: arrays of one length.
+
+    Parameters
+    ----------
+    channels, rows, columns : numpy.ndarray
+        Where they are, ints.
+    scores : numpy.ndarray
+        Their scores, float32.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import vision
+    >>> channels, rows, columns, scores = vision.peaks(np.eye(3)[None], 0.5)
+    >>> rows
+    array([0, 1, 2])
+    """
 
     channels: np.ndarray
     rows: np.ndarray
@@ -88,14 +184,37 @@ class Peaks(NamedTuple):
     scores: np.ndarray
 
 
-def peaks(heatmap: Any, threshold: float, k: int = 100) -> Peaks:
-    """The at most k best cells of a heatmap (C×H×W) that reach the threshold and that no cell of the 8 around them exceeds.
+def peaks(heatmap: ArrayLike, threshold: float, k: int = 100) -> Peaks:
+    """The best cells of a heatmap, of those that no cell of the 8 around them exceeds.
 
     A plateau's cells are all peaks. Each channel is on its own.
 
+    Parameters
+    ----------
+    heatmap : array_like
+        C×H×W, finite.
+    threshold : float
+        The least that a peak scores.
+    k : int
+        The most peaks, of all channels together.
+
+    Returns
+    -------
+    Peaks
+        Where they are, and their scores.
+
+    Raises
+    ------
+    InputError
+        Where an argument does not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import vision
     >>> heat = np.zeros((1, 5, 5), np.float32)
     >>> heat[0, 1, 3] = 0.9
-    >>> peaks(heat, 0.5).rows, peaks(heat, 0.5).columns
+    >>> vision.peaks(heat, 0.5).rows, vision.peaks(heat, 0.5).columns
     (array([1]), array([3]))
     """
     heat = as_numbers("heatmap", heatmap, "C", "H", "W").astype(np.float32)
@@ -106,21 +225,64 @@ def peaks(heatmap: Any, threshold: float, k: int = 100) -> Peaks:
     return Peaks(channels, rows, columns, scores)
 
 
-def cosine(a: Any, b: Any) -> np.ndarray:
-    """Cosine of the angle between every row of `a` (n×d) and every row of `b` (m×d): n×m, 1 for the same direction.
+def cosine(a: ArrayLike, b: ArrayLike) -> np.ndarray:
+    """Cosine of the angle between every row of one matrix and every row of another.
 
     A row of zeros has no direction: its cosines are 0.
+
+    Parameters
+    ----------
+    a, b : array_like
+        n×d and m×d.
+
+    Returns
+    -------
+    numpy.ndarray
+        n×m, 1 for the same direction.
+
+    Raises
+    ------
+    InputError
+        Where an argument does not fit.
+
+    Examples
+    --------
+    >>> from fastconv import vision
+    >>> vision.cosine([[2.0, 0.0]], [[0.0, 1.0], [1.0, 0.0]])
+    array([[0., 1.]])
     """
     a = as_numbers("a", a, "n", "d")
     b = as_numbers("b", b, "m", a.shape[1])
-    a, b = (x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), np.finfo(x.dtype).tiny) for x in (a, b))
-    return a @ b.T
+    x, y = (v / np.maximum(np.linalg.norm(v, axis=1, keepdims=True), np.finfo(v.dtype).tiny) for v in (a, b))
+    return x @ y.T
 
 
-def nearest(queries: Any, gallery: Any, k: int = 5) -> tuple[np.ndarray, np.ndarray]:
-    """The k rows of the gallery (m×d) nearest to each query (n×d) by cosine: (indices, cosines), each n×k, nearest first.
+def nearest(queries: ArrayLike, gallery: ArrayLike, k: int = 5) -> tuple[np.ndarray, np.ndarray]:
+    """The rows of a gallery nearest to each query, by cosine.
 
-    >>> indices, cosines = nearest([[2.0, 0.0]], [[0.0, 1.0], [1.0, 0.0]], k=1)
+    Parameters
+    ----------
+    queries : array_like
+        n×d.
+    gallery : array_like
+        m×d.
+    k : int
+        How many for each query; all, if there are fewer.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        Indices and cosines, each n×k, nearest first.
+
+    Raises
+    ------
+    InputError
+        Where an argument does not fit.
+
+    Examples
+    --------
+    >>> from fastconv import vision
+    >>> indices, cosines = vision.nearest([[2.0, 0.0]], [[0.0, 1.0], [1.0, 0.0]], k=1)
     >>> indices, cosines
     (array([[1]]), array([[1.]]))
     """

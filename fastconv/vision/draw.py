@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import colorsys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import InputError
 from ._check import as_count, as_numbers, as_picture, as_size, kind
 from .pictures import letterbox, pillow
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 Colour = tuple[int, int, int]
 BLACK, WHITE = (0, 0, 0), (255, 255, 255)
@@ -19,7 +22,24 @@ SMALL = 1_500_000
 
 
 def colour(i: int) -> Colour:
-    """R, G, B of 0..255 for class i: by the golden angle around the wheel of hues, so that neighbours differ well."""
+    """A colour for a class: by the golden angle around the wheel of hues, so that neighbours differ well.
+
+    Parameters
+    ----------
+    i : int
+        The class.
+
+    Returns
+    -------
+    tuple of int
+        R, G, B of 0..255.
+
+    Examples
+    --------
+    >>> from fastconv import vision
+    >>> vision.colour(0)
+    (40, 242, 36)
+    """
     r, g, b = colorsys.hsv_to_rgb((0.33 + i * 0.618034) % 1, 0.85, 0.95)
     return round(255 * r), round(255 * g), round(255 * b)
 
@@ -94,8 +114,42 @@ def _ink(ground: Colour) -> Colour:
     return BLACK if 0.299 * ground[0] + 0.587 * ground[1] + 0.114 * ground[2] > 110 else WHITE
 
 
-def draw_boxes(picture: np.ndarray, boxes: Any, labels: Sequence[str] | None = None, classes: Any = None) -> np.ndarray:
-    """Boxes (n×4: x1, y1, x2, y2 in pixels) with their labels (n texts), in a colour for each of `classes` (n ints)."""
+def draw_boxes(
+    picture: np.ndarray, boxes: ArrayLike, labels: Sequence[str] | None = None, classes: ArrayLike | None = None
+) -> np.ndarray:
+    """Boxes with their labels.
+
+    Parameters
+    ----------
+    picture : numpy.ndarray
+        uint8, H×W×3.
+    boxes : array_like
+        n×4: x1, y1, x2, y2 in pixels.
+    labels : sequence of str, optional
+        n texts.
+    classes : array_like, optional
+        n ints: boxes of one class have one colour; default: each its own.
+
+    Returns
+    -------
+    numpy.ndarray
+        A new picture, uint8, H×W×3.
+
+    Raises
+    ------
+    FastconvError
+        Where Pillow is missing.
+    InputError
+        Where an argument does not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import vision
+    >>> picture = np.full((60, 80, 3), 128, np.uint8)
+    >>> vision.draw_boxes(picture, [[10, 10, 40, 40]], ["cat 98%"]).shape
+    (60, 80, 3)
+    """
     sheet = Sheet(as_picture("picture", picture))
     h, w = picture.shape[:2]
     array = as_numbers("boxes", boxes, "n", 4)
@@ -136,12 +190,46 @@ def _tag(
 
 def draw_keypoints(
     picture: np.ndarray,
-    points: Any,
+    points: ArrayLike,
     skeleton: Sequence[tuple[int, int]] = (),
-    scores: Any = None,
+    scores: ArrayLike | None = None,
     threshold: float = 0.0,
 ) -> np.ndarray:
-    """Keypoints (n×2: x, y in pixels), joined by the pairs of `skeleton`; those that score below the threshold are left out."""
+    """Keypoints, joined by lines.
+
+    Parameters
+    ----------
+    picture : numpy.ndarray
+        uint8, H×W×3.
+    points : array_like
+        n×2: x, y in pixels.
+    skeleton : sequence of tuple of int
+        The pairs to join, as `COCO_SKELETON`.
+    scores : array_like, optional
+        n.
+    threshold : float
+        Points that score less are left out.
+
+    Returns
+    -------
+    numpy.ndarray
+        A new picture, uint8, H×W×3.
+
+    Raises
+    ------
+    FastconvError
+        Where Pillow is missing.
+    InputError
+        Where an argument does not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import vision
+    >>> picture = np.full((60, 80, 3), 128, np.uint8)
+    >>> vision.draw_keypoints(picture, [[10, 10], [40, 40]], skeleton=[(0, 1)]).shape
+    (60, 80, 3)
+    """
     sheet = Sheet(as_picture("picture", picture))
     xy = as_numbers("points", points, "n", 2)
     seen = np.ones(len(xy), bool) if scores is None else as_numbers("scores", scores, len(xy)) >= threshold
@@ -167,13 +255,71 @@ def _blend(ground: Any, over: Any, share: np.ndarray) -> np.ndarray:
     return np.rint(ground * (1 - share) + np.asarray(over, np.float64) * share).astype(np.uint8)
 
 
-def draw_mask(picture: np.ndarray, mask: Any, fill: Colour = (255, 40, 90), opacity: float = 0.5) -> np.ndarray:
-    """A mask (H×W: bool, or shares of 0 to 1) laid over the picture in a colour."""
+def draw_mask(picture: np.ndarray, mask: ArrayLike, fill: Colour = (255, 40, 90), opacity: float = 0.5) -> np.ndarray:
+    """A mask laid over the picture in a colour.
+
+    Parameters
+    ----------
+    picture : numpy.ndarray
+        uint8, H×W×3.
+    mask : array_like
+        H×W: bool, or shares of 0 to 1.
+    fill : tuple of int
+        R, G, B of 0..255.
+    opacity : float
+        How much of the colour, from 0 to 1.
+
+    Returns
+    -------
+    numpy.ndarray
+        A new picture, uint8, H×W×3.
+
+    Raises
+    ------
+    InputError
+        Where an argument does not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import vision
+    >>> picture = np.full((60, 80, 3), 128, np.uint8)
+    >>> vision.draw_mask(picture, np.eye(60, 80), fill=(255, 0, 0))[0, 0]
+    array([192,  64,  64], dtype=uint8)
+    """
     return _blend(picture, fill, opacity * _mask(picture, mask))
 
 
-def cut_out(picture: np.ndarray, mask: Any, background: Colour | np.ndarray = WHITE) -> np.ndarray:
-    """What the mask (H×W: bool, or shares of 0 to 1) covers, on another background: a colour or a picture of the same size."""
+def cut_out(picture: np.ndarray, mask: ArrayLike, background: Colour | np.ndarray = WHITE) -> np.ndarray:
+    """What a mask covers, on another background.
+
+    Parameters
+    ----------
+    picture : numpy.ndarray
+        uint8, H×W×3.
+    mask : array_like
+        H×W: bool, or shares of 0 to 1.
+    background : tuple of int or numpy.ndarray
+        A colour, or a picture of the same size.
+
+    Returns
+    -------
+    numpy.ndarray
+        A new picture, uint8, H×W×3.
+
+    Raises
+    ------
+    InputError
+        Where an argument does not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import vision
+    >>> picture = np.full((60, 80, 3), 128, np.uint8)
+    >>> vision.cut_out(picture, np.eye(60, 80))[0, :2].tolist()
+    [[128, 128, 128], [255, 255, 255]]
+    """
     if (
         isinstance(background, np.ndarray)
         and as_picture("background", background).shape != as_picture("picture", picture).shape
@@ -182,8 +328,38 @@ def cut_out(picture: np.ndarray, mask: Any, background: Colour | np.ndarray = WH
     return _blend(background, picture, _mask(picture, mask))
 
 
-def draw_scores(picture: np.ndarray, labels: Sequence[str], scores: Any) -> np.ndarray:
-    """The picture with a bar below for each label: its score, a share of 0 to 1, as a percentage."""
+def draw_scores(picture: np.ndarray, labels: Sequence[str], scores: ArrayLike) -> np.ndarray:
+    """The picture with a bar below for each label.
+
+    Parameters
+    ----------
+    picture : numpy.ndarray
+        uint8, H×W×3.
+    labels : sequence of str
+        n texts.
+    scores : array_like
+        n shares of 0 to 1, which become percentages.
+
+    Returns
+    -------
+    numpy.ndarray
+        A new picture, uint8, as wide and higher.
+
+    Raises
+    ------
+    FastconvError
+        Where Pillow is missing.
+    InputError
+        Where an argument does not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import vision
+    >>> picture = np.full((60, 80, 3), 128, np.uint8)
+    >>> vision.draw_scores(picture, ["cat", "dog"], [0.9, 0.1]).shape
+    (98, 80, 3)
+    """
     h, w = as_picture("picture", picture).shape[:2]
     values = as_numbers("scores", scores, len(labels)).tolist()
     letter = max(12.0, w / 28)
@@ -202,7 +378,39 @@ def draw_scores(picture: np.ndarray, labels: Sequence[str], scores: Any) -> np.n
 def tiles(
     pictures: Sequence[np.ndarray], captions: Sequence[str] | None = None, columns: int = 5, size: int | tuple[int, int] = 200
 ) -> np.ndarray:
-    """One picture of many, row by row, each made to fit `size` (height, width) and with its caption below."""
+    """One picture of many, row by row.
+
+    Parameters
+    ----------
+    pictures : sequence of numpy.ndarray
+        uint8, H×W×3, of any sizes.
+    captions : sequence of str, optional
+        A text below each.
+    columns : int
+        How many in a row.
+    size : int or tuple of int
+        What each is made to fit: (height, width), or an int for both.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint8, H×W×3.
+
+    Raises
+    ------
+    FastconvError
+        Where Pillow is missing.
+    InputError
+        Where an argument does not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import vision
+    >>> picture = np.full((60, 80, 3), 128, np.uint8)
+    >>> vision.tiles([picture] * 6, columns=3, size=(60, 80)).shape
+    (126, 248, 3)
+    """
     h, w = as_size("size", size)
     columns = as_count("columns", columns)
     texts = [""] * len(pictures) if captions is None else [str(text) for text in captions]

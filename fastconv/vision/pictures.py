@@ -9,17 +9,20 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
 from ..errors import FastconvError, InputError
 from ._check import as_numbers, as_picture, as_size, kind
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
 #: mean and standard deviation of ImageNet's pixels, R G B of 0..1: what most networks trained on it were given
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
-METHODS = ("nearest", "bilinear", "bicubic", "lanczos")
+Method = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 
 
 def pillow() -> ModuleType:
@@ -32,10 +35,38 @@ def pillow() -> ModuleType:
 
 
 def read(path: str | os.PathLike[str]) -> np.ndarray:
-    """The picture in a file of any format that Pillow reads: uint8, H×W×3.
+    """The picture in a file of any format that Pillow reads.
 
-    It is turned upright as the camera noted; grey becomes RGB, and what is transparent white. Raises InputError for a file
-    that is no picture, OSError for one that cannot be opened.
+    It is turned upright as the camera noted; grey becomes RGB, and what is transparent white.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        The file.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint8, H×W×3.
+
+    Raises
+    ------
+    FastconvError
+        Where Pillow is missing.
+    InputError
+        Where the file is no picture.
+    OSError
+        Where it cannot be opened.
+
+    Examples
+    --------
+    >>> import numpy as np, os, tempfile
+    >>> from fastconv import vision
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "red.png")
+    ...     vision.write(path, np.full((2, 3, 3), (255, 0, 0), np.uint8))
+    ...     vision.read(path).shape
+    (2, 3, 3)
     """
     Image = pillow()
     from PIL import ImageOps
@@ -53,7 +84,31 @@ def read(path: str | os.PathLike[str]) -> np.ndarray:
 
 
 def write(path: str | os.PathLike[str], picture: np.ndarray) -> None:
-    """Write a picture to a file, in the format that its name ends in: .png, .jpg and so on."""
+    """Write a picture to a file, in the format that its name ends in: .png, .jpg and so on.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        The file.
+    picture : numpy.ndarray
+        uint8, H×W×3.
+
+    Raises
+    ------
+    FastconvError
+        Where Pillow is missing.
+    InputError
+        Where the array is no picture, or the ending is not known.
+    OSError
+        Where the file cannot be written.
+
+    Examples
+    --------
+    >>> import numpy as np, os, tempfile
+    >>> from fastconv import vision
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     vision.write(os.path.join(folder, "black.png"), np.zeros((2, 3, 3), np.uint8))
+    """
     image = pillow().fromarray(as_picture("picture", picture))
     try:
         image.save(path)
@@ -61,22 +116,49 @@ def write(path: str | os.PathLike[str], picture: np.ndarray) -> None:
         raise InputError(f"{os.fspath(path)}: {e}") from None
 
 
-def resize(array: np.ndarray, size: int | tuple[int, int], method: str = "bilinear") -> np.ndarray:
-    """A picture or map (H×W or H×W×C) in another size, of the same dtype: uint8 or float32.
+def resize(array: np.ndarray, size: int | tuple[int, int], method: Method = "bilinear") -> np.ndarray:
+    """A picture or map in another size.
 
-    size: (height, width), or an int for both; method: "nearest", "bilinear", "bicubic" or "lanczos". All but "nearest"
-    average over the pixels that a new one covers where they shrink.
+    All methods but "nearest" average over the pixels that a new one covers where they shrink.
+
+    Parameters
+    ----------
+    array : numpy.ndarray
+        H×W or H×W×C, uint8 or float32.
+    size : int or tuple of int
+        (height, width), or an int for both.
+    method : {"nearest", "bilinear", "bicubic", "lanczos"}
+        How to interpolate.
+
+    Returns
+    -------
+    numpy.ndarray
+        Of this size and the same dtype.
+
+    Raises
+    ------
+    FastconvError
+        Where Pillow is missing.
+    InputError
+        Where an argument does not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import vision
+    >>> vision.resize(np.float32([[0, 2], [4, 6]]), 1)
+    array([[3.]], dtype=float32)
     """
     return _resample(array, as_size("size", size), method)
 
 
 def _resample(
-    array: np.ndarray, size: tuple[int, int], method: str = "bilinear", box: Sequence[float] | None = None
+    array: np.ndarray, size: tuple[int, int], method: Method = "bilinear", box: Sequence[float] | None = None
 ) -> np.ndarray:
     """`resize` of the part `box` (x1, y1, x2, y2, which may fall between pixels) of the array."""
     Image = pillow()
-    if method not in METHODS:
-        raise InputError(f"method: expected one of {', '.join(map(repr, METHODS))}, got {method!r}")
+    if method not in (methods := get_args(Method)):
+        raise InputError(f"method: expected one of {', '.join(map(repr, methods))}, got {method!r}")
     if (
         not isinstance(array, np.ndarray)
         or array.dtype not in (np.uint8, np.float32)
@@ -91,9 +173,35 @@ def _resample(
 
 
 def crop(picture: np.ndarray, size: int | tuple[int, int], short: int | None = None) -> np.ndarray:
-    """The middle of a picture: its shorter side is made `short` pixels long, then size (height, width) is cut out.
+    """The middle of a picture. Networks for ImageNet are mostly given `crop(picture, 224, short=256)`.
 
-    Networks for ImageNet are mostly given `crop(picture, 224, short=256)`. short: default, the smallest that `size` fits in.
+    Parameters
+    ----------
+    picture : numpy.ndarray
+        uint8, H×W×3.
+    size : int or tuple of int
+        What is cut out: (height, width), or an int for both.
+    short : int, optional
+        How long the shorter side is made first; default: as short as `size` fits in.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint8, height×width×3.
+
+    Raises
+    ------
+    FastconvError
+        Where Pillow is missing.
+    InputError
+        Where an argument does not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import vision
+    >>> vision.crop(np.zeros((480, 640, 3), np.uint8), 224, short=256).shape
+    (224, 224, 3)
     """
     height, width = as_picture("picture", picture).shape[:2]
     h, w = as_size("size", size)
@@ -107,7 +215,24 @@ def crop(picture: np.ndarray, size: int | tuple[int, int], short: int | None = N
 
 @dataclass(frozen=True)
 class Placement:
-    """Where `letterbox` put a picture of height×width pixels: in the rectangle `inside` (x1, y1, x2, y2) of the canvas."""
+    """Where `letterbox` put a picture.
+
+    Parameters
+    ----------
+    height, width : int
+        The picture's size.
+    inside : tuple of int
+        The rectangle of the canvas that it fills: x1, y1, x2, y2.
+    canvas : tuple of int
+        The canvas's size: (height, width).
+
+    Examples
+    --------
+    >>> from fastconv import vision
+    >>> placement = vision.Placement(100, 200, (0, 25, 100, 75), (100, 100))
+    >>> placement.forth([200, 100])
+    array([100.,  75.])
+    """
 
     height: int
     width: int
@@ -119,18 +244,92 @@ class Placement:
         x1, y1, x2, y2 = self.inside
         return (x2 - x1) / self.width, (y2 - y1) / self.height
 
-    def forth(self, points: Any) -> np.ndarray:
-        """x, y of the picture as x, y of the canvas: any array with x and y in turn along its last axis, so boxes too."""
+    def forth(self, points: ArrayLike) -> np.ndarray:
+        """x, y of the picture as x, y of the canvas.
+
+        Parameters
+        ----------
+        points : array_like
+            Any array with x and y in turn along its last axis, so boxes too.
+
+        Returns
+        -------
+        numpy.ndarray
+            Of the same shape.
+
+        Raises
+        ------
+        InputError
+            Where an argument does not fit.
+
+        Examples
+        --------
+        >>> from fastconv import vision
+        >>> placement = vision.Placement(100, 200, (0, 25, 100, 75), (100, 100))
+        >>> placement.forth([0, 0, 200, 100])
+        array([  0.,  25., 100.,  75.])
+        """
         xy = as_numbers("points", points, "...", "xy")
         return (_pairs(xy) * self._scale + self.inside[:2]).reshape(xy.shape)
 
-    def back(self, points: Any) -> np.ndarray:
-        """x, y of the canvas as x, y of the picture, the inverse of `forth`; they may lie outside of it."""
+    def back(self, points: ArrayLike) -> np.ndarray:
+        """x, y of the canvas as x, y of the picture, the inverse of `forth`; they may lie outside of it.
+
+        Parameters
+        ----------
+        points : array_like
+            Any array with x and y in turn along its last axis, so boxes too.
+
+        Returns
+        -------
+        numpy.ndarray
+            Of the same shape.
+
+        Raises
+        ------
+        InputError
+            Where an argument does not fit.
+
+        Examples
+        --------
+        >>> from fastconv import vision
+        >>> placement = vision.Placement(100, 200, (0, 25, 100, 75), (100, 100))
+        >>> placement.back([50, 0])
+        array([100., -50.])
+        """
         xy = as_numbers("points", points, "...", "xy")
         return ((_pairs(xy) - self.inside[:2]) / self._scale).reshape(xy.shape)
 
-    def back_map(self, values: np.ndarray, method: str = "bilinear") -> np.ndarray:
-        """A map over the canvas, of any resolution (h×w, uint8 or float32), as one over the picture: height×width."""
+    def back_map(self, values: np.ndarray, method: Method = "bilinear") -> np.ndarray:
+        """A map over the canvas as one over the picture.
+
+        Parameters
+        ----------
+        values : numpy.ndarray
+            h×w of any resolution, uint8 or float32.
+        method : {"nearest", "bilinear", "bicubic", "lanczos"}
+            How to interpolate.
+
+        Returns
+        -------
+        numpy.ndarray
+            height×width of the picture, of the same dtype.
+
+        Raises
+        ------
+        FastconvError
+            Where Pillow is missing.
+        InputError
+            Where an argument does not fit.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastconv import vision
+        >>> placement = vision.Placement(100, 200, (0, 25, 100, 75), (100, 100))
+        >>> placement.back_map(np.zeros((32, 32), np.float32)).shape
+        (100, 200)
+        """
         if not isinstance(values, np.ndarray) or values.ndim != 2:
             raise InputError(f"values: expected a map of h×w, got {kind(values)}")
         sy, sx = (n / m for n, m in zip(values.shape, self.canvas, strict=True))
@@ -145,11 +344,34 @@ def _pairs(xy: np.ndarray) -> np.ndarray:
 
 
 def letterbox(picture: np.ndarray, size: int | tuple[int, int], fill: int = 0) -> tuple[np.ndarray, Placement]:
-    """The whole picture, as large as it fits in the middle of a canvas of `size`, and the Placement that leads back.
+    """The whole picture, as large as it fits in the middle of a canvas.
 
-    size: (height, width), or an int for both; fill: the grey, 0 to 255, of what stays free.
+    Parameters
+    ----------
+    picture : numpy.ndarray
+        uint8, H×W×3.
+    size : int or tuple of int
+        The canvas: (height, width), or an int for both.
+    fill : int
+        The grey, 0 to 255, of what stays free.
 
-    >>> canvas, placement = letterbox(np.full((100, 200, 3), 255, np.uint8), 100)
+    Returns
+    -------
+    tuple of numpy.ndarray and Placement
+        The canvas, and the way back to the picture.
+
+    Raises
+    ------
+    FastconvError
+        Where Pillow is missing.
+    InputError
+        Where an argument does not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import vision
+    >>> canvas, placement = vision.letterbox(np.full((100, 200, 3), 255, np.uint8), 100)
     >>> canvas.shape, placement.inside
     ((100, 100, 3), (0, 25, 100, 75))
     >>> placement.back([0, 25, 50, 75])
@@ -173,10 +395,33 @@ def to_nchw(
     std: float | Sequence[float] = 1.0,
     scale: float = 1 / 255,
 ) -> np.ndarray:
-    """A network's input: (pixel · scale − mean) / std of one picture or several of a size, as float32 of N×3×H×W.
+    """A network's input from pictures: (pixel · scale − mean) / std.
 
-    mean and std: one number, or one for each of R, G, B. Give scale=1 where the network wants 0..255, and
-    `picture[..., ::-1]` where it wants B, G, R.
+    Parameters
+    ----------
+    pictures : numpy.ndarray or sequence of numpy.ndarray
+        One picture or several of a size, uint8 of H×W×3. Where the network wants B, G, R, give `picture[..., ::-1]`.
+    mean, std : float or sequence of float
+        One number, or one for each of R, G, B.
+    scale : float
+        1 where the network wants pixels of 0..255.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32, N×3×H×W.
+
+    Raises
+    ------
+    InputError
+        Where an argument does not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import vision
+    >>> vision.to_nchw(np.full((1, 1, 3), 255, np.uint8), mean=0.5, std=0.25).ravel()
+    array([2., 2., 2.], dtype=float32)
     """
     batch = [pictures] if isinstance(pictures, np.ndarray) and pictures.ndim == 3 else list(pictures)
     if not batch:
