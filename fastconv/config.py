@@ -84,7 +84,14 @@ def config() -> dict[str, str]:
 
 
 def show_config() -> None:
-    """Print the CPU, instruction sets, threads and where they come from, OpenMP and versions."""
+    """Print the CPU, instruction sets, threads and where they come from, OpenMP and versions.
+
+    Examples
+    --------
+    >>> import fastconv
+    >>> fastconv.show_config()  # doctest: +ELLIPSIS
+    fastconv ...
+    """
     rows = config()
     width = max(map(len, rows))
     for key, value in rows.items():

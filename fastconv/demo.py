@@ -17,6 +17,7 @@ import fastconv
 
 from . import data, naive, onnx_json
 from .graph import Node
+from .model import Accuracy
 from .ops.conv import Conv
 from .ops.gemm import Gemm
 from .ops.max_pool import MaxPool
@@ -27,7 +28,7 @@ BATCH = 8
 PICTURE = 16  # columns: two a pixel, so that pixels come out square
 
 
-def demo(threads: int | None = None, accuracy: str = "default") -> None:
+def demo(threads: int | None = None, accuracy: Accuracy = "default") -> None:
     """Print what the model reads, what it is made of and how fast it is; a few seconds, most of them the Python loops'."""
     with np.load(data.DIGITS_IMAGES, allow_pickle=False) as file:
         images, labels = file["images"], file["labels"]
@@ -78,7 +79,7 @@ def painter() -> Callable[[np.ndarray], list[str]]:
 # ---- the race
 
 
-def race(nodes: list[Node], x: np.ndarray, accuracy: str) -> None:
+def race(nodes: list[Node], x: np.ndarray, accuracy: Accuracy) -> None:
     """Print what each convolution, pool and fully connected layer takes: in the model, and by plain loops; one thread each."""
     model = fastconv.load(data.DIGITS, threads=1, accuracy=accuracy)
     layers = [n for n in nodes if isinstance(n.op, Conv | MaxPool | Gemm)]

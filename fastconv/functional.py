@@ -5,7 +5,7 @@ Each call plans and packs anew: what runs more than a few times belongs in a Mod
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -15,6 +15,10 @@ from .graph import Graph, Node, Value
 from .ops.base import REGISTRY
 from .plan import Target, build
 from .threads import resolve
+
+ConvAlgorithm = Literal["auto", "first", "depthwise", "pointwise", "winograd", "direct", "im2col", "naive"]
+PoolAlgorithm = Literal["auto", "blocked", "naive"]
+LinearAlgorithm = Literal["auto", "gemm", "naive"]
 
 
 def conv2d(
@@ -26,16 +30,42 @@ def conv2d(
     dilation: int | tuple[int, int] = 1,
     groups: int = 1,
     *,
-    algorithm: str = "auto",
+    algorithm: ConvAlgorithm = "auto",
     threads: int | None = None,
 ) -> np.ndarray:
     """2-D convolution (cross-correlation, as ONNX's Conv and torch's conv2d).
 
-    x: (N, IC, IH, IW); w: (OC, IC / groups, KH, KW); b: (OC,); all float32. padding: one int, (vertical, horizontal), or
-    (top, left, bottom, right). Returns (N, OC, OH, OW). algorithm: "auto", "first", "depthwise", "pointwise",
-    "winograd", "direct", "im2col" or "naive"; one that refuses these shapes raises InputError with its reason, and so do
-    arguments that do not fit together.
+    Parameters
+    ----------
+    x : numpy.ndarray
+        (N, IC, IH, IW), float32.
+    w : numpy.ndarray
+        (OC, IC / groups, KH, KW), float32.
+    b : numpy.ndarray, optional
+        (OC,), float32.
+    stride, dilation : int or tuple of int
+        In pixels, one for both axes or (vertical, horizontal).
+    padding : int or tuple of int
+        Zeros in pixels: one for all sides, (vertical, horizontal), or (top, left, bottom, right).
+    groups : int
+        Output channel oc reads only the input channels of group oc // (OC / groups).
+    algorithm : {"auto", "first", "depthwise", "pointwise", "winograd", "direct", "im2col", "naive"}
+        "auto" takes the best; "naive" is `fastconv.naive.conv2d`.
+    threads : int, optional
+        The most threads to use; default: as in `load`.
 
+    Returns
+    -------
+    numpy.ndarray
+        (N, OC, OH, OW), float32.
+
+    Raises
+    ------
+    InputError
+        Where arguments do not fit together, or the algorithm refuses them, with its reason.
+
+    Examples
+    --------
     >>> import numpy as np, fastconv
     >>> fastconv.conv2d(np.ones((1, 1, 3, 3), np.float32), np.ones((1, 1, 2, 2), np.float32))[0, 0]
     array([[4., 4.],
@@ -61,13 +91,40 @@ def max_pool2d(
     dilation: int | tuple[int, int] = 1,
     ceil_mode: bool = False,
     *,
-    algorithm: str = "auto",
+    algorithm: PoolAlgorithm = "auto",
     threads: int | None = None,
 ) -> np.ndarray:
     """2-D max pooling; a NaN in a window gives NaN.
 
-    x: (N, C, IH, IW), float32; stride defaults to the kernel. Returns (N, C, OH, OW). algorithm: "auto", "blocked" or "naive".
+    Parameters
+    ----------
+    x : numpy.ndarray
+        (N, C, IH, IW), float32.
+    kernel : int or tuple of int
+        The window in pixels, one for both axes or (KH, KW).
+    stride : int or tuple of int, optional
+        In pixels, one for both axes or (vertical, horizontal); default: the kernel.
+    padding, dilation : int or tuple of int
+        As in `conv2d`. Padding is never the largest.
+    ceil_mode : bool
+        Whether a last window may hang over the end.
+    algorithm : {"auto", "blocked", "naive"}
+        "auto" takes the best; "naive" is `fastconv.naive.max_pool2d`.
+    threads : int, optional
+        The most threads to use; default: as in `load`.
 
+    Returns
+    -------
+    numpy.ndarray
+        (N, C, OH, OW), float32.
+
+    Raises
+    ------
+    InputError
+        Where arguments do not fit together, or the algorithm refuses them, with its reason.
+
+    Examples
+    --------
     >>> import numpy as np, fastconv
     >>> fastconv.max_pool2d(np.arange(4, dtype=np.float32).reshape(1, 1, 2, 2), 2)
     array([[[[3.]]]], dtype=float32)
@@ -86,12 +143,40 @@ def max_pool2d(
 
 
 def linear(
-    x: np.ndarray, w: np.ndarray, b: np.ndarray | None = None, *, algorithm: str = "auto", threads: int | None = None
+    x: np.ndarray,
+    w: np.ndarray,
+    b: np.ndarray | None = None,
+    *,
+    algorithm: LinearAlgorithm = "auto",
+    threads: int | None = None,
 ) -> np.ndarray:
     """A fully connected layer: x @ w.T + b.
 
-    x: (N, K); w: (OC, K); b: (OC,); all float32. Returns (N, OC). algorithm: "auto", "gemm" or "naive".
+    Parameters
+    ----------
+    x : numpy.ndarray
+        (N, K), float32.
+    w : numpy.ndarray
+        (OC, K), float32.
+    b : numpy.ndarray, optional
+        (OC,), float32.
+    algorithm : {"auto", "gemm", "naive"}
+        "auto" takes the best; "naive" is `fastconv.naive.linear`.
+    threads : int, optional
+        The most threads to use; default: as in `load`.
 
+    Returns
+    -------
+    numpy.ndarray
+        (N, OC), float32.
+
+    Raises
+    ------
+    InputError
+        Where arguments do not fit together, or the algorithm refuses them, with its reason.
+
+    Examples
+    --------
     >>> import numpy as np, fastconv
     >>> fastconv.linear(np.ones((1, 3), np.float32), np.ones((2, 3), np.float32))
     array([[3., 3.]], dtype=float32)

@@ -9,9 +9,10 @@ import threading
 import warnings
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, Mapping, Sequence, ValuesView
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from . import _executor, kernels, onnx_json
 from .dtypes import element_of, is_sequence, sequence, type_name
 from .errors import InputError, ModelError, ModelWarning, UnsupportedError, did_you_mean
 from .graph import Dim, Graph, Shape, Value
+from .onnx_json import Reading, Source
 from .passes import PASSES, run_passes
 from .plan import Arenas, Plan, SplitPlan, Target, build_batch
 from .plan.bind import Packed
@@ -28,9 +30,16 @@ from .report import Profile, Summary, outline, profile_plan, summarise
 from .threads import Locked, resolve
 
 if TYPE_CHECKING:
-    from numpy.typing import DTypeLike
+    from typing import Unpack
 
-ACCURACIES = ("default", "exact")
+    from numpy.typing import ArrayLike, DTypeLike
+
+    #: the inputs of a call: the only one, or a mapping by name
+    Inputs = ArrayLike | Mapping[str, ArrayLike]
+
+Accuracy = Literal["default", "exact"]
+ACCURACIES: tuple[Accuracy, ...] = get_args(Accuracy)
+NO_INPUTS: Mapping[str, ArrayLike] = MappingProxyType({})
 #: plans kept at once: one for each set of outputs, input shapes and elements that say how to compute
 MOST_PLANS = 16
 
@@ -40,10 +49,23 @@ Key = tuple[Any, ...]
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """An input or output: its name, shape and dtype.
+    """An input or output of a model.
 
-    A size of the shape is an int, a symbol such as "N", or None where the file does not know it; shape is None where not even
-    the number of sizes is known.
+    Parameters
+    ----------
+    name : str
+        Its name.
+    shape : tuple of int, str or None, or None
+        Its sizes: an int, a symbol such as "N", or None where the file does not know it. None where not even the number of
+        sizes is known.
+    dtype : numpy.dtype
+        The type of its elements.
+
+    Examples
+    --------
+    >>> import fastconv
+    >>> print(fastconv.load(fastconv.data.DIGITS).inputs[0])
+    image N×1×8×8 float32
     """
 
     name: str
@@ -60,13 +82,32 @@ def shape_text(shape: Shape) -> str:
 
 
 class Outputs:
-    """Results by name, in order: `out["scores"]`, `out.items()`, and `boxes, scores = out`."""
+    """The results of a run by name and by position, in order.
 
-    def __init__(self, arrays: Mapping[str, Any]):
+    Iterating gives the arrays, so that `boxes, scores = out` unpacks them. A result that is a sequence of ONNX is a list of
+    arrays.
+
+    Parameters
+    ----------
+    arrays : mapping of str to numpy.ndarray
+        The results, in order.
+
+    Examples
+    --------
+    >>> import fastconv, numpy as np
+    >>> out = fastconv.load(fastconv.data.DIGITS).run(np.zeros((1, 1, 8, 8), np.float32))
+    >>> out
+    Outputs(logits: 1×10 float32)
+    >>> out["logits"] is out[0]
+    True
+    >>> (logits,) = out
+    """
+
+    def __init__(self, arrays: Mapping[str, np.ndarray]):
         self._arrays = dict(arrays)
 
-    def __getitem__(self, name: str) -> np.ndarray:
-        return self._arrays[name]
+    def __getitem__(self, key: str | int) -> np.ndarray:
+        return self._arrays[key] if isinstance(key, str) else list(self._arrays.values())[key]
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return iter(self._arrays.values())
@@ -77,16 +118,34 @@ class Outputs:
     def __contains__(self, name: object) -> bool:
         return name in self._arrays
 
-    def keys(self) -> Any:
-        """The names, in order."""
+    def keys(self) -> KeysView[str]:
+        """The names, in order.
+
+        Returns
+        -------
+        KeysView of str
+            A view, as a dict's.
+        """
         return self._arrays.keys()
 
-    def values(self) -> Any:
-        """The arrays, in order."""
+    def values(self) -> ValuesView[np.ndarray]:
+        """The arrays, in order.
+
+        Returns
+        -------
+        ValuesView of numpy.ndarray
+            A view, as a dict's.
+        """
         return self._arrays.values()
 
-    def items(self) -> Any:
-        """(name, array) pairs, in order."""
+    def items(self) -> ItemsView[str, np.ndarray]:
+        """(name, array) pairs, in order.
+
+        Returns
+        -------
+        ItemsView of str and numpy.ndarray
+            A view, as a dict's.
+        """
         return self._arrays.items()
 
     def __repr__(self) -> str:
@@ -99,6 +158,13 @@ class Outputs:
 class Model(Locked):
     """A network, ready to run; made by `fastconv.load`. Immutable: any number of threads may call it at once.
 
+    Parameters
+    ----------
+    source, threads, accuracy, **reading
+        As in `fastconv.load`.
+
+    Examples
+    --------
     >>> import fastconv, numpy as np
     >>> model = fastconv.load(fastconv.data.DIGITS)
     >>> model.inputs[0].shape
@@ -107,7 +173,9 @@ class Model(Locked):
     (2, 10)
     """
 
-    def __init__(self, source: Any, *, threads: int | None = None, accuracy: str = "default", **reading: Any):
+    def __init__(
+        self, source: Source, *, threads: int | None = None, accuracy: Accuracy = "default", **reading: Unpack[Reading]
+    ):
         if accuracy not in ACCURACIES:
             raise InputError(f"accuracy: expected {' or '.join(map(repr, ACCURACIES))}, got {accuracy!r}")
         self._source = source
@@ -160,13 +228,56 @@ class Model(Locked):
 
     # ---- running
 
-    def __call__(self, inputs: Any, out: Any = None) -> Any:
-        """Run the network: the array of its one output, or Outputs where it has several.
+    def __call__(
+        self,
+        inputs: Inputs = NO_INPUTS,
+        /,
+        out: np.ndarray | Mapping[str, np.ndarray] | None = None,
+        **named: ArrayLike,
+    ) -> np.ndarray:
+        """Run the network.
 
-        inputs: one array, or a mapping from name to array where the network has several inputs; shapes and dtypes as in
-        `model.inputs`. out: an array (or a mapping from output name to array) to write the results into.
-        Raises InputError, naming the input, for what does not fit. Sizes of one symbol that differ are a ModelWarning, once.
+        Parameters
+        ----------
+        inputs : array_like, or mapping of str to array_like
+            The only input, or the inputs by name, of the shapes and dtypes in `model.inputs`. Contiguous arrays, also of other
+            libraries, are taken without a copy.
+        out : numpy.ndarray, or mapping of str to numpy.ndarray, optional
+            Where to write the only output, or outputs by name.
+        **named : array_like
+            The inputs by name, in place of `inputs`: `model(image=x, mask=m)`. An input that is called `out`, or by no Python
+            name, comes in a mapping.
+
+        Returns
+        -------
+        numpy.ndarray or Outputs
+            The array of the only output, or `Outputs` where there are several. How many there are only the file says, so a
+            type checker takes the result for an array; `run` gives `Outputs` always, and is typed so.
+
+        Raises
+        ------
+        InputError
+            Where an input does not fit, which it names.
+
+        Warns
+        -----
+        ModelWarning
+            Once, where sizes of one symbol differ.
+
+        Examples
+        --------
+        >>> import fastconv, numpy as np
+        >>> model = fastconv.load(fastconv.data.DIGITS)
+        >>> x = np.zeros((2, 1, 8, 8), np.float32)
+        >>> model(x).shape
+        (2, 10)
+        >>> bool((model(image=x) == model({"image": x})).all())
+        True
         """
+        if named:
+            if inputs is not NO_INPUTS:
+                raise InputError(f"the inputs come by position or by name, not both; the model has {_names(self.inputs)}")
+            inputs = named
         if out is None:
             out = {}
         elif not isinstance(out, Mapping):
@@ -176,8 +287,33 @@ class Model(Locked):
             out = {self.outputs[0].name: out}
         return _one_or_all(self._results((), inputs, out, self._run))
 
-    def run(self, inputs: Any, outputs: Sequence[str] | None = None) -> Outputs:
-        """Run the network and return the named values, whichever values of the graph they are; None: its outputs."""
+    def run(self, inputs: Inputs, outputs: str | Sequence[str] | None = None) -> Outputs:
+        """Run the network and return results by name, whichever values of the graph they are.
+
+        Parameters
+        ----------
+        inputs : array_like, or mapping of str to array_like
+            As in a call.
+        outputs : str or sequence of str, optional
+            Names of values of the graph; default: the model's outputs.
+
+        Returns
+        -------
+        Outputs
+            The values, in the order in which they were named.
+
+        Raises
+        ------
+        InputError
+            Where an input does not fit, or the graph has no value of a name.
+
+        Examples
+        --------
+        >>> import fastconv, numpy as np
+        >>> model = fastconv.load(fastconv.data.DIGITS)
+        >>> model.run(np.zeros((1, 1, 8, 8), np.float32), outputs=["relu1", "logits"])
+        Outputs(relu1: 1×16×8×8 float32, logits: 1×10 float32)
+        """
         if outputs is None:
             return Outputs(self._results((), inputs, {}, self._run))
         names = tuple(dict.fromkeys([outputs] if isinstance(outputs, str) else outputs))
@@ -185,13 +321,31 @@ class Model(Locked):
             raise InputError("outputs: expected the names of values, got none")
         return Outputs(self._results(names, inputs, {}, self._run))
 
-    def reference(self, inputs: Any, dtype: DTypeLike = np.float64) -> Any:
+    def reference(self, inputs: Inputs, dtype: DTypeLike = np.float64) -> np.ndarray:
         """What the network gives in float64: the judge of how exact a call is.
 
         Runs the graph as the file has it, by the operators' references alone: plain NumPy, no kernel, nothing folded or fused.
-        inputs and the result are those of a call, but floating-point numbers narrower than `dtype` are computed and returned in
-        it. Slow, and it needs the memory for that. Raises InputError as a call does.
+        Slow, and it needs the memory for that.
 
+        Parameters
+        ----------
+        inputs : array_like, or mapping of str to array_like
+            As in a call.
+        dtype : dtype_like
+            A floating-point type: numbers of narrower ones are computed and returned in it.
+
+        Returns
+        -------
+        numpy.ndarray or Outputs
+            As from a call.
+
+        Raises
+        ------
+        InputError
+            Where an input does not fit, or `dtype` is no floating-point type.
+
+        Examples
+        --------
         >>> import fastconv, numpy as np
         >>> model = fastconv.load(fastconv.data.DIGITS)
         >>> x = np.ones((1, 1, 8, 8), np.float32)
@@ -256,7 +410,7 @@ class Model(Locked):
 
     def _arrays(self, inputs: Any) -> list[np.ndarray]:
         """The inputs in order, contiguous and of the model's dtypes, of any shapes; InputError for what does not fit."""
-        if isinstance(inputs, Mapping):
+        if not isinstance(inputs, np.ndarray) and isinstance(inputs, Mapping):  # an abstract class's isinstance takes 0.1 µs
             if unknown := set(inputs) - {i.name for i in self.inputs}:
                 raise self._no_input(unknown)
             if missing := [i.name for i in self.inputs if i.name not in inputs]:
@@ -362,11 +516,57 @@ class Model(Locked):
         """The plan for these input shapes; str() of it is what `fastconv dump --after plan` prints.
 
         Where sizes show only as the network runs, it is the plan of what comes before.
+
+        Parameters
+        ----------
+        shapes : mapping of str to sequence of int, optional
+            The shape of each input by its name; default: as the file has it, with 1 for a first size that it leaves open.
+
+        Returns
+        -------
+        Plan or SplitPlan
+            What runs, in order, for these shapes.
+
+        Raises
+        ------
+        InputError
+            Where a shape does not fit, or is needed; or where the plan depends on the elements of inputs.
+
+        Examples
+        --------
+        >>> import fastconv
+        >>> plan = fastconv.load(fastconv.data.DIGITS).plan({"image": (4, 1, 8, 8)})
+        >>> plan.python_steps
+        []
         """
         return self._first_stage(shapes)[0]
 
     def dump(self, stage: str = "plan", shapes: Mapping[str, Sequence[int]] | None = None) -> str:
-        """The graph after `stage` ("read" or a pass's name), or the plan, as text."""
+        """The graph after a stage, or the plan, as text.
+
+        Parameters
+        ----------
+        stage : str
+            "read", the name of a pass, or "plan".
+        shapes : mapping of str to sequence of int, optional
+            As in `plan`.
+
+        Returns
+        -------
+        str
+            A line for each node.
+
+        Raises
+        ------
+        InputError
+            Where there is no such stage; for a plan as `plan` does.
+
+        Examples
+        --------
+        >>> import fastconv
+        >>> print(fastconv.load(fastconv.data.DIGITS).dump("read").splitlines()[1])
+          input  'image':float32[Nx1x8x8]
+        """
         if stage == "plan":
             plan, first = self._first_stage(shapes)
             waits = [f"then {n!r}" for n in first.tell] + ([f"then {first.rest.graph}"] if first.rest else [])
@@ -383,8 +583,27 @@ class Model(Locked):
     def summary(self, shapes: Mapping[str, Sequence[int]] | None = None) -> Summary:
         """A table of the layers: operator, implementation, shape, window, parameters, multiply-adds, floating point operations.
 
-        Sizes that the file leaves open and `shapes` does not give stay symbols, and then nothing is planned; but an open batch
-        alone is taken as 1, which the first line says.
+        Parameters
+        ----------
+        shapes : mapping of str to sequence of int, optional
+            The shape of each input by its name. Sizes that the file leaves open and `shapes` does not give stay symbols, and
+            then nothing is planned; but an open batch alone is taken as 1, which the first line says.
+
+        Returns
+        -------
+        Summary
+            str() of it is the table; a REPL and a notebook show it.
+
+        Raises
+        ------
+        InputError
+            Where a shape does not fit, or the plan depends on the elements of inputs.
+
+        Examples
+        --------
+        >>> import fastconv
+        >>> fastconv.load(fastconv.data.DIGITS).summary().layers[1].op
+        'Conv+Relu'
         """
         given = self._given(shapes)
         inputs = [(i.name, i.shape, shape) for i, shape in zip(self.inputs, given, strict=True)]
@@ -392,8 +611,33 @@ class Model(Locked):
             return outline(inputs, _specialised(self._part(()).graph, given).nodes)
         return summarise(inputs, *self._first_stage(shapes))
 
-    def profile(self, inputs: Any, runs: int = 10) -> Profile:
-        """Run the network `runs` times and say what each layer took (the median over the runs)."""
+    def profile(self, inputs: Inputs, runs: int = 10) -> Profile:
+        """Run the network several times and say what each layer took.
+
+        Parameters
+        ----------
+        inputs : array_like, or mapping of str to array_like
+            As in a call.
+        runs : int
+            How often to run it; the times are the medians.
+
+        Returns
+        -------
+        Profile
+            str() of it is the table; a REPL and a notebook show it, and `save` writes a trace.
+
+        Raises
+        ------
+        InputError
+            Where an input does not fit.
+
+        Examples
+        --------
+        >>> import fastconv, numpy as np
+        >>> profile = fastconv.load(fastconv.data.DIGITS).profile(np.zeros((1, 1, 8, 8), np.float32))
+        >>> profile.rows[1].op
+        'Conv+Relu'
+        """
         stages: list[tuple[Profile, list[Stamp]]] = []
 
         def run(plan: Plan | SplitPlan, arrays: list[np.ndarray], outputs: list[np.ndarray]) -> list[Stamp]:
@@ -405,7 +649,27 @@ class Model(Locked):
         return Profile.of(stages)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the network after all passes as ONNX in JSON: BatchNormalization is folded, fused nodes stand apart."""
+        """Write the network after all passes as ONNX in JSON: BatchNormalization is folded, fused nodes stand apart.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+            The file; large weights go to one beside it, of its name with ".data".
+
+        Raises
+        ------
+        OSError
+            Where a file cannot be written; none is left half-written.
+
+        Examples
+        --------
+        >>> import fastconv, os, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = os.path.join(folder, "net.json")
+        ...     fastconv.load(fastconv.data.DIGITS).save(path)
+        ...     fastconv.load(path).outputs[0].name
+        'logits'
+        """
         onnx_json.write(self._part(()).graph, path)
 
 
@@ -434,30 +698,56 @@ def _specialised(graph: Graph, shapes: Sequence[Shape], elements: Sequence[bytes
 
 
 def load(
-    source: Any,
+    source: Source,
     *,
     threads: int | None = None,
-    accuracy: str = "default",
+    accuracy: Accuracy = "default",
     external_dir: str | os.PathLike[str] | None = None,
     follow_links: bool = False,
     max_bytes: int | None = None,
 ) -> Model:
-    """Load a network from ONNX as JSON (`model.json`, its text as bytes, or a dict), or from `.onnx` with the [onnx] extra.
-
-    threads: the most threads a call uses; None asks FASTCONV_NUM_THREADS, then OpenMP. accuracy: "exact" uses only algorithms
-    that sum the same products as the definition (no Winograd), and keeps denormals, which kernels otherwise take for zero.
-    external_dir: where weight files are, instead of beside the model; follow_links: whether they may be symbolic links.
-    max_bytes: refuse models whose tensors need more.
+    """Load a network from ONNX as JSON, or from `.onnx` with the [onnx] extra.
 
     Large weights are read from their file when a shape's first call packs them, so it must not be written to until then; it may
     be deleted or replaced.
-    Raises ModelError for a wrong file, and UnsupportedError, listing every node that is not supported.
 
+    Parameters
+    ----------
+    source : str, os.PathLike, bytes or mapping
+        The file, `model.json` or `model.onnx`; the text of JSON as bytes; or what it parses to.
+    threads : int, optional
+        The most threads that a call uses; default: FASTCONV_NUM_THREADS, then OpenMP's own setting.
+    accuracy : {"default", "exact"}
+        "exact" uses only algorithms that sum the same products as the definition (no Winograd), and keeps denormals, which
+        kernels otherwise take for zero.
+    external_dir : str or os.PathLike, optional
+        Where weight files are; default: beside the model.
+    follow_links : bool
+        Whether weight files may be symbolic links.
+    max_bytes : int, optional
+        Refuse models whose file or tensors need more bytes.
+
+    Returns
+    -------
+    Model
+        The network, ready to run.
+
+    Raises
+    ------
+    ModelError
+        Where the file is wrong; UnsupportedError, which is one, lists every node that is not supported.
+    InputError
+        Where an argument makes no sense.
+    OSError
+        Where the file cannot be read.
+
+    Examples
+    --------
     >>> import fastconv
     >>> fastconv.load(fastconv.data.DIGITS, threads=1).outputs[0].shape
     ('N', 10)
     """
-    reading = {"external_dir": external_dir, "follow_links": follow_links, "max_bytes": max_bytes}
+    reading: Reading = {"external_dir": external_dir, "follow_links": follow_links, "max_bytes": max_bytes}
     return Model(source, threads=threads, accuracy=accuracy, **reading)
 
 

@@ -38,14 +38,41 @@ def conv2d(
 ) -> np.ndarray:
     """2-D convolution (a cross-correlation, as in every deep learning library): ONNX `Conv` of rank 4.
 
-    x [N, IC, IH, IW], w [OC, IC / groups, KH, KW], b [OC] -> [N, OC, OH, OW]. `stride` and `dilation` are in pixels, one int
-    or (vertical, horizontal); `padding` is in pixels of zeros, one int, (vertical, horizontal) or (top, left, bottom, right).
     OH = (IH + top + bottom - dilation * (KH - 1) - 1) // stride + 1, and OW likewise. Output channel oc reads only the input
-    channels of group oc // (OC / groups); groups = IC is a depthwise convolution.
+    channels of group oc // (OC / groups); groups = IC is a depthwise convolution. V. Dumoulin and F. Visin draw all the cases
+    in "A guide to convolution arithmetic for deep learning", arXiv:1603.07285.
 
-    Raises InputError where shapes, dtypes or options do not fit together. V. Dumoulin and F. Visin draw all the cases in
-    "A guide to convolution arithmetic for deep learning", arXiv:1603.07285.
+    Parameters
+    ----------
+    x : numpy.ndarray
+        [N, IC, IH, IW], floats.
+    w : numpy.ndarray
+        [OC, IC / groups, KH, KW], of the same dtype.
+    b : numpy.ndarray, optional
+        [OC], of the same dtype.
+    stride, dilation : int or sequence of int
+        In pixels, one int or (vertical, horizontal).
+    padding : int or sequence of int
+        In pixels of zeros, one int, (vertical, horizontal) or (top, left, bottom, right).
+    groups : int
+        Into how many groups the channels are cut.
+    compiled : bool
+        Whether to run the same loops compiled; float32 only.
 
+    Returns
+    -------
+    numpy.ndarray
+        [N, OC, OH, OW].
+
+    Raises
+    ------
+    InputError
+        Where shapes, dtypes or options do not fit together.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv.naive import conv2d
     >>> x = np.arange(9.0).reshape(1, 1, 3, 3)
     >>> w = np.array([[[[1.0, 0.0], [0.0, -1.0]]]])  # a pixel minus its lower right neighbour
     >>> conv2d(x, w, padding=(0, 0, 1, 1))[0, 0]
@@ -95,13 +122,39 @@ def max_pool2d(
 ) -> np.ndarray:
     """The largest value of each window: ONNX `MaxPool` of rank 4.
 
-    x [N, C, IH, IW] -> [N, C, OH, OW]. `kernel` is the window in pixels, one int or (KH, KW); `stride` is `kernel` where it
-    is left out; `padding` and `dilation` are as in conv2d. Padding is never the largest: a window of nothing but padding
+    OH is as in conv2d; with `ceil_mode` the division rounds up, so that a last window may hang over the bottom, but windows
+    that would begin below the input are left out. OW likewise. Padding is never the largest: a window of nothing but padding
     gives -inf. A NaN in a window makes its result NaN.
 
-    OH is as in conv2d; with `ceil_mode` the division rounds up, so that a last window may hang over the bottom, but windows
-    that would begin below the input are left out. OW likewise. Raises InputError where shapes or options do not fit together.
+    Parameters
+    ----------
+    x : numpy.ndarray
+        [N, C, IH, IW], floats.
+    kernel : int or sequence of int
+        The window in pixels, one int or (KH, KW).
+    stride : int or sequence of int, optional
+        In pixels, one int or (vertical, horizontal); default: `kernel`.
+    padding, dilation : int or sequence of int
+        As in conv2d.
+    ceil_mode : bool
+        Whether a last window may hang over the end.
+    compiled : bool
+        Whether to run the same loops compiled; float32 only.
 
+    Returns
+    -------
+    numpy.ndarray
+        [N, C, OH, OW].
+
+    Raises
+    ------
+    InputError
+        Where shapes or options do not fit together.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv.naive import max_pool2d
     >>> x = np.array([[[[1.0, 5.0, 2.0], [4.0, 3.0, 9.0], [7.0, 8.0, 6.0]]]])
     >>> max_pool2d(x, 2, stride=1)[0, 0]
     array([[5., 9.],
@@ -141,8 +194,31 @@ def max_pool2d(
 def linear(x: np.ndarray, w: np.ndarray, b: np.ndarray | None = None, *, compiled: bool = False) -> np.ndarray:
     """A fully connected layer, x @ w.T + b: ONNX `Gemm` with transB, `torch.nn.functional.linear`.
 
-    x [N, K], w [OC, K], b [OC] -> [N, OC]. Raises InputError where shapes or dtypes do not fit together.
+    Parameters
+    ----------
+    x : numpy.ndarray
+        [N, K], floats.
+    w : numpy.ndarray
+        [OC, K], of the same dtype.
+    b : numpy.ndarray, optional
+        [OC], of the same dtype.
+    compiled : bool
+        Whether to run the same loops compiled; float32 only.
 
+    Returns
+    -------
+    numpy.ndarray
+        [N, OC].
+
+    Raises
+    ------
+    InputError
+        Where shapes or dtypes do not fit together.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv.naive import linear
     >>> linear(np.array([[1.0, 2.0]]), np.array([[3.0, 4.0], [5.0, 6.0]]), np.array([0.5, -0.5]))
     array([[11.5, 16.5]])
     """

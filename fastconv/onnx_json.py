@@ -12,10 +12,10 @@ import json
 import math
 import os
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypedDict, cast
 
 import numpy as np
 
@@ -115,14 +115,26 @@ ABSENT = {"f": 0.0, "i": 0, "s": ""}
 # Reading ------------------------------------------------------------------------------------------------------------------
 
 
+#: a path (`.onnx` needs the onnx package, anything else is JSON), JSON text as bytes, or what it parses to
+Source = str | os.PathLike[str] | bytes | Mapping[str, object]
+
+
+class Reading(TypedDict, total=False):
+    """The keywords of `read`."""
+
+    external_dir: str | os.PathLike[str] | None
+    follow_links: bool
+    max_bytes: int | None
+
+
 def read(
-    source: str | os.PathLike[str] | bytes | dict[str, Any],
+    source: Source,
     *,
     external_dir: str | os.PathLike[str] | None = None,
     follow_links: bool = False,
     max_bytes: int | None = None,
 ) -> Graph:
-    """The Graph of a model: a path (`.onnx` needs the onnx package, anything else is JSON), JSON text as bytes, or its dict.
+    """The Graph of a model.
 
     Weights outside the file are looked for in its folder, or in `external_dir`; symbolic links among them are followed only
     with `follow_links`. `max_bytes` bounds the size of the file, and the bytes of all weights together.
@@ -130,8 +142,8 @@ def read(
     OSError where the file cannot be read.
     """
     origin = None
-    if isinstance(source, dict):
-        model = source
+    if isinstance(source, Mapping):
+        model = dict(source)
     elif isinstance(source, bytes):
         model, origin = parse(source), Origin(source, None)
     else:

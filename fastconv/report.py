@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -216,8 +215,14 @@ class Summary(Report):
             total.append(f"{waiting} layers not counted: their sizes show as the network runs")
         return ", ".join(total)
 
-    def as_dict(self) -> dict[str, Any]:
-        """The same for a JSON file; the guide lists the keys."""
+    def as_dict(self) -> dict[str, object]:
+        """The same for a JSON file.
+
+        Returns
+        -------
+        dict
+            What `json.dumps` takes; the guide lists the keys.
+        """
         planned = self.isa is not None
         return {
             "inputs": [{"name": n, "declared": declared, "shape": shape} for n, declared, shape in self.inputs],
@@ -335,8 +340,14 @@ class Profile(Report):
     def _total(self) -> str:
         return f"{self.total_ms:.3f} ms a run (medians over {self.runs} runs, {self.threads} threads)"
 
-    def as_dict(self) -> dict[str, Any]:
-        """The same for a JSON file; the guide lists the keys."""
+    def as_dict(self) -> dict[str, object]:
+        """The same for a JSON file.
+
+        Returns
+        -------
+        dict
+            What `json.dumps` takes; the guide lists the keys.
+        """
         layers = [
             {
                 "name": r.name,

@@ -3,33 +3,67 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .errors import FastconvError, InputError, ModelError
-from .model import Model
+from .model import Accuracy, Model
 from .onnx_json import as_dict
+
+if TYPE_CHECKING:
+    import torch
+
+    #: an input that the module is tried with
+    Example = torch.Tensor | np.ndarray
 
 #: of one input: axis -> the name of its size
 Axes = Mapping[int, str]
 
 
 def from_torch(
-    module: Any,
-    example: Any,
+    module: torch.nn.Module,
+    example: Example | tuple[Example, ...],
     *,
     dynamic_axes: Axes | tuple[Axes, ...] | None = None,
     threads: int | None = None,
-    accuracy: str = "default",
+    accuracy: Accuracy = "default",
 ) -> Model:
     """The Model of a torch.nn.Module as it is in evaluation mode; no file is written, and the module is left as it was.
 
-    example: its input, a tensor or an array; a tuple of them where `forward` takes several. The model takes inputs of these
-    shapes, but for the `dynamic_axes`, {axis: name}: {0: "N", 2: "H", 3: "W"} leaves batch, height and width open. With several
-    inputs they are a tuple, one mapping for each. threads, accuracy: as in `load`.
-    Raises FastconvError where a package that torch's exporter needs is missing, InputError for arguments that make no sense,
-    ModelError where torch cannot export the module, and UnsupportedError, listing every node that is not supported.
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The network.
+    example : torch.Tensor, numpy.ndarray, or tuple of them
+        Its input, or a tuple of them where `forward` takes several. The model takes inputs of these shapes.
+    dynamic_axes : mapping of int to str, or tuple of mappings, optional
+        The sizes that stay open, by axis: {0: "N", 2: "H", 3: "W"} leaves batch, height and width open. With several inputs a
+        tuple, one mapping for each.
+    threads, accuracy
+        As in `load`.
+
+    Returns
+    -------
+    Model
+        The network, ready to run.
+
+    Raises
+    ------
+    FastconvError
+        Where a package is missing that torch's exporter needs.
+    InputError
+        Where an argument makes no sense.
+    ModelError
+        Where torch cannot export the module; UnsupportedError, which is one, lists every node that is not supported.
+
+    Examples
+    --------
+    >>> import fastconv, torch
+    >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU())
+    >>> model = fastconv.from_torch(net, torch.zeros(1, 3, 32, 32), dynamic_axes={0: "N"})
+    >>> model.outputs[0].shape
+    ('N', 8, 30, 30)
     """
     try:
         import onnxscript  # noqa: F401  what torch.onnx exports with

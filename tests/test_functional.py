@@ -1,14 +1,14 @@
 """conv2d, max_pool2d and linear: every algorithm against the plain loops in float64, and every argument made wrong."""
 
-import doctest
 import inspect
 import re
+from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
 
 import fastconv
-from fastconv import functional, naive
+from fastconv import naive
 from fastconv.errors import InputError
 from fastconv.ops.base import REGISTRY
 
@@ -107,17 +107,11 @@ def test_no_images_give_no_results():
     assert fastconv.linear(normal(0, 3), normal(4, 3)).shape == (0, 4)
 
 
-def test_docstrings_name_every_algorithm():
-    for function in OPERATORS:
-        text = inspect.getdoc(getattr(fastconv, function)).partition("algorithm: ")[2]
-        assert sorted(re.findall(r'"(\w+)"', text)) == sorted(algorithms(function))
-
-
-def test_docstrings_examples():
-    for module in (functional, naive):
-        result = doctest.testmod(module)
-        assert result.attempted > 0
-        assert result.failed == 0
+@pytest.mark.parametrize("function", OPERATORS)
+def test_types_and_docstrings_name_every_algorithm(function):
+    typed = get_args(get_type_hints(getattr(fastconv, function))["algorithm"])
+    told = re.search(r"algorithm : (.*)", inspect.getdoc(getattr(fastconv, function)))[1]
+    assert sorted(typed) == sorted(re.findall(r'"(\w+)"', told)) == sorted(algorithms(function))
 
 
 def zeros(*shape, dtype=np.float32):

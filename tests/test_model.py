@@ -368,6 +368,36 @@ def test_a_model_without_inputs(load):
     assert model({}) == 3
 
 
+def test_inputs_by_keyword(small, two):
+    y = np.empty((2, 8, 8, 8), np.float32)
+    assert small(x=X, out=y) is y
+    assert same_bits(y, small(X))
+    a, n = np.ones((1, 3), np.float32), [2]
+    assert [same_bits(k, m) for k, m in zip(two(a=a, n=n), two({"a": a, "n": n}), strict=True)] == [True] * 3
+    with pytest.raises(InputError, match=r"^input 'n' is missing; the model has 'a', 'n'$"):
+        two(a=a)
+    with pytest.raises(InputError, match=r"^the model has no input 'b'; it has 'a', 'n'$"):
+        two(a=a, n=n, b=a)
+    with pytest.raises(InputError, match=r"^the inputs come by position or by name, not both; the model has 'a', 'n'$"):
+        two({"a": a}, n=n)
+    with pytest.raises(InputError, match=r"^input 'x' is missing; the model has 'x'$"):
+        small()
+
+
+def test_inputs_of_odd_names(load):
+    """In a call `out` is where to write, and what is no identifier cannot be a keyword; a mapping takes both."""
+    net = Net()
+    inputs = [net.input(name, 2) for name in ("self", "inputs", "out", "no name")]
+    given = {v.name: np.full(2, i, np.float32) for i, v in enumerate(inputs)}
+    all_four = load(net.graph(net("Max", *inputs)))
+    assert all_four(given).tolist() == [3, 3]
+    with pytest.raises(InputError, match=r"^input 'out' is missing"):
+        all_four(out=np.zeros(2, np.float32), **{name: given[name] for name in ("self", "inputs", "no name")})
+    net = Net()
+    two = load(net.graph(net("Max", net.input("self", 2), net.input("inputs", 2))))
+    assert two(self=given["self"], inputs=given["inputs"]).tolist() == [1, 1]
+
+
 # ---- what comes out
 
 
@@ -387,8 +417,12 @@ def test_one_output_is_an_array_and_several_a_mapping(small, two):
     assert "sum" in out
     assert "nothing" not in out
     assert repr(out) == "Outputs(sum: 1×3 float32, twice: 1 int64, mean: scalar float32)"
+    assert [out[i] is a for i, a in enumerate(out)] == [True] * 3
+    assert out[-1] is mean
     with pytest.raises(KeyError):
         out["nothing"]
+    with pytest.raises(IndexError):
+        out[3]
 
 
 def test_results_are_the_caller_s(small):
@@ -941,7 +975,7 @@ def test_reports_and_plans_show_themselves(load):
     x = net.input("<b>&", "N", 3, 8, 8)
     model = load(net.graph(net("Conv", x, W, name="<script>")))
     profile = model.profile(X, runs=2)
-    for shown in (model.summary(), profile, model.plan(), load(net.graph(*net.nodes[0].outputs)).plan()):
+    for shown in (model.summary(), profile, model.plan()):
         assert repr(shown) == str(shown)
         html = shown._repr_html_()
         assert "&lt;script&gt;" in html
