@@ -12,7 +12,7 @@ import numpy as np
 from . import kernels, naive
 from .errors import InputError, ModelError
 from .graph import Graph, Node, Value
-from .ops.base import REGISTRY
+from .ops import REGISTRY
 from .plan import Target, build
 from .threads import resolve
 

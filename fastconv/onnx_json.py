@@ -23,8 +23,7 @@ from .dtypes import DATA_TYPES, DataType, data_type, element_of, is_sequence, nu
 from .errors import InputError, ModelError, UnsupportedError
 from .external_data import DataFile, DataReader, DataWriter, Origin, write_model
 from .graph import Dim, Graph, Node, Shape, Subgraph, Value
-from .ops import NodeSpec, make_node
-from .ops.base import REGISTRY
+from .ops import REGISTRY, NodeSpec, make_node
 from .ops.constant import Constant
 from .ops.dims import MAX_RANK
 from .ops.normalization import LayerNormalization

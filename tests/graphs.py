@@ -11,7 +11,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from fastconv.graph import Graph, Node, Value
-from fastconv.ops.base import REGISTRY
+from fastconv.ops import REGISTRY
 from fastconv.passes.infer_shapes import infer_node
 
 

@@ -10,7 +10,7 @@ import pytest
 import fastconv
 from fastconv import naive
 from fastconv.errors import InputError
-from fastconv.ops.base import REGISTRY
+from fastconv.ops import REGISTRY
 
 EPS = float(np.finfo(np.float32).eps)
 #: the operator behind each function

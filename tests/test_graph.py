@@ -5,7 +5,7 @@ import pytest
 
 from fastconv.errors import ModelError, UnsupportedError
 from fastconv.graph import Graph, Node, Value
-from fastconv.ops.base import REGISTRY
+from fastconv.ops import REGISTRY
 from fastconv.passes import run_passes
 
 from .graphs import Net, normal, ops

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from fastconv.errors import ModelError
 from fastconv.graph import Node, Value
 from fastconv.model import specialise
-from fastconv.ops.base import REGISTRY
+from fastconv.ops import REGISTRY
 from fastconv.passes import PASSES, run_passes
 from fastconv.reference import run_references
 

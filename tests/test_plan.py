@@ -14,7 +14,7 @@ from fastconv import kernels
 from fastconv.errors import ModelError
 from fastconv.graph import Graph, Node, Value
 from fastconv.model import specialise
-from fastconv.ops.base import REGISTRY, Implementation, Op
+from fastconv.ops import REGISTRY, Implementation, Op
 from fastconv.ops.concat import Concat
 from fastconv.ops.reshape import Reshape
 from fastconv.plan import Target, build

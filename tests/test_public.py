@@ -32,6 +32,23 @@ def test_asking_for_one_name_imports_what_has_it():
     assert [m for m in out.split() if m.startswith("fastconv")] == ["fastconv", "fastconv.errors"]
 
 
+def test_names_may_be_asked_for_by_several_threads_at_once():
+    """Where modules import each other in a circle, a thread would find one that another has begun."""
+    code = """
+    import sys, threading
+    import fastconv
+    sys.setswitchinterval(1e-6)
+    names = ["Model", "Summary", "conv2d", "from_torch", "naive", "show_config", "vision"]
+    barrier = threading.Barrier(len(names))
+    threads = [threading.Thread(target=lambda name=n: barrier.wait() or getattr(fastconv, name)) for n in names]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    """
+    assert [python(code) for _ in range(3)] == [("", "", 0)] * 3
+
+
 # ---- docstrings and types
 
 

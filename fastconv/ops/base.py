@@ -1,6 +1,6 @@
 """What an operator is: its attributes, its shape rule, its reference, and the ways to compute it.
 
-A subclass of Op registers by being defined; importing `fastconv.ops` imports every module of the folder. Its class body
+A subclass of Op registers by being defined; REGISTRY of `fastconv.ops` has those of every module of the folder. Its class body
 declares the ONNX attributes as annotated fields with their defaults:
 
     class LeakyRelu(Op):
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from ..plan.select import Target
     from .windows import Windows
 
-#: every operator by name; its attributes are keywords, so its type is open to the checker
+#: every operator that was imported, by name; its attributes are keywords, so its type is open to the checker
 REGISTRY: dict[str, Any] = {}
 
 #: the dtypes that every function of NumPy takes, more or less

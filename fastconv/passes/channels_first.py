@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..graph import Graph, Node, Value
-from ..ops.base import REGISTRY
+from ..ops import REGISTRY
 from ..ops.dims import axis_index
 from ..ops.matmul import MatMul
 from ..ops.normalization import LayerNormalization

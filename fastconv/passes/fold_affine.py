@@ -12,7 +12,7 @@ from typing import Any, cast
 import numpy as np
 
 from ..graph import Graph, Node, Value
-from ..ops.base import REGISTRY
+from ..ops import REGISTRY
 from ..weights import Scaled
 from .infer_shapes import infer_node
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from ..graph import Graph, Node, Value
+from ..ops import REGISTRY, Op
 from ..ops.average_pool import AveragePool
-from ..ops.base import REGISTRY, Op
 from ..ops.batch_normalization import BatchNormalization
 from ..ops.conv import Conv
 from ..ops.conv_transpose import ConvTranspose

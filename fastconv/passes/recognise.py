@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 
 from ..graph import Graph, Node, Value
-from ..ops.base import REGISTRY, Op
+from ..ops import REGISTRY, Op
 
 
 def recognise(graph: Graph) -> None:

@@ -4,7 +4,7 @@ import importlib
 import pkgutil
 
 import tests.kernels
-from fastconv.ops.base import REGISTRY
+from fastconv.ops import REGISTRY
 
 
 def covered():
