@@ -4,11 +4,29 @@ from collections.abc import Iterable
 
 
 class FastconvError(Exception):
-    """Base of every error that fastconv raises on purpose."""
+    """Base of every error that fastconv raises on purpose.
+
+    Examples
+    --------
+    >>> import fastconv
+    >>> try:
+    ...     fastconv.load(b"{}")
+    ... except fastconv.FastconvError as e:
+    ...     print(type(e).__name__)
+    ModelError
+    """
 
 
 class ModelError(FastconvError, ValueError):
-    """The model file or graph is wrong; the message names the node or the JSON path."""
+    """The model file or graph is wrong; the message names the node or the JSON path.
+
+    Examples
+    --------
+    >>> import fastconv
+    >>> fastconv.load(b'{"graph": 3}')
+    Traceback (most recent call last):
+    fastconv.errors.ModelError: graph: expected an object, got 3
+    """
 
 
 class UnsupportedError(ModelError, NotImplementedError):
@@ -16,7 +34,16 @@ class UnsupportedError(ModelError, NotImplementedError):
 
 
 class InputError(FastconvError, ValueError):
-    """An argument of a call is wrong; the message names the input, what was expected and what came."""
+    """An argument of a call is wrong; the message names the input, what was expected and what came.
+
+    Examples
+    --------
+    >>> import fastconv, numpy as np
+    >>> model = fastconv.load(fastconv.data.DIGITS)
+    >>> model(np.zeros((1, 1, 8, 8)))
+    Traceback (most recent call last):
+    fastconv.errors.InputError: input 'image': expected float32, got float64: x.astype(np.float32)
+    """
 
 
 class ModelWarning(UserWarning):

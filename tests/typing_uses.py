@@ -9,7 +9,7 @@ from typing import assert_type
 import numpy as np
 
 import fastconv
-from fastconv import naive
+from fastconv import naive, vision
 
 x = np.zeros((1, 3, 32, 32), np.float32)
 w = np.zeros((8, 3, 3, 3), np.float32)
@@ -66,6 +66,14 @@ def reports() -> None:
     model.summary({"image": 3})  # type: ignore[dict-item]
     model.profile(x, runs="3")  # type: ignore[arg-type]
     summary.parms  # type: ignore[attr-defined]  # noqa: B018
+
+
+def pictures() -> None:
+    picture = vision.read("picture.png")
+    assert_type(vision.to_nchw(vision.resize(picture, (224, 224), "bicubic")), np.ndarray)
+    assert_type(vision.nms([[0, 0, 1, 1]], [0.5]), np.ndarray)
+    vision.resize(picture, 224, "cubic")  # type: ignore[arg-type]
+    vision.read(picture)  # type: ignore[arg-type]
 
 
 def layers() -> None:
