@@ -30,21 +30,24 @@ from fastconv import kernels
 
 class Tiles(NamedTuple):
     """The tiles of an instruction set: bytes of a vector, most rows of a tile of one, two and three channel blocks (`rows` of
-    pyx/tile.pxd), and most pixels of a depthwise one."""
+    pyx/tile.pxd), most pixels of a depthwise one, and most sequences of a recurrent one."""
 
     width: int
     rows: tuple[int, int, int]
     pixels: int
+    sequences: int
 
 
 TILES = {
-    "baseline": Tiles(16, (12, 6, 3), 6),
-    "avx2": Tiles(32, (12, 6, 4), 8),
-    "avx512": Tiles(64, (14, 14, 9), 14),
-    "neon": Tiles(16, (14, 14, 9), 14),
+    "baseline": Tiles(16, (12, 6, 3), 6, 2),
+    "avx2": Tiles(32, (12, 6, 4), 8, 2),
+    "avx512": Tiles(64, (14, 14, 9), 14, 6),
+    "neon": Tiles(16, (14, 14, 9), 14, 6),
 }
 #: taps of the kernel rows that the depthwise tile takes at once
 KERNEL_WIDTHS = (1, 3, 5)
+#: of an RNN, a GRU and an LSTM
+GATES = (1, 3, 4)
 #: the kernels that sum products on the register tile
 TILED = ("conv_direct", "conv_im2col", "conv_winograd", "gemm")
 
@@ -277,6 +280,8 @@ def products(kernel: str, tiles: Tiles) -> set[int]:
     """The multiply-adds of each tile that a kernel can choose, for one channel or one run of taps."""
     if kernel == "conv_depthwise":
         return {r * k for r in range(1, tiles.pixels + 1) for k in KERNEL_WIDTHS}
+    if kernel == "recurrent":
+        return {r * gates for r in range(1, tiles.sequences + 1) for gates in GATES}
     if kernel in TILED:
         return {r * width for width, most in enumerate(tiles.rows, 1) for r in range(1, most + 1)}
     return set()

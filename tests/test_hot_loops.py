@@ -27,7 +27,8 @@ def test_every_tile_has_a_loop_with_its_sums_in_registers(name, isa):
 @pytest.mark.parametrize("isa", [isa for isa in kernels.available() if isa in hot_loops.TILES])  # not the lowered ones
 def test_the_tiles_are_those_of_the_kernels(isa):
     built = kernels.load(isa)
-    tiles = hot_loops.Tiles(4 * built.V, built.conv_direct.tile_rows(), built.conv_depthwise.tile_pixels())
+    most = built.conv_direct.tile_rows(), built.conv_depthwise.tile_pixels(), built.recurrent.tile_sequences()
+    tiles = hot_loops.Tiles(4 * built.V, *most)
     assert hot_loops.TILES[isa] == tiles
 
 

@@ -21,6 +21,7 @@ NAMES = (
     "halo",
     "layer_norm",
     "max_pool",
+    "recurrent",
     "reduce",
     "resize",
     "softmax",

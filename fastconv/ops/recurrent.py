@@ -11,6 +11,7 @@ import numpy as np
 
 from .base import Op
 from .dims import check, check_rank, same_dtype, unify
+from .recurrent_plain import RecurrentPlain
 
 #: the activations by name, as functions of x, alpha and beta, and the two's defaults
 ACTIVATIONS: dict[str, tuple[Callable[..., Any], float, float]] = {
@@ -42,6 +43,7 @@ class Recurrent(Op, abstract=True):
     arity = (3, 6)
     learned: ClassVar[tuple[int, ...]] = (1, 2, 3)
     results = (0, 2)
+    implementations = (RecurrentPlain(),)
     gates: ClassVar[int]
     states: ClassVar[int] = 1
     defaults: ClassVar[tuple[str, ...]]
@@ -76,6 +78,11 @@ class Recurrent(Op, abstract=True):
         """The activations' names, of each direction in turn; more may be given than there are directions."""
         count = len(self.defaults) * len(DIRECTIONS[self.direction])
         return [a.lower() for a in (self.activations or self.defaults * 2)[:count]]
+
+    @property
+    def default_names(self) -> list[str]:
+        """What `names` are where no others are given."""
+        return [a.lower() for a in self.defaults * len(DIRECTIONS[self.direction])]
 
     def functions(self) -> list[Callable[[Any], Any]]:
         """The activations, of each direction in turn; what goes into them is clipped."""
@@ -140,6 +147,10 @@ class Recurrent(Op, abstract=True):
             return (y.transpose(2, 0, 1, 3), *(v.swapaxes(0, 1) for v in last))
         return (y, *last)
 
+    def refuse_step(self) -> str | None:
+        """Why the kernel does not know this step."""
+        return None
+
     def step(self, x, state, w, r, b, p, f):
         """The states after a step of one direction: x N I, states N H, biases 2·G·H, peepholes 3·H, activations."""
         raise NotImplementedError
@@ -166,6 +177,9 @@ class GRU(Recurrent):
     #: whether the reset gate is applied to the hidden gate's product with the state, and not to the state
     linear_before_reset: int = 0
 
+    def refuse_step(self):
+        return None if self.linear_before_reset else "linear_before_reset 0"
+
     def step(self, x, state, w, r, b, p, f):
         (h,) = state
         of_x, of_h = np.split(b, 2)
@@ -188,6 +202,9 @@ class LSTM(Recurrent):
 
     #: whether the forget gate is 1 less the input gate
     input_forget: int = 0
+
+    def refuse_step(self):
+        return "input_forget" if self.input_forget else None
 
     def step(self, x, state, w, r, b, p, f):
         h, c = state

@@ -1,0 +1,189 @@
+"""Recurrent layers: the way through time of an RNN, GRU or LSTM, whose products with the inputs were computed before.
+
+Layouts: src = [t][n][d][h block][gate][V], with strides for t and n, the inputs' products and biases; wei = [d][h block][h][gate][V]
+and bia = [d][h block][gate][V], what states are multiplied with and what is added; begin = [d][n][H], the states before the first
+step; dst = [t][d][n][H], with strides, the states after each; last = [d][n][H], that after the last step. The cells of an LSTM come
+from cell_begin, are kept in cell = [d][n][h block][V] and go to cell_last. A direction d runs backwards where d + reverse is 1.
+
+All gates of a vector of units are summed side by side, at once for up to six sequences, so that a step reads each weight once and
+the gates' functions read what is in L1. Parallel over (direction, chunk of sequences), each through all steps: a unit needs
+all units of the step before, and threads that share a sequence would wait for each other at each step. Each sum runs over h in
+order: a sequence has the same bits alone and among others.
+"""
+
+from libc.stdint cimport int64_t
+from libc.string cimport memcpy, memset
+
+from activation cimport sigmoid, tanh
+from simd cimport REGS, V, load, load_part, noinline, store, store_part, vf, vfma1
+from step cimport Run, at, share
+
+cdef enum:
+    MOST = 24  # sums of a tile: six sequences, or two sequences and two vectors of units, times four gates
+
+# The number of gates says which it is.
+cdef enum Kind:
+    RNN = 1
+    GRU = 3
+    LSTM = 4
+
+cdef struct Args:
+    int64_t src
+    int64_t wei
+    int64_t bia
+    int64_t begin
+    int64_t cell_begin
+    int64_t cell
+    int64_t dst
+    int64_t last
+    int64_t cell_last
+    Py_ssize_t gates
+    Py_ssize_t T
+    Py_ssize_t N
+    Py_ssize_t D
+    Py_ssize_t H
+    Py_ssize_t src_t
+    Py_ssize_t src_n
+    Py_ssize_t dst_t
+    Py_ssize_t dst_d
+    Py_ssize_t dst_n
+    Py_ssize_t state_d
+    Py_ssize_t state_n
+    Py_ssize_t chunk
+    bint reverse
+    bint begin_zero
+    bint has_last
+    bint has_cell_last
+
+
+# Most sequences of a tile of so many vectors of units.
+cdef inline int most_rows(int blocks) noexcept nogil:
+    return 6 if REGS == 32 and blocks == 1 else 2
+
+
+# sums = bia + states x wei, of R sequences, B vectors of units and G gates; K products each.
+cdef inline void products(const int R, const int B, const int G, const float* before, Py_ssize_t before_n, Py_ssize_t K,
+                          const float* wei, Py_ssize_t block, const float* bia, float* sums) noexcept nogil:
+    cdef Py_ssize_t k
+    cdef int i
+    cdef vf acc[MOST]
+    for i in range(R * B * G):
+        acc[i] = load(bia + i % (B * G) * V)
+    for k in range(K):
+        for i in range(R * B * G):
+            acc[i] = vfma1(acc[i], before[i // (B * G) * before_n + k], load(wei + i // G % B * block + i % G * V))
+        wei += G * V
+    for i in range(R * B * G):
+        store(sums + i * V, acc[i])
+
+
+# The tile for numbers known only now. One sequence, or two, take two vectors of units, where there are registers: four sums would
+# wait for each other.
+cdef inline void choose(int rows, int blocks, const int G, const float* before, Py_ssize_t before_n, Py_ssize_t K,
+                        const float* wei, Py_ssize_t block, const float* bia, float* sums) noexcept nogil:
+    if REGS == 32 and blocks == 2:
+        if rows == 2: products(2, 2, G, before, before_n, K, wei, block, bia, sums)
+        else: products(1, 2, G, before, before_n, K, wei, block, bia, sums)
+    elif REGS == 32 and rows == 6: products(6, 1, G, before, before_n, K, wei, block, bia, sums)
+    elif REGS == 32 and rows == 5: products(5, 1, G, before, before_n, K, wei, block, bia, sums)
+    elif REGS == 32 and rows == 4: products(4, 1, G, before, before_n, K, wei, block, bia, sums)
+    elif REGS == 32 and rows == 3: products(3, 1, G, before, before_n, K, wei, block, bia, sums)
+    elif rows == 2: products(2, 1, G, before, before_n, K, wei, block, bia, sums)
+    else: products(1, 1, G, before, before_n, K, wei, block, bia, sums)
+
+
+# A function of its own, as those of tiles.pxi.
+cdef noinline tile_products(int rows, int blocks, int gates, const float* before, Py_ssize_t before_n, Py_ssize_t K,
+                            const float* wei, Py_ssize_t block, const float* bia, float* sums) noexcept nogil:
+    if gates == LSTM: choose(rows, blocks, LSTM, before, before_n, K, wei, block, bia, sums)
+    elif gates == GRU: choose(rows, blocks, GRU, before, before_n, K, wei, block, bia, sums)
+    else: choose(rows, blocks, RNN, before, before_n, K, wei, block, bia, sums)
+    return 0
+
+
+# A vector of units of one sequence: x and s are the gates' products with the inputs and with the states.
+cdef noinline new_state(int gates, const float* x, const float* s, const float* before, float* cell, float* dst,
+                        Py_ssize_t lanes) noexcept nogil:
+    cdef float one = 1.0
+    cdef vf update, c, y
+    if gates == LSTM:  # input, output, forget, cell
+        c = sigmoid(load(x + 2 * V) + load(s + 2 * V)) * load(cell)
+        c = c + sigmoid(load(x) + load(s)) * tanh(load(x + 3 * V) + load(s + 3 * V))
+        store(cell, c)
+        y = sigmoid(load(x + V) + load(s + V)) * tanh(c)
+    elif gates == GRU:  # update, reset, hidden
+        update = sigmoid(load(x) + load(s))
+        y = tanh(load(x + 2 * V) + sigmoid(load(x + V) + load(s + V)) * load(s + 2 * V))
+        y = (one - update) * y + update * load_part(before, lanes, 0)
+    else:
+        y = tanh(load(x) + load(s))
+    store_part(dst, y, lanes)
+    return 0
+
+
+# `rows` sequences from `first` on go through one step of direction d, whose input is that of time t.
+cdef inline void advance(const Args* a, char** bases, Py_ssize_t d, Py_ssize_t first, Py_ssize_t rows, Py_ssize_t t,
+                         const float* before, Py_ssize_t before_n, Py_ssize_t K) noexcept nogil:
+    cdef Py_ssize_t HB = (a.H + V - 1) // V, block = a.H * a.gates * V, hb = 0, own, n, u
+    cdef int gates = <int> a.gates, blocks, count, tiles, i
+    cdef float sums[MOST * 16]
+    while hb < HB:
+        own = d * HB + hb
+        blocks = 2 if REGS == 32 and rows <= most_rows(2) and hb + 1 < HB else 1
+        tiles = <int> ((rows + most_rows(blocks) - 1) // most_rows(blocks))
+        n = 0
+        while n < rows:
+            count = <int> ((rows - n + tiles - 1) // tiles)
+            tiles -= 1
+            tile_products(count, blocks, gates, before + n * before_n, before_n, K, at(bases, a.wei) + own * block, block,
+                          at(bases, a.bia) + own * gates * V, sums)
+            for i in range(count * blocks):
+                u = hb + i % blocks
+                new_state(gates, at(bases, a.src) + t * a.src_t + (first + n) * a.src_n + (own + i % blocks) * gates * V,
+                          sums + i * gates * V, before + n * before_n + u * V,
+                          at(bases, a.cell) + ((d * a.N + first + n) * HB + u) * V,
+                          at(bases, a.dst) + t * a.dst_t + d * a.dst_d + (first + n) * a.dst_n + u * V, min(a.H - u * V, V))
+                n += i % blocks == blocks - 1
+        hb += blocks
+
+
+cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, Py_ssize_t thread) noexcept nogil:
+    cdef Py_ssize_t CHUNKS = (a.N + a.chunk - 1) // a.chunk, ROOM = (a.H + V - 1) // V * V, item, d, n, first, rows, step, t, state
+    cdef float* cell
+    cdef const float* before
+    cdef Py_ssize_t before_n, K
+    for item in range(share(a.D * CHUNKS, piece, pieces), share(a.D * CHUNKS, piece + 1, pieces)):
+        d = item // CHUNKS
+        first = item % CHUNKS * a.chunk
+        rows = min(a.N - first, a.chunk)
+        if a.gates == LSTM:
+            for n in range(first, first + rows):
+                cell = at(bases, a.cell) + (d * a.N + n) * ROOM
+                memset(cell, 0, ROOM * sizeof(float))
+                memcpy(cell, at(bases, a.cell_begin) + d * a.state_d + n * a.state_n, a.H * sizeof(float))
+        before = at(bases, a.begin) + d * a.state_d + first * a.state_n
+        before_n = a.state_n
+        K = 0 if a.begin_zero else a.H
+        for step in range(a.T):
+            t = a.T - 1 - step if d + a.reverse == 1 else step
+            advance(a, bases, d, first, rows, t, before, before_n, K)
+            before = at(bases, a.dst) + t * a.dst_t + d * a.dst_d + first * a.dst_n
+            before_n = a.dst_n
+            K = a.H
+        for n in range(first, first + rows):
+            state = d * a.state_d + n * a.state_n
+            if a.has_last:
+                memcpy(at(bases, a.last) + state, before + (n - first) * before_n, a.H * sizeof(float))
+            if a.has_cell_last:
+                memcpy(at(bases, a.cell_last) + state, at(bases, a.cell) + (d * a.N + n) * ROOM, a.H * sizeof(float))
+
+
+def tile_sequences():
+    """The most sequences of a tile."""
+    return most_rows(1)
+
+
+def step(dict fields):
+    """(address of the kernel, bytes of its arguments); see step.pxd."""
+    cdef Args args = fields
+    return <size_t> <Run> &run, (<char*> &args)[:sizeof(Args)]
