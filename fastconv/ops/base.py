@@ -156,6 +156,10 @@ class Op:
         """The outputs (one array, or a tuple) from the input arrays, computed in their dtype by obvious NumPy."""
         raise NotImplementedError(type(self).__name__)
 
+    def compute(self, *inputs: Any) -> Any:
+        """What `reference` gives, as calls compute it that no kernel takes: faster, where that is no step of a plan."""
+        return self.reference(*inputs)
+
     def by_image(self, node: Node) -> bool:
         """Whether it computes each image from that image alone: axis 0 of all that is no constant has the images."""
         return False
@@ -277,13 +281,13 @@ def make_node(spec: NodeSpec) -> Node:
     return Node(op, spec.inputs, spec.outputs, spec.name, spec.where)
 
 
-def run_reference(node: Node, arrays: dict[Value, np.ndarray]) -> None:
-    """Run a node and its epilogue by their references, reading from and adding to `arrays`."""
+def run_reference(node: Node, arrays: dict[Value, np.ndarray], judge: bool = True) -> None:
+    """Run a node and its epilogue by their references, reading from and adding to `arrays`; no `judge`: by `compute`."""
     for n in node.chain:
         inputs = [None if v is None else arrays[v] if v.constant is None else np.asarray(v.constant) for v in n.inputs]
         try:
             with np.errstate(all="ignore"):  # an overflow or a 0 / 0 is for the caller to see in the result
-                results = n.op.reference(*inputs)
+                results = n.op.reference(*inputs) if judge else n.op.compute(*inputs)
         except ModelError as e:
             raise n.error(str(e), type(e)) from None
         except TypeError as e:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .. import _boxes
 from .base import Op
 from .dims import check, check_rank, unify
 
@@ -32,9 +33,8 @@ class NonMaxSuppression(Op):
                 unify(boxes.shape[1], scores.shape[2], "scores: boxes")
         return [((None, 3), np.dtype(np.int64))]
 
-    def reference(self, boxes, scores, most=None, overlap=None, least=None):
-        most, overlap, least = (None if v is None or v.size == 0 else v.reshape(-1)[0] for v in (most, overlap, least))
-        limit, threshold = 0 if most is None else int(most), 0.0 if overlap is None else overlap
+    def reference(self, boxes, scores, *options):
+        limit, threshold, least = self.options(*options)
         low, high = self.corners(boxes)
         chosen = []
         for n, c in np.ndindex(*scores.shape[:2]):
@@ -45,6 +45,17 @@ class NonMaxSuppression(Op):
                     kept.append(b)
             chosen += [(n, c, b) for b in kept]
         return np.array(chosen, np.int64).reshape(-1, 3)
+
+    def compute(self, boxes, scores, *options):
+        if boxes.dtype != np.float32 or scores.dtype != np.float32:
+            return self.reference(boxes, scores, *options)
+        corners = np.concatenate(self.corners(boxes), axis=-1)
+        return _boxes.suppress(corners, np.ascontiguousarray(scores), *self.options(*options))
+
+    def options(self, most=None, overlap=None, least=None):
+        """The most boxes of a class, the overlap allowed, and the score to exceed or None."""
+        most, overlap, least = (None if v is None or v.size == 0 else v.reshape(-1)[0] for v in (most, overlap, least))
+        return 0 if most is None else int(most), 0.0 if overlap is None else overlap, least
 
     def corners(self, boxes):
         """The lower and the upper corner of each box."""

@@ -67,7 +67,7 @@ class Stage:
         arrays = dict(zip((*self.now.inputs, *self.now.outputs), (*inputs, *outputs), strict=True))
         for node in self.tell:
             began = time.perf_counter()
-            run_reference(node, arrays)
+            run_reference(node, arrays, judge=False)
             if stamps is not None:
                 stamps.append((node, arrays[node.results[0]].shape, time.perf_counter() - began))
         return arrays

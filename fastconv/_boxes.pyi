@@ -1,0 +1,3 @@
+import numpy as np
+
+def suppress(corners: np.ndarray, scores: np.ndarray, limit: int, allowed: float, least: float | None = None) -> np.ndarray: ...
