@@ -25,6 +25,7 @@ NAMES = (
     "reduce",
     "resize",
     "softmax",
+    "top_k",
 )
 
 

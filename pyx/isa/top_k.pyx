@@ -1,0 +1,114 @@
+"""The K largest or smallest elements along the middle one of three axes, outer, D, inner, in their order, and their indices.
+
+Of equal elements the first comes first; NaN counts as largest. dst and the int64 `indices` are outer, K, inner; either may be left
+out (reference 0). The best K so far stand in a heap, whose root is the one that would go first: most elements are only compared with
+it. `heaps` has one of K for each thread. Parallel over rows.
+"""
+
+from libc.stdint cimport int64_t
+
+from step cimport Run, at, share
+
+cdef struct Entry:
+    float value
+    int64_t index
+
+cdef struct Args:
+    int64_t src
+    int64_t dst
+    int64_t indices
+    int64_t heaps
+    Py_ssize_t outer
+    Py_ssize_t D
+    Py_ssize_t inner
+    Py_ssize_t K
+    bint largest
+
+
+# Whether x comes before an equal or lower y, not looking at indices.
+cdef inline bint beats(const bint LARGEST, float x, float y) noexcept nogil:
+    if LARGEST:
+        return x > y or (x != x and y == y)
+    return x < y or (x == x and y != y)
+
+
+# Whether a comes after b.
+cdef inline bint after(const bint LARGEST, Entry a, Entry b) noexcept nogil:
+    return beats(LARGEST, b.value, a.value) or (not beats(LARGEST, a.value, b.value) and b.index < a.index)
+
+
+# Put an entry in the place of the root of a heap of `count`.
+cdef inline void replace_root(const bint LARGEST, Entry* heap, Py_ssize_t count, Entry entry) noexcept nogil:
+    cdef Py_ssize_t i = 0, child = 1
+    while child < count:
+        if child + 1 < count and after(LARGEST, heap[child + 1], heap[child]):
+            child += 1
+        if not after(LARGEST, heap[child], entry):
+            break
+        heap[i] = heap[child]
+        i = child
+        child = 2 * i + 1
+    heap[i] = entry
+
+
+# Put an entry behind `count` others of a heap.
+cdef inline void append(const bint LARGEST, Entry* heap, Py_ssize_t count, Entry entry) noexcept nogil:
+    cdef Py_ssize_t i = count, parent
+    while i > 0:
+        parent = (i - 1) // 2
+        if not after(LARGEST, entry, heap[parent]):
+            break
+        heap[i] = heap[parent]
+        i = parent
+    heap[i] = entry
+
+
+cdef inline void row(const bint LARGEST, const Args* a, const float* src, Entry* heap, float* dst, int64_t* indices) noexcept nogil:
+    cdef Py_ssize_t i, k
+    cdef Entry entry
+    for i in range(a.K):
+        entry.value = src[i * a.inner]
+        entry.index = i
+        append(LARGEST, heap, i, entry)
+    for i in range(a.K, a.D):  # a later element comes after its equals
+        entry.value = src[i * a.inner]
+        if beats(LARGEST, entry.value, heap[0].value):
+            entry.index = i
+            replace_root(LARGEST, heap, a.K, entry)
+    for k in range(a.K - 1, -1, -1):
+        entry = heap[0]
+        if dst != NULL:
+            dst[k * a.inner] = entry.value
+        if indices != NULL:
+            indices[k * a.inner] = entry.index
+        replace_root(LARGEST, heap, k, heap[k])
+
+
+cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, Py_ssize_t thread) noexcept nogil:
+    cdef Py_ssize_t items = a.outer * a.inner, item, to
+    cdef Entry* heap = (<Entry*> at(bases, a.heaps)) + thread * a.K
+    cdef const float* src
+    cdef float* dst = NULL
+    cdef int64_t* indices = NULL
+    for item in range(share(items, piece, pieces), share(items, piece + 1, pieces)):
+        src = at(bases, a.src) + item // a.inner * a.D * a.inner + item % a.inner
+        to = item // a.inner * a.K * a.inner + item % a.inner
+        if a.dst:
+            dst = at(bases, a.dst) + to
+        if a.indices:
+            indices = (<int64_t*> at(bases, a.indices)) + to
+        if a.largest:
+            row(True, a, src, heap, dst, indices)
+        else:
+            row(False, a, src, heap, dst, indices)
+
+
+def entry_bytes():
+    """The bytes of an entry of a heap."""
+    return sizeof(Entry)
+
+
+def step(dict fields):
+    """(address of the kernel, bytes of its arguments); see step.pxd."""
+    cdef Args args = fields
+    return <size_t> <Run> &run, (<char*> &args)[:sizeof(Args)]

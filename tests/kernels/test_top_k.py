@@ -1,0 +1,96 @@
+"""TopK on the kernel top_k: values and indices are exactly those of the reference."""
+
+import numpy as np
+import pytest
+
+from fastconv import kernels
+from fastconv.graph import Graph, Node, Value
+from fastconv.ops.top_k import TopK
+from fastconv.plan import Target, build
+
+from .harness import ISAS, choice, reference, refusals, run_plan, run_threads, same_bits
+
+COVERS = {"TopK": ("plain",)}
+EVERY_ISA = pytest.mark.parametrize("isa", ISAS)
+BOTH = pytest.mark.parametrize("largest", [0, 1])
+RNG = np.random.default_rng(5)
+
+
+def check(x, k, isa, **options):
+    """One call, for what is wanted of the op and of `run_threads`."""
+    guard = options.pop("guard", None)
+    op, inputs = TopK(**options), [x, np.array([k])]
+    got, plan = run_threads(op, inputs, isa, constants=(1,), results=2, guard=guard)
+    assert choice(plan) == "plain"
+    for y, expected in zip(got, reference(op, inputs, results=2), strict=True):
+        np.testing.assert_array_equal(y, expected)
+    assert [y.dtype.name for y in got] == ["float32", "int64"]
+    return got
+
+
+def few(*shape):
+    """Numbers of which many are equal."""
+    return RNG.integers(-4, 5, shape).astype(np.float32)
+
+
+@EVERY_ISA
+@BOTH
+def test_rows(isa, largest):
+    """All of a row, most of it, one, and every heap in between."""
+    for D in (1, 2, 3, 7, 40, 300):
+        for k in {1, 2, D // 2, D - 1, D} - {0}:
+            if k <= D:
+                check(few(5, D), k, isa, largest=largest)
+                check(RNG.standard_normal((2, D), np.float32), k, isa, largest=largest)
+
+
+@EVERY_ISA
+@BOTH
+@pytest.mark.parametrize("axis", range(-3, 3))
+def test_axes(isa, largest, axis):
+    check(few(4, 6, 5), 3, isa, largest=largest, axis=axis)
+
+
+@EVERY_ISA
+@BOTH
+def test_rows_in_order(isa, largest):
+    """Up, down and all equal: every element, or none, goes into the heap."""
+    up = np.arange(100, dtype=np.float32)
+    for x in (up, up[::-1].copy(), np.zeros(100, np.float32)):
+        check(x, 9, isa, largest=largest)
+
+
+@EVERY_ISA
+@BOTH
+def test_nan_counts_as_largest(isa, largest):
+    for count in (1, 5, 30):
+        x = few(3, 30)
+        for row in x:
+            row[RNG.permutation(30)[:count]] = np.nan
+        x[0, 0], x[1, 3], x[2, 5], x[2, 7] = np.inf, -np.inf, 0.0, -0.0
+        for k in (1, 4, 28, 30):
+            check(x, k, isa, largest=largest)
+
+
+@EVERY_ISA
+@pytest.mark.parametrize("guard", ["before", "after"])
+def test_stays_inside_its_memory(isa, guard):
+    for shape, k, axis in (((1,), 1, 0), ((3, 5), 2, 1), ((3, 5, 2), 5, 1)):
+        check(few(*shape), k, isa, axis=axis, guard=guard)
+
+
+@EVERY_ISA
+def test_the_indices_alone(isa):
+    a = few(3, 20)
+    x, k, i = Value("x", a.shape, a.dtype), Value("k", constant=np.array([4])), Value("i", (3, 4), np.dtype(np.int64))
+    plan = build(Graph([x], [i], [Node(TopK(), [x, k], [None, i], "y")]), Target(kernels.load(isa), 2, pieces=2), {})
+    assert not plan.python_steps
+    (y,) = run_plan(plan, [a], 2)
+    assert same_bits(y, check(a, 4, isa)[1])
+
+
+def test_refusals():
+    isa, k = ISAS[-1], np.array([2])
+    assert refusals(TopK(), [np.zeros((2, 3)), k], isa, constants=(1,)) == {"plain": "dtype float64"}
+    assert refusals(TopK(), [np.zeros((0, 3), np.float32), k], isa, constants=(1,)) == {"plain": "empty tensor"}
+    assert refusals(TopK(), [np.zeros((2, 3), np.float32), k[:1] * 0], isa, constants=(1,)) == {"plain": "empty tensor"}
