@@ -294,6 +294,62 @@ def test_spelled_out_activations_are_recognised(op, form):
     assert (run_references(graph, [x])[0] == 0).any() or op in ("Swish", "Gelu")
 
 
+def spelled_norm(net, x, axes=(-1,), of_square=None, square="Pow", epsilon=1e-5, keepdims=1):
+    """x with mean 0 and variance 1 over the axes, as exporters spell it out; nearly so where something else is said."""
+    d = net("Sub", x, net("ReduceMean", x, np.array(axes)))
+    squared = net("Pow", d, 2.0) if square == "Pow" else net("Mul", d, d if square == "Mul" else net("Abs", d))
+    variance = net("ReduceMean", squared, np.array(of_square or axes), keepdims=keepdims)
+    return net("Div", d, net("Sqrt", net("Add", epsilon, variance)))
+
+
+@pytest.mark.parametrize("square", ["Pow", "Mul"])
+@pytest.mark.parametrize("axes", [(-1,), (3,), (2, 3), (-1, -2), (1, 2, 3)])
+def test_spelled_out_layer_normalization_is_recognised(square, axes):
+    shape = X.shape[-len(axes) :]
+    for operands in ([], [normal(RNG, *shape)], [normal(RNG, *shape), normal(RNG, *shape)]):
+        net = Net()
+        y = spelled_norm(net, net("Neg", image(net)), axes, square=square)
+        for op, c in zip(("Mul", "Add"), operands, strict=False):
+            y = net(op, y, c) if op == "Mul" else net(op, c, y)
+        graph = passed(net.graph(y), X)
+        assert ops(graph) == ["Neg", "LayerNormalization"]
+        norm = graph.nodes[1]
+        assert norm.op.axes(4) == tuple(range(4 - len(axes), 4))
+        for v, c in zip(norm.inputs[1:], operands, strict=False):
+            np.testing.assert_array_equal(v.constant, c)
+
+
+@pytest.mark.parametrize(
+    "nearly", [{"axes": (1,)}, {"axes": (2, 3), "of_square": (3,)}, {"square": "x|x|"}, {"axes": (0, 1, 2, 3), "keepdims": 0}]
+)
+def test_what_is_nearly_a_layer_normalization_stays(nearly):
+    net = Net()
+    assert "LayerNormalization" not in ops(passed(net.graph(spelled_norm(net, net("Neg", image(net)), **nearly)), X))
+
+
+def test_a_layer_normalization_whose_inner_values_are_read_stays():
+    net = Net()
+    y = spelled_norm(net, net("Neg", image(net)))
+    mean = next(n for n in net.nodes if type(n.op).__name__ == "ReduceMean").results[0]
+    assert "LayerNormalization" not in ops(passed(net.graph(y, mean), X))
+
+
+@pytest.mark.parametrize("kind", ["Mul", "Add"])
+def test_only_the_scale_and_the_bias_of_a_layer_normalization_go_into_it(kind):
+    """Not a second one of them, one that is computed, or one of other axes."""
+    for build in (
+        lambda net, x, y: net(kind, net(kind, y, normal(RNG, 8)), normal(RNG, 8)),
+        lambda net, x, y: net(kind, net(kind, y, normal(RNG, 8)), net("Abs", x)),
+        lambda net, x, y: net(kind, net("Mul", y, normal(RNG, 8)), normal(RNG, 3, 1, 8)),
+    ):
+        net = Net()
+        x = net("Neg", image(net))
+        graph = passed(net.graph(build(net, x, spelled_norm(net, x))), X, tolerance=ROUNDED)
+        (norm,) = (n for n in graph.nodes if type(n.op).__name__ == "LayerNormalization")
+        assert [v.dims for v in norm.inputs[1:]][-1] == (8,)
+        assert kind in "+".join(ops(graph)) or "Conv" in ops(graph)
+
+
 def near_misses(net, x):
     """name -> a value that looks like a spelled-out activation and is none."""
     clip = net("Clip", net("Add", x, 3.0), 0.0, 6.0)

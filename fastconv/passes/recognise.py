@@ -1,4 +1,5 @@
-"""Operators that exporters spell out in several nodes, put back into one: HardSwish, HardSigmoid, Swish (SiLU) and Gelu."""
+"""Operators that exporters spell out in several nodes, put back into one: HardSwish, HardSigmoid, Swish (SiLU), Gelu, and
+LayerNormalization, as files before opset 17 have it."""
 
 from __future__ import annotations
 
@@ -6,30 +7,35 @@ import itertools
 import math
 from collections.abc import Callable
 
+import numpy as np
+
 from ..graph import Graph, Node, Value
 from ..ops import REGISTRY, Op
 
 
 def recognise(graph: Graph) -> None:
-    """Replace every spelled-out activation whose inner values nobody else reads."""
+    """Replace every spelled-out operator whose inner values nobody else reads."""
     found = True
     while found:
         producers, consumers = graph.producers(), graph.consumers()
         found = False
         for node in graph.nodes:
-            if match := _hard_sigmoid(node, producers) or _product(node, producers) or _gelu(node, producers):
-                op, x, inner = match
-                alone = all(
-                    len(consumers[n.results[0]]) == 1 and n.results[0] not in graph.outputs and n in graph.nodes for n in inner
+            if match := next(filter(None, (form(node, producers) for form in FORMS)), None):
+                op, operands, inner = match
+                x = operands[0]
+                inside = {node, *inner}
+                alone = inside <= {*graph.nodes} and all(
+                    v not in graph.outputs and inside.issuperset(consumers[v]) for n in inner for v in n.results
                 )
                 if alone and x.shape is not None and x.shape == node.results[0].shape:
-                    graph.nodes[graph.nodes.index(node)] = Node(op, [x], node.outputs, node.name, node.where)
+                    graph.nodes[graph.nodes.index(node)] = Node(op, operands, node.outputs, node.name, node.where)
                     graph.nodes = [n for n in graph.nodes if n not in inner]
                     found = True
                     break
 
 
-Match = tuple[Op, Value, list[Node]]
+#: the operator, its operands, and the nodes that are no longer needed
+Match = tuple[Op, list[Value], list[Node]]
 Producers = dict[Value, Node]
 
 
@@ -96,13 +102,13 @@ def _hard_sigmoid(node: Node, producers: Producers) -> Match | None:
 
     def clip_of(value: Value) -> Match | None:
         shifted = _shifted_clip(value, producers)
-        return (node.op, *shifted) if shifted else None
+        return (node.op, [shifted[0]], shifted[1]) if shifted else None
 
     scaled = _scaled(node, clip_of)
     if scaled is None or not _is_sixth(scaled[1]):
         return None
-    _, x, inner = scaled[0]
-    return REGISTRY["HardSigmoid"](alpha=1 / 6, beta=0.5), x, inner
+    _, operands, inner = scaled[0]
+    return REGISTRY["HardSigmoid"](alpha=1 / 6, beta=0.5), operands, inner
 
 
 def _product(node: Node, producers: Producers) -> Match | None:
@@ -115,9 +121,9 @@ def _product(node: Node, producers: Producers) -> Match | None:
             if g is None or not g.inputs or g.inputs[0] is not x:
                 continue
             if _kind(g) == "Sigmoid":
-                return REGISTRY["Swish"](), x, [g]
+                return REGISTRY["Swish"](), [x], [g]
             if _kind(g) == "HardSigmoid" and _is_sixth(g.op.alpha) and abs(g.op.beta - 0.5) < 1e-6:  # type: ignore[attr-defined]
-                return REGISTRY["HardSwish"](), x, [g]
+                return REGISTRY["HardSwish"](), [x], [g]
 
     def product_of(value: Value) -> Match | None:
         mul = producers.get(value)
@@ -129,14 +135,14 @@ def _product(node: Node, producers: Producers) -> Match | None:
         for x, gate in ((a, b), (b, a)):
             shifted = _shifted_clip(gate, producers)
             if shifted and shifted[0] is x:
-                return node.op, x, [mul, *shifted[1]]
+                return node.op, [x], [mul, *shifted[1]]
         return None
 
     scaled = _scaled(node, product_of)
     if scaled is None or not _is_sixth(scaled[1]):
         return None
-    _, x, inner = scaled[0]
-    return REGISTRY["HardSwish"](), x, inner
+    _, operands, inner = scaled[0]
+    return REGISTRY["HardSwish"](), operands, inner
 
 
 def _gelu(node: Node, producers: Producers) -> Match | None:
@@ -162,5 +168,75 @@ def _gelu(node: Node, producers: Producers) -> Match | None:
                 multiplied and abs(multiplied[1] - math.sqrt(0.5)) < 1e-6
             )
             if near and scale is not None and (divided or multiplied or (None,))[0] is x:
-                return REGISTRY["Gelu"](), x, [mul, add, erf, scale]
+                return REGISTRY["Gelu"](), [x], [mul, add, erf, scale]
     return None
+
+
+def _before(node: Node | None, kind: str, producers: Producers, operand: int = 0) -> Node | None:
+    """The node of a kind that makes the operand of `node`."""
+    v = node.inputs[operand] if node is not None else None
+    before = producers.get(v) if v is not None else None
+    return before if _kind(before) == kind else None
+
+
+def _mean(node: Node | None) -> tuple[int, ...]:
+    """The last axes over which a ReduceMean is taken, as far as that is what it does."""
+    x = node.inputs[0] if node is not None else None
+    if node is None or x is None or x.shape is None or not node.op.keepdims:  # type: ignore[attr-defined]
+        return ()
+    given = node.inputs[1] if len(node.inputs) > 1 else None
+    if given is not None and given.constant is None:
+        return ()
+    rank = len(x.shape)
+    axes = node.op.axes(rank, None if given is None else np.asarray(given.constant).reshape(-1).tolist())  # type: ignore[attr-defined]
+    return axes if sorted(axes) == list(range(rank - len(axes), rank)) else ()
+
+
+def _layer_norm(node: Node, producers: Producers) -> Match | None:
+    """d / sqrt(mean of d² + epsilon) with d = x - mean of x, over the last axes."""
+    if _kind(node) != "Div":
+        return None
+    centred = _before(node, "Sub", producers)
+    root = _before(node, "Sqrt", producers, 1)
+    add = _before(root, "Add", producers)
+    shifted = _with_scalar(add, "Add")
+    variance = producers.get(shifted[0]) if shifted else None
+    square = producers.get(variance.inputs[0]) if variance and _kind(variance) == "ReduceMean" else None  # type: ignore[arg-type]
+    mean = _before(centred, "ReduceMean", producers, 1)
+    if centred is None or root is None or add is None or shifted is None or variance is None or square is None or mean is None:
+        return None
+    x, axes = centred.inputs[0], _mean(mean)
+    if x is None or x.shape is None or mean.inputs[0] is not x or not axes:
+        return None
+    if _mean(variance) != axes or not _is_square(square, centred.results[0]):
+        return None
+    scale = Value(f"{node.label}.scale", constant=np.ones(1, x.dtype))
+    op = REGISTRY["LayerNormalization"](axis=-len(axes), epsilon=shifted[1])
+    return op, [x, scale], [root, add, variance, square, centred, mean]
+
+
+def _is_square(node: Node, x: Value) -> bool:
+    return (_kind(node) == "Mul" and node.inputs == [x, x]) or (
+        _kind(node) == "Pow" and node.inputs[0] is x and _scalar(node.inputs[1]) == 2
+    )
+
+
+def _scaled_norm(node: Node, producers: Producers) -> Match | None:
+    """A LayerNormalization and its scale, or its bias: a single number, or one for each element normalized."""
+    if (kind := _kind(node)) not in ("Mul", "Add"):
+        return None
+    for i in (0, 1):
+        norm, c = _before(node, "LayerNormalization", producers, i), node.inputs[1 - i]
+        if norm is None or c is None or c.constant is None or len(norm.inputs) > 2:
+            continue
+        x, scale = norm.inputs
+        if x is None or x.shape is None or scale is None or c.dims not in ((), (1,), x.shape[norm.op.axis :]):  # type: ignore[attr-defined]
+            continue
+        if kind == "Mul" and _scalar(scale) == 1:
+            return norm.op, [x, c], [norm]
+        if kind == "Add":
+            return norm.op, [x, scale, c], [norm]
+    return None
+
+
+FORMS = (_hard_sigmoid, _product, _gelu, _layer_norm, _scaled_norm)
