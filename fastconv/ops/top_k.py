@@ -41,7 +41,16 @@ class TopKPlain(Implementation):
         assert x is not None
         axis = axis_index(node.op.axis, len(x.dims))  # type: ignore[attr-defined]
         before, behind = math.prod(x.dims[:axis]), math.prod(x.dims[axis + 1 :])
-        return {"outer": before, "D": x.dims[axis], "inner": behind, "K": node.results[0].dims[axis]}
+        return {"outer": before, "D": x.dims[axis], "inner": behind, "K": self.count(node, axis)}
+
+    def count(self, node: Node, axis: int) -> int:
+        """How many elements of a row are looked for."""
+        return node.results[0].dims[axis]
+
+    def ends(self, node: Node) -> tuple[Value | None, Value | None]:
+        """The results: values and indices, either of which may be left out."""
+        values, indices = (*node.outputs, None)[:2]
+        return values, indices
 
     def workspace(self, node: Node, target: Target) -> int:
         return target.threads * self.sizes(node)["K"] * target.kernels.top_k.entry_bytes()
@@ -49,7 +58,7 @@ class TopKPlain(Implementation):
     def bind(self, node: Node, binder: Binder) -> list[Step]:
         x = node.inputs[0]
         assert x is not None
-        dst, indices = (0 if v is None else binder.view(v).ref for v in (*node.outputs, None)[:2])
+        dst, indices = (0 if v is None else binder.view(v).ref for v in self.ends(node))
         return [
             binder.step(
                 binder.kernels.top_k,
@@ -57,7 +66,7 @@ class TopKPlain(Implementation):
                 dst=dst,
                 indices=indices,
                 heaps=binder.workspace(),
-                largest=node.op.largest,  # type: ignore[attr-defined]
+                largest=getattr(node.op, "largest", 1),
                 **self.sizes(node),
             )
         ]

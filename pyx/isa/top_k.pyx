@@ -2,12 +2,18 @@
 
 Of equal elements the first comes first; NaN counts as largest. dst and the int64 `indices` are outer, K, inner; either may be left
 out (reference 0). The best K so far stand in a heap, whose root is the one that would go first: most elements are only compared with
-it. `heaps` has one of K for each thread. Parallel over rows.
+it. `heaps` has one of K for each thread. Of K = 1, neighbours on the inner axis go side by side in vectors, with their indices as
+floats. Parallel over rows, or groups of such neighbours.
 """
 
 from libc.stdint cimport int64_t
 
+from simd cimport V, load, store, vbroadcast, vf, vless
 from step cimport Run, at, share
+
+cdef enum:
+    VECTORS = 4  # that go side by side: whole cache lines
+    EXACT = 1 << 24  # integers below are floats
 
 cdef struct Entry:
     float value
@@ -84,23 +90,82 @@ cdef inline void row(const bint LARGEST, const Args* a, const float* src, Entry*
         replace_root(LARGEST, heap, k, heap[k])
 
 
+# K = 1 for COUNT vectors of neighbouring rows. False, with nothing written, where a NaN or an infinity is among them.
+cdef inline bint columns(const bint LARGEST, const int COUNT, const Args* a, const float* src, float* dst,
+                         int64_t* indices) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef int c, lane
+    cdef vf best[VECTORS]
+    cdef vf place[VECTORS]
+    cdef vf finite = vbroadcast(0), x, index
+    for c in range(COUNT):
+        best[c] = load(src + c * V)
+        place[c] = vbroadcast(0)
+        finite = finite + (best[c] - best[c])
+    for i in range(1, a.D):
+        index = vbroadcast(<float> i)
+        for c in range(COUNT):
+            x = load(src + i * a.inner + c * V)
+            finite = finite + (x - x)
+            if LARGEST:
+                place[c] = vless(best[c], x, index, place[c])
+                best[c] = vless(best[c], x, x, best[c])
+            else:
+                place[c] = vless(x, best[c], index, place[c])
+                best[c] = vless(x, best[c], x, best[c])
+    for lane in range(V):
+        if (<float*> &finite)[lane] != 0:
+            return False
+    for c in range(COUNT):
+        if dst != NULL:
+            store(dst + c * V, best[c])
+        if indices != NULL:
+            for lane in range(V):
+                indices[c * V + lane] = <int64_t> (<float*> &place[c])[lane]
+    return True
+
+
+# `width` rows that are neighbours on the inner axis.
+cdef inline void neighbours(const bint LARGEST, const Args* a, const float* src, Py_ssize_t width, Entry* heap, float* dst,
+                            int64_t* indices) noexcept nogil:
+    cdef Py_ssize_t n = 0, done
+    while n < width:
+        if width - n >= VECTORS * V and columns(LARGEST, VECTORS, a, src, dst, indices):
+            done = VECTORS * V
+        elif width - n >= V and columns(LARGEST, 1, a, src, dst, indices):
+            done = V
+        else:
+            row(LARGEST, a, src, heap, dst, indices)
+            done = 1
+        n += done
+        src += done
+        if dst != NULL:
+            dst += done
+        if indices != NULL:
+            indices += done
+
+
 cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, Py_ssize_t thread) noexcept nogil:
-    cdef Py_ssize_t items = a.outer * a.inner, item, to
+    cdef Py_ssize_t GROUP = VECTORS * V if a.K == 1 and a.D < EXACT else 1
+    cdef Py_ssize_t BLOCKS = (a.inner + GROUP - 1) // GROUP, item, outer, inner, to, width
     cdef Entry* heap = (<Entry*> at(bases, a.heaps)) + thread * a.K
     cdef const float* src
     cdef float* dst = NULL
     cdef int64_t* indices = NULL
-    for item in range(share(items, piece, pieces), share(items, piece + 1, pieces)):
-        src = at(bases, a.src) + item // a.inner * a.D * a.inner + item % a.inner
-        to = item // a.inner * a.K * a.inner + item % a.inner
+    for item in range(share(a.outer * BLOCKS, piece, pieces), share(a.outer * BLOCKS, piece + 1, pieces)):
+        outer = item // BLOCKS
+        inner = item % BLOCKS * GROUP
+        width = min(a.inner - inner, GROUP)
+        src = at(bases, a.src) + outer * a.D * a.inner + inner
+        to = outer * a.K * a.inner + inner
         if a.dst:
             dst = at(bases, a.dst) + to
         if a.indices:
             indices = (<int64_t*> at(bases, a.indices)) + to
         if a.largest:
-            row(True, a, src, heap, dst, indices)
+            neighbours(True, a, src, width, heap, dst, indices)
         else:
-            row(False, a, src, heap, dst, indices)
+            neighbours(False, a, src, width, heap, dst, indices)
 
 
 def entry_bytes():

@@ -1,16 +1,17 @@
-"""TopK on the kernel top_k: values and indices are exactly those of the reference."""
+"""TopK and ArgMax on the kernel top_k: values and indices are exactly those of the reference."""
 
 import numpy as np
 import pytest
 
 from fastconv import kernels
 from fastconv.graph import Graph, Node, Value
+from fastconv.ops.arg_max import ArgMax
 from fastconv.ops.top_k import TopK
 from fastconv.plan import Target, build
 
 from .harness import ISAS, choice, reference, refusals, run_plan, run_threads, same_bits
 
-COVERS = {"TopK": ("plain",)}
+COVERS = {"TopK": ("plain",), "ArgMax": ("plain",)}
 EVERY_ISA = pytest.mark.parametrize("isa", ISAS)
 BOTH = pytest.mark.parametrize("largest", [0, 1])
 RNG = np.random.default_rng(5)
@@ -53,6 +54,21 @@ def test_axes(isa, largest, axis):
 
 @EVERY_ISA
 @BOTH
+def test_one_of_each_of_many_neighbours(isa, largest):
+    """In vectors, four of them and one, and what is left; NaN and infinities among them or not."""
+    V = kernels.load(isa).V
+    for inner in (1, V - 1, V, V + 1, 4 * V, 5 * V + 3, 13 * V):
+        x = few(2, 9, inner)
+        check(x, 1, isa, largest=largest, axis=1)
+        for value in (np.inf, -np.inf, np.nan):
+            x[0, RNG.integers(0, 9, 3), RNG.integers(0, inner, 3)] = value
+            check(x, 1, isa, largest=largest, axis=1)
+        x[1, RNG.integers(0, 9), -1] = np.nan
+        check(x, 1, isa, largest=largest, axis=1)
+
+
+@EVERY_ISA
+@BOTH
 def test_rows_in_order(isa, largest):
     """Up, down and all equal: every element, or none, goes into the heap."""
     up = np.arange(100, dtype=np.float32)
@@ -75,7 +91,7 @@ def test_nan_counts_as_largest(isa, largest):
 @EVERY_ISA
 @pytest.mark.parametrize("guard", ["before", "after"])
 def test_stays_inside_its_memory(isa, guard):
-    for shape, k, axis in (((1,), 1, 0), ((3, 5), 2, 1), ((3, 5, 2), 5, 1)):
+    for shape, k, axis in (((1,), 1, 0), ((3, 5), 2, 1), ((3, 5, 2), 5, 1), ((3, 5, 16), 1, 1), ((2, 3, 85), 1, 1)):
         check(few(*shape), k, isa, axis=axis, guard=guard)
 
 
@@ -89,8 +105,23 @@ def test_the_indices_alone(isa):
     assert same_bits(y, check(a, 4, isa)[1])
 
 
+@EVERY_ISA
+@pytest.mark.parametrize("axis", range(-3, 3))
+@pytest.mark.parametrize("keepdims", [0, 1])
+def test_arg_max(isa, axis, keepdims):
+    """The first of equals, and the first NaN."""
+    for x in (few(4, 6, 5), few(3, 1, 2), few(2, 40, 9)):
+        for _ in range(2):
+            op = ArgMax(axis=axis, keepdims=keepdims)
+            (y,), plan = run_threads(op, [x], isa)
+            np.testing.assert_array_equal(y, reference(op, [x])[0], strict=True)
+            assert choice(plan) == "plain"
+            x.reshape(-1)[RNG.integers(0, x.size, x.size // 4)] = np.nan
+
+
 def test_refusals():
     isa, k = ISAS[-1], np.array([2])
     assert refusals(TopK(), [np.zeros((2, 3)), k], isa, constants=(1,)) == {"plain": "dtype float64"}
     assert refusals(TopK(), [np.zeros((0, 3), np.float32), k], isa, constants=(1,)) == {"plain": "empty tensor"}
+    assert refusals(ArgMax(select_last_index=1), [np.zeros((2, 3), np.float32)], isa) == {"plain": "select_last_index"}
     assert refusals(TopK(), [np.zeros((2, 3), np.float32), k[:1] * 0], isa, constants=(1,)) == {"plain": "empty tensor"}
