@@ -97,6 +97,22 @@ def test_a_plan_changes_over_where_weights_outgrow_the_maps(threads, last, monke
     ]
 
 
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_bytes_may_cross_the_seam(threads, monkeypatch, load):
+    """An odd number of them for each image."""
+    monkeypatch.setattr(images, "CACHES", ((20_000, 1.0),))
+    net = Net()
+    y = net("Conv", net.input("x", "N", *SHAPE[1:]), normal(RNG, 7, 8, 2, 2))
+    y = net("Transpose", net("Cast", net("Abs", y), to=2), perm=(1, 0, 2, 3))
+    x = normal(RNG, *SHAPE)
+    model = load(y, net=net, threads=threads)
+    plan = model.plan({"x": SHAPE})
+    assert isinstance(plan, SplitPlan)
+    assert plan.tail.graph.inputs[0].dtype == np.uint8
+    monkeypatch.setattr(images, "CACHES", ())
+    np.testing.assert_array_equal(model(x), load(y, net=net, threads=threads)(x))
+
+
 def test_tables_show_the_whole_batch(monkeypatch, load):
     net = Net()
     y = backbone(net, net.input("x", *SHAPE))

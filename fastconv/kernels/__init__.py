@@ -11,6 +11,7 @@ from ..errors import FastconvError
 
 NAMES = (
     "average_pool",
+    "cast",
     "conv_depthwise",
     "conv_direct",
     "conv_im2col",

@@ -45,9 +45,10 @@ class SplitPlan(Shown):
         self, inputs: list[np.ndarray], outputs: list[np.ndarray], threads: int, stamps: list[tuple[Entry, float]] | None = None
     ) -> None:
         """As Plan.run."""
-        arena = self._arenas.take(self.head.images * self._seam_bytes)
+        size = self.head.images * self._seam_bytes
+        arena = self._arenas.take(size)
         try:
-            seam = arena[: self.head.images * self._seam_bytes // 4].reshape(self.head.images, -1)
+            seam = arena.view(np.uint8)[:size].reshape(self.head.images, -1)
             self.head.run(inputs, [seam], threads, stamps)
             self.tail.run([seam], outputs, threads, stamps)
         finally:

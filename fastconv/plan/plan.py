@@ -48,8 +48,8 @@ class Arenas:
         try:
             arena = self.free.pop()
         except IndexError:
-            return empty_aligned((size // 4,))
-        return arena if arena.nbytes >= size else empty_aligned((size // 4,))
+            return empty_aligned((-(-size // 4),))
+        return arena if arena.nbytes >= size else empty_aligned((-(-size // 4),))
 
     def give(self, arena: np.ndarray) -> None:
         """Give an arena back."""
