@@ -130,10 +130,10 @@ class DataFile:
 
 
 class Stored(Weights):
-    """A float32 tensor in a file, little-endian from `offset` on."""
+    """A tensor in a file, little-endian from `offset` on."""
 
-    def __init__(self, file: DataFile, offset: int, shape: tuple[int, ...]):
-        super().__init__(shape)
+    def __init__(self, file: DataFile, offset: int, shape: tuple[int, ...], dtype: np.dtype):
+        super().__init__(shape, dtype)
         self._file = file
         self._offset = offset
 
@@ -141,7 +141,8 @@ class Stored(Weights):
         """Read them from the file."""
         row = self.nbytes // len(self)
         data = self._file.read_unchanged(self._offset + begin * row, (end - begin) * row)
-        return data.view("<f4").reshape(end - begin, *self.shape[1:]).astype(np.float32, copy=False)
+        array = data.view(self.dtype.newbyteorder("<"))
+        return array.reshape(end - begin, *self.shape[1:]).astype(self.dtype, copy=False)
 
     @property
     def key(self) -> Hashable:
@@ -150,10 +151,10 @@ class Stored(Weights):
 
 
 class Encoded(Weights):
-    """A float32 tensor in base64: `length` characters from `offset` on of a text, which may be in a file."""
+    """A tensor in base64: `length` characters from `offset` on of a text, which may be in a file."""
 
-    def __init__(self, text: DataFile | bytes | str, offset: int, length: int, shape: tuple[int, ...]):
-        super().__init__(shape)
+    def __init__(self, text: DataFile | bytes | str, offset: int, length: int, shape: tuple[int, ...], dtype: np.dtype):
+        super().__init__(shape, dtype)
         self._text = text
         self._offset = offset
         self._length = length
@@ -165,8 +166,9 @@ class Encoded(Weights):
         start, stop = self._offset + 4 * first, self._offset + min(4 * last, self._length)
         text = self._text.read_unchanged(start, stop - start) if isinstance(self._text, DataFile) else self._text[start:stop]
         data = raw(text if isinstance(text, str) else bytes(text).decode("ascii"))
-        array = np.frombuffer(data, "<f4", (end - begin) * row // 4, begin * row - 3 * first)
-        return array.reshape(end - begin, *self.shape[1:]).astype(np.float32)
+        count = (end - begin) * math.prod(self.shape[1:])
+        array = np.frombuffer(data, self.dtype.newbyteorder("<"), count, begin * row - 3 * first)
+        return array.reshape(end - begin, *self.shape[1:]).astype(self.dtype)
 
     @property
     def key(self) -> Hashable:
@@ -185,9 +187,9 @@ class Origin:
         self._file = file
         self._end = 0
 
-    def stored(self, value: bytes | str, shape: tuple[int, ...]) -> Weights | None:
+    def stored(self, value: bytes | str, shape: tuple[int, ...], dtype: np.dtype) -> Weights | None:
         """What stands for the tensor whose raw_data is `value`, in base64 where it is text; None where it is better kept."""
-        if math.prod(shape) * 4 < LARGE:
+        if math.prod(shape) * dtype.itemsize < LARGE:
             return None
         part = value.encode("ascii") if isinstance(value, str) else value
         at = self._data.find(part[:64], self._end)
@@ -195,8 +197,8 @@ class Origin:
             return None
         self._end = at + len(part)
         if isinstance(value, str):
-            return Encoded(self._file or self._data, at, len(part), shape)
-        return Stored(self._file, at, shape) if self._file else None
+            return Encoded(self._file or self._data, at, len(part), shape, dtype)
+        return Stored(self._file, at, shape, dtype) if self._file else None
 
 
 class DataReader:
@@ -228,16 +230,16 @@ class DataReader:
         """
         return DataFile.read(*self._find(entries, nbytes))
 
-    def stored(self, entries: Mapping[str, str], shape: tuple[int, ...]) -> Stored | None:
-        """The float32 tensor that the entries name, found now and read later; None where it is better read at once."""
-        nbytes = math.prod(shape) * 4
+    def stored(self, entries: Mapping[str, str], shape: tuple[int, ...], dtype: np.dtype) -> Stored | None:
+        """The tensor that the entries name, found now and read later; None where it is better read at once."""
+        nbytes = math.prod(shape) * dtype.itemsize
         if nbytes < LARGE:
             return None
         file, offset, _ = self._find(entries, nbytes)
         if len(self._kept) == MOST_OPEN and self._location not in self._kept:
             return None
         self._kept[self._location] = file
-        return Stored(file, offset, shape)
+        return Stored(file, offset, shape, dtype)
 
     def _find(self, entries: Mapping[str, str], nbytes: int | None) -> tuple[DataFile, int, int]:
         """The file, and where in it how many bytes are."""

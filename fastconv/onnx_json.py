@@ -48,6 +48,8 @@ NEWER = {
 IR_VERSIONS = {22: 10, 23: 11, 24: 12, 26: 13, 27: 13, 28: 14}
 #: Weights of more bytes than this in all go to a data file, except for tensors of less than SMALL bytes.
 INSIDE, SMALL = 1 << 20, 1 << 10
+#: Large tensors of these types are read when somebody needs their values.
+WEIGHTS = ("FLOAT", "FLOAT16", "BFLOAT16")
 
 
 # The tables of the format -------------------------------------------------------------------------------------------------
@@ -366,7 +368,7 @@ class _Reader:
     def tensor(self, t: Fields) -> np.ndarray:
         """The array of a TensorProto, wherever it keeps its values: read-only, and no larger than what the file holds.
 
-        Large ones of float32 are Weights that stand for the array.
+        Large ones of floats that kernels take (WEIGHTS) are Weights that stand for the array.
         """
         dims = t.list("dims", partial(integer, least=0))
         kind, dtype = _data_type(t, "data_type")
@@ -390,15 +392,15 @@ class _Reader:
                 raise t.error(f"a tensor of {kind.name} has its {count} values in string_data", field)
             array = np.array(texts, object)
         elif field in ("raw_data", "external_data"):
-            data = self.external(t, dims, dtype, nbytes) if external else np.frombuffer(t.get(field, raw, b""), np.uint8)
+            data = self.external(t, dims, kind, nbytes) if external else np.frombuffer(t.get(field, raw, b""), np.uint8)
             if isinstance(data, Weights):
                 return cast(np.ndarray, data)
             if data.nbytes != nbytes:
                 raise t.error(f"{data.nbytes} bytes, but dims {dims} of {kind.name} take {nbytes}", field)
             if dtype.kind == "b" and data.max(initial=0) > 1:
                 raise t.error("a BOOL that is neither 0 nor 1", field)
-            if dtype == np.float32 and self.origin and t.has("raw_data"):
-                stored = self.origin.stored(t.values["raw_data"], tuple(dims))
+            if kind.name in WEIGHTS and self.origin and t.has("raw_data"):
+                stored = self.origin.stored(t.values["raw_data"], tuple(dims), dtype)
                 if stored is not None:
                     return cast(np.ndarray, stored)
             if kind.bits:
@@ -415,7 +417,7 @@ class _Reader:
             raise t.error(f"a tensor of {kind.name} does not keep its values there", field)
         return _frozen(array.reshape(dims))
 
-    def external(self, t: Fields, dims: list[int], dtype: np.dtype, nbytes: int) -> np.ndarray | Weights:
+    def external(self, t: Fields, dims: list[int], kind: DataType, nbytes: int) -> np.ndarray | Weights:
         """A tensor of a data file: its bytes, or what stands for it."""
         entries: dict[str, str] = {}
         for entry in t.objects("external_data", ENTRY):
@@ -424,7 +426,7 @@ class _Reader:
                 raise entry.error(f"key {brief(key)} is there twice")
             entries[key] = entry.get("value", string, "")
         try:
-            stored = self.data.stored(entries, tuple(dims)) if dtype == np.float32 else None
+            stored = self.data.stored(entries, tuple(dims), kind.dtype) if kind.name in WEIGHTS else None
             return self.data.read(entries, nbytes) if stored is None else stored
         except ModelError as e:
             raise t.error(str(e), "external_data") from None

@@ -14,15 +14,15 @@ import numpy as np
 
 
 class Weights:
-    """Stands for a float32 array, and is one to NumPy's functions; `w[a:b]` makes no more than its rows a to b.
+    """Stands for an array, and is one to NumPy's functions; `w[a:b]` makes no more than its rows a to b.
 
     What else is asked of it is asked of the array, made for the purpose. Immutable: any number of threads may read it.
+    Packing takes float32; of other dtypes are those that a Widened stands in front of.
     """
 
-    dtype = np.dtype(np.float32)
-
-    def __init__(self, shape: tuple[int, ...]):
+    def __init__(self, shape: tuple[int, ...], dtype: Any = np.float32):
         self.shape = shape
+        self.dtype: np.dtype = np.dtype(dtype)
 
     def rows(self, begin: int, end: int) -> np.ndarray:
         """The rows from `begin` to before `end` along the first axis, as an array that may be written to."""
@@ -106,11 +106,28 @@ class Scaled(Weights):
         return key_of(self.source), self.axis, self.scale.tobytes()
 
 
+class Widened(Weights):
+    """Floats of 16 bits as float32."""
+
+    def __init__(self, source: np.ndarray | Weights):
+        super().__init__(source.shape)
+        self.source: np.ndarray | Weights = source
+
+    def rows(self, begin: int, end: int) -> np.ndarray:
+        """The source's, converted."""
+        return self.source[begin:end].astype(np.float32)
+
+    @property
+    def key(self) -> Hashable:
+        """The source's."""
+        return "widened", key_of(self.source)
+
+
 class Transposed(Weights):
     """A matrix transposed."""
 
     def __init__(self, source: Weights):
-        super().__init__(source.shape[::-1])
+        super().__init__(source.shape[::-1], source.dtype)
         self.source = source
 
     def rows(self, begin: int, end: int) -> np.ndarray:
@@ -132,7 +149,7 @@ class Reshaped(Weights):
     """Weights with other axes behind the first."""
 
     def __init__(self, source: Weights, shape: tuple[int, ...]):
-        super().__init__(shape)
+        super().__init__(shape, source.dtype)
         self.source = source
 
     def rows(self, begin: int, end: int) -> np.ndarray:

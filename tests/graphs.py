@@ -50,6 +50,17 @@ def ops(graph):
     return ["+".join(type(n.op).__name__ for n in node.chain) for node in graph.nodes]
 
 
+def in_type(graph, dtype, was=np.float32):
+    """The graph with everything that was float32, or another dtype, in another one."""
+    graph = graph.copy()
+    for v in graph.values():
+        if v.dtype == was:
+            v.dtype = np.dtype(dtype)
+            if v.constant is not None:
+                v.constant = np.asarray(v.constant).astype(dtype)
+    return graph
+
+
 def normal(rng, *shape):
     return rng.standard_normal(shape).astype(np.float32)
 

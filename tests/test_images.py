@@ -6,7 +6,7 @@ import pytest
 import fastconv
 from fastconv import onnx_json
 from fastconv.plan import SplitPlan, images
-from tests.graphs import Net, normal
+from tests.graphs import Net, in_type, normal
 
 RNG = np.random.default_rng(3)
 N, SHAPE = 5, (5, 8, 12, 10)
@@ -95,6 +95,13 @@ def test_a_plan_changes_over_where_weights_outgrow_the_maps(threads, last, monke
     assert [r.output for r in model.profile(x, runs=1).rows if r.op != "reorder"] == [
         r.output for r in together.profile(x, runs=1).rows if r.op != "reorder"
     ]
+
+
+def test_images_of_floats_of_16_bits_go_one_by_one_too(tmp_path):
+    net = Net()
+    y = backbone(net, net.input("x", *SHAPE))
+    onnx_json.write(in_type(net.graph(y), np.float16), tmp_path / "half.json")
+    assert fastconv.load(tmp_path / "half.json").plan().images == N
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])

@@ -14,6 +14,7 @@ import weakref
 from pathlib import Path
 from xml.etree import ElementTree
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -24,7 +25,7 @@ from fastconv.errors import FastconvError, InputError, ModelError, ModelWarning,
 from fastconv.model import MOST_PLANS
 from fastconv.reference import run_references
 
-from .graphs import Net, normal
+from .graphs import Net, in_type, normal
 from .kernels.harness import same_bits
 
 RNG = np.random.default_rng(5)
@@ -67,6 +68,41 @@ def two(load):
 
 def close(y, wanted):
     np.testing.assert_allclose(y, wanted, rtol=0, atol=1e-4 * np.abs(wanted).max())
+
+
+# ---- floats of 16 bits
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
+def test_a_network_of_floats_of_16_bits_runs_on_kernels(load, dtype):
+    """In float32: the only rounding to 16 bits is that of the result."""
+    graph = onnx_json.read(DIGITS)
+    model, wide = load(in_type(graph, dtype)), load(in_type(in_type(graph, dtype), np.float32, dtype))
+    assert (model.inputs[0].dtype, model.outputs[0].dtype) == (dtype, dtype)
+    x = np.abs(normal(RNG, 5, 1, 8, 8)).astype(dtype)
+    assert not model.plan({"image": x.shape}).python_steps
+    y = model(x)
+    assert same_bits(y, wide(x.astype(np.float32)).astype(dtype))
+    expected = model.reference(x)
+    rounding = float(ml_dtypes.finfo(dtype).eps) / 2 * np.abs(expected)
+    assert (np.abs(y.astype(np.float64) - expected) <= rounding + 1e-4 * np.abs(expected).max()).all()
+    out = np.empty_like(y)
+    assert model(x, out=out) is out
+    assert same_bits(out, y)
+    with pytest.raises(InputError, match=f"expected {np.dtype(dtype)}, got float32"):
+        model(x.astype(np.float32))
+
+
+def test_values_inside_keep_the_dtype_that_the_file_says(load):
+    net = Net()
+    y = net("Relu", net("Conv", net.input("x", "N", 3, 8, 8), W, name="conv"), name="relu")
+    model = load(in_type(net.graph(net("Sqrt", y)), np.float16))
+    x = X.astype(np.float16)
+    found = model.run(x, outputs=["conv", "relu"])
+    assert [a.dtype for a in found] == [np.float16] * 2
+    assert same_bits(found["relu"], np.maximum(found["conv"], 0))
+    saved = load(model._part(()).graph)
+    assert same_bits(saved(x), model(x))
 
 
 # ---- what comes in

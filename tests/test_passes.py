@@ -1,17 +1,21 @@
 """Each pass on small graphs built by hand, and all of them on random ones: what a graph computes stays the same."""
 
+import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fastconv.errors import ModelError
-from fastconv.graph import Node, Value
+from fastconv.graph import Node, Subgraph, Value
 from fastconv.model import specialise
 from fastconv.ops import REGISTRY
 from fastconv.passes import PASSES, run_passes
+from fastconv.passes.fuse import fuse
 from fastconv.reference import run_references
+from fastconv.weights import Widened
 
-from .graphs import Net, eighths, networks, normal, ops, powers
+from .graphs import Net, eighths, in_type, networks, normal, ops, powers
 
 RNG = np.random.default_rng(7)
 W3 = normal(RNG, 8, 3, 3, 3) / 4
@@ -696,14 +700,156 @@ def test_a_residual_chosen_by_the_order_of_the_nodes_leaves_an_order():
     assert ops(passed(graph, X)) == ["Conv", "Conv+Add", "Conv+Add+Relu"]
 
 
+# ---- floats of 16 bits
+
+FLOAT, FLOAT16, INT64, BFLOAT16 = 1, 10, 7, 16
+HALVES = pytest.mark.parametrize("half", [np.float16, ml_dtypes.bfloat16])
+
+
+def types(graph):
+    """The dtypes that the nodes read, constants too, in their order and each once."""
+    return list(dict.fromkeys(str(v.dtype) for n in graph.nodes for v in n.operands))
+
+
+@HALVES
+def test_floats_of_16_bits_are_computed_in_float32(half):
+    """Between a Cast at each door; what is scaled and shifted goes into weights as ever."""
+    net = Net()
+    norm = net("BatchNormalization", conv(net, image(net)), *np.float32([[1, 2] * 4, [0.5] * 8, [1] * 8, [4] * 8]), epsilon=0.0)
+    y = net("Flatten", net("GlobalAveragePool", net("Relu", norm)))
+    graph = in_type(net.graph(net("Gemm", y, normal(RNG, 8, 5), normal(RNG, 5))), half)
+    after = passed(graph, X.astype(half), tolerance=ROUNDED)
+    assert ops(after) == ["Cast", "Conv+Relu", "GlobalAveragePool", "Flatten", "Gemm", "Cast"]
+    name = np.dtype(half).name
+    assert [str(v.dtype) for n in after.nodes for v in n.results] == ["float32"] * 5 + [name]
+    assert types(after) == [name, "float32"]
+    assert [v.name for v in after.outputs] == [v.name for v in graph.outputs]
+
+
+@HALVES
+def test_large_constants_are_widened_when_they_are_packed(half):
+    net = Net()
+    w = normal(RNG, 256, 128).astype(half)
+    y = net("Relu", net("MatMul", net.input("x", "N", 256, dtype=half), w))
+    after = passed(net.graph(y), normal(RNG, 2, 256).astype(half))
+    (constant,) = (v.constant for n in after.nodes for v in n.operands if v.constant is not None)
+    assert isinstance(constant, Widened)
+    assert constant.source is w
+
+
+def test_what_casts_between_floats_of_16_and_32_bits_goes():
+    """A network that keeps its doors in float32, and parts of it: nothing is left of the rounding."""
+    net = Net()
+    x = net("Cast", image(net), to=FLOAT16)
+    y = net("Cast", net("Exp", net("Abs", x)), to=FLOAT)
+    y = net("Cast", net("Cast", net("Sqrt", y), to=BFLOAT16), to=FLOAT16)
+    graph = net.graph(net("Neg", net("Cast", y, to=FLOAT)))
+    assert ops(passed(graph, X)) == ["Abs", "Exp", "Sqrt", "Neg"]
+
+
+def test_a_cast_of_integers_to_16_bits_is_one_to_float32():
+    net = Net()
+    y = net("Cast", net.input("i", 3, dtype=np.int64), to=FLOAT16)
+    after = passed(net.graph(net("Cast", net("Neg", y), to=FLOAT16)), np.int64([1, 2, 70000]))
+    assert ops(after) == ["Cast", "Neg", "Cast"]
+    assert types(after) == ["int64", "float32"]
+    # where it is a result, it is rounded once
+    net = Net()
+    y = net("Cast", net.input("i", 3, dtype=np.int64), to=FLOAT16)
+    after = passed(net.graph(y, net("Neg", y)), np.int64([1, 2, 70000]))
+    assert ops(after) == ["Cast", "Cast", "Neg", "Cast"]
+    assert [str(n.inputs[0].dtype) for n in after.nodes] == ["int64", "int64", "float32", "float32"]
+
+
+def test_results_of_other_types_come_from_float32():
+    net = Net()
+    x = net("Exp", net.input("x", "N", 4, dtype=np.float16))
+    results = net("ArgMax", x, axis=1), net("Cast", x, to=INT64), net("Greater", x, np.float16([1]))
+    results = *results, net("Where", net("IsNaN", x), x, np.float16([0]))
+    after = passed(net.graph(*results, net("Shape", x)), normal(RNG, 2, 4).astype(np.float16))
+    assert ops(after).count("Cast") == 3  # the input, the one there was, and the only result of 16 bits
+    assert "float16" not in types(after)[1:]
+
+
+def test_a_result_that_is_read_inside_is_read_in_float32():
+    net = Net()
+    x = net.input("x", 4, dtype=np.float16)
+    y = net("Neg", x)
+    after = passed(net.graph(y, net("Abs", y), x, net("Exp", x)), normal(RNG, 4).astype(np.float16))
+    assert ops(after) == ["Cast", "Neg", "Cast", "Abs", "Cast", "Exp", "Cast"]
+
+
+def test_a_cast_at_the_door_that_is_there_already_serves_for_all():
+    net = Net()
+    x = net.input("x", 4, dtype=np.float16)
+    graph = net.graph(net("Neg", net("Cast", x, to=FLOAT)), net("Cast", net("Abs", x), to=FLOAT))
+    assert ops(passed(graph, normal(RNG, 4).astype(np.float16))) == ["Cast", "Neg", "Abs", "Cast"]
+    assert all(v.dtype == np.float32 for v in graph.outputs)
+
+
+def body(op):
+    """A graph for a node: `op` of what it captures."""
+    inside = Net()
+    return Subgraph(inside.graph(inside(op, inside.input("x", 4, dtype=np.float16))), captured=1)
+
+
+@pytest.mark.parametrize(
+    "op, operands, attributes",
+    [
+        ("BitCast", ["x"], {"to": 5}),
+        ("EyeLike", ["x"], {"dtype": FLOAT16}),
+        ("SequenceConstruct", ["x"], {}),
+        ("If", ["c", "x"], {"then_branch": "Neg", "else_branch": "Abs"}),
+    ],
+)
+def test_a_node_that_needs_16_bits_keeps_them(op, operands, attributes):
+    net = Net()
+    shape = (4, 4) if op == "EyeLike" else (4,)
+    given = {"x": net("Exp", net.input("x", *shape, dtype=np.float16)), "c": net.input("c", dtype=bool)}
+    attributes = {k: body(v) if isinstance(v, str) else v for k, v in attributes.items()}
+    y = net(op, *(given[name] for name in operands), **attributes)
+    y = net("SequenceAt", y, np.array(0)) if op == "SequenceConstruct" else y
+    y = net("Neg", y) if y.dtype == np.float16 else y
+    graph = net.graph(y)
+    expected = np.dtype(np.float16) if op != "BitCast" else np.dtype(np.int16)
+    after = run_passes(graph.copy())
+    assert [v.dtype for v in after.outputs] == [expected]
+    (kept,) = (n for n in after.nodes if type(n.op).__name__ == op)
+    assert all(v.dtype == np.float16 for v in kept.operands if v.dtype.kind == "f")
+    assert all(v.dtype == np.float32 for n in after.nodes if type(n.op).__name__ in ("Exp", "Neg") for v in n.operands)
+    again = ops(after)
+    assert ops(run_passes(after)) == again
+    arrays = [normal(RNG, *shape).astype(np.float16), np.array(True)]
+    (a,), (b,) = (run_references(g, arrays, np.float16) for g in (graph, after))
+    if op == "BitCast":
+        a, b = a.view(np.float16), b.view(np.float16)
+    np.testing.assert_allclose(a.astype(float), b.astype(float), rtol=2**-10)
+
+
+def test_what_was_fused_is_widened_too():
+    net = Net()
+    graph = in_type(net.graph(net("Relu", conv(net, image(net)))), np.float16)
+    fuse(graph)
+    assert ops(graph) == ["Conv+Relu"]
+    assert ops(passed(graph, X.astype(np.float16))) == ["Cast", "Conv+Relu", "Cast"]
+
+
+def test_a_graph_without_floats_of_16_bits_is_left_as_it_is():
+    net = Net()
+    graph = net.graph(net("Relu", image(net)))
+    before = list(graph.nodes)
+    run_passes(graph, until="widen")
+    assert graph.nodes == before
+
+
 # ---- all of them
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)
-@given(networks())
-def test_random_networks_compute_the_same(case):
+@given(networks(), st.sampled_from([np.float32, np.float16, ml_dtypes.bfloat16]))
+def test_random_networks_compute_the_same(case, dtype):
     graph, shape = case
-    passed(graph, eighths(np.random.default_rng(0), *shape))
+    passed(in_type(graph, dtype), eighths(np.random.default_rng(0), *shape).astype(dtype))
 
 
 def test_until_stops_behind_a_pass():

@@ -16,6 +16,7 @@ import types
 from functools import partial
 from pathlib import Path
 
+import ml_dtypes
 import numpy as np
 import onnx
 import pytest
@@ -30,13 +31,14 @@ from fastconv.ops import conv_direct
 from fastconv.plan import bind, packing
 from fastconv.plan.packing import Packing, Slabs, ranges
 from fastconv.threads import share_out
-from fastconv.weights import Scaled, Weights, key_of
+from fastconv.weights import Scaled, Weights, Widened, key_of
 
-from .graphs import Net, normal
+from .graphs import Net, in_type, normal
 from .kernels.harness import same_bits
 
 RNG = np.random.default_rng(8)
 ROWS = LARGE // 4 // 32
+FLOAT = np.dtype(np.float32)
 
 
 @pytest.fixture
@@ -65,7 +67,7 @@ def stored(folder, shape=(ROWS, 8, 2, 2), location="w.bin"):
     array = normal(RNG, *shape)
     (folder / location).write_bytes(b"head" + array.astype("<f4").tobytes())
     with DataReader(folder) as reader:
-        return reader.stored({"location": location, "offset": "4"}, shape), array
+        return reader.stored({"location": location, "offset": "4"}, shape, FLOAT), array
 
 
 # ---- what stands for an array
@@ -126,6 +128,23 @@ def test_scaled_weights_are_the_products_rounded_once(tmp_path, axis):
         assert same_bits(np.asarray(twice), (array * (second * first).reshape(shape)).astype(np.float32))
 
 
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
+def test_weights_of_16_bits_are_widened_row_by_row(tmp_path, reads, dtype):
+    array = normal(RNG, 2 * ROWS, 8, 2, 2).astype(dtype)
+    (tmp_path / "w.bin").write_bytes(array.tobytes())
+    with DataReader(tmp_path) as reader:
+        w = reader.stored({"location": "w.bin"}, array.shape, array.dtype)
+    assert (w.dtype, w.nbytes) == (array.dtype, array.nbytes)
+    for source in (w, array):
+        wide = Widened(source)
+        assert (wide.dtype, wide.shape) == (np.float32, array.shape)
+        assert same_bits(wide[3:9], array[3:9].astype(np.float32))
+        assert same_bits(np.asarray(wide), array.astype(np.float32))
+        assert wide.key == Widened(source).key != key_of(source)
+    assert reads == [6 * 64, array.nbytes]
+    assert same_bits(np.asarray(Widened(w.reshape(-1, 32).T)), array.astype(np.float32).reshape(-1, 32).T.copy())
+
+
 def test_equal_weights_have_equal_keys(tmp_path):
     (w, array), factors = stored(tmp_path), np.arange(ROWS)
     assert Scaled(w, factors, 0).key == Scaled(w, factors.copy(), 0).key
@@ -143,15 +162,15 @@ def test_equal_weights_have_equal_keys(tmp_path):
 def test_small_tensors_are_read_at_once(tmp_path):
     (tmp_path / "w.bin").write_bytes(bytes(LARGE))
     with DataReader(tmp_path) as reader:
-        assert reader.stored({"location": "w.bin"}, (LARGE // 4 - 1,)) is None
-        assert reader.stored({"location": "w.bin"}, (LARGE // 4,)) is not None
+        assert reader.stored({"location": "w.bin"}, (LARGE // 4 - 1,), FLOAT) is None
+        assert reader.stored({"location": "w.bin"}, (LARGE // 4,), FLOAT) is not None
 
 
 @pytest.mark.parametrize("entries", [{"offset": "1"}, {"length": "100"}, {"location": "absent"}, {"checksum": "0" * 40}])
 def test_where_they_are_is_checked_at_once(tmp_path, entries):
     (tmp_path / "w.bin").write_bytes(bytes(LARGE))
     with DataReader(tmp_path) as reader, pytest.raises(ModelError, match="external data"):
-        reader.stored({"location": "w.bin"} | entries, (LARGE // 4,))
+        reader.stored({"location": "w.bin"} | entries, (LARGE // 4,), FLOAT)
 
 
 def test_a_file_is_open_as_long_as_its_weights_live(tmp_path):
@@ -174,8 +193,8 @@ def test_few_files_are_kept_open(tmp_path):
     with DataReader(tmp_path) as reader:
         for i in range(3 * MOST_OPEN):
             (tmp_path / f"{i}.bin").write_bytes(bytes(LARGE))
-            found.append(reader.stored({"location": f"{i}.bin"}, (LARGE // 4,)))
-        again = reader.stored({"location": "0.bin"}, (LARGE // 4,))
+            found.append(reader.stored({"location": f"{i}.bin"}, (LARGE // 4,), FLOAT))
+        again = reader.stored({"location": "0.bin"}, (LARGE // 4,), FLOAT)
     assert again.key == found[0].key
     assert [w is not None for w in found] == [True] * MOST_OPEN + [False] * 2 * MOST_OPEN
     assert len(os.listdir("/proc/self/fd")) == before + MOST_OPEN
@@ -220,8 +239,9 @@ def inside(graph, folder, monkeypatch, form):
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_large_weights_inside_a_model_are_read_again_from_it(tmp_path, monkeypatch, reads, form):
-    arrays = [normal(RNG, ROWS + i, 8, 5) for i in range(3)] + [normal(RNG, 5)]
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, ml_dtypes.bfloat16])
+def test_large_weights_inside_a_model_are_read_again_from_it(tmp_path, monkeypatch, reads, form, dtype):
+    arrays = [normal(RNG, ROWS + i, 8, 11).astype(dtype) for i in range(3)] + [normal(RNG, 5).astype(dtype)]
     graph = Graph([], [Value(f"y{i}", constant=a) for i, a in enumerate(arrays)], [])
     source = inside(graph, tmp_path, monkeypatch, form)
     before = len(os.listdir("/proc/self/fd"))
@@ -626,13 +646,14 @@ print(*(r - before for r in resident()))
 
 
 @pytest.mark.parametrize("form", ["path", "onnx"])
-def test_memory_holds_no_weights_of_a_file_but_the_packed(tmp_path, monkeypatch, heavy, form):
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_memory_holds_no_weights_of_a_file_but_the_packed(tmp_path, monkeypatch, heavy, form, dtype):
     """Packed ones are in memory of their own, which tracemalloc does not count."""
-    source = inside(heavy, tmp_path, monkeypatch, form)
+    source = inside(in_type(heavy, dtype), tmp_path, monkeypatch, form)
     tracemalloc.start()
     try:
         model = fastconv.load(source, accuracy="exact", threads=2)
-        model(np.ones((1, 512, 7, 7), np.float32))
+        model(np.ones((1, 512, 7, 7), dtype))
         held, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -12,6 +12,7 @@ from .infer_shapes import infer_shapes
 from .lift import lift
 from .recognise import recognise
 from .remove_identity import remove_identity
+from .widen import widen
 
 Pass = Callable[[Graph], None]
 
@@ -19,6 +20,7 @@ Pass = Callable[[Graph], None]
 PASSES: tuple[Pass, ...] = (
     infer_shapes,
     fold_constants,
+    widen,
     remove_identity,
     channels_first,
     lift,

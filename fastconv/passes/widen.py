@@ -1,0 +1,113 @@
+"""What a graph computes in floats of 16 bits it computes in float32, by the kernels; its inputs and outputs keep their dtypes.
+
+Every such value gets a twin in float32, with a Cast between the two where both are read: at the inputs and outputs, and around
+nodes that keep their type, as they have sequences or graphs in them or an attribute that names the type. What was rounded to
+16 bits on the way is rounded no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
+
+import numpy as np
+
+from ..dtypes import number_of
+from ..errors import ModelError
+from ..external_data import LARGE
+from ..graph import Graph, Node, Value
+from ..ops.cast import Cast
+from ..weights import Weights, Widened
+from .fold_constants import drop_unread
+
+FLOAT = np.dtype(np.float32)
+
+
+def widen(graph: Graph) -> None:
+    """Let the nodes that can read and write twins, and drop what is not read any more."""
+    if any(map(_is_half, graph.values())):
+        graph.nodes = _Widening(graph).nodes
+        drop_unread(graph)
+
+
+class _Widening:
+    """The nodes of a graph, widened."""
+
+    def __init__(self, graph: Graph):
+        self.nodes: list[Node] = []
+        self._twins: dict[Value, Value] = {}
+        for node in _apart(graph):
+            add = self._add_cast if isinstance(node.op, Cast) else self._add
+            add(node)
+
+    def _twin(self, v: Value) -> Value:
+        """The twin of a value, made where there is none; the value itself where it needs none."""
+        if not _is_half(v):
+            return v
+        if v not in self._twins:
+            if v.constant is not None:
+                self._twins[v] = Value(v.name, constant=_widened(v.constant))
+            else:
+                self._twins[v] = self._cast(v, Value(f"{v.name}.float32", v.shape, FLOAT))
+        return self._twins[v]
+
+    def _cast(self, x: Value, y: Value) -> Value:
+        self.nodes.append(Node(Cast(to=number_of(y.dtype)), [x], [y]))
+        return y
+
+    def _add(self, node: Node) -> None:
+        inputs = [v and self._twin(v) for v in node.inputs]
+        self.nodes.append(node)
+        if _keeps_type(node, inputs):
+            return
+        node.inputs = inputs
+        for i, y in enumerate(node.outputs):
+            if y is not None and _is_half(y):
+                node.outputs[i] = self._twins[y] = Value(y.name, y.shape, FLOAT)
+                self._cast(self._twins[y], y)
+
+    def _add_cast(self, node: Node) -> None:
+        (x,), (y,) = node.operands, node.results
+        if _is_half(x) and x.constant is None and x not in self._twins and y.dtype == FLOAT:  # it gives the twin
+            self._twins[x] = y
+            self.nodes.append(node)
+            return
+        node.inputs = [self._twin(x)]
+        self.nodes.append(node)
+        if _is_half(y):
+            x = self._twin(x)
+            self._twins[y] = x if x.dtype == FLOAT else self._cast(x, Value(y.name, y.shape, FLOAT))
+
+
+def _is_half(v: Value) -> bool:
+    return str(v.dtype) in ("float16", "bfloat16")
+
+
+def _apart(graph: Graph) -> Iterator[Node]:
+    """The nodes; where what was fused has floats of 16 bits, each on its own."""
+    for node in graph.nodes:
+        chain = node.chain
+        if any(map(_is_half, (*node.operands, *(v for n in chain for v in n.outputs if v is not None)))):
+            node.epilogue = []
+            yield from chain
+        else:
+            yield node
+
+
+def _keeps_type(node: Node, twins: Sequence[Value | None]) -> bool:
+    """Whether a node that read the twins would not give twins of its outputs."""
+    values = [v for v in (*node.inputs, *node.outputs) if v is not None]
+    if any(v.dtype == object for v in values) or any(isinstance(a, Graph) for a in vars(node.op).values()):
+        return True
+    try:
+        results = node.op.infer(*twins)
+    except ModelError:
+        return True
+    expected = [None if v is None else FLOAT if _is_half(v) else v.dtype for v in node.outputs]
+    return any(e is not None and dtype != e for e, (_, dtype) in zip(expected, results, strict=False))
+
+
+def _widened(constant: Any) -> np.ndarray:
+    """A constant in float32: a large one only when it is packed."""
+    large = isinstance(constant, Weights) or constant.nbytes >= LARGE
+    return cast(np.ndarray, Widened(constant)) if large else constant.astype(np.float32)
