@@ -7,7 +7,7 @@
 `load` and `Model` run networks, `from_torch` those of a live PyTorch module; `conv2d`, `max_pool2d` and `linear` run single
 layers, with a choice of algorithm; `naive` has the plain loops they are measured against; `vision` has what stands before and
 after a network: pictures, boxes, drawing. Errors: FastconvError and its subclasses ModelError, UnsupportedError, InputError.
-A warning: ModelWarning.
+Warnings: ModelWarning, SlowPathWarning.
 
 Importing the package imports nothing: each name's module is imported when the name is first asked for.
 """
@@ -25,7 +25,7 @@ if PathFinder.find_spec(f"{__name__}._executor", __path__) is None:
 if TYPE_CHECKING:
     from . import data, naive, vision
     from .config import show_config
-    from .errors import FastconvError, InputError, ModelError, ModelWarning, UnsupportedError
+    from .errors import FastconvError, InputError, ModelError, ModelWarning, SlowPathWarning, UnsupportedError
     from .functional import conv2d, linear, max_pool2d
     from .model import Model, Outputs, TensorInfo, load
     from .report import Profile, Summary
@@ -41,6 +41,7 @@ else:  # to a type checker it would say that any name is there
         "ModelWarning": "errors",
         "Outputs": "model",
         "Profile": "report",
+        "SlowPathWarning": "errors",
         "Summary": "report",
         "TensorInfo": "model",
         "UnsupportedError": "errors",
@@ -75,6 +76,7 @@ __all__ = [
     "ModelWarning",
     "Outputs",
     "Profile",
+    "SlowPathWarning",
     "Summary",
     "TensorInfo",
     "UnsupportedError",

@@ -1,4 +1,4 @@
-"""The errors fastconv raises on purpose, and its warning; any other error that escapes is a bug."""
+"""The errors fastconv raises on purpose, and its warnings; any other error that escapes is a bug."""
 
 from collections.abc import Iterable
 
@@ -48,6 +48,10 @@ class InputError(FastconvError, ValueError):
 
 class ModelWarning(UserWarning):
     """The model file says what the call shows to be wrong, and the call goes on."""
+
+
+class SlowPathWarning(UserWarning):
+    """Much of the model runs by reference, in NumPy, and not on kernels; the message names the layers and says why."""
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:

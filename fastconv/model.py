@@ -18,12 +18,13 @@ import numpy as np
 
 from . import _executor, kernels, onnx_json
 from .dtypes import element_of, is_sequence, sequence, type_name
-from .errors import InputError, ModelError, ModelWarning, UnsupportedError, did_you_mean
+from .errors import InputError, ModelError, ModelWarning, SlowPathWarning, UnsupportedError, did_you_mean
 from .graph import Dim, Graph, Shape, Value
 from .onnx_json import Reading, Source
 from .passes import PASSES, run_passes
 from .plan import Arenas, Plan, SplitPlan, Target, build_batch
 from .plan.bind import Packed
+from .plan.slow_path import SlowLayer, slow_layers, warning
 from .plan.stages import Part, Stage, Stamp, split
 from .reference import run_references
 from .report import Profile, Summary, outline, profile_plan, summarise
@@ -187,6 +188,8 @@ class Model(Locked):
         self._kernels = kernels.load()
         self._original = onnx_json.read(source, **reading)
         self._warned = False
+        self._slow: list[SlowLayer] = []
+        self._told_slow = False
         self._parts: dict[tuple[str, ...], Part] = {}
         self._plans: OrderedDict[Key, tuple[Plan | SplitPlan, Stage]] = OrderedDict()
         self._arenas = Arenas()
@@ -467,12 +470,22 @@ class Model(Locked):
             stage = split(_specialised(part.graph, *key[-1]))
             target = Target(self._kernels, self.threads, self._accuracy)
             made = build_batch(stage.now, target, self._packed, self._arenas), stage
+            self._slow += slow_layers(*made)
             with self._lock:
                 self._plans[key] = made
                 if len(self._plans) > MOST_PLANS:
                     self._plans.popitem(last=False)
                     self._arenas.clear()  # they may be larger than the plans that are left need
-            return made
+        if stage.rest is None:
+            self._warn_slow()
+        return made
+
+    def _warn_slow(self) -> None:
+        """The model's one SlowPathWarning, where the stages planned since the last whole plan are worth it."""
+        layers, self._slow = list(dict.fromkeys(self._slow)), []
+        if not self._told_slow and (text := warning(layers)) is not None:
+            self._told_slow = True
+            warnings.warn(text, SlowPathWarning, _caller())
 
     def _find(self, key: Key) -> tuple[Plan | SplitPlan, Stage] | None:
         with self._lock:
@@ -510,7 +523,9 @@ class Model(Locked):
             names = _names(v for v, how in zip(part.graph.inputs, part.says_how, strict=True) if how)
             raise InputError(f"the plan depends on the elements of {names}: model.profile(inputs) shows it")
         told = (given, (None,) * len(given))
-        return self._stage(((), told), part)
+        first = self._stage(((), told), part)
+        self._warn_slow()
+        return first
 
     def plan(self, shapes: Mapping[str, Sequence[int]] | None = None) -> Plan | SplitPlan:
         """The plan for these input shapes; str() of it is what `fastconv dump --after plan` prints.
@@ -740,6 +755,12 @@ def load(
         Where an argument makes no sense.
     OSError
         Where the file cannot be read.
+
+    Warns
+    -----
+    SlowPathWarning
+        Once, where much of the network has no kernel for its dtype or its shapes. As a file may leave sizes open, it is the
+        first plan that warns, which a call or `summary` makes.
 
     Examples
     --------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from .graph import Node, Shape, Value
 from .ops.windows import Windows
 from .plan import Plan, SplitPlan
 from .plan.plan import Entry
-from .plan.stages import Stage, Stamp
+from .plan.stages import Stage, Stamp, why_told
 from .shown import Shown, escape, html_table
 from .weights import key_of
 
@@ -37,6 +38,8 @@ class Layer:
     flops: int | None
     window: Windows | None = None
     group: int = 1
+    #: why it runs by reference; empty where it does not
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,8 @@ class ProfileRow:
     ms: float
     share: float
     flops: int
+    #: as in Layer
+    reason: str = ""
 
     @property
     def gflops(self) -> float:
@@ -61,14 +66,14 @@ def layer(entry: Entry) -> Layer:
     """What an entry of a plan is, for all of its images."""
     task = entry.task
     if task.choice is not None:
-        return layer_of(task.choice.node, task.choice.name, entry.images)
+        return layer_of(task.choice.node, task.choice.name, entry.images, task.choice.reason)
     (value,) = task.writes
     dims = _whole(value.dims, entry.images)
     return Layer(value.name, "reorder", "copy", dims, dims, 0, 0, 0)
 
 
-def layer_of(node: Node, implementation: str, images: int = 1) -> Layer:
-    """What a node is, for so many images."""
+def layer_of(node: Node, implementation: str, images: int = 1, reason: str = "") -> Layer:
+    """What a node is, for so many images, and why it runs by reference, where it does."""
     first = next((v for v in node.inputs if v is not None), None)
     known = all(v.known for v in (*node.operands, *node.results))
     return Layer(
@@ -82,6 +87,7 @@ def layer_of(node: Node, implementation: str, images: int = 1) -> Layer:
         node.op.flops(node) * images if known else None,
         node.op.window(node),
         getattr(node.op, "group", 1),
+        reason,
     )
 
 
@@ -113,6 +119,11 @@ def _axes(values: Sequence[int | None]) -> str:
     return dims_text(tuple(values[:1] if len(set(values)) == 1 else values))
 
 
+def _by(row: Layer | ProfileRow) -> str:
+    """What runs it; references are marked."""
+    return f"{row.implementation} *" if row.reason else row.implementation
+
+
 def shorten(name: str, width: int = 32) -> str:
     """A name that fits a table's column, its end kept; control characters escaped."""
     name = name if name.isprintable() else repr(name)[1:-1]
@@ -120,7 +131,7 @@ def shorten(name: str, width: int = 32) -> str:
 
 
 class Report(Shown):
-    """A table with a line of totals below it."""
+    """A table with a line of totals below it, and one that says what runs by reference."""
 
     def _head(self) -> str:
         """The line above the table, where there is one."""
@@ -134,12 +145,25 @@ class Report(Shown):
         """The line below it."""
         raise NotImplementedError
 
+    def _entries(self) -> Sequence[Layer | ProfileRow]:
+        """What the rows of the table are."""
+        raise NotImplementedError
+
+    def _by_reference(self) -> str:
+        """How many layers run by reference, and why."""
+        reasons = Counter(x.reason for x in self._entries() if x.reason)
+        if not reasons:
+            return ""
+        count, total = reasons.total(), sum(x.op != "reorder" for x in self._entries())
+        return f"* {count} of {total} layers by reference ({', '.join(reason for reason, _ in reasons.most_common())})"
+
     def __str__(self) -> str:
-        return "\n".join(filter(None, [self._head(), table(*self._table()), self._total()]))
+        return "\n".join(filter(None, [self._head(), table(*self._table()), self._total(), self._by_reference()]))
 
     def _repr_html_(self) -> str:
-        head, total = (f"<p>{escape(line)}</p>" if line else "" for line in (self._head(), self._total()))
-        return head + html_table(*self._table()) + total
+        lines = (self._head(), self._total(), self._by_reference())
+        head, total, last = (f"<p>{escape(line)}</p>" if line else "" for line in lines)
+        return head + html_table(*self._table()) + total + last
 
 
 class Summary(Report):
@@ -180,6 +204,9 @@ class Summary(Report):
         self.weight_bytes = sum(a.nbytes for a in arrays)
         self.isa = plan.target.kernels.isa if plan else None
         self.arena = plan.arena_size if plan else None
+
+    def _entries(self) -> Sequence[Layer]:
+        return self.layers
 
     @property
     def multiply_adds(self) -> int:
@@ -237,6 +264,7 @@ class Summary(Report):
                     "name": x.name,
                     "operator": x.op,
                     "by": x.implementation or None,
+                    "reason": x.reason or None,
                     "input": x.input,
                     "output": x.output,
                     "kernel": x.window and x.window.kernel,
@@ -264,7 +292,7 @@ def _row(x: Layer) -> tuple[str, ...]:
     return (
         shorten(x.name, 24),
         x.op,
-        x.implementation,
+        _by(x),
         dims_text(x.output),
         dims_text(w.kernel) if w else "",
         _axes(w.strides) if w else "",
@@ -281,7 +309,8 @@ def summarise(inputs: Sequence[tuple[str, Shape, Shape]], plan: Plan | SplitPlan
     """The Summary of a stage's plan, and of what comes after it."""
     nodes = [e.task.choice.node for e in plan.entries if e.task.choice is not None]
     later = [*stage.tell, *(stage.rest.graph.nodes if stage.rest else ())]
-    layers = [*map(layer, plan.entries), *(layer_of(n, "reference" if n in stage.tell else "") for n in later)]
+    layers = list(map(layer, plan.entries))
+    layers += [layer_of(n, "reference", reason=why_told(n)) if n in stage.tell else layer_of(n, "") for n in later]
     return Summary(inputs, layers, [v for n in (*nodes, *later) for v in _parameters(n)], plan)
 
 
@@ -325,14 +354,18 @@ class Profile(Report):
         rows: list[ProfileRow] = []
         for profile, stamps in stages:
             rows += profile.rows
-            rows += [ProfileRow(n.label, type(n.op).__name__, "reference", dims, s * 1e3, 0.0, 0) for n, dims, s in stamps]
+            for n, dims, s in stamps:
+                rows.append(ProfileRow(n.label, type(n.op).__name__, "reference", dims, s * 1e3, 0.0, 0, why_told(n)))
         total = sum(r.ms for r in rows)
         first = stages[0][0]
         return cls([replace(r, share=r.ms / (total or 1.0)) for r in rows], total, first.runs, first.threads)
 
+    def _entries(self) -> Sequence[ProfileRow]:
+        return self.rows
+
     def _table(self) -> tuple[Sequence[str], Sequence[Sequence[str]], int]:
         rows = [
-            (shorten(r.name), r.op, r.implementation, dims_text(r.output), f"{r.ms:.3f}", f"{r.share:.1%}", f"{r.gflops:.1f}")
+            (shorten(r.name), r.op, _by(r), dims_text(r.output), f"{r.ms:.3f}", f"{r.share:.1%}", f"{r.gflops:.1f}")
             for r in self.rows
         ]
         return ("layer", "operator", "by", "output", "ms", "share", "GFLOP/s"), rows, 4
@@ -353,6 +386,7 @@ class Profile(Report):
                 "name": r.name,
                 "operator": r.op,
                 "by": r.implementation,
+                "reason": r.reason or None,
                 "output": r.output,
                 "ms": r.ms,
                 "share": r.share,
@@ -409,5 +443,5 @@ def profile_plan(
     rows = []
     for entry, ms in zip(plan.entries, medians, strict=True):
         x = layer(entry)
-        rows.append(ProfileRow(x.name, x.op, x.implementation, x.output, ms, ms / total, x.flops or 0))
+        rows.append(ProfileRow(x.name, x.op, x.implementation, x.output, ms, ms / total, x.flops or 0, x.reason))
     return Profile(rows, sum(medians), max(runs, 1), threads)

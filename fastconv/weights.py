@@ -17,7 +17,7 @@ class Weights:
     """Stands for an array, and is one to NumPy's functions; `w[a:b]` makes no more than its rows a to b.
 
     What else is asked of it is asked of the array, made for the purpose. Immutable: any number of threads may read it.
-    Packing takes float32; of other dtypes are those that a Widened stands in front of.
+    Packing takes float32: those of other dtypes are there to be Widened.
     """
 
     def __init__(self, shape: tuple[int, ...], dtype: Any = np.float32):

@@ -74,6 +74,14 @@ def test_a_warning_is_one_line(tmp_path, capsys):
     assert err.count("\n") == 1
 
 
+def test_a_slow_path_is_a_warning_too(tmp_path, capsys):
+    path = model_file(tmp_path / "m.json", "Softsign", {"a": ["N", 3]}, "c")
+    assert main(["summary", str(path), "--shape", "20000x3"]) == 0
+    out, err = capsys.readouterr()
+    assert out.endswith("\n* 1 of 1 layers by reference (no kernel)\n")
+    assert err == "fastconv: warning: 1 layer runs by reference, in NumPy, which is slow: 'c' (Softsign): no kernel\n"
+
+
 # ---- demo
 
 
@@ -283,7 +291,7 @@ def test_profile(fastconv_, images, tmp_path):
     report = json.loads(fastconv_("profile", MODEL, "--shape", "2,1,8,8", "--json"))
     assert (report["model"], report["runs"], report["threads"]) == (MODEL, 10, fastconv.load(MODEL).threads)
     conv, *_ = (x for x in report["layers"] if x["name"] == "conv1")
-    assert list(conv) == ["name", "operator", "by", "output", "ms", "share", "flops", "gflops"]
+    assert list(conv) == ["name", "operator", "by", "reason", "output", "ms", "share", "flops", "gflops"]
     assert conv["output"] == [2, 16, 8, 8]
     assert report["ms"] == pytest.approx(sum(x["ms"] for x in report["layers"]))
 

@@ -21,7 +21,7 @@ import pytest
 import fastconv
 from fastconv import _executor, onnx_json
 from fastconv.convert import convert
-from fastconv.errors import FastconvError, InputError, ModelError, ModelWarning, UnsupportedError
+from fastconv.errors import FastconvError, InputError, ModelError, ModelWarning, SlowPathWarning, UnsupportedError
 from fastconv.model import MOST_PLANS
 from fastconv.reference import run_references
 
@@ -1087,6 +1087,88 @@ def test_names_of_a_file_are_printed_without_control_characters(load):
     model = load(net.graph(net("Relu", net.input("x", 2), name="a\x1b[2J" + "b" * 60)))
     for text in (str(model.summary()), str(model.profile(np.zeros(2, np.float32))), model.dump("read"), model.dump()):
         assert text.replace("\n", "").isprintable()
+
+
+# ---- layers by reference
+
+
+def doubles():
+    """A network of float64: a convolution with what is fused into it, four layers more, and one that has nothing to do."""
+    net = Net()
+    y = net("Conv", net.input("x", "N", 3, 40, 40), W, name="conv")
+    for i in range(5):
+        y = net("Relu", y, name=f"relu{i}")
+    return in_type(net.graph(net("Flatten", y, name="flat")), np.float64)
+
+
+DOUBLES = np.zeros((1, 3, 40, 40))
+
+
+def test_what_is_slow_is_said_once(load):
+    model = load(doubles())
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.summary()
+        model(DOUBLES)
+        model(np.zeros((2, 3, 40, 40)))
+        model.profile(DOUBLES, runs=1)
+        model.run(DOUBLES, ["relu1"])
+    (warning,) = caught
+    assert warning.category is SlowPathWarning
+    assert warning.filename == __file__
+    assert str(warning.message) == (
+        "5 layers run by reference, in NumPy, which is slow: "
+        "'conv' (Conv), 'relu1' (Relu), 'relu2' (Relu), 'relu3' (Relu) and 1 more: dtype float64"
+    )
+    with pytest.warns(SlowPathWarning):
+        pickle.loads(pickle.dumps(model))(DOUBLES)
+
+
+def test_tables_mark_what_runs_by_reference(load):
+    model = load(doubles())
+    with pytest.warns(SlowPathWarning):
+        tables = [model.summary(), model.profile(DOUBLES, runs=1)]
+    for table, rows in zip(tables, (tables[0].layers, tables[1].rows), strict=True):
+        *lines, _, last = str(table).splitlines()
+        assert last == "* 5 of 6 layers by reference (dtype float64)"
+        assert [line.split()[2:4] == ["reference", "*"] for line in lines[-6:]] == [True] * 5 + [False]
+        assert [r.reason for r in rows] == ["dtype float64"] * 5 + [""]
+        assert [x["reason"] for x in table.as_dict()["layers"]] == ["dtype float64"] * 5 + [None]
+
+
+def test_every_stage_is_in_the_warning(load):
+    net = Net()
+    y = net("Softsign", net.input("x", "N", 99), name="soft")
+    found = net("NonZero", y, name="found")
+    model = load(net.graph(net("Mod", found, np.int64([7]), name="rest")))
+    x = np.ones((99, 99), np.float32)
+    with pytest.warns(SlowPathWarning) as caught:
+        model(x)
+    assert [str(w.message) for w in caught] == [
+        "3 layers run by reference, in NumPy, which is slow: 'rest' (Mod), 'soft' (Softsign): no kernel; "
+        "'found' (NonZero): a size that depends on elements"
+    ]
+    profile = model.profile(x, runs=1)
+    assert str(profile).endswith("\n* 3 of 3 layers by reference (no kernel, a size that depends on elements)")
+    assert [r.reason for r in profile.rows] == ["no kernel", "a size that depends on elements", "no kernel"]
+
+
+def test_what_is_quick_in_numpy_too_is_no_warning(load):
+    """The digits, the arithmetic of shapes, and what follows a classifier."""
+    net = Net()
+    x = net.input("x", "N", 3, "H", "W")
+    y = net("Relu", net("Conv", x, W, pads=(1, 1, 1, 1)))
+    rows = net("Cast", net("Floor", net("Mul", net("Cast", net("Shape", y), to=1), 0.5)), to=7)
+    best = net("ArgMax", net("Flatten", net("GlobalAveragePool", y)), axis=1)
+    model = load(net.graph(y, net("Mod", rows, np.int64([3])), best))
+    assert len(model.plan({"x": (1, 3, 64, 64)}).python_steps) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model(normal(RNG, 1, 3, 64, 64))
+        digits = fastconv.load(DIGITS)
+        digits(np.zeros((9, 1, 8, 8), np.float32))
+        assert "reference" not in str(digits.summary())
+        load(in_type(onnx_json.read(DIGITS), np.float16))(np.zeros((9, 1, 8, 8), np.float16))
 
 
 # ---- pickling

@@ -16,6 +16,7 @@ from fastconv.plan.stages import Part, split
 from .graphs import Net, normal, ops
 from .kernels.harness import same_bits
 
+pytestmark = pytest.mark.filterwarnings("ignore::fastconv.SlowPathWarning")
 RNG = np.random.default_rng(11)
 X = normal(RNG, 2, 8, 12, 12)
 W, B = normal(RNG, 16, 8, 3, 3), normal(RNG, 16)

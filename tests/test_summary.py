@@ -238,7 +238,9 @@ def test_what_runs_after_the_plan_is_part_of_it(summary):
     s = summary(net.graph(net("Cast", places, to=1, name="late")))
     by = {x.name: x.implementation for x in s.layers}
     assert (by["places"], by["late"]) == ("reference", "")
-    assert str(s).endswith(", 2 layers not counted: their sizes show as the network runs")
+    *_, total, last = str(s).splitlines()
+    assert total.endswith(", 2 layers not counted: their sizes show as the network runs")
+    assert last == "* 1 of 3 layers by reference (a size that depends on elements)"
 
 
 def test_as_a_dict(summary):
@@ -250,7 +252,7 @@ def test_as_a_dict(summary):
     (conv,) = (x for x in d["layers"] if x["name"] == "conv")
     implementation = by_name(s)["conv"].implementation
     assert conv == {
-        "name": "conv", "operator": "Conv+Relu", "by": implementation, "input": [1, 3, 4, 5], "output": [1, 8, 4, 5],
-        "kernel": [3, 3], "strides": [1, 1], "pads": [1, 1, 1, 1], "dilations": [1, 1], "group": 1,
+        "name": "conv", "operator": "Conv+Relu", "by": implementation, "reason": None, "input": [1, 3, 4, 5],
+        "output": [1, 8, 4, 5], "kernel": [3, 3], "strides": [1, 1], "pads": [1, 1, 1, 1], "dilations": [1, 1], "group": 1,
         "parameters": 216, "multiply_adds": 216 * 20, "flops": 2 * 216 * 20,
     }  # fmt: skip

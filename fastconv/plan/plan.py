@@ -19,7 +19,7 @@ from .bind import ARENA, FIRST_INPUT, Binder, Packed, Step, empty_aligned, memor
 from .layouts import Seam, Task, Tensor, arrange
 from .select import BLOCKED, NCHW, Choice, Target, select
 from .strided import reorder
-from .work import microseconds, pieces
+from .work import microseconds, node_microseconds, pieces
 
 
 @dataclass
@@ -281,11 +281,7 @@ def _hold_constants(values: Iterable[Value], binder: Binder) -> None:
 
 
 def _microseconds(task: Task) -> float:
-    if task.choice is None:
-        return microseconds(0, [*task.reads, *task.writes])
-    node = task.choice.node
-    constants = [v for v in node.operands if v.constant is not None]
-    return microseconds(node.op.flops(node), [*task.reads, *task.writes, *constants])
+    return node_microseconds(task.choice.node) if task.choice else microseconds(0, [*task.reads, *task.writes])
 
 
 def _lay_out(

@@ -53,6 +53,13 @@ class Choice:
         """The implementation's name, as dumps and tables print it."""
         return self.implementation.name if self.implementation else "reference"
 
+    @property
+    def reason(self) -> str:
+        """Why it runs by reference, as the implementation that takes most says; empty where it does not."""
+        if self.implementation is not None:
+            return ""
+        return self.refusals[-1][1] if self.refusals else "no kernel"
+
 
 def select(graph: Graph, target: Target, inputs: str = NCHW) -> list[Choice]:
     """A Choice for each node, in the graph's order; `inputs` is the layout of the graph's inputs."""

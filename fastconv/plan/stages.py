@@ -101,6 +101,12 @@ def split(graph: Graph) -> Stage:
     return Stage(planned, tell, part, ready)
 
 
+def why_told(node: Node) -> str:
+    """Why a node of `Stage.tell` runs by reference."""
+    objects = any(v.dtype == object for v in (*node.operands, *node.results))
+    return "strings or sequences" if objects else "a size that depends on elements"
+
+
 def _bytes(array: np.ndarray, last: bytes | None) -> bytes:
     """The bytes of an array; `last` itself where they are the same, as its hash is known."""
     if last is not None and np.array_equal(np.frombuffer(last, np.uint8), array.reshape(-1).view(np.uint8)):
@@ -122,4 +128,4 @@ def _reads(nodes: Sequence[Node]) -> list[Value]:
     return list(dict.fromkeys(v for node in nodes for v in node.operands if v.constant is None))
 
 
-__all__ = ["Part", "Stage", "Stamp", "Told", "split"]
+__all__ = ["Part", "Stage", "Stamp", "Told", "split", "why_told"]

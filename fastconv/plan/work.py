@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from ..graph import Value
+from ..graph import Node, Value
 
 #: a step estimated below this is run by one thread: waking the others and waiting for them costs about as much
 WHOLE_MICROSECONDS = 15.0
@@ -13,6 +13,13 @@ WHOLE_MICROSECONDS = 15.0
 MOST_PIECES, PIECE_MICROSECONDS = 16, 25.0
 #: cautious rates of one thread: floating point operations, and bytes to and from memory, a microsecond
 FLOPS, BYTES = 40e3, 8e3
+
+
+def node_microseconds(node: Node) -> float:
+    """A rough time on one thread for a kernel that computes the node; sizes that are not known count for nothing."""
+    values = dict.fromkeys((*node.operands, *node.results))
+    known = [v for v in values if v.known]
+    return microseconds(node.op.flops(node) if len(known) == len(values) else 0, known)
 
 
 def microseconds(operations: int, values: list[Value]) -> float:
