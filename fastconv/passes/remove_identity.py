@@ -35,7 +35,7 @@ def _hands_on(node: Node, x: Value, y: Value) -> bool:
         return perm is not None and tuple(perm) == tuple(range(len(perm)))
     if kind in ("Concat", "Sum", "Max", "Min", "Mean"):
         return len(node.inputs) == 1
-    if kind == "Cast":
+    if kind in ("Cast", "CastLike"):
         return x.dtype is not None and x.dtype == y.dtype
     if kind == "Pad":
         pads = node.inputs[1]
