@@ -54,8 +54,9 @@ class Value:
 class Node:
     """One operator applied: `inputs` holds None where an optional input is left out, `outputs` likewise.
 
-    `epilogue` lists the nodes that passes fused into this one, in order: each reads the output of the one before it and
-    may read other values besides. They stay whole, so that a fused node can be run by reference and be saved again.
+    `epilogue` lists the nodes that passes fused into this one, in order: each reads the result of the one before it and
+    may read other values besides. They stay whole, so that a fused node can be run by reference and be saved again; one that
+    has an epilogue of its own is fused with it.
     """
 
     __slots__ = ("epilogue", "inputs", "name", "op", "outputs", "where")
@@ -77,8 +78,8 @@ class Node:
 
     @property
     def chain(self) -> list[Node]:
-        """The node itself, then those fused into it."""
-        return [self, *self.epilogue]
+        """The node itself, then those fused into it, each with its own."""
+        return [self, *(m for n in self.epilogue for m in n.chain)]
 
     @property
     def operands(self) -> list[Value]:
@@ -101,7 +102,7 @@ class Node:
         return kind(f"node {self.label!r} ({type(self.op).__name__}){place}: {message}")
 
     def __repr__(self) -> str:
-        tail = "".join(f" + {type(n.op).__name__}" for n in self.epilogue)
+        tail = "".join(f" + {type(n.op).__name__}" for n in self.chain[1:])
         reads = ", ".join("-" if v is None else repr(v) for v in self.inputs)
         return f"{', '.join(map(repr, self.results))} = {type(self.op).__name__}{tail}({reads})"
 

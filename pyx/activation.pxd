@@ -1,11 +1,14 @@
 # The functions that a kernel's store applies to its sums. KINDS in fastconv/plan/bind.py lists them in the same order.
 
+from libc.math cimport INFINITY
+
 from simd cimport vabs, vbroadcast, vexp, vexp_normal, vf, vless, vmax, vmin, vreciprocal
 
 cdef struct Activation:
     int kind
     float a
     float b
+    float c
 
 cdef enum Kind:
     CLIP
@@ -17,6 +20,7 @@ cdef enum Kind:
     HARD_SWISH
     ELU
     SOFTPLUS
+    FAKE_QUANTIZE
 
 
 cdef inline vf clip(vf x, float lo, float hi) noexcept nogil:
@@ -50,7 +54,16 @@ cdef inline vf softplus(vf x) noexcept nogil:
     return vmax(vbroadcast(0), x) + log1p
 
 
-cdef inline vf activate(vf x, const int kind, float a, float b) noexcept nogil:
+# x in whole steps of `scale`, from lo to hi of them, halves to even: what QuantizeLinear and DequantizeLinear together make of it.
+# There are less than 2^22 steps: their sum with 1.5 * 2^23 has no fraction. NaN becomes 0, as does -0.
+cdef inline vf fake_quantize(vf x, float scale, float lo, float hi) noexcept nogil:
+    cdef float whole = 12582912.0
+    cdef vf steps = clip(x / vbroadcast(scale), lo, hi)
+    steps = vless(steps, vbroadcast(INFINITY), steps, vbroadcast(0))
+    return (steps + whole - whole) * scale
+
+
+cdef inline vf activate(vf x, const int kind, float a, float b, float c) noexcept nogil:
     cdef float three = 3.0, sixth = 1.0 / 6.0, one = 1.0
     if kind == CLIP:
         return clip(x, a, b)
@@ -68,4 +81,6 @@ cdef inline vf activate(vf x, const int kind, float a, float b) noexcept nogil:
         return x * (clip(x + three, 0, 6) * sixth)  # 6x might overflow
     if kind == ELU:
         return vless(x, vbroadcast(0), a * (vexp(x) - one), x)
-    return softplus(x)
+    if kind == SOFTPLUS:
+        return softplus(x)
+    return fake_quantize(x, a, b, c)

@@ -1,15 +1,15 @@
 # The activations but CLIP, over outputs that a kernel has just stored and that are in L1. Functions of their own: their code is too
 # large to stand in every tile, and would take registers from it.
 
-from activation cimport ELU, HARD_SIGMOID, HARD_SWISH, LEAKY_RELU, SIGMOID, SILU, SOFTPLUS, TANH, Activation, activate
+from activation cimport ELU, FAKE_QUANTIZE, HARD_SIGMOID, HARD_SWISH, LEAKY_RELU, SIGMOID, SILU, SOFTPLUS, TANH, Activation, activate
 from simd cimport V, load, noinline, store
 
 
 cdef inline void activate_vectors(const int kind, const Activation* act, float* p, Py_ssize_t count) noexcept nogil:
-    cdef float a = act.a, b = act.b
+    cdef float a = act.a, b = act.b, c = act.c
     cdef Py_ssize_t i
     for i in range(count):
-        store(p + i * V, activate(load(p + i * V), kind, a, b))
+        store(p + i * V, activate(load(p + i * V), kind, a, b, c))
 
 
 # `count` vectors at p. Each kind is a literal: its loop has no branch, and its constants stay in registers.
@@ -22,4 +22,5 @@ cdef noinline finish(const Activation* act, float* p, Py_ssize_t count) noexcept
     elif act.kind == ELU: activate_vectors(ELU, act, p, count)
     elif act.kind == TANH: activate_vectors(TANH, act, p, count)
     elif act.kind == SOFTPLUS: activate_vectors(SOFTPLUS, act, p, count)
+    elif act.kind == FAKE_QUANTIZE: activate_vectors(FAKE_QUANTIZE, act, p, count)
     return 0

@@ -841,6 +841,95 @@ def test_a_graph_without_floats_of_16_bits_is_left_as_it_is():
     before = list(graph.nodes)
     run_passes(graph, until="widen")
     assert graph.nodes == before
+# ---- quantized networks
+
+SCALE, ZERO = np.float32(0.05), np.uint8(30)
+PAIR = "QuantizeLinear+DequantizeLinear"
+
+
+def quantize(net, x, scale=SCALE, zero=ZERO):
+    return net("QuantizeLinear", x, np.array(scale, np.float32), np.array(zero))
+
+
+def dequantize(net, x, scale=SCALE, zero=ZERO):
+    return net("DequantizeLinear", x, np.array(scale, np.float32), np.array(zero))
+
+
+def there_and_back(net, x, scale=SCALE, zero=ZERO):
+    return dequantize(net, quantize(net, x, scale, zero), scale, zero)
+
+
+def test_quantizing_and_back_goes_into_the_node_before():
+    net = Net()
+    x = there_and_back(net, image(net))
+    y = net("Relu", conv(net, x))
+    z = net("Add", conv(net, there_and_back(net, y), w=normal(RNG, 8, 8, 3, 3)), there_and_back(net, y, 0.1))
+    graph = net.graph(there_and_back(net, z))
+    found = ops(passed(graph, eighths(RNG, 2, 3, 8, 8)))
+    assert found == [PAIR, "Conv+Relu", PAIR, PAIR, f"Conv+Add+{PAIR}"], "y is read twice"
+
+
+def test_an_activation_goes_in_with_what_quantizes_it():
+    for activation, rest in ((("Relu",), PAIR), (("Clip", 0.0, 6.0), PAIR), (("Sigmoid",), None), (("Clip", 1.0, 6.0), None)):
+        net = Net()
+        graph = net.graph(there_and_back(net, net(activation[0], conv(net, image(net)), *activation[1:])))
+        found = [f"Conv+{activation[0]}+{PAIR}"] if rest else [f"Conv+{activation[0]}", PAIR]
+        assert ops(passed(graph, X)) == found
+
+
+@pytest.mark.parametrize(
+    "why, scale, zero",
+    [
+        ("scale", 0.06, ZERO),
+        ("zero", SCALE, np.uint8(31)),
+        ("axis", np.full(3, SCALE), np.full(3, ZERO)),
+        ("output", SCALE, ZERO),
+        ("reader", SCALE, ZERO),
+    ],
+)
+def test_quantizing_that_is_not_undone_stays(why, scale, zero):
+    net = Net()
+    q = quantize(net, image(net)) if why != "axis" else quantize(net, image(net), scale, zero)
+    outputs = [dequantize(net, q, np.float32(scale), zero)]
+    outputs += [q] if why == "output" else [net("Cast", q, to=6)] if why == "reader" else []
+    assert ops(passed(net.graph(*outputs), X))[:2] == ["QuantizeLinear", "DequantizeLinear"]
+
+
+def test_integers_that_are_dequantized_several_times_are_floats_once():
+    net = Net()
+    q = quantize(net, conv(net, image(net)))
+    graph = net.graph(net("Sub", net("Relu", dequantize(net, q)), net("Neg", dequantize(net, q))))
+    assert ops(passed(graph, X)) == [f"Conv+{PAIR}", "Relu", "Neg", "Sub"]
+
+
+@pytest.mark.parametrize("form", ["integers", "floats"])
+def test_what_moves_elements_keeps_to_their_steps(form):
+    """The pair behind it goes, or the one around it is the one before it."""
+    net = Net()
+    move = [("MaxPool", [], {"kernel_shape": (2, 2)}), ("Transpose", [], {"perm": (0, 2, 3, 1)}), ("Flatten", [], {})]
+    y = quantize(net, conv(net, image(net)))
+    for op, operands, attributes in move:
+        y = dequantize(net, y) if form == "floats" else y
+        y = net(op, y, *operands, **attributes)
+        y = quantize(net, y) if form == "floats" else y
+    graph = net.graph(net("Neg", dequantize(net, y)))
+    assert ops(passed(graph, X)) == [f"Conv+{PAIR}", "MaxPool", "Transpose", "Flatten", "Neg"]
+
+
+@pytest.mark.parametrize("scale, behind", [(SCALE, ["Concat"]), (0.04, ["Concat", PAIR])])
+def test_tensors_of_the_same_steps_side_by_side_keep_to_them(scale, behind):
+    net = Net()
+    x = conv(net, image(net))
+    a, b = there_and_back(net, x), there_and_back(net, conv(net, x, w=normal(RNG, 8, 8, 3, 3) / 8), scale)
+    graph = net.graph(net("Neg", there_and_back(net, net("Concat", a, b, axis=1))))
+    assert ops(passed(graph, X)) == ["Conv", PAIR, f"Conv+{PAIR}", *behind, "Neg"]
+
+
+def test_a_pair_that_gives_an_output_stays():
+    net = Net()
+    a = there_and_back(net, image(net))
+    graph = net.graph(a, there_and_back(net, a))
+    assert ops(passed(graph, X)) == [PAIR, PAIR]
 
 
 # ---- all of them

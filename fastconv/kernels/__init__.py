@@ -23,6 +23,7 @@ NAMES = (
     "layer_norm",
     "max_pool",
     "recurrent",
+    "quantize",
     "reduce",
     "resize",
     "softmax",

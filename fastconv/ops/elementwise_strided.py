@@ -62,10 +62,7 @@ class ElementwisePlain(Implementation):
 
     def bind(self, node: Node, binder: Binder) -> list[Step]:
         y = node.results[0]
-        places = []
-        for v in self.operands(node):
-            ref = binder.view(v).ref if v.constant is None else binder.constant(np.ascontiguousarray(binder.array(v.constant)))
-            places.append((ref, broadcast_strides(v.dims, y.dims)))
+        places = [(binder.operand(v), broadcast_strides(v.dims, y.dims)) for v in self.operands(node)]
         return [self.step(node, binder, y.dims, (binder.view(y).ref, contiguous(y.dims)), places)]
 
     def step(
@@ -129,7 +126,7 @@ class ElementwiseBlocked(ElementwisePlain):
             elif blocked:
                 ref, steps = binder.pack("elementwise", pack_blocked, v.constant, V=V), contiguous((n, CB, h, w, V))[:4]
             else:
-                ref, steps = binder.constant(np.ascontiguousarray(binder.array(v.constant))), contiguous(shape)
+                ref, steps = binder.operand(v), contiguous(shape)
             there = (n > 1, blocked, h > 1, w > 1)
             places.append((ref, (*(s if t else 0 for s, t in zip(steps, there, strict=True)), int(blocked))))
         return [self.step(node, binder, (N, CB, H, W, V), (dst.ref, (dst.n, dst.c, dst.h, dst.w, 1)), places)]

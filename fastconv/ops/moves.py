@@ -472,7 +472,7 @@ class ConcatPlain(Implementation):
         dst, row = binder.view(y).ref, y.dims[axis] * inner
         steps = []
         for start, v in self.parts(node):
-            src = binder.view(v).ref if v.constant is None else binder.constant(np.ascontiguousarray(v.constant))
+            src = binder.operand(v)
             run = v.dims[axis] * inner
             steps.append(copy(binder, src, (run, 1), dst + start * inner * 4, (row, 1), (outer, run)))
         return steps

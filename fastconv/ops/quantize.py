@@ -6,14 +6,18 @@ import numpy as np
 
 from ..dtypes import kind, limits
 from ..errors import ModelError, UnsupportedError
-from .base import Op
+from ..graph import Node
+from .base import Activation, Op, only_first_varies
 from .cast import dtype_of, saturated
 from .dims import axis_index, check, check_dtype, check_rank
+from .elementwise_strided import strided
+from .quantize_plain import FLOAT, QuantizePlain
 
 
 def quantized(x, scale, zero, dtype):
-    """x / scale + zero as integers, halves to even, saturated."""
-    return np.clip(np.rint(x / scale) + zero, *limits(dtype)).astype(dtype)
+    """x / scale + zero as integers, halves to even, saturated; NaN as the zero point."""
+    steps = np.rint(x / scale)
+    return np.clip(np.where(np.isnan(steps), 0, steps) + zero, *limits(dtype)).astype(dtype)
 
 
 def is_small_float(dtype):
@@ -32,6 +36,9 @@ class Quantization(Op, abstract=True):
 
     def __post_init__(self):
         check(self.block_size >= 0, f"block_size: expected 0 or more, got {self.block_size}")
+
+    def by_image(self, node):
+        return only_first_varies(node) and (self.axis != 0 or all(v is None or v.constant.size == 1 for v in node.inputs[1:]))
 
     def check_operands(self, x, scale, zero):
         """Raise where the scale or zero point does not fit the data."""
@@ -60,6 +67,10 @@ class Quantization(Op, abstract=True):
 
 
 class QuantizeLinear(Quantization):
+    """Fused with the DequantizeLinear behind it, it is one function of floats: the activation fake_quantize."""
+
+    implementations = (*strided("copy"), QuantizePlain())
+
     #: 8-bit floats only
     saturate: int = 1
     #: the type to divide in
@@ -78,6 +89,14 @@ class QuantizeLinear(Quantization):
         self.check_operands(x, scale, zero)
         return [(x.shape, self.target(zero))]
 
+    def activation(self, node):
+        if not node.epilogue:
+            return None
+        given = parameters(node)
+        assert given is not None, "fold_quantize joins no others"
+        scale, zero, dtype = given
+        return Activation("fake_quantize", scale, *(float(bound - zero) for bound in limits(dtype)))
+
     def reference(self, x, scale, zero=None):
         scale = scale.astype(dtype_of(self.precision, "precision")) if self.precision else scale
         x, scale, dtype = x.astype(scale.dtype), self.spread(scale, x), self.target(zero)
@@ -87,6 +106,7 @@ class QuantizeLinear(Quantization):
 
 
 class DequantizeLinear(Quantization):
+    implementations = (QuantizePlain(),)
     learned = (0,)
 
     def infer(self, x, scale, zero=None):
@@ -98,9 +118,32 @@ class DequantizeLinear(Quantization):
         if is_small_float(x.dtype):
             centred = x
         else:
-            centred = x.astype(np.int64) - (0 if zero is None else self.spread(zero, x).astype(np.int64))
+            wide = np.int32 if x.dtype.itemsize < 4 else np.int64
+            centred = x.astype(wide) - (0 if zero is None else self.spread(zero, x).astype(wide))
         y = centred.astype(scale.dtype) * self.spread(scale, x)
         return y.astype(dtype_of(self.output_dtype, "output_dtype")) if self.output_dtype else y
+
+
+def parameters(node: Node) -> tuple[float, int, np.dtype] | None:
+    """(scale, zero point, dtype of the integers), where a node quantizes float32 to integers of 16 bits or less or undoes that.
+
+    None where it does not, and where they are not constant or not the same for all elements.
+    """
+    if not isinstance(node.op, QuantizeLinear | DequantizeLinear) or getattr(node.op, "precision", 0) not in (0, FLOAT):
+        return None
+    integers = node.outputs[0] if isinstance(node.op, QuantizeLinear) else node.inputs[0]
+    constants = [v.constant for v in node.inputs[1:] if v is not None]
+    if any(c is None or c.size != 1 or c.ndim > 1 for c in constants):
+        return None
+    scale, zero = (*(c.reshape(()) for c in constants if c is not None), np.zeros((), int))[:2]
+    floats = node.inputs[0] if isinstance(node.op, QuantizeLinear) else node.outputs[0]
+    assert floats is not None and integers is not None
+    if {floats.dtype, scale.dtype} != {np.dtype(np.float32)}:
+        return None
+    if integers.dtype is None or kind(integers.dtype) not in "iu" or integers.dtype.itemsize > 2:
+        return None
+    normal = np.finfo(np.float32).tiny <= scale < np.inf
+    return (float(scale), int(zero), integers.dtype) if normal else None
 
 
 class DynamicQuantizeLinear(Op):

@@ -7,6 +7,7 @@ from .channels_first import channels_first
 from .fold_affine import fold_affine
 from .fold_constants import fold_constants
 from .fold_pad import fold_pad
+from .fold_quantize import fold_quantize
 from .fuse import fuse
 from .infer_shapes import infer_shapes
 from .lift import lift
@@ -22,6 +23,7 @@ PASSES: tuple[Pass, ...] = (
     fold_constants,
     widen,
     remove_identity,
+    fold_quantize,
     channels_first,
     lift,
     fold_pad,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from ..graph import Graph, Node, Value
+from ..ops.base import NO_ACTIVATION, Activation
 
 
 def fuse(graph: Graph) -> None:
-    """Give each node that takes an epilogue what follows it: [Add of a tensor of the same shape], [activation]."""
+    """Give each node that takes an epilogue what follows it: [Add of a tensor of the same shape], [what is one activation]."""
     graph.nodes = [n for node in graph.nodes for n in _split_unequal(node)]
     consumers = graph.consumers()
     fused: set[Node] = set()
@@ -28,7 +29,9 @@ def fuse(graph: Graph) -> None:
             node.epilogue.append(add)
             fused.add(add)
             i -= 1
-        if (act := _follower(node, graph, consumers)) and act.op.activation(act) and act.inputs[0] is node.results[0]:
+        activation = NO_ACTIVATION
+        while (act := _follower(node, graph, consumers)) and (joined := _joined(activation, act, node.results[0])):
+            activation = joined
             node.epilogue.append(act)
             fused.add(act)
             graph.nodes.remove(act)
@@ -42,22 +45,28 @@ def _split_unequal(node: Node) -> list[Node]:
     adds = [n for n in node.epilogue if type(n.op).__name__ == "Add"]
     if all(v is not None and v.shape == n.results[0].shape for n in adds for v in n.inputs):
         return [node]
-    chain = node.chain
+    apart = [node, *node.epilogue]
     node.epilogue = []
-    return chain
+    return apart
 
 
 def _follower(node: Node, graph: Graph, consumers: dict[Value, list[Node]]) -> Node | None:
     """The only reader of the node's only result."""
     (result, *more) = node.results
     users = consumers[result]
-    if more or result in graph.outputs or len(users) != 1 or users[0].epilogue:
+    if more or result in graph.outputs or len(users) != 1:
         return None
     return users[0]
 
 
+def _joined(before: Activation, node: Node, value: Value) -> Activation | None:
+    """What `before` and the node behind it, which reads `value`, are together, if that is an activation."""
+    own = node.op.activation(node) if node.inputs[0] is value else None
+    return before.then(own) if own else None
+
+
 def _is_residual(add: Node, value: Value) -> bool:
-    if type(add.op).__name__ != "Add":
+    if type(add.op).__name__ != "Add" or add.epilogue:
         return False
     a, b = add.inputs
     other = b if a is value else a

@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import _pack
 from ..graph import Node, Value
-from ..ops.base import Activation
+from ..ops.base import NO_ACTIVATION, Activation
 from ..threads import share_out
 from ..weights import Weights, key_of
 from .layouts import Task, Tensor
@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from ..kernels import Kernels
 
 #: what a kernel's store can apply, in the order of `Kind` in pyx/activation.pxd
-KINDS = ("clip", "leaky_relu", "sigmoid", "silu", "tanh", "hard_sigmoid", "hard_swish", "elu", "softplus")
-NO_ACTIVATION = Activation("clip", -math.inf, math.inf)
+KINDS = ("clip", "leaky_relu", "sigmoid", "silu", "tanh", "hard_sigmoid", "hard_swish", "elu", "softplus", "fake_quantize")
 #: places in the table of addresses of a call: base 0 is address 0, then the arena, the inputs, the outputs
 ABSOLUTE, ARENA, FIRST_INPUT = 0, 1, 2
 
@@ -159,6 +158,12 @@ class Binder:
         self.keep.append(array)
         return reference_to(ABSOLUTE, array.ctypes.data)
 
+    def operand(self, value: Value) -> int:
+        """The reference of a row-major operand, which may be a constant."""
+        if value.constant is None:
+            return self.view(value).ref
+        return self.constant(np.ascontiguousarray(self.array(value.constant)))
+
     def table(self, offsets: Any) -> int:
         """The reference of a table of int64."""
         return self.constant(np.ascontiguousarray(offsets, np.int64))
@@ -215,7 +220,7 @@ class Binder:
 
 def activation_fields(activation: Activation) -> dict[str, Any]:
     """An Activation as the struct of pyx/activation.pxd."""
-    return {"kind": KINDS.index(activation.kind), "a": activation.a, "b": activation.b}
+    return {"kind": KINDS.index(activation.kind), "a": activation.a, "b": activation.b, "c": activation.c}
 
 
 def epilogue_of(node: Node) -> tuple[Value | None, Activation]:
@@ -223,11 +228,13 @@ def epilogue_of(node: Node) -> tuple[Value | None, Activation]:
     residual, activation = None, NO_ACTIVATION
     before = node.outputs[0]
     for n in node.epilogue:
-        if (a := n.op.activation(n)) is not None:
-            activation = a
-        else:
+        if (a := n.op.activation(n)) is None:
             residual = next(v for v in n.inputs if v is not before)
-        before = n.outputs[0]
+        else:
+            joined = activation.then(a)
+            assert joined is not None, "fuse takes no others"
+            activation = joined
+        before = n.results[0]
     return residual, activation
 
 

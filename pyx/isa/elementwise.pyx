@@ -169,14 +169,14 @@ cdef inline void binary(const int F, const float* a, const float* b, float* dst,
 cdef void finish(const float* src, Py_ssize_t step, float* dst, const Args* g, Py_ssize_t m, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t k
     cdef int kind = g.act.kind
-    cdef float p = g.act.a, q = g.act.b
+    cdef float p = g.act.a, q = g.act.b, r = g.act.c
     for _ in range(m):
         k = 0
         while k + V <= n:
-            store(dst + k, activate(load(src + k), kind, p, q))
+            store(dst + k, activate(load(src + k), kind, p, q, r))
             k += V
         if k < n:
-            store_part(dst + k, activate(load_part(src + k, n - k, 1.0), kind, p, q), n - k)
+            store_part(dst + k, activate(load_part(src + k, n - k, 1.0), kind, p, q, r), n - k)
         src += step
         dst += g.dst_strides[4]
 

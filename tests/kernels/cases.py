@@ -18,6 +18,7 @@ from fastconv.ops.binary import Add
 from fastconv.ops.conv import Conv
 from fastconv.ops.conv_transpose import ConvTranspose
 from fastconv.ops.elementwise import Clip, Elu, HardSigmoid, HardSwish, LeakyRelu, Relu, Sigmoid, Softplus, Swish, Tanh
+from fastconv.ops.quantize import DequantizeLinear, QuantizeLinear
 
 from .harness import EPS, THREADS, assert_within, integers, reference, run_node
 
@@ -63,6 +64,10 @@ FORMS = {
     "elu": Form(Elu(alpha=0.5), slope=1, absolute=1.5),
     # e^-|x| has 2 and z = u/(u + 2) 1 more; seven terms of the series 1 in sum (cut after 2^-26), products and sum 1.5
     "softplus": Form(Softplus(), slope=1, relative=6),
+    # a step, where the sum is next to the middle of two
+    "fake_quantize": Form(
+        [(op, np.float32(0.5), np.uint8(100)) for op in (QuantizeLinear(), DequantizeLinear())], absolute=0.5 / EPS, exact=True
+    ),
 }
 
 

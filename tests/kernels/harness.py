@@ -60,7 +60,8 @@ def make_graph(op, inputs, *, constants=(), blocked=(), epilogue=(), results=1):
     """(Graph of one node, the arrays of the graph's inputs).
 
     `constants` and `blocked` are indices of inputs that are constant, or come in the blocked layout. `epilogue` lists the ops
-    fused into the node: an Op, or a tuple (Op, other operands…), of which scalars are constant and the others inputs.
+    fused into the node: an Op, or a tuple (Op, other operands…), of which scalars are constant and the others inputs; or a list
+    of them, those behind the first being fused into it.
     """
     nodes, given, arrays = [], [], []
 
@@ -82,10 +83,18 @@ def make_graph(op, inputs, *, constants=(), blocked=(), epilogue=(), results=1):
         return Node(op, operands, [Value(f"{name}{i}", shape, dtype) for i, (shape, dtype) in enumerate(shapes)], name)
 
     main = node(op, [value(a, f"x{i}", i in constants, i in blocked) for i, a in enumerate(inputs)], "y")
+
+    def fuse(before, item, name):
+        first, *behind = item if isinstance(item, list) else [item]
+        op, *others = first if isinstance(first, tuple) else (first,)
+        operands = [value(a, f"e{name}.{i}", a is not None and a.ndim == 0) for i, a in enumerate(others)]
+        before.epilogue.append(node(op, [before.results[0], *operands], f"z{name}."))
+        fused = before.epilogue[-1]
+        for i, more in enumerate(behind):
+            fuse(fused, more, f"{name}.{i}")
+
     for k, item in enumerate(epilogue):
-        fused, *others = item if isinstance(item, tuple) else (item,)
-        operands = [value(a, f"e{k}.{i}", a is not None and a.ndim == 0) for i, a in enumerate(others)]
-        main.epilogue.append(node(fused, [main.results[0], *operands], f"z{k}."))
+        fuse(main, item, f"{k}")
     return Graph(given, main.results, [*nodes, main]), arrays
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from fastconv.graph import Value
-from fastconv.ops import REGISTRY
+from fastconv.ops import REGISTRY, run_reference
+from fastconv.ops.base import NO_ACTIVATION, Activation
 
 from .nodes import compute, node
 
@@ -54,6 +55,51 @@ def test_activation_means_the_reference(op, bounds, attributes, expected):
     np.testing.assert_allclose(compute(op, X, *bounds, **attributes), meant, rtol=1e-13, atol=1e-15)
 
 
+def quantizer(dtype, scale, zero):
+    """QuantizeLinear of X, and the DequantizeLinear behind it as its epilogue."""
+    first = node("QuantizeLinear", X.astype(np.float32), np.float32(scale), np.array(zero, dtype))
+    first.outputs[0].shape, first.outputs[0].dtype = X.shape, np.dtype(dtype)
+    behind = node("DequantizeLinear", first.outputs[0], *(v.constant for v in first.inputs[1:]))
+    behind.outputs[0].shape, behind.outputs[0].dtype = X.shape, np.dtype(np.float32)
+    assert first.op.activation(first) is None, "alone it gives integers"
+    first.epilogue = [behind]
+    return first
+
+
+@pytest.mark.parametrize("dtype, zero", [("uint8", 0), ("uint8", 130), ("int8", 0), ("int8", -128), ("int16", 7)])
+def test_quantizing_and_back_means_the_reference(dtype, zero):
+    made = quantizer(dtype, 0.03, zero)
+    activation, limits = made.op.activation(made), np.iinfo(dtype)
+    assert (activation.kind, activation.b, activation.c) == ("fake_quantize", limits.min - zero, limits.max - zero)
+    arrays = {}
+    run_reference(made, arrays)
+    steps = np.clip(np.rint(X.astype(np.float32) / np.float32(activation.a)), activation.b, activation.c)
+    np.testing.assert_array_equal(arrays[made.results[0]], steps * np.float32(activation.a))
+
+
+@pytest.mark.parametrize("low, high", [(0, math.inf), (0, 6), (-1.37, 2.22), (-math.inf, 0.5)])
+def test_a_clip_moves_the_bounds_of_quantizing(low, high):
+    made = quantizer("int8", 0.03, -20)
+    first = Activation("clip", low, high)
+    joined, alone = first.then(made.op.activation(made)), made.op.activation(made)
+    x = np.concatenate([X, [math.inf, -math.inf, 0]]).astype(np.float32)
+
+    def steps(x, activation):
+        return np.clip(np.rint(x / np.float32(activation.a)), activation.b, activation.c)
+
+    np.testing.assert_array_equal(steps(x, joined), steps(np.clip(x, np.float32(low), np.float32(high)), alone))
+
+
+def test_what_is_no_activation_together():
+    made = quantizer("int8", 0.03, 0)
+    quantize = made.op.activation(made)
+    assert NO_ACTIVATION.then(quantize) == quantize
+    assert Activation("clip", 1, 2).then(quantize) is None, "NaN would become 0"
+    assert Activation("sigmoid").then(quantize) is None
+    assert quantize.then(quantize) is None
+    assert Activation("clip", 0, 6).then(Activation("clip", 0, 3)) is None
+
+
 def test_every_kind_is_covered():
     assert {kind for *_, (kind, _, _) in ACTIVATIONS} == set(MEANING)
 
@@ -75,4 +121,4 @@ def test_what_is_no_activation(op, bounds, attributes):
 
 def test_only_these_operators_are_activations():
     defined = {key for key, cls in REGISTRY.items() if "activation" in vars(cls)}
-    assert defined == {op for op, *_ in ACTIVATIONS}
+    assert defined == {op for op, *_ in ACTIVATIONS} | {"QuantizeLinear"}

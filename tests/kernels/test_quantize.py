@@ -1,0 +1,135 @@
+"""QuantizeLinear and DequantizeLinear on the kernel quantize, and both together as an activation: the references' bits."""
+
+import numpy as np
+import pytest
+
+from fastconv import kernels
+from fastconv.ops.binary import Add
+from fastconv.ops.elementwise import Relu
+from fastconv.ops.quantize import DequantizeLinear, QuantizeLinear
+
+from .harness import ISAS, choice, refusals, run_threads, same_bits
+
+COVERS = {"QuantizeLinear": ("blocked", "plain", "integers"), "DequantizeLinear": ("integers",)}
+EVERY_ISA = pytest.mark.parametrize("isa", ISAS)
+EVERY_BYTE = pytest.mark.parametrize("dtype", ["uint8", "int8"])
+SCALE = np.float32(0.0371)
+#: halves of steps and what is next to them, beyond the bounds, and what is no number
+EDGES = np.concatenate([np.arange(-300, 300) / 2 * s for s in (SCALE, np.nextafter(SCALE, np.float32(1)))]).astype(np.float32)
+SPECIAL = np.float32([0, -0.0, np.inf, -np.inf, np.nan, -np.nan, 1e30, -1e30, 1e-30, -1e-30, 3e-39])
+
+
+def pair(dtype, scale, zero):
+    """The epilogue that quantizes to `dtype` and back."""
+    return [(op, np.asarray(scale, np.float32), np.array(zero, dtype)) for op in (QuantizeLinear(), DequantizeLinear())]
+
+
+def there_and_back(x, dtype, scale, zero):
+    """What the references make of float32."""
+    operands = np.float32(scale), np.array(zero, dtype)
+    return DequantizeLinear().reference(QuantizeLinear().reference(x, *operands), *operands)
+
+
+def check(op, inputs, isa, constants=(1, 2), **options):
+    (y,), plan = run_threads(op, inputs, isa, constants=constants, accuracy="exact", **options)
+    with np.errstate(all="ignore"):
+        expected = op.reference(*inputs)
+    assert same_bits(y, expected)
+    assert choice(plan) == "integers"
+
+
+@EVERY_ISA
+@EVERY_BYTE
+@pytest.mark.parametrize("zero", [0, 17, 127])
+def test_quantize(isa, dtype, zero):
+    for x in (EDGES, SPECIAL, np.linspace(-9, 9, 4999, dtype=np.float32)):
+        check(QuantizeLinear(), [x, np.array(SCALE), np.array(zero, dtype)], isa)
+    check(QuantizeLinear(), [EDGES.reshape(2, 3, -1), np.array([SCALE]), np.array([zero], dtype)], isa)
+
+
+@EVERY_ISA
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int32"])
+def test_dequantize(isa, dtype):
+    limits = np.iinfo(dtype)
+    x = np.unique(np.linspace(limits.min, limits.max, 5001).astype(dtype))
+    for zero in (0, 17, 127):
+        check(DequantizeLinear(), [x, np.array(SCALE), np.array(zero, dtype)], isa)
+    check(DequantizeLinear(), [x, np.array(SCALE)], isa)
+
+
+@EVERY_ISA
+@EVERY_BYTE
+@pytest.mark.parametrize("guard", [None, "before", "after"])
+def test_lengths(isa, dtype, guard):
+    rng = np.random.default_rng(0)
+    V = kernels.load(isa).V
+    for n in (*range(1, 4 * V + 2), 4095, 4096, 4097):
+        x, q = rng.standard_normal(n, np.float32), rng.integers(0, 127, n).astype(dtype)
+        check(QuantizeLinear(), [x, np.array(SCALE), np.array(3, dtype)], isa, guard=guard)
+        check(DequantizeLinear(), [q, np.array(SCALE), np.array(3, dtype)], isa, guard=guard)
+
+
+@EVERY_ISA
+@EVERY_BYTE
+@pytest.mark.parametrize("axis", [0, 1, -1])
+@pytest.mark.parametrize("constants", [(1, 2), ()])
+def test_along_an_axis(isa, dtype, axis, constants):
+    rng = np.random.default_rng(1)
+    x, q = rng.standard_normal((3, 5, 7), np.float32), rng.integers(0, 127, (3, 5, 7)).astype(dtype)
+    n = x.shape[axis]
+    scale, zero = rng.uniform(0.01, 0.1, n).astype(np.float32), rng.integers(0, 100, n).astype(dtype)
+    check(QuantizeLinear(axis=axis), [x, scale, zero], isa, constants)
+    check(DequantizeLinear(axis=axis), [q, scale, zero], isa, constants)
+
+
+@EVERY_ISA
+@pytest.mark.parametrize(
+    "dtype, zero", [("uint8", 0), ("uint8", 128), ("int8", -128), ("int8", 0), ("uint16", 40000), ("int16", 0)]
+)
+@pytest.mark.parametrize("blocked", [(), (0,)])
+def test_there_and_back(isa, dtype, zero, blocked):
+    """As an activation of its own."""
+    x = np.concatenate([EDGES, SPECIAL, np.linspace(-3000, 3000, 1501, dtype=np.float32)])
+    x = np.resize(x, (2, 19, 9, 9)).astype(np.float32)
+    quantize, dequantize = pair(dtype, SCALE, zero)
+    op, *operands = quantize
+    (y,), plan = run_threads(
+        op, [x, *operands], isa, constants=(1, 2), blocked=blocked, epilogue=[dequantize], accuracy="exact"
+    )
+    with np.errstate(all="ignore"):
+        assert same_bits(y, there_and_back(x, dtype, SCALE, zero))
+    assert choice(plan) == ("blocked" if blocked else "plain")
+
+
+@EVERY_ISA
+@pytest.mark.parametrize("act", [None, Relu()])
+@pytest.mark.parametrize("dtype, zero", [("uint8", 0), ("int8", 0)])
+def test_behind_an_activation(isa, act, dtype, zero):
+    x = np.resize(np.concatenate([EDGES, SPECIAL]), (2, 19, 5, 7))
+    y = np.zeros_like(x)
+    (z,), _ = run_threads(Add(), [x, y], isa, epilogue=[*([act] if act else []), pair(dtype, SCALE, zero)], accuracy="exact")
+    with np.errstate(all="ignore"):
+        assert same_bits(z, there_and_back(act.reference(x) if act else x, dtype, SCALE, zero))
+
+
+def test_refusals():
+    x, isa = np.zeros((2, 3), np.float32), ISAS[-1]
+
+    def why(op, *inputs):
+        return refusals(op, list(inputs), isa, constants=(1, 2))["integers"]
+
+    scale, zero = np.array(SCALE), np.uint8(0)
+    assert why(QuantizeLinear(), x, scale, np.int16(0)) == "dtype int16"
+    assert why(QuantizeLinear(), x.astype(np.float64), scale.astype(np.float64), zero) == "dtype float64"
+    assert why(QuantizeLinear(precision=11), x, scale, zero) == "another precision than float32"
+    assert why(QuantizeLinear(block_size=2), x, x[:, :2], zero.reshape(1)) == "scales for blocks"
+    assert why(QuantizeLinear(), x[:0], scale, zero) == "empty tensor"
+    assert why(DequantizeLinear(), x.astype(np.uint16), scale, np.uint16(0)) == "dtype uint16"
+    assert why(DequantizeLinear(), x.astype(np.uint8), np.ones(3, np.float32), zero).startswith("a zero point of another shape")
+
+
+def test_integers_that_are_read_are_no_activation():
+    assert refusals(QuantizeLinear(), [np.zeros(3, np.float32), np.array(SCALE)], ISAS[-1], constants=(1,)) == {
+        "blocked": "not an activation of the kernels",
+        "plain": "not an activation of the kernels",
+    }
