@@ -359,7 +359,7 @@ class Model(Locked):
         part = self._part(())
         told = part.told(arrays)
         self._check_shapes(told[0])
-        _specialised(part.graph, *told)  # for its errors
+        _specialised(part.graph, *told, accuracy=self._accuracy)  # for its errors
         graph = self._cut(())
         return _one_or_all(dict(zip((v.name for v in graph.outputs), run_references(graph, arrays, dtype), strict=True)))
 
@@ -442,7 +442,7 @@ class Model(Locked):
         """The graph after all passes, with the named values (none: the model's outputs) as its outputs."""
         part = self._parts.get(names)
         if part is None:
-            part = Part(run_passes(self._cut(names)))
+            part = Part(run_passes(self._cut(names), accuracy=self._accuracy))
             with self._lock:
                 if len(self._parts) > MOST_PLANS:
                     self._parts = {(): self._parts[()]}
@@ -467,7 +467,7 @@ class Model(Locked):
         with self._planning:  # weights are packed once, however many threads ask; calls that have a plan go on meanwhile
             if found := self._find(key):
                 return found
-            stage = split(_specialised(part.graph, *key[-1]))
+            stage = split(_specialised(part.graph, *key[-1], accuracy=self._accuracy))
             target = Target(self._kernels, self.threads, self._accuracy)
             made = build_batch(stage.now, target, self._packed, self._arenas), stage
             self._slow += slow_layers(*made)
@@ -593,7 +593,7 @@ class Model(Locked):
         if shapes:
             for v, shape in zip(graph.inputs, self._shapes(shapes), strict=True):
                 v.shape = shape
-        return str(graph if stage == "read" else run_passes(graph, until=stage))
+        return str(graph if stage == "read" else run_passes(graph, stage, self._accuracy))
 
     def summary(self, shapes: Mapping[str, Sequence[int]] | None = None) -> Summary:
         """A table of the layers: operator, implementation, shape, window, parameters, multiply-adds, floating point operations.
@@ -623,7 +623,7 @@ class Model(Locked):
         given = self._given(shapes)
         inputs = [(i.name, i.shape, shape) for i, shape in zip(self.inputs, given, strict=True)]
         if not all(map(_settled, given)):
-            return outline(inputs, _specialised(self._part(()).graph, given).nodes)
+            return outline(inputs, _specialised(self._part(()).graph, given, accuracy=self._accuracy).nodes)
         return summarise(inputs, *self._first_stage(shapes))
 
     def profile(self, inputs: Inputs, runs: int = 10) -> Profile:
@@ -688,7 +688,9 @@ class Model(Locked):
         onnx_json.write(self._part(()).graph, path)
 
 
-def specialise(graph: Graph, shapes: Sequence[Shape], elements: Sequence[bytes | None] = ()) -> Graph:
+def specialise(
+    graph: Graph, shapes: Sequence[Shape], elements: Sequence[bytes | None] = (), *, accuracy: str = "default"
+) -> Graph:
     """A copy of the graph for inputs of these shapes (and of these bytes, where some are given) with all that this tells."""
     graph = graph.copy()
     for v in graph.values():
@@ -698,13 +700,15 @@ def specialise(graph: Graph, shapes: Sequence[Shape], elements: Sequence[bytes |
         v.shape = shape
         if known is not None:
             v.constant = np.frombuffer(known, v.dtype).reshape(v.dims)
-    return run_passes(graph)
+    return run_passes(graph, accuracy=accuracy)
 
 
-def _specialised(graph: Graph, shapes: Sequence[Shape], elements: Sequence[bytes | None] = ()) -> Graph:
+def _specialised(
+    graph: Graph, shapes: Sequence[Shape], elements: Sequence[bytes | None] = (), *, accuracy: str = "default"
+) -> Graph:
     """The graph that was told so much; InputError where inputs of these shapes do not go through it."""
     try:
-        return specialise(graph, shapes, elements)
+        return specialise(graph, shapes, elements, accuracy=accuracy)
     except UnsupportedError:
         raise
     except ModelError as e:

@@ -932,6 +932,70 @@ def test_a_pair_that_gives_an_output_stays():
     assert ops(passed(graph, X)) == [PAIR, PAIR]
 
 
+def quantized_network():
+    """A network of ONNX Runtime's operators: (graph, its input as integers)."""
+    net = Net()
+    rng = np.random.default_rng(3)
+    x = net.input("x", 1, 3, 8, 8, dtype=np.uint8)
+    w, w2 = rng.integers(-127, 128, (8, 3, 3, 3)).astype(np.int8), rng.integers(-127, 128, (8, 8)).astype(np.int8)
+    of_x, of_y = (np.array(0.02, np.float32), np.uint8(3)), (np.array(0.05, np.float32), np.uint8(120))
+    of_x, of_y = ([np.asarray(v) for v in pair] for pair in (of_x, of_y))
+    of_w = [rng.uniform(0.001, 0.01, 8).astype(np.float32), np.zeros(8, np.int8)]
+    bias = rng.integers(-500, 500, 8).astype(np.int32)
+    y = net("QLinearConv", x, *of_x, w, *of_w, *of_y, bias, pads=(1, 1, 1, 1))
+    pooled = net("MaxPool", y, kernel_shape=(2, 2), strides=(2, 2), results=1)
+    z = net(
+        "com.microsoft::QLinearAdd", pooled, *of_y, net("com.microsoft::QLinearSigmoid", pooled, *of_y, *of_x), *of_x, *of_y
+    )
+    z = net("com.microsoft::QLinearConcat", *of_y, z, *of_y, pooled, *of_y, axis=1)
+    z = net("Flatten", net("com.microsoft::QLinearGlobalAveragePool", z, *of_y, *of_y))
+    half = net("Slice", z, np.int64([0]), np.int64([8]), np.int64([1]))
+    c = rng.integers(-500, 500, 8).astype(np.int32)
+    z = net("com.microsoft::QGemm", half, *of_y, w2, *of_w, c, *of_y, transB=1, alpha=0.5)
+    return net.graph(z), rng.integers(0, 256, (1, 3, 8, 8)).astype(np.uint8)
+
+
+def test_operators_on_integers_become_those_on_floats():
+    graph, x = quantized_network()
+    (expected,) = run_references(graph, [x], np.float32)
+    after = run_passes(graph.copy())
+    assert ops(after) == [
+        "DequantizeLinear",
+        f"Conv+{PAIR}",
+        "MaxPool",
+        "Sigmoid",
+        PAIR,
+        f"Add+{PAIR}",
+        "Concat",
+        "GlobalAveragePool",
+        PAIR,
+        "Flatten",
+        "Slice",
+        "Gemm",
+        "QuantizeLinear",
+    ]
+    assert ops(specialise(after, [x.shape])) == ops(after)
+    (y,) = run_references(after, [x], np.float32)
+    assert y.dtype == expected.dtype
+    assert np.abs(y.astype(int) - expected).max() <= 1
+
+
+def test_operators_on_integers_stay_where_they_must_be_exact():
+    graph, x = quantized_network()
+    (expected,) = run_references(graph, [x], np.float32)
+    after = run_passes(graph.copy(), accuracy="exact")
+    assert "QLinearConv" in ops(after)
+    np.testing.assert_array_equal(run_references(after, [x], np.float32)[0], expected)
+
+
+def test_operators_on_integers_with_a_scale_that_is_computed_stay():
+    net = Net()
+    x, scale = net.input("x", 1, 3, dtype=np.uint8), net.input("scale")
+    of_y = [np.array(0.5, np.float32), np.array(0, np.uint8)]
+    graph = net.graph(net("com.microsoft::QLinearSigmoid", x, scale, of_y[1], *of_y))
+    assert ops(run_passes(graph)) == ["QLinearSigmoid"]
+
+
 # ---- all of them
 
 

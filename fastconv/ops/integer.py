@@ -10,7 +10,9 @@ from ..graph import Value
 from .base import Op
 from .conv_like import ConvLike
 from .dims import broadcasts_to, check_dtype, unify
+from .gemm import Gemm
 from .matmul import MatMul
+from .qoperator import Operand, QOperator
 from .quantize import quantized
 
 
@@ -58,12 +60,20 @@ class ConvInteger(ConvLike):
         return self.conv.reference(_centred(x, x_zero), _centred(w, w_zero, 0))
 
 
-class QLinearConv(ConvLike):
+class QLinearConv(ConvLike, QOperator):
     """inputs: data, weights and result, each with scale and zero point; then the bias in int32."""
 
     arity = (8, 9)
     learned = (3, 8)
     weights = 3
+
+    @property
+    def floats(self):
+        return self.conv
+
+    def split(self, x, x_scale, x_zero, w, w_scale, w_zero, y_scale, y_zero, b=None):
+        bias = None if b is None else Operand(b, (x_scale, w_scale))
+        return [Operand(x, (x_scale,), x_zero), Operand(w, (w_scale,), w_zero), bias], y_scale, y_zero
 
     def infer(self, x, x_scale, x_zero, w, w_scale, w_zero, y_scale, y_zero, b=None):
         for name, v in (("input", x), ("weights", w), ("output zero point", y_zero)):
@@ -102,14 +112,18 @@ class MatMulInteger(Op):
         return _centred(a, a_zero, a.ndim - 2) @ _centred(b, b_zero, b.ndim - 1)
 
 
-class QLinearMatMul(Op):
+class QLinearMatMul(QOperator):
     """inputs: A, B and result, each with scale and zero point."""
 
     arity = (8, 8)
     learned = (0, 3)
+    floats = MatMul()
 
     def multiply_adds(self, node):
         return math.prod(node.results[0].dims) * node.inputs[0].dims[-1]
+
+    def split(self, a, a_scale, a_zero, b, b_scale, b_zero, y_scale, y_zero):
+        return [Operand(a, (a_scale,), a_zero, -2), Operand(b, (b_scale,), b_zero, -1)], y_scale, y_zero
 
     def infer(self, a, a_scale, a_zero, b, b_scale, b_zero, y_scale, y_zero):
         for name, v in (("A", a), ("B", b), ("output zero point", y_zero)):
@@ -125,3 +139,40 @@ class QLinearMatMul(Op):
         sums = _centred(a, a_zero, a.ndim - 2) @ _centred(b, b_zero, b.ndim - 1)
         scale = y_scale / (_along(a_scale, a.ndim, a.ndim - 2) * _along(b_scale, b.ndim, b.ndim - 1))
         return quantized(sums, scale, y_zero.astype(np.int64), y_zero.dtype)
+
+
+class QGemm(QOperator):
+    """Of ONNX Runtime. inputs: A and B, each with scale and zero point; C in int32; scale and zero point of the result.
+
+    C may be left out, and the last two: then the result is in floats.
+    """
+
+    domain = "com.microsoft"
+    arity = (6, 9)
+    learned = (0, 3, 6)
+
+    alpha: float = 1.0
+    transA: int = 0  # noqa: N815
+    transB: int = 0  # noqa: N815
+
+    def multiply_adds(self, node):
+        return math.prod(node.results[0].dims) * node.inputs[0].dims[0 if self.transA else 1]
+
+    @property
+    def floats(self):
+        return Gemm(alpha=self.alpha, beta=self.alpha, transA=self.transA, transB=self.transB)
+
+    def split(self, a, a_scale, a_zero, b, b_scale, b_zero, c=None, y_scale=None, y_zero=None):
+        columns = Operand(b, (b_scale,), b_zero, 0 if self.transB else 1)
+        bias = None if c is None else Operand(c, (a_scale, b_scale), axis=-1)
+        return [Operand(a, (a_scale,), a_zero), columns, bias], y_scale, y_zero
+
+    def reference(self, a, a_scale, a_zero, b, b_scale, b_zero, c=None, y_scale=None, y_zero=None):
+        sums = Gemm(transA=self.transA, transB=self.transB).reference(
+            _centred(a, a_zero), _centred(b, b_zero, 0 if self.transB else 1), c
+        )
+        scale = a_scale * b_scale * a_scale.dtype.type(self.alpha)
+        if y_scale is None:
+            return sums.astype(scale.dtype) * scale
+        y_zero = np.zeros((), a.dtype) if y_zero is None else y_zero
+        return quantized(sums, y_scale / scale, y_zero.astype(np.int64), y_zero.dtype)

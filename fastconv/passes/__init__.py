@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from ..graph import Graph
 from .channels_first import channels_first
+from .dequantize import dequantize
 from .fold_affine import fold_affine
 from .fold_constants import fold_constants
 from .fold_pad import fold_pad
@@ -20,6 +21,7 @@ Pass = Callable[[Graph], None]
 #: a plan runs them once more when every shape is known: what symbols hid is found then, and the rest is as it was
 PASSES: tuple[Pass, ...] = (
     infer_shapes,
+    dequantize,
     fold_constants,
     widen,
     remove_identity,
@@ -33,10 +35,15 @@ PASSES: tuple[Pass, ...] = (
 )
 
 
-def run_passes(graph: Graph, until: str | None = None) -> Graph:
+#: those that accuracy="exact" goes without
+INEXACT: tuple[Pass, ...] = (dequantize,)
+
+
+def run_passes(graph: Graph, until: str | None = None, accuracy: str = "default") -> Graph:
     """Run the passes on the graph, in place, up to and including the one named `until`; returns the graph."""
     for p in PASSES:
-        p(graph)
+        if accuracy != "exact" or p not in INEXACT:
+            p(graph)
         if p.__name__ == until:
             break
     return graph

@@ -1,0 +1,81 @@
+"""Operators on quantized tensors, each with a scale and a zero point: an operator on the floats that they stand for."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..graph import Node, Value
+from .base import Op
+from .quantize import DequantizeLinear, QuantizeLinear
+
+
+class Operand(NamedTuple):
+    """Integers x that stand for (x - zero) times the product of `scales`, each a scalar or one number for each index of `axis`.
+
+    All of them are Values, or all arrays.
+    """
+
+    x: Any
+    scales: Sequence[Any]
+    zero: Any = None
+    axis: int = 0
+
+    @property
+    def dequantize(self) -> DequantizeLinear:
+        """The operator that gives the floats."""
+        return DequantizeLinear(axis=self.axis)
+
+    @property
+    def scale(self) -> Any:
+        """The product of the scales, as an array."""
+        arrays: list[Any] = [s.constant if isinstance(s, Value) else s for s in self.scales]
+        return functools.reduce(np.multiply, arrays)
+
+
+class QOperator(Op, abstract=True):
+    """It gives what `floats` gives for what its operands stand for, quantized."""
+
+    @property
+    def floats(self) -> Op:
+        """The operator on floats."""
+        raise NotImplementedError(type(self).__name__)
+
+    def split(self, *inputs: Any) -> tuple[list[Any], Any, Any]:
+        """The Operands (None where one is left out), the scale of the result (None: it stays in floats) and its zero point."""
+        raise NotImplementedError(type(self).__name__)
+
+    def infer(self, *inputs):
+        operands, scale, zero = self.split(*inputs)
+        values = [o and Value(o.x.name, *o.dequantize.infer(o.x, o.scales[0], o.zero)[0]) for o in operands]
+        shape, dtype = self.floats.infer(*values)[0]
+        return [(shape, dtype if scale is None else (operands[0].x if zero is None else zero).dtype)]
+
+    def reference(self, *inputs):
+        operands, scale, zero = self.split(*inputs)
+        y = self.floats.reference(*(o and o.dequantize.reference(o.x, o.scale, o.zero) for o in operands))
+        if scale is None:
+            return y
+        return QuantizeLinear().reference(y, scale, np.zeros((), operands[0].x.dtype) if zero is None else zero)
+
+    def spell_out(self, node: Node) -> list[Node] | None:
+        """The nodes that compute it on floats; None where a scale or zero point is no constant, or has more than one axis."""
+        operands, scale, zero = self.split(*node.inputs)
+        told = [v for o in operands if o for v in (*o.scales, o.zero)] + [scale, zero]
+        if any(v is not None and (v.constant is None or v.constant.ndim > 1) for v in told):
+            return None
+        nodes, values, (y,) = [], [], node.results
+        for o in operands:
+            values.append(o and Value(f"{o.x.name}.floats"))
+            if o:
+                by = Value(f"{o.x.name}.scale", constant=np.asarray(o.scale))
+                nodes.append(Node(o.dequantize, [o.x, by, o.zero], [values[-1]]))
+        result = y if scale is None else Value(f"{y.name}.floats")
+        nodes.append(Node(self.floats, values, [result], node.name, node.where))
+        if scale is not None:
+            zero = Value(f"{y.name}.zero", constant=np.zeros((), operands[0].x.dtype)) if zero is None else zero
+            nodes.append(Node(QuantizeLinear(), [result, scale, zero], [y]))
+        return nodes
