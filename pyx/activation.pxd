@@ -2,7 +2,17 @@
 
 from libc.math cimport INFINITY
 
-from simd cimport vabs, vbroadcast, vexp, vexp_normal, vf, vless, vmax, vmin, vreciprocal
+from simd cimport vabs, vbroadcast, vexp, vexp_normal, vf, vfma, vless, vmax, vmin, vreciprocal
+
+cdef extern from *:
+    """
+    #if defined(__FP_FAST_FMAF)
+      #define FUSED 1
+    #else
+      #define FUSED 0
+    #endif
+    """
+    enum: FUSED
 
 cdef struct Activation:
     int kind
@@ -54,11 +64,21 @@ cdef inline vf softplus(vf x) noexcept nogil:
     return vmax(vbroadcast(0), x) + log1p
 
 
+# x / y, rounded once. Where multiply-adds are fused, the quotient's remainder is exact: with 1 / y, which is the same for all x, it
+# corrects the quotient (Markstein's theorem), for numbers whose remainder is no denormal.
+cdef inline vf divide(vf x, float y) noexcept nogil:
+    cdef float one = 1.0
+    cdef vf inverse = vbroadcast(one / y), q = x * inverse
+    if not FUSED:
+        return x / vbroadcast(y)
+    return vfma(q, vfma(x, -q, vbroadcast(y)), inverse)
+
+
 # x in whole steps of `scale`, from lo to hi of them, halves to even: what QuantizeLinear and DequantizeLinear together make of it.
 # There are less than 2^22 steps: their sum with 1.5 * 2^23 has no fraction. NaN becomes 0, as does -0.
 cdef inline vf fake_quantize(vf x, float scale, float lo, float hi) noexcept nogil:
     cdef float whole = 12582912.0
-    cdef vf steps = clip(x / vbroadcast(scale), lo, hi)
+    cdef vf steps = divide(clip(x, lo * scale, hi * scale), scale)
     steps = vless(steps, vbroadcast(INFINITY), steps, vbroadcast(0))
     return (steps + whole - whole) * scale
 

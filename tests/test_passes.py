@@ -881,6 +881,7 @@ def test_an_activation_goes_in_with_what_quantizes_it():
     "why, scale, zero",
     [
         ("scale", 0.06, ZERO),
+        ("tiny", 1e-30, ZERO),
         ("zero", SCALE, np.uint8(31)),
         ("axis", np.full(3, SCALE), np.full(3, ZERO)),
         ("output", SCALE, ZERO),
@@ -889,7 +890,7 @@ def test_an_activation_goes_in_with_what_quantizes_it():
 )
 def test_quantizing_that_is_not_undone_stays(why, scale, zero):
     net = Net()
-    q = quantize(net, image(net)) if why != "axis" else quantize(net, image(net), scale, zero)
+    q = quantize(net, image(net), *((scale, zero) if why in ("axis", "tiny") else ()))
     outputs = [dequantize(net, q, np.float32(scale), zero)]
     outputs += [q] if why == "output" else [net("Cast", q, to=6)] if why == "reader" else []
     assert ops(passed(net.graph(*outputs), X))[:2] == ["QuantizeLinear", "DequantizeLinear"]

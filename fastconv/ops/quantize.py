@@ -13,6 +13,9 @@ from .dims import axis_index, check, check_dtype, check_rank
 from .elementwise_strided import strided
 from .quantize_plain import FLOAT, QuantizePlain
 
+#: for scales between these the kernels' arithmetic does not leave the normal numbers
+SCALES = (2.0**-96, 2.0**96)
+
 
 def quantized(x, scale, zero, dtype):
     """x / scale + zero as integers, halves to even, saturated; NaN as the zero point."""
@@ -142,8 +145,7 @@ def parameters(node: Node) -> tuple[float, int, np.dtype] | None:
         return None
     if integers.dtype is None or kind(integers.dtype) not in "iu" or integers.dtype.itemsize > 2:
         return None
-    normal = np.finfo(np.float32).tiny <= scale < np.inf
-    return (float(scale), int(zero), integers.dtype) if normal else None
+    return (float(scale), int(zero), integers.dtype) if SCALES[0] <= scale <= SCALES[1] else None
 
 
 class DynamicQuantizeLinear(Op):

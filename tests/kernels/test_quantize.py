@@ -6,9 +6,9 @@ import pytest
 from fastconv import kernels
 from fastconv.ops.binary import Add
 from fastconv.ops.elementwise import Relu
-from fastconv.ops.quantize import DequantizeLinear, QuantizeLinear
+from fastconv.ops.quantize import SCALES, DequantizeLinear, QuantizeLinear
 
-from .harness import ISAS, choice, refusals, run_threads, same_bits
+from .harness import ISAS, choice, refusals, run_node, run_threads, same_bits
 
 COVERS = {"QuantizeLinear": ("blocked", "plain", "integers"), "DequantizeLinear": ("integers",)}
 EVERY_ISA = pytest.mark.parametrize("isa", ISAS)
@@ -99,6 +99,18 @@ def test_there_and_back(isa, dtype, zero, blocked):
     with np.errstate(all="ignore"):
         assert same_bits(y, there_and_back(x, dtype, SCALE, zero))
     assert choice(plan) == ("blocked" if blocked else "plain")
+
+
+@EVERY_ISA
+def test_the_quotient_is_rounded_as_a_division_rounds_it(isa):
+    """Next to the middle of two steps, for scales of every size that is taken."""
+    rng = np.random.default_rng(2)
+    for i, scale in enumerate((2.0 ** rng.uniform(*np.log2(SCALES), 40)).astype(np.float32)):
+        near = (rng.integers(-300, 300, 4000) / 2 * scale).astype(np.float32).view(np.int32) + rng.integers(-3, 4, 4000)
+        x, (dtype, zero) = near.astype(np.int32).view(np.float32), [("uint8", 0), ("int8", -3), ("uint16", 30000)][i % 3]
+        quantize, dequantize = pair(dtype, scale, zero)
+        (y,), _ = run_node(quantize[0], [x, *quantize[1:]], isa, 1, constants=(1, 2), epilogue=[dequantize])
+        assert same_bits(y, there_and_back(x, dtype, scale, zero)), scale
 
 
 @EVERY_ISA
