@@ -12,7 +12,7 @@ from fastconv.reference import run_references
 from . import onnx_dicts
 from .graphs import Net, eighths, normal, ops, powers
 from .onnx_dicts import info, model, node, tensor
-from .test_passes import passed
+from .test_passes import passed, there_and_back
 
 RNG = np.random.default_rng(3)
 LAST, FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
@@ -34,6 +34,10 @@ def last(net, x):
 
 def first(net, x):
     return net("Transpose", x, perm=FIRST)
+
+
+def by_channel(net, op, x):
+    return net(op, x, np.float32([0.01, 0.02, 0.03, 0.04]), np.array([100, 110, 120, 130], np.uint8), axis=-1)
 
 
 def kinds(graph):
@@ -64,6 +68,8 @@ BETWEEN = {
     "sizes": lambda net, v: net("Resize", v, None, None, ints(5, 7), axes=(1, -2), mode="linear"),
     "softmax": lambda net, v: net("Softmax", v),
     "reduce": lambda net, v: net("Mul", net("ReduceMax", v, ints(-1)), v),
+    "quantized": lambda net, v: there_and_back(net, v),
+    "quantized by channel": lambda net, v: by_channel(net, "DequantizeLinear", by_channel(net, "QuantizeLinear", v)),
     "matmul": lambda net, v: net("MatMul", v, normal(RNG, 4, 9)),
     "layer normalization": lambda net, v: net("LayerNormalization", v, normal(RNG, 4), normal(RNG, 4)),
 }

@@ -19,6 +19,7 @@ from ..ops.concat import Concat
 from ..ops.dims import axis_index
 from ..ops.elementwise import Clip, Unary
 from ..ops.pad import Pad
+from ..ops.quantize import Quantization
 from ..ops.reduce import Reduce
 from ..ops.resize import Resize
 from ..ops.slice import Slice
@@ -224,6 +225,17 @@ def _along_axis(n: Node, to: Arrangement) -> Rewrite | None:
     return Rewrite(replace(op, axis=to.axis(op.axis)), n.inputs, range(len(n.inputs)) if isinstance(op, Concat) else (0,))
 
 
+def _quantization(n: Node, to: Arrangement) -> Rewrite | None:
+    """Scales and zero points are scalars, or lie along the axis."""
+    op: Any = n.op
+    if op.block_size:
+        return None
+    scalars = all(v is None or v.shape in ((), (1,)) for v in n.inputs[1:])
+    if not scalars and not -to.rank <= op.axis < to.rank:
+        return None
+    return Rewrite(op if scalars else replace(op, axis=to.axis(op.axis)), n.inputs)
+
+
 def _named_axes(n: Node, to: Arrangement) -> Rewrite | None:
     """Pad and Slice: their input 3 names the axes."""
     given = n.inputs[3] if len(n.inputs) > 3 else None
@@ -272,6 +284,7 @@ COMMON: dict[type[Op], Handler] = {
     AlongAxis: _along_axis,
     Pad: _named_axes,
     Slice: _named_axes,
+    Quantization: _quantization,
     Resize: _resize,
     Reduce: _reduce,
 }
