@@ -737,8 +737,8 @@ def load(
     threads : int, optional
         The most threads that a call uses; default: FASTCONV_NUM_THREADS, then OpenMP's own setting.
     accuracy : {"default", "exact"}
-        "exact" uses only algorithms that sum the same products as the definition (no Winograd), and keeps denormals, which
-        kernels otherwise take for zero.
+        "exact" uses only algorithms that sum the same products as the definition (no Winograd; of quantized networks the
+        integers), and keeps denormals, which kernels otherwise take for zero.
     external_dir : str or os.PathLike, optional
         Where weight files are; default: beside the model.
     follow_links : bool

@@ -14,6 +14,7 @@ from fastconv.passes import PASSES, run_passes
 from fastconv.passes.fuse import fuse
 from fastconv.reference import run_references
 from fastconv.weights import Widened
+from fastconv.weights import Weights
 
 from .graphs import Net, eighths, in_type, networks, normal, ops, powers
 
@@ -931,6 +932,34 @@ def test_a_pair_that_gives_an_output_stays():
     a = there_and_back(net, image(net))
     graph = net.graph(a, there_and_back(net, a))
     assert ops(passed(graph, X)) == [PAIR, PAIR]
+
+
+@pytest.mark.parametrize("axis", [None, 0, 1, -1])
+@pytest.mark.parametrize("offset", [True, False])
+def test_large_weights_stay_integers_until_they_are_read(axis, offset):
+    rng = np.random.default_rng(4)
+    w, count = rng.integers(-128, 128, (150, 120)).astype(np.int8), 1 if axis is None else (150, 120)[axis]
+    scale, zero = rng.uniform(0.01, 0.1, count).astype(np.float32), rng.integers(-9, 9, count).astype(np.int8)
+    net = Net()
+    operands = [scale, zero] if offset else [scale]
+    weights = net("DequantizeLinear", w, *operands, **({} if axis is None else {"axis": axis}))
+    graph = net.graph(net("MatMul", net.input("x", "N", 150), weights))
+    after = passed(graph, normal(rng, 3, 150), tolerance=ROUNDED)
+    made = after.nodes[0].inputs[1].constant
+    assert isinstance(made, Weights)
+    shape = (-1, 1) if axis == 0 else (1, -1)
+    expected = (w.astype(np.int32) - zero.reshape(shape) * offset).astype(np.float32) * scale.reshape(shape)
+    np.testing.assert_array_equal(made, expected)
+    np.testing.assert_array_equal(made[7:33], expected[7:33])
+    assert made.key == run_passes(after.copy()).nodes[0].inputs[1].constant.key
+
+
+def test_large_weights_for_which_nothing_stands_are_computed():
+    net = Net()
+    w = np.ones((150, 128), np.int8)
+    weights = net("DequantizeLinear", w, np.ones((150, 2), np.float32), block_size=64, axis=1)
+    graph = net.graph(net("MatMul", net.input("x", "N", 150), weights))
+    assert not isinstance(passed(graph, normal(RNG, 3, 150)).nodes[0].inputs[1].constant, Weights)
 
 
 def quantized_network():

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 import numpy as np
 
 from ..dtypes import kind, limits
 from ..errors import ModelError, UnsupportedError
+from ..external_data import LARGE
 from ..graph import Node
+from ..weights import Weights, key_of
 from .base import Activation, Op, only_first_varies
 from .cast import dtype_of, saturated
 from .dims import axis_index, check, check_dtype, check_rank
@@ -146,6 +150,37 @@ def parameters(node: Node) -> tuple[float, int, np.dtype] | None:
     if integers.dtype is None or kind(integers.dtype) not in "iu" or integers.dtype.itemsize > 2:
         return None
     return (float(scale), int(zero), integers.dtype) if SCALES[0] <= scale <= SCALES[1] else None
+
+
+class Dequantized(Weights):
+    """Integers as the floats that a DequantizeLinear makes of them."""
+
+    def __init__(self, op: DequantizeLinear, integers: np.ndarray, scale: np.ndarray, zero: np.ndarray | None):
+        super().__init__(integers.shape)
+        self._op = op
+        self._integers = integers
+        self._operands = [scale, zero]
+        self._by_row = scale.size > 1 and axis_index(op.axis, self.ndim) == 0
+
+    def rows(self, begin: int, end: int) -> np.ndarray:
+        """Dequantize them."""
+        operands = [v[begin:end] if v is not None and self._by_row and v.size > 1 else v for v in self._operands]
+        return self._op.reference(self._integers[begin:end], *operands)
+
+    @property
+    def key(self) -> Hashable:
+        """The integers' place and what is done with them."""
+        return key_of(self._integers), self._op.axis, *(v is not None and v.tobytes() for v in self._operands)
+
+
+def dequantized(node: Node) -> Dequantized | None:
+    """What stands for the result of a DequantizeLinear of large constant integers; None where that is better computed."""
+    if not isinstance(node.op, DequantizeLinear) or node.op.block_size or node.results[0].dtype != np.float32:
+        return None
+    integers, scale, zero = (None if v is None else v.constant for v in (*node.inputs, None)[:3])
+    if integers is None or integers.size * 4 < LARGE or scale is None or scale.dtype != np.float32:
+        return None
+    return Dequantized(node.op, integers, scale, zero)
 
 
 class DynamicQuantizeLinear(Op):

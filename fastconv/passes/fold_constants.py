@@ -1,14 +1,19 @@
-"""Computes once what depends on constants or on known shapes alone, and drops what nobody reads any more."""
+"""Computes once what depends on constants or on known shapes alone, and drops what nobody reads any more.
+
+Large weights that are stored as integers stay so until they are packed.
+"""
 
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import numpy as np
 
 from ..graph import Graph, Node
 from ..ops.base import run_reference
 from ..ops.control import taken
+from ..ops.quantize import dequantized
 from .infer_shapes import infer_node
 
 #: the largest constant that folding may make, in elements: past it the value is left to the run (whose plan checks sizes)
@@ -61,6 +66,9 @@ def _fold(node: Node) -> bool:
             return False
         arrays = {x: np.broadcast_to(np.float32(0), x.dims)}
     elif all(v.constant is not None for v in node.operands) and all(v.known for v in results):
+        if (weights := dequantized(node)) is not None:
+            results[0].constant = cast(np.ndarray, weights)
+            return True
         arrays = {}
     else:
         return False
