@@ -908,14 +908,19 @@ def test_integers_that_are_dequantized_several_times_are_floats_once():
 def test_what_moves_elements_keeps_to_their_steps(form):
     """The pair behind it goes, or the one around it is the one before it."""
     net = Net()
-    move = [("MaxPool", [], {"kernel_shape": (2, 2)}), ("Transpose", [], {"perm": (0, 2, 3, 1)}), ("Flatten", [], {})]
+    move = [
+        ("MaxPool", [], {"kernel_shape": (2, 2)}),
+        ("Resize", [None, np.float32([1, 1, 2, 3])], {"mode": "nearest"}),
+        ("Transpose", [], {"perm": (0, 2, 3, 1)}),
+        ("Flatten", [], {}),
+    ]
     y = quantize(net, conv(net, image(net)))
     for op, operands, attributes in move:
         y = dequantize(net, y) if form == "floats" else y
         y = net(op, y, *operands, **attributes)
         y = quantize(net, y) if form == "floats" else y
     graph = net.graph(net("Neg", dequantize(net, y)))
-    assert ops(passed(graph, X)) == [f"Conv+{PAIR}", "MaxPool", "Transpose", "Flatten", "Neg"]
+    assert ops(passed(graph, X)) == [f"Conv+{PAIR}", "MaxPool", "Resize", "Transpose", "Flatten", "Neg"]
 
 
 @pytest.mark.parametrize("scale, behind", [(SCALE, ["Concat"]), (0.04, ["Concat", PAIR])])
@@ -1016,6 +1021,21 @@ def test_operators_on_integers_stay_where_they_must_be_exact():
     after = run_passes(graph.copy(), accuracy="exact")
     assert "QLinearConv" in ops(after)
     np.testing.assert_array_equal(run_references(after, [x], np.float32)[0], expected)
+
+
+@pytest.mark.parametrize("mode", ["half_pixel", "tf_crop_and_resize"])
+def test_floats_are_resized_where_integers_need_not_be_exact(mode):
+    net = Net()
+    roi = np.float32([0, 0, 0, 0, 1, 1, 1, 1]) if mode == "tf_crop_and_resize" else None
+    attributes = {"mode": "linear", "coordinate_transformation_mode": mode}
+    y = net("Resize", quantize(net, conv(net, image(net))), roi, np.float32([1, 1, 2, 2]), **attributes)
+    graph = net.graph(net("Neg", dequantize(net, y)))
+    exact, fast = (run_passes(graph.copy(), accuracy=accuracy) for accuracy in ("exact", "default"))
+    assert ops(exact) == ["Conv", "QuantizeLinear", "Resize", "DequantizeLinear", "Neg"]
+    assert ops(fast) == ([f"Conv+{PAIR}", "Resize", "Neg"] if mode == "half_pixel" else ops(exact))
+    x = eighths(RNG, 1, 3, 8, 8)
+    (a,), (b,) = (run_references(g, [x], np.float32) for g in (exact, fast))
+    assert np.abs(a - b).max() <= SCALE
 
 
 def test_operators_on_integers_with_a_scale_that_is_computed_stay():

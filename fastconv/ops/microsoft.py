@@ -32,8 +32,6 @@ class QuantizeLinear(Op):
 class DequantizeLinear(QuantizeLinear):
     """The standard's."""
 
-    domain = DOMAIN
-
 
 class QLinearUnary(QOperator, abstract=True):
     """inputs: data and result, each with scale and zero point."""

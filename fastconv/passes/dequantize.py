@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from ..graph import Graph, Node
 from ..ops.qoperator import QOperator
+from ..ops.resize import Resize
+from .fold_quantize import dequantize_first, inside
 from .infer_shapes import infer_node
 
 
 def dequantize(graph: Graph) -> None:
-    """Spell out each whose scales and zero points are constants."""
+    """Spell out each whose scales and zero points are constants, and resize floats, not integers that are dequantized then."""
     nodes: list[Node] = []
     for node in graph.nodes:
         spelled_out = node.op.spell_out(node) if isinstance(node.op, QOperator) else None
@@ -19,3 +21,4 @@ def dequantize(graph: Graph) -> None:
             infer_node(n)
         nodes += spelled_out or [node]
     graph.nodes = nodes
+    dequantize_first(graph, lambda n: isinstance(n.op, Resize) and inside(n.op))

@@ -6,10 +6,11 @@ steps goes.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 
 from ..graph import Graph, Node, Value
 from ..ops.quantize import DequantizeLinear, QuantizeLinear, parameters
+from ..ops.resize import Resize
 
 #: operators whose result has elements of inputs[0] only, in whatever form those are
 MOVES = ("MaxPool", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Slice", "DepthToSpace", "SpaceToDepth")
@@ -17,9 +18,7 @@ MOVES = ("MaxPool", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "
 
 def fold_quantize(graph: Graph) -> None:
     """Join every such pair whose integers nobody else reads."""
-    _dequantize_once(graph)
-    _dequantize_first(graph)
-    _dequantize_once(graph)
+    dequantize_first(graph, _moves)
     consumers, instead = graph.consumers(), dict[Value, Value]()
     on_steps: dict[Value | None, Hashable] = {}  # the parameters of values that dequantizing gave, and of their elements moved
     kept: list[Node] = []
@@ -62,7 +61,15 @@ def _behind(node: Node, graph: Graph, consumers: Mapping[Value, Sequence[Node]])
 
 def _moves(node: Node) -> bool:
     """Whether it only moves elements, to one result."""
-    return type(node.op).__name__ in MOVES and not node.epilogue and not any(v is not None for v in node.outputs[1:])
+    if node.epilogue or any(v is not None for v in node.outputs[1:]):
+        return False
+    op = node.op
+    return type(op).__name__ in MOVES or (isinstance(op, Resize) and op.mode == "nearest" and inside(op))
+
+
+def inside(op: Resize) -> bool:
+    """Whether it makes no element of an attribute's value."""
+    return op.coordinate_transformation_mode != "tf_crop_and_resize"
 
 
 def _dequantize_once(graph: Graph) -> None:
@@ -82,15 +89,16 @@ def _dequantize_once(graph: Graph) -> None:
     graph.nodes = kept
 
 
-def _dequantize_first(graph: Graph) -> None:
-    """Exchange each DequantizeLinear with the nodes before it that only move elements and have no other reader."""
+def dequantize_first(graph: Graph, moves: Callable[[Node], bool]) -> None:
+    """Exchange each DequantizeLinear with the nodes before it of which `moves` says so, and that have no other reader."""
+    _dequantize_once(graph)
     producers, consumers = graph.producers(), graph.consumers()
     for node in graph.nodes[::-1]:
         while isinstance(node.op, DequantizeLinear) and parameters(node):
             integers = node.inputs[0]
             assert integers is not None
             move = producers.get(integers)
-            if move is None or not _moves(move) or len(consumers[integers]) > 1 or integers in graph.outputs:
+            if move is None or not moves(move) or len(consumers[integers]) > 1 or integers in graph.outputs:
                 break
             x, y = move.inputs[0], node.results[0]
             assert x is not None
@@ -100,3 +108,4 @@ def _dequantize_first(graph: Graph) -> None:
             producers |= {floats: node, y: move}
             i, j = graph.nodes.index(move), graph.nodes.index(node)
             graph.nodes[i], graph.nodes[j] = node, move
+    _dequantize_once(graph)
