@@ -13,8 +13,7 @@ from fastconv.ops import REGISTRY
 from fastconv.passes import PASSES, run_passes
 from fastconv.passes.fuse import fuse
 from fastconv.reference import run_references
-from fastconv.weights import Widened
-from fastconv.weights import Weights
+from fastconv.weights import Weights, Widened
 
 from .graphs import Net, eighths, in_type, networks, normal, ops, powers
 
@@ -842,6 +841,8 @@ def test_a_graph_without_floats_of_16_bits_is_left_as_it_is():
     before = list(graph.nodes)
     run_passes(graph, until="widen")
     assert graph.nodes == before
+
+
 # ---- quantized networks
 
 SCALE, ZERO = np.float32(0.05), np.uint8(30)
