@@ -15,8 +15,8 @@ import numpy as np
 from .dtypes import DATA_TYPES
 from .errors import InputError, ModelError
 from .external_data import DataReader, DataWriter, write_model
-from .onnx_json import DATA_LOCATIONS, INSIDE, SMALL, TENSOR_DATA, parse_onnx, to_json
-from .strict_json import brief, parse, string
+from .onnx_json import DATA_LOCATIONS, INSIDE, SMALL, TENSOR_DATA, parse_json, parse_onnx, to_json
+from .strict_json import brief, string
 
 #: A protobuf file holds less than 2 GiB: weights of more bytes than this go to a data file.
 INSIDE_ONNX = 1 << 30
@@ -106,7 +106,7 @@ def _parse_json(text: bytes) -> Any:
     except ImportError:
         raise ModelError("converting needs the onnx package: pip install 'fastconv[onnx]'") from None
     try:
-        return json_format.ParseDict(parse(text), ModelProto())
+        return json_format.ParseDict(parse_json(text), ModelProto())
     except json_format.ParseError as e:
         raise ModelError(f"not an ONNX model: {e}") from None
 

@@ -108,15 +108,16 @@ class Node:
 
 
 class Graph:
-    """Nodes in an order in which each reads only what stands before it."""
+    """Nodes in an order in which each reads only what stands before it; `metadata` is text that the file has about it."""
 
-    __slots__ = ("inputs", "name", "nodes", "outputs")
+    __slots__ = ("inputs", "metadata", "name", "nodes", "outputs")
 
     def __init__(self, inputs: Iterable[Value], outputs: Iterable[Value], nodes: Iterable[Node], name: str = ""):
         self.inputs = list(inputs)
         self.outputs = list(outputs)
         self.nodes = list(nodes)
         self.name = name
+        self.metadata: dict[str, str] = {}
 
     def values(self) -> Iterator[Value]:
         """Every value once: inputs, then what each node reads and writes."""
@@ -148,7 +149,9 @@ class Graph:
             return new
 
         nodes = [clone(n) for n in self.nodes]
-        return Graph([twin[v] for v in self.inputs], [twin[v] for v in self.outputs], nodes, self.name)
+        graph = Graph([twin[v] for v in self.inputs], [twin[v] for v in self.outputs], nodes, self.name)
+        graph.metadata = self.metadata
+        return graph
 
     def sort(self) -> None:
         """Put the nodes in topological order, keeping the given order where it is free; a cycle is a ModelError."""

@@ -217,6 +217,11 @@ class Model(Locked):
         return self._outputs
 
     @property
+    def metadata(self) -> Mapping[str, str]:
+        """What the file says about the network, by key (ONNX's metadata_props): class names, an alphabet; read-only."""
+        return MappingProxyType(self._original.metadata)
+
+    @property
     def threads(self) -> int:
         """The most threads that a call uses."""
         return self._threads.count
@@ -733,7 +738,7 @@ def load(
     Parameters
     ----------
     source : str, os.PathLike, bytes or mapping
-        The file, `model.json` or `model.onnx`; the text of JSON as bytes; or what it parses to.
+        The file, `model.json` or `model.onnx`; the contents of one as bytes; or what JSON parses to.
     threads : int, optional
         The most threads that a call uses; default: FASTCONV_NUM_THREADS, then OpenMP's own setting.
     accuracy : {"default", "exact"}

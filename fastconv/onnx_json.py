@@ -116,7 +116,7 @@ ABSENT = {"f": 0.0, "i": 0, "s": ""}
 # Reading ------------------------------------------------------------------------------------------------------------------
 
 
-#: a path (`.onnx` needs the onnx package, anything else is JSON), JSON text as bytes, or what it parses to
+#: a path, the contents of such a file as bytes (ONNX needs the onnx package, JSON nothing), or what JSON parses to
 Source = str | os.PathLike[str] | bytes | Mapping[str, object]
 
 
@@ -146,19 +146,34 @@ def read(
     if isinstance(source, Mapping):
         model = dict(source)
     elif isinstance(source, bytes):
-        model, origin = parse(source), Origin(source, None)
+        model, origin = _parse(source), Origin(source, None)
     else:
         path = Path(source)
+        if path.is_dir():
+            raise ModelError("a folder, not an ONNX model: name the file in it")
         external_dir = path.parent if external_dir is None else external_dir
         with open(path, "rb") as file:
             again = DataFile(os.dup(file.fileno()), repr(str(path))) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else None
             data = file.read(-1 if max_bytes is None else max_bytes + 1)
         if max_bytes is not None and len(data) > max_bytes:
             raise ModelError(f"{path} is larger than max_bytes={max_bytes}")
-        model = as_dict(parse_onnx(data)) if path.suffix.lower() == ".onnx" else parse(data)
+        model = as_dict(parse_onnx(data)) if path.suffix.lower() == ".onnx" else _parse(data)
         origin = Origin(data, again) if again else None
     with DataReader(external_dir, follow_links) as reader:
         return _Reader(reader, max_bytes, origin).model(Fields(model, "", MODEL))
+
+
+def _parse(data: bytes) -> Any:
+    """The dict of a model that is JSON, or ONNX: this begins with its IR version, whose tag is no text."""
+    return as_dict(parse_onnx(data)) if data.startswith(b"\x08") else parse_json(data)
+
+
+def parse_json(data: bytes) -> Any:
+    """What the JSON in a file's bytes parses to."""
+    try:
+        return parse(data)
+    except ModelError as e:
+        raise _instead(data) or e from None
 
 
 def parse_onnx(data: bytes) -> Any:
@@ -167,14 +182,24 @@ def parse_onnx(data: bytes) -> Any:
         import onnx
         from google.protobuf.message import DecodeError
     except ImportError:
-        raise ModelError("a .onnx file needs the onnx package: pip install 'fastconv[onnx]'") from None
+        raise _instead(data) or ModelError("a .onnx file needs the onnx package: pip install 'fastconv[onnx]'") from None
     model = onnx.ModelProto()
     try:
         model.ParseFromString(data)
         _check_text(model)
-    except (DecodeError, UnicodeDecodeError) as e:
-        raise ModelError(f"not an ONNX model: {e}") from None
+    except (DecodeError, UnicodeDecodeError, ModelError) as e:
+        raise _instead(data) or ModelError(f"not an ONNX model: {e}") from None
+    if not model.HasField("graph"):
+        raise _instead(data) or ModelError("not an ONNX model: it has no graph")
     return model
+
+
+def _instead(data: bytes) -> ModelError | None:
+    """The error for a file that is known to be something else."""
+    from .file_kinds import not_a_model  # here, as few need it and it takes long to import
+
+    text = not_a_model(data)
+    return ModelError(text) if text else None
 
 
 def _check_text(message: Any) -> None:
@@ -182,7 +207,7 @@ def _check_text(message: Any) -> None:
     for field, value in message.ListFields():
         items = [value] if isinstance(value, str | bytes) or hasattr(value, "ListFields") else value
         if field.type == field.TYPE_STRING and any(isinstance(item, bytes) for item in items):
-            raise ModelError(f"not an ONNX model: a {field.name} in it is not UTF-8")
+            raise ModelError(f"a {field.name} in it is not UTF-8")
         if field.message_type is not None:
             for item in items:
                 _check_text(item)
@@ -224,6 +249,11 @@ class _Reader:
             self.opsets[domain] = entry.get("version", partial(integer, least=1))
         self.functions = {(_domain(f), f.get("name", string)) for f in model.objects("functions", FUNCTION)}
         graph = self.graph(model.object("graph", GRAPH))
+        for entry in model.objects("metadata_props", ENTRY):
+            key = entry.get("key", string, "")
+            if key in graph.metadata:
+                raise entry.error(f"key {brief(key)} is there twice")
+            graph.metadata[key] = entry.get("value", string, "")
         if self.unsupported:
             raise UnsupportedError("\n  ".join(["the model uses what fastconv does not implement:", *self.unsupported]))
         _check_given(graph)
@@ -556,6 +586,7 @@ def _model_dict(graph: Graph, data: DataWriter) -> dict[str, Any]:
             "output": [_info_dict(v, names[v]) for v in graph.outputs],
         },
         "opset_import": [{"domain": domain, "version": str(version)} for domain, version in opsets.items()],
+        "metadata_props": [{"key": key, "value": value} for key, value in graph.metadata.items()],
     }
 
 

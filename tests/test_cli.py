@@ -423,7 +423,7 @@ def test_config_as_json(fastconv_):
         (["fly"], "invalid choice: 'fly'"),
         (["sumary", MODEL], "; did you mean 'summary'?"),
         (["run", "nowhere.json"], "error: nowhere.json: No such file or directory"),
-        (["run", "{tmp}"], "error: {tmp}: Is a directory"),
+        (["run", "{tmp}"], "error: {tmp}: a folder, not an ONNX model: name the file in it"),
         (["run", "{tmp}/text.json", "--random"], "error: {tmp}/text.json: not JSON"),
         (["summary", "{tmp}/list.json"], "error: {tmp}/list.json: "),
         (["run", MODEL], "input 'image' is missing: give it with -i FILE, or random numbers with --random"),

@@ -275,7 +275,7 @@ def test_endings(tmp_path):
 
 def test_the_onnx_package_is_asked_for(tmp_path, monkeypatch):
     (tmp_path / "m.json").write_bytes(text(tiny()))
-    (tmp_path / "m.onnx").write_bytes(b"")
+    (tmp_path / "m.onnx").write_bytes(b"\x08\x0a")
     monkeypatch.setitem(sys.modules, "onnx", None)
     for source in ("m.json", "m.onnx"):
         with pytest.raises(ModelError, match=re.escape("pip install 'fastconv[onnx]'")):

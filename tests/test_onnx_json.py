@@ -467,7 +467,7 @@ def test_max_bytes(tmp_path):
 
 
 def test_onnx_needs_its_package(tmp_path, monkeypatch):
-    (tmp_path / "m.onnx").write_bytes(b"")
+    (tmp_path / "m.onnx").write_bytes(b"\x08\x0a")
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(FastconvError, match=re.escape("pip install 'fastconv[onnx]'")):
         read(tmp_path / "m.onnx")

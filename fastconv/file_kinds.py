@@ -1,0 +1,49 @@
+"""What a file is that is no model, by its first bytes: for an error that says what to do with it."""
+
+from __future__ import annotations
+
+import re
+
+_EXPORT = "export its network to ONNX"
+_UNPACK = "give the model that is in it"
+_NAME = rb"PK\x03\x04.{26}[^\0]{0,255}?"  # of the first file in an archive
+_KINDS = {
+    rb"\s*\Z": ("an empty file", "copy or download it again"),
+    rb"\x93NUMPY": ("an array of NumPy (.npy)", "it can be an input: fastconv run MODEL -i FILE"),
+    _NAME + rb"\.npy": ("arrays of NumPy (.npz)", "they can be inputs: fastconv run MODEL -i FILE"),
+    _NAME + rb"/data[./]": (
+        "a file of PyTorch (.pt, .pth)",
+        "export the network with fastconv.from_torch or torch.onnx.export; convert --weights takes a state dict",
+    ),
+    rb"\x80[\x02-\x05]": (
+        "a pickle, as PyTorch's older .pt and .pth files are",
+        "export the network with fastconv.from_torch or torch.onnx.export; convert --weights takes a state dict",
+    ),
+    rb".{4}\0{4}\{": (
+        "weights alone (.safetensors)",
+        "a model has a graph too: fastconv convert MODEL TARGET --weights FILE",
+    ),
+    rb".{4}TFL[23]": ("a TensorFlow Lite model (.tflite)", f"{_EXPORT} with tf2onnx --tflite"),
+    rb"\x89HDF\r\n": ("an HDF5 file (.h5), as older ones of Keras are", f"{_EXPORT} with tf2onnx"),
+    _NAME + rb"(metadata|config)\.json": ("a Keras model (.keras)", f"{_EXPORT} with model.export(..., format='onnx')"),
+    rb"PK(\x03\x04|\x05\x06)": ("a zip archive", _UNPACK),
+    rb"\x1f\x8b": ("a gzip archive", _UNPACK),
+    rb"BZh|\xfd7zXZ\0|\x28\xb5\x2f\xfd|7z\xbc\xaf|.{257}ustar": ("an archive", _UNPACK),
+    rb"(?i)(\xef\xbb\xbf)?\s*<(!doctype html|html)": ("a web page", "the download gave no model: look at it in a browser"),
+    rb"\s*<\?xml": ("an XML file, as OpenVINO's models are", f"{_EXPORT} with the framework that it came from"),
+    rb"version https://git-lfs": ("a pointer of Git LFS", "git lfs pull brings the file"),
+    # protobuf has no magic number: the first node of a GraphDef, and the tags of a SavedModel
+    rb"\n.{0,4096}?\x12.(Placeholder|Const|VarHandleOp|NoOp)|\x08\x01\x12.{0,65536}?(Placeholder|Const|serve|NoOp)": (
+        "a TensorFlow graph (.pb)",
+        f"{_EXPORT} with tf2onnx",
+    ),
+}
+KINDS = {re.compile(begin, re.DOTALL): text for begin, text in _KINDS.items()}
+
+
+def not_a_model(data: bytes) -> str | None:
+    """What these bytes are instead of a model, and what to do; None where that is not known."""
+    for begin, (what, hint) in KINDS.items():
+        if begin.match(data):
+            return f"{what}, not an ONNX model: {hint}"
+    return None
