@@ -1045,6 +1045,56 @@ def test_operators_on_integers_with_a_scale_that_is_computed_stay():
     of_y = [np.array(0.5, np.float32), np.array(0, np.uint8)]
     graph = net.graph(net("com.microsoft::QLinearSigmoid", x, scale, of_y[1], *of_y))
     assert ops(run_passes(graph)) == ["QLinearSigmoid"]
+# ---- what torch's exporter writes where it does not optimize
+
+
+def test_a_bias_of_zeros_as_torch_spells_it_out():
+    """It has the dtype of the input, which is known where the input is not, and adds nothing."""
+    net = Net()
+    x = image(net)
+    zeros = net("Expand", net("CastLike", 0.0, x), net("Shape", W3, start=0, end=1))
+    graph = passed(net.graph(net("LRN", conv(net, x, zeros), size=3)), X)
+    assert ops(graph) == ["Conv", "LRN"]
+    assert len(graph.nodes[0].inputs) == 2
+
+
+@pytest.mark.parametrize("split", [np.array(2), np.array([2, 2, 2]), np.array([1, 0, 5])], ids=str)
+def test_parts_of_a_split_sequence(split):
+    """`x.chunk(3, 1)`: each part is a Slice, from the end too, and its shape is known."""
+    net = Net()
+    parts = net("SplitToSequence", image(net, "N", 6, 8, 8), split, axis=1)
+    graph = net.graph(*(net("Relu", net("SequenceAt", parts, np.array(i))) for i in (0, 2, -2)))
+    graph = passed(graph, normal(RNG, 2, 6, 8, 8))
+    assert set(ops(graph)) <= {"Slice", "Relu", "Slice+Relu"}
+    sizes = [split.item()] * 3 if split.ndim == 0 else split.tolist()
+    assert [v.shape[1] for v in graph.outputs] == [sizes[0], sizes[2], sizes[1]]
+
+
+@pytest.mark.parametrize(
+    "case", ["an open axis", "no sizes", "sizes that the run brings", "beyond the last", "sizes that do not fit"]
+)
+def test_parts_that_are_left_to_the_run(case):
+    net = Net()
+    x = image(net, "N", 6 if case != "an open axis" else "C", 8, 8)
+    sizes = {"no sizes": [], "sizes that the run brings": [net.input("sizes", 3, dtype=np.int64)]}.get(
+        case, [np.array([2, 2, 2])]
+    )
+    sizes = [np.array([2, 2])] if case == "sizes that do not fit" else sizes
+    parts = net("SplitToSequence", x, *sizes, axis=1)
+    graph = net.graph(net("Relu", net("SequenceAt", parts, np.array(3 if case == "beyond the last" else 0))))
+    assert ops(run_passes(graph)) == ["SplitToSequence", "SequenceAt+Relu"] or ops(graph)[:2] == [
+        "SplitToSequence",
+        "SequenceAt",
+    ]
+
+
+def test_transposed_weights_keep_their_name():
+    net = Net()
+    w = Value("fc.weight", constant=normal(RNG, 5, 8))
+    y = net("MatMul", image(net, "N", 3, 8), net("Transpose", w, perm=(1, 0)))
+    graph = run_passes(net.graph(y), until="fold_constants")
+    assert [v.name for v in graph.nodes[0].inputs] == ["x", "fc.weight"]
+    assert graph.nodes[0].inputs[1].shape == (8, 5)
 
 
 # ---- all of them

@@ -6,7 +6,8 @@ import numpy as np
 
 from ..dtypes import element_of, sequence, sequence_of
 from ..errors import ModelError
-from .base import Op
+from ..graph import Node, Value
+from .base import REGISTRY, Op
 from .cast import dtype_of
 from .dims import axis_index, check, same_dtype, to_int, to_ints
 
@@ -123,19 +124,39 @@ class SplitToSequence(Op):
     def infer(self, x, split=None):
         return [(None, sequence_of(x.dtype))]
 
-    def reference(self, x, split=None):
-        axis = axis_index(self.axis, x.ndim)
-        d = x.shape[axis]
+    def places(self, d, split):
+        """Where the parts behind the first begin, along an axis of d elements."""
         if split is None or split.ndim == 0:
             size = 1 if split is None else to_int(split, "split")
             check(size > 0, f"split: expected 1 or more, got {size}")
-            places = list(range(size, d, size))
-        else:
-            sizes = to_ints(split, "split")
-            check(min(sizes, default=0) >= 0 and sum(sizes) == d, f"split: expected sizes that add up to {d}, got {sizes}")
-            places = np.cumsum(sizes)[:-1].tolist()
-        parts = np.split(x, places, axis)
+            return list(range(size, d, size))
+        sizes = to_ints(split, "split")
+        check(min(sizes, default=0) >= 0 and sum(sizes) == d, f"split: expected sizes that add up to {d}, got {sizes}")
+        return np.cumsum(sizes)[:-1].tolist()
+
+    def reference(self, x, split=None):
+        axis = axis_index(self.axis, x.ndim)
+        parts = np.split(x, self.places(x.shape[axis], split), axis)
         return sequence(p.squeeze(axis) for p in parts) if split is None and not self.keepdims else sequence(parts)
+
+
+def part(node: Node, split: Node) -> Node | None:
+    """The Slice that gives what `node`, a SequenceAt, takes of a SplitToSequence, where the place is known."""
+    (x, *sizes), position = split.inputs, node.inputs[1]
+    assert isinstance(split.op, SplitToSequence) and x is not None and position is not None
+    if not sizes or sizes[0] is None or sizes[0].constant is None or position.constant is None or not x.shape:
+        return None
+    try:
+        axis = axis_index(split.op.axis, len(x.shape))
+        d = x.shape[axis]
+        if not isinstance(d, int):
+            return None
+        begins = [0, *split.op.places(d, sizes[0].constant), d]
+        i = place(position.constant, len(begins) - 1, len(begins) - 2)
+    except ModelError:  # the run says it
+        return None
+    ranges = [Value("", constant=np.array([n])) for n in (begins[i], begins[i + 1], axis)]
+    return Node(REGISTRY["Slice"](), [x, *ranges], node.outputs, node.name, node.where)
 
 
 class OptionalHasElement(OfSequence):

@@ -1,4 +1,4 @@
-"""Removes nodes that hand on their input as it is: Identity, Dropout, and what an attribute makes one."""
+"""Removes nodes that hand on their input as it is: Identity, Dropout, and what an attribute makes one; and biases of zeros."""
 
 from __future__ import annotations
 
@@ -13,12 +13,18 @@ def remove_identity(graph: Graph) -> None:
     for node in graph.nodes:
         for n in node.chain:
             n.inputs = [instead.get(v, v) if v is not None else None for v in n.inputs]
+            if type(n.op).__name__ in ("Conv", "ConvTranspose") and len(n.inputs) > 2 and _is_zero(n.inputs[2]):
+                n.inputs.pop()
         x, y = node.inputs[0] if node.inputs else None, node.outputs[0]
         if x is not None and y is not None and y not in graph.outputs and _hands_on(node, x, y):
             instead[y] = x
         else:
             kept.append(node)
     graph.nodes = kept
+
+
+def _is_zero(v: Value | None) -> bool:
+    return v is not None and v.constant is not None and not v.constant.any()
 
 
 def _hands_on(node: Node, x: Value, y: Value) -> bool:
