@@ -31,6 +31,8 @@ def from_torch(
 ) -> Model:
     """The Model of a torch.nn.Module as it is in evaluation mode; no file is written, and the module is left as it was.
 
+    Weights keep the names of the state dict, so that another one finds its places in what `Model.save` wrote of the model.
+
     Parameters
     ----------
     module : torch.nn.Module
@@ -82,7 +84,12 @@ def from_torch(
     module.eval()
     try:
         program = torch.onnx.export(
-            module, tuple(inputs), dynamo=True, verbose=False, dynamic_shapes=tuple(axes) if any(axes) else None
+            module,
+            tuple(inputs),
+            dynamo=True,
+            optimize=False,  # fastconv's passes do it, and keep the names of the weights
+            verbose=False,
+            dynamic_shapes=tuple(axes) if any(axes) else None,
         )
     except torch.onnx.OnnxExporterError as e:
         reason = str(e.__cause__ or e).strip().partition("\n")[0]
