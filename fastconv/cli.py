@@ -125,7 +125,11 @@ def convert(args: argparse.Namespace) -> None:
     """Convert a model between .onnx and .json, with other weights where a file has them."""
     from .convert import convert
 
-    for path in convert(args.model, args.target or args.output, weights=args.weights):
+    weights = {"weights": args.weights, "ignore_unused": args.ignore_unused, "epsilon": args.epsilon}
+    done = convert(args.model, args.target or args.output, **weights)
+    for placement in done.placed:
+        print(_printable(str(placement)))
+    for path in done.files:
         print(f"wrote {path}")
 
 
@@ -258,7 +262,11 @@ def _parser() -> argparse.ArgumentParser:
     to = sub.add_mutually_exclusive_group(required=True)
     to.add_argument("target", type=_target, nargs="?", help="the file to write, .json or .onnx")
     to.add_argument("-o", "--output", type=_target, metavar="TARGET", help="the same")
-    sub.add_argument("--weights", metavar="FILE.safetensors", help="values for the initializers of the same names")
+    sub.add_argument("--weights", metavar="FILE", help="other weights: a state dict of PyTorch, .safetensors, .pt or .pth")
+    sub.add_argument("--ignore-unused", action="store_true", help="let there be weights that nothing in the model takes")
+    sub.add_argument(
+        "--epsilon", type=float, default=1e-5, help="that of BatchNorms which the model has folded; default: 1e-5, as PyTorch's"
+    )
 
     sub = add(dump, "MODEL --after fuse", model, shape, *loading)
     stages = ["read", *(p.__name__ for p in PASSES), "plan"]

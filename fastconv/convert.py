@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -16,24 +16,41 @@ from .dtypes import DATA_TYPES
 from .errors import InputError, ModelError
 from .external_data import DataReader, DataWriter, write_model
 from .onnx_json import DATA_LOCATIONS, INSIDE, SMALL, TENSOR_DATA, parse_json, parse_onnx, to_json
+from .state_dict import Placement, place
 from .strict_json import brief, string
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 #: A protobuf file holds less than 2 GiB: weights of more bytes than this go to a data file.
 INSIDE_ONNX = 1 << 30
+#: How the files of torch.save begin: of today, and of old.
+ZIP, PICKLE = b"PK\x03\x04", b"\x80\x02"
+
+
+class Converted(NamedTuple):
+    """The files that `convert` wrote, the model's first, and where the weights that it was given went."""
+
+    files: list[Path]
+    placed: tuple[Placement, ...]
 
 
 def convert(
     source: str | os.PathLike[str],
     target: str | os.PathLike[str],
     *,
-    weights: str | os.PathLike[str] | Mapping[str, np.ndarray] | None = None,
+    weights: str | os.PathLike[str] | Mapping[str, ArrayLike] | None = None,
+    ignore_unused: bool = False,
+    epsilon: float = 1e-5,
     external_dir: str | os.PathLike[str] | None = None,
     follow_links: bool = False,
-) -> list[Path]:
-    """Write the model in `source` as `target`; the endings, `.onnx` or `.json`, say what they are. Gives the files written.
+) -> Converted:
+    """Write the model in `source` as `target`; the endings, `.onnx` or `.json`, say what they are.
 
-    weights: a `.safetensors` file, or arrays by name, that take the place of the initializers of the same names, which must be
-    of the same shapes and dtypes; initializers that are not among them stay as they are.
+    weights: a state dict of PyTorch, in a `.safetensors`, `.pt` or `.pth` file or as arrays by name, in place of the model's
+    weights; `fastconv.state_dict` says how arrays find their places where names do not tell. What is not among them stays as
+    it is. ignore_unused: arrays that nothing takes are no error. epsilon: that of a BatchNorm which the model has folded into
+    a layer, where it does not tell. The result says what went where.
 
     Large weights go to a data file beside the target, named `target` + ".data": more than about 1 MB beside JSON, more than
     1 GB beside `.onnx`. Weights outside the source are looked for in its folder, or in `external_dir`; symbolic links among
@@ -47,8 +64,10 @@ def convert(
     model = (parse_onnx if source.suffix == ".onnx" else _parse_json)(source.read_bytes())
     if not model.HasField("graph"):
         raise ModelError(f"{source} is not an ONNX model: it has no graph")
+    placed: tuple[Placement, ...] = ()
     if weights is not None:
-        _replace(model, weights if isinstance(weights, Mapping) else read_safetensors(weights))
+        arrays: Mapping[str, ArrayLike] = weights if isinstance(weights, Mapping) else read_weights(weights)
+        placed = place(model.graph, arrays, ignore_unused=ignore_unused, epsilon=epsilon)
     with DataReader(source.parent if external_dir is None else external_dir, follow_links) as reader:
         for tensor in _tensors(model):
             _take_in(tensor, reader)
@@ -57,7 +76,16 @@ def convert(
     if sum(len(t.raw_data) for t in tensors) > (INSIDE_ONNX if target.suffix == ".onnx" else INSIDE):
         for tensor in tensors:
             _put_out(tensor, data)
-    return write_model(target, _serialize(model, target.suffix), data)
+    return Converted(write_model(target, _serialize(model, target.suffix), data), placed)
+
+
+def read_weights(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    """The arrays by name of a `.safetensors` file or a checkpoint of PyTorch, as `read_safetensors` and `read_torch` do it."""
+    with open(path, "rb") as file:
+        head = file.read(len(ZIP))
+    arrays = read_torch(path) if head.startswith((ZIP, PICKLE)) else read_safetensors(path)
+    wrapped = all(key.startswith("module.") for key in arrays)  # as torch.nn.DataParallel names all
+    return {key.removeprefix("module."): array for key, array in arrays.items()} if wrapped else arrays
 
 
 def read_safetensors(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
@@ -73,30 +101,33 @@ def read_safetensors(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         raise ModelError(f"{path} is not a .safetensors file that NumPy can hold: {e}") from None
 
 
-def _replace(model: Any, arrays: Mapping[str, np.ndarray]) -> None:
-    """Give the initializers (and Constant nodes' tensors) of these names these values."""
-    tensors = {t.name: t for t in model.graph.initializer}
-    tensors |= {n.output[0]: a.t for n in model.graph.node if n.op_type == "Constant" for a in n.attribute if a.name == "value"}
-    wrong = []
-    for name, array in arrays.items():
-        tensor = tensors.get(name)
-        if tensor is None:
-            wrong.append(f"{brief(name)}: the model has no initializer of this name")
-            continue
-        kind = DATA_TYPES.get(tensor.data_type)
-        expected, got = (kind.numpy if kind else "?", tuple(tensor.dims)), (array.dtype.name, array.shape)
-        if expected != got:
-            wrong.append(f"{brief(name)}: expected {_text(*expected)}, got {_text(*got)}")
-            continue
-        for field in (*TENSOR_DATA, "external_data", "data_location"):
-            tensor.ClearField(field)
-        tensor.raw_data = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()
-    if wrong:
-        raise ModelError("\n  ".join(["the weights do not fit the model:", *wrong]))
+def read_torch(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    """The arrays of a state dict by torch.save, alone or as "state_dict", "model_state_dict" or "model" of a checkpoint.
 
-
-def _text(dtype: str, shape: tuple[int, ...]) -> str:
-    return f"{dtype} {'×'.join(map(str, shape)) or 'scalar'}"
+    Nothing but tensors and plain containers is unpickled. ModelError where it is no such file, or torch is not installed.
+    """
+    try:
+        import torch
+    except ImportError:
+        raise ModelError("weights of PyTorch need the torch package: pip install 'fastconv[torch]'") from None
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError:
+        raise
+    except Exception as e:  # torch has no error of its own for it
+        reason = str(e).strip().partition("\n")[0]
+        raise ModelError(
+            f"{path} is not a state dict of PyTorch, as torch.save(net.state_dict(), ...) writes it: {reason}"
+        ) from None
+    if isinstance(state, Mapping) and (inner := [k for k in ("state_dict", "model_state_dict", "model") if k in state]):
+        state = state[inner[0]]
+    if not (isinstance(state, Mapping) and state and all(isinstance(x, torch.Tensor) for x in state.values())):
+        has = ", ".join(map(brief, state)) if isinstance(state, Mapping) else f"a {type(state).__name__}"
+        raise ModelError(f"{path} is not a state dict of PyTorch: expected tensors by name, got {has or 'nothing'}")
+    try:
+        return {str(key): x.detach().numpy() for key, x in state.items()}
+    except (TypeError, RuntimeError) as e:
+        raise ModelError(f"{path} has a tensor that NumPy cannot hold: {e}") from None
 
 
 def _parse_json(text: bytes) -> Any:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import numpy as np
+import onnx
 import pytest
 from safetensors.numpy import save_file
 
@@ -17,6 +18,8 @@ from fastconv.config import config, cpu
 from fastconv.data import DIGITS, DIGITS_IMAGES
 from fastconv.onnx_json import read
 from fastconv.passes import PASSES
+
+from .test_state_dict import Net, conv
 
 MODEL = str(DIGITS)
 LAYERS = ["conv1", "pool1", "conv2", "pool2", "fc1", "fc2"]
@@ -377,9 +380,28 @@ def test_convert_with_other_weights(fastconv_, images, tmp_path):
     twice = {v.name: 2 * v.constant for v in last.inputs[1:]}
     save_file(twice, tmp_path / "new.safetensors")
     out = fastconv_("convert", MODEL, "--weights", tmp_path / "new.safetensors", "-o", tmp_path / "m.json")
-    assert out == f"wrote {tmp_path / 'm.json'}\n"
+    assert out == f"fc2.weight: fc2.weight\nfc2.bias: fc2.bias\nwrote {tmp_path / 'm.json'}\n"
     y, before = fastconv.load(tmp_path / "m.json")(images[:8]), fastconv.load(MODEL)(images[:8])
     np.testing.assert_array_equal(y, 2 * before)
+
+
+def test_convert_with_folded_batch_normalization(fastconv_, tmp_path):
+    """The report says what went where; more weights and another epsilon are said on the command line."""
+    net = Net(conv("conv", "bn"))
+    onnx.save(onnx.helper.make_model(net.graph(folded=["bn"], named="path")), tmp_path / "m.onnx")
+    state = net.state()
+    save_file(state | {"head.weight": np.zeros(3, np.float32)}, tmp_path / "new.safetensors")
+    args = "convert", tmp_path / "m.onnx", "--weights", tmp_path / "new.safetensors", "-o", tmp_path / "m.json"
+    assert "'head.weight': the model has no initializer of this name" in fastconv_(*args, code=2)
+    out = fastconv_(*args, "--ignore-unused", "--epsilon", "0.5")
+    assert out.splitlines() == [
+        "onnx::0: conv.weight, bn folded into it",
+        "onnx::1: conv.bias, bn folded into it",
+        f"wrote {tmp_path / 'm.json'}",
+    ]
+    w = next(v.constant for v in read(tmp_path / "m.json").values() if v.name == "onnx::0")
+    scale = state["bn.weight"] / np.sqrt(state["bn.running_var"] + 0.5)
+    np.testing.assert_allclose(w, state["conv.weight"] * scale[:, None, None, None], rtol=1e-6)
 
 
 def test_config_and_version(fastconv_):
@@ -454,6 +476,7 @@ def test_config_as_json(fastconv_):
         (["convert", MODEL], "one of the arguments target -o/--output is required"),
         (["convert", MODEL, "{tmp}/a.json", "-o", "{tmp}/b.json"], "not allowed with argument target"),
         (["convert", MODEL, "{tmp}/a.json", "--weights", "{tmp}/text.json"], "is not a .safetensors file"),
+        (["convert", MODEL, "{tmp}/a.json", "--weights", "{tmp}/text.json", "--epsilon", "x"], "invalid float value: 'x'"),
         (["convert", MODEL, "{tmp}/model.txt"], "expected a name that ends in .onnx or .json"),
         (["convert", "nowhere.onnx", "{tmp}/model.json"], "error: nowhere.onnx: No such file or directory"),
         (["dump", MODEL, "--after", "lunch"], "invalid choice: 'lunch'"),

@@ -12,14 +12,16 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 import fastconv
 from fastconv import kernels
-from fastconv.convert import convert
+from fastconv.convert import convert, read_weights
 
 INSTALLED = all(importlib.util.find_spec(name) for name in ("torch", "onnxscript"))
 if INSTALLED:
+    import safetensors.torch
     import torch
 
     from . import torch_networks
@@ -76,6 +78,109 @@ def test_one_and_three_spatial_axes(name, exporter):
     for isa, (y, python) in found.items():
         assert relative_error(y, wanted) < 1e-4, isa
         assert name == "video" or python == [], isa
+
+
+# ---- other weights
+
+
+@needs_torch
+@pytest.mark.parametrize("exporter", ["dynamo", "torchscript"])
+@pytest.mark.parametrize("name", ["resnet18", "densenet121", "mobilenetv3", "shufflenetv2", "convnext_tiny", "pose", "sound"])
+def test_weights_of_a_state_dict(name, exporter, tmp_path):
+    """The graph is of a network that was not trained, whose equal weights exporters share, and has BatchNorm folded."""
+    module, x = torch_networks.build(name), torch_networks.image(name)
+    torch.manual_seed(1)
+    options = {"verbose": False} if exporter == "dynamo" else {"dynamo": False}
+    torch.onnx.export(torch_networks.make(name), (x,), str(tmp_path / "net.onnx"), **options)
+    state = module.state_dict()
+    torch.save(state, tmp_path / "new.pt")
+    safetensors.torch.save_file(state, tmp_path / "new.safetensors")  # sorted by name
+    wanted = answer(module, x).numpy()
+    for weights in (tmp_path / "new.pt", tmp_path / "new.safetensors", state):
+        placed = convert(tmp_path / "net.onnx", tmp_path / "out.json", weights=weights).placed
+        assert relative_error(fastconv.load(tmp_path / "out.json")(x.numpy()), wanted) < 1e-4
+        assert {p.source for p in placed} | {p.norm for p in placed} > {
+            k for k in state if k.endswith(".weight") and state[k].ndim > 1
+        }
+
+
+@needs_torch
+@pytest.mark.parametrize(
+    "options", [{"optimize": False, "verbose": False}, {"dynamo": False, "do_constant_folding": False, "training": "PRESERVE"}]
+)
+@pytest.mark.parametrize("name", ["resnet18", "convnext_tiny", "yolo"])
+def test_exports_that_keep_all_names(name, options, tmp_path):
+    """As the guide has them: nothing is folded, and nothing is left to Python."""
+    module, x = torch_networks.build(name), torch_networks.image(name)
+    if "training" in options:
+        options = {**options, "training": getattr(torch.onnx.TrainingMode, options["training"])}
+    wanted = answer(module, x).numpy()
+    torch.onnx.export(module, (x,), str(tmp_path / "net.onnx"), **options)
+    graph = onnx.load(tmp_path / "net.onnx", load_external_data=False).graph
+    names = {t.name for t in graph.initializer} | {n.output[0] for n in graph.node if n.op_type == "Identity"}
+    assert names >= {key for key in module.state_dict() if not key.endswith("num_batches_tracked")}
+    model = fastconv.load(tmp_path / "net.onnx")
+    assert relative_error(model(x.numpy()), wanted) < 1e-4
+    assert model.plan().python_steps == []
+
+
+@needs_torch
+@pytest.mark.parametrize("name", ["resnet18", "unet", "sound"])
+def test_weights_for_a_model_of_from_torch(name, tmp_path):
+    """Its passes fold BatchNorm, and weights keep their names."""
+    module, x = torch_networks.build(name), torch_networks.image(name)
+    fastconv.from_torch(torch_networks.make(name), x).save(tmp_path / "net.json")
+    safetensors.torch.save_file(module.state_dict(), tmp_path / "new.safetensors")
+    convert(tmp_path / "net.json", tmp_path / "out.json", weights=tmp_path / "new.safetensors")
+    y = fastconv.load(tmp_path / "out.json")(x.numpy())
+    assert relative_error(y, answer(module, x).numpy()) < 1e-4
+
+
+@needs_torch
+@pytest.mark.parametrize("old", [False, True])
+def test_checkpoints(tmp_path, old):
+    """A state dict alone, in a checkpoint under the names that are common, of several GPUs; as parameters too."""
+    state = Scaled().state_dict()
+    arrays = {key: x.numpy() for key, x in state.items()}
+    parameters = {key: torch.nn.Parameter(x) if x.is_floating_point() else x for key, x in state.items()}
+    several = {f"module.{key}": x for key, x in state.items()}
+    for saved in (
+        state,
+        parameters,
+        several,
+        *({key: state, "epoch": 3} for key in ("state_dict", "model_state_dict", "model")),
+    ):
+        torch.save(saved, tmp_path / "net.pth", _use_new_zipfile_serialization=not old)
+        read = read_weights(tmp_path / "net.pth")
+        assert read.keys() == arrays.keys()
+        for key, array in read.items():
+            np.testing.assert_array_equal(array, arrays[key])
+
+
+@needs_torch
+def test_checkpoints_that_hold_no_state_dict(tmp_path):
+    path = tmp_path / "net.pt"
+    for saved, message in (
+        (Scaled(), "is not a state dict of PyTorch, as torch.save"),  # which would run code
+        ([torch.zeros(3)], "expected tensors by name, got a list"),
+        ({}, "expected tensors by name, got nothing"),
+        ({"epoch": 3, "loss": 0.5}, "expected tensors by name, got 'epoch', 'loss'"),
+        ({"w": torch.zeros(3, dtype=torch.bfloat16)}, "has a tensor that NumPy cannot hold"),
+    ):
+        torch.save(saved, path)
+        with pytest.raises(fastconv.ModelError, match=message) as e:
+            read_weights(path)
+        assert "\n" not in str(e.value)
+    path.write_bytes(b"PK\x03\x04 and no more")
+    with pytest.raises(fastconv.ModelError, match="is not a state dict of PyTorch"):
+        read_weights(path)
+
+
+def test_checkpoints_name_the_extra(monkeypatch, tmp_path):
+    (tmp_path / "net.pt").write_bytes(b"PK\x03\x04")
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(fastconv.ModelError, match=r"torch package: pip install 'fastconv\[torch\]'"):
+        read_weights(tmp_path / "net.pt")
 
 
 # ---- from_torch

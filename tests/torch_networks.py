@@ -472,11 +472,16 @@ NETWORKS = {
 }
 
 
+def make(name):
+    """The network in evaluation mode, as it is before training."""
+    network, _ = (NETWORKS | OTHERS)[name]
+    return network().eval()
+
+
 def build(name):
     """The network in evaluation mode, with the same random weights each time."""
-    make, _ = (NETWORKS | OTHERS)[name]
     torch.manual_seed(0)
-    module = make().eval()
+    module = make(name)
     for m in module.modules():
         if isinstance(m, nn.modules.batchnorm._BatchNorm):
             for tensor, middle in ((m.running_mean, 0), (m.running_var, 1), (m.weight, 1), (m.bias, 0)):
