@@ -19,6 +19,7 @@ NAMES = (
     "copy",
     "elementwise",
     "gemm",
+    "group_norm",
     "halo",
     "layer_norm",
     "max_pool",

@@ -6,8 +6,9 @@ import numpy as np
 
 from ..errors import UnsupportedError
 from ..graph import Value
-from .base import Op
+from .base import Op, only_first_varies
 from .dims import axis_index, broadcasts_to, check, check_rank, check_rank_least, unify
+from .group_norm import GroupNormBlocked, GroupNormPlain
 from .layer_norm import LayerNormBlocked, LayerNormPlain
 
 
@@ -20,13 +21,30 @@ def _per_channel(v, ndim):
     return v.reshape(-1, *(1,) * (ndim - 2))
 
 
-class InstanceNormalization(Op):
-    """Each channel of each image by itself."""
+class OverChannels(Op, abstract=True):
+    """By the statistics of groups of channels of each image."""
 
     arity = (3, 3)
     learned = (1, 2)
+    takes_epilogue = True
+    takes_residual = True
+    implementations = (GroupNormBlocked(), GroupNormPlain())
 
     epsilon: float = 1e-5
+
+    def groups(self, channels: int) -> int:
+        """How many groups so many channels are in."""
+        raise NotImplementedError
+
+    def by_image(self, node):
+        return only_first_varies(node)
+
+
+class InstanceNormalization(OverChannels):
+    """Each channel of each image by itself."""
+
+    def groups(self, channels):
+        return channels
 
     def infer(self, x, scale, bias):
         check_rank_least(x, "input", 3)
@@ -40,14 +58,10 @@ class InstanceNormalization(Op):
         return y * _per_channel(scale, x.ndim) + _per_channel(bias, x.ndim)
 
 
-class GroupNormalization(Op):
+class GroupNormalization(OverChannels):
     """Each group of channels of each image by itself."""
 
-    arity = (3, 3)
-    learned = (1, 2)
-
     num_groups: int
-    epsilon: float = 1e-5
     #: the type to compute the statistics in
     stash_type: int = 1
 
@@ -63,6 +77,9 @@ class GroupNormalization(Op):
             if v is None or v.constant is None or not isinstance(C, int):
                 raise UnsupportedError("scale and bias by group (opset < 21) need to be constants, and the channels known")
             spec.inputs[i] = Value(v.name, constant=np.repeat(v.constant, C // groups))
+
+    def groups(self, channels):
+        return self.num_groups
 
     def __post_init__(self):
         check(self.num_groups > 0, f"num_groups: expected 1 or more, got {self.num_groups}")

@@ -9,6 +9,7 @@ of the lanes. Parallel over groups of neighbouring rows, whose vectors share cac
 from libc.math cimport sqrtf
 from libc.stdint cimport int64_t
 
+from lanes cimport total
 from simd cimport FMA, V, load, load_part, store, store_part, vbroadcast, vf
 from step cimport Run, at, share
 
@@ -33,17 +34,6 @@ cdef struct Args:
     Py_ssize_t dst_h
     Py_ssize_t dst_w
     float epsilon
-
-
-cdef inline float total(vf x) noexcept nogil:
-    cdef int i
-    cdef float lanes[16]
-    cdef float y
-    store(lanes, x)
-    y = lanes[0]
-    for i in range(1, V):
-        y += lanes[i]
-    return y
 
 
 # Rows that go side by side: their sums and means stay in registers.

@@ -9,6 +9,7 @@ Short rows are transposed for that. Parallel over rows, groups of short rows, or
 from libc.math cimport INFINITY, logf
 from libc.stdint cimport int64_t
 
+from lanes cimport total
 from simd cimport V, load, load_part, store, store_part, vbroadcast, vexp, vf, vmax
 from step cimport Run, at, share
 
@@ -43,17 +44,6 @@ cdef inline float largest(vf x) noexcept nogil:
         if lanes[i] > top:
             top = lanes[i]
     return top
-
-
-cdef inline float total(vf x) noexcept nogil:
-    cdef int i
-    cdef float lanes[16]
-    cdef float y
-    store(lanes, x)
-    y = lanes[0]
-    for i in range(1, V):
-        y += lanes[i]
-    return y
 
 
 cdef void row(const float* src, float* dst, Py_ssize_t K, bint log) noexcept nogil:

@@ -1,0 +1,259 @@
+"""Group normalization: dst = act((src - mean) / sqrt(variance + epsilon) * scale + bias [+ add]), with the statistics of a group.
+
+Channels lie in CB parts, each with D x H rows of L floats: a block of V channels, whose pixels are vectors, or one channel of a
+row-major tensor (`plain`), whose lanes are joined and whose last vector may have fewer. A group has C / G channels: instance
+normalization has one, and each image is by itself. Three steps share the arguments:
+
+- MOMENTS: for each item of `rows` x `chunk` floats, which stay in L1, the mean of each channel and then the sums of the differences
+  from it and of their squares; they go to `moments`, [n][item of the channel][3][channels].
+- JOIN: from those, in double, each group's mean and variance; to `params`, [n][3][channels], go the mean as a float, the factor,
+  and what is added: the bias, and what the float of the mean is off.
+- NORMALIZE: (src - mean) * factor + what is added, and the epilogue.
+
+So the mean may be large beside the deviation. Parallel over items, over groups, and over items, none of which depend on the
+number of threads.
+"""
+
+from libc.math cimport INFINITY, sqrt
+from libc.stdint cimport int64_t
+
+from activation cimport CLIP, Activation, activate, clip
+from lanes cimport total
+from simd cimport V, load, load_part, store, store_part, vbroadcast, vf
+from step cimport Run, at, share
+
+include "finish.pxi"
+
+cdef enum:
+    SUMS = 4  # side by side: an addition waits for the one before
+
+# STAGES in fastconv/ops/group_norm.py lists them in the same order
+cdef enum Stage:
+    MOMENTS
+    JOIN
+    NORMALIZE
+
+cdef struct Args:
+    int64_t src
+    int64_t dst
+    int64_t add
+    int64_t scale
+    int64_t bias
+    int64_t moments
+    int64_t params
+    int stage
+    bint plain
+    bint has_add
+    Py_ssize_t N
+    Py_ssize_t C
+    Py_ssize_t G
+    Py_ssize_t CB
+    Py_ssize_t D
+    Py_ssize_t H
+    Py_ssize_t L
+    Py_ssize_t rows
+    Py_ssize_t chunk
+    # strides in floats
+    Py_ssize_t src_n
+    Py_ssize_t src_c
+    Py_ssize_t src_d
+    Py_ssize_t src_h
+    Py_ssize_t dst_n
+    Py_ssize_t dst_c
+    Py_ssize_t dst_d
+    Py_ssize_t dst_h
+    Py_ssize_t add_n
+    Py_ssize_t add_c
+    Py_ssize_t add_d
+    Py_ssize_t add_h
+    double epsilon
+    Activation act
+
+# An item: rows h to h + m of L floats, of which it has n from l on.
+cdef struct Item:
+    Py_ssize_t image
+    Py_ssize_t cb
+    Py_ssize_t number
+    Py_ssize_t d
+    Py_ssize_t h
+    Py_ssize_t l
+    Py_ssize_t m
+    Py_ssize_t n
+
+
+cdef inline Py_ssize_t items_of_channel(const Args* a) noexcept nogil:
+    return a.D * ((a.H + a.rows - 1) // a.rows) * ((a.L + a.chunk - 1) // a.chunk)
+
+
+# Item `number` of a channel; image and cb are left to the caller.
+cdef inline Item item_of(const Args* a, Py_ssize_t number) noexcept nogil:
+    cdef Py_ssize_t CHUNKS = (a.L + a.chunk - 1) // a.chunk, PARTS = (a.H + a.rows - 1) // a.rows
+    cdef Item i
+    i.number = number
+    i.l = number % CHUNKS * a.chunk
+    i.h = number // CHUNKS % PARTS * a.rows
+    i.d = number // CHUNKS // PARTS
+    i.m = min(a.H - i.h, a.rows)
+    i.n = min(a.L - i.l, a.chunk)
+    return i
+
+
+cdef inline vf joined(const bint PLAIN, const vf* sum) noexcept nogil:
+    cdef vf y = (sum[0] + sum[1]) + (sum[2] + sum[3])
+    return vbroadcast(total(y)) if PLAIN else y
+
+
+# Of m rows of n floats, `step` apart.
+cdef inline void moments(const bint PLAIN, const float* src, Py_ssize_t step, Py_ssize_t m, Py_ssize_t n, float* dst,
+                         Py_ssize_t channels) noexcept nogil:
+    cdef Py_ssize_t k, lanes = n % V, full = n - lanes, row
+    cdef int i
+    cdef float share_of = <float> 1.0 / (m * n if PLAIN else m * (n // V))
+    cdef vf sum[SUMS]
+    cdef vf squares[SUMS]
+    cdef vf mean, d
+    for i in range(SUMS):
+        sum[i] = vbroadcast(0)
+        squares[i] = vbroadcast(0)
+    for row in range(m):
+        k = 0
+        while k + SUMS * V <= full:
+            for i in range(SUMS):
+                sum[i] = sum[i] + load(src + row * step + k + i * V)
+            k += SUMS * V
+        while k < full:
+            sum[0] = sum[0] + load(src + row * step + k)
+            k += V
+        if PLAIN and lanes:
+            sum[1] = sum[1] + load_part(src + row * step + k, lanes, 0)
+    mean = joined(PLAIN, sum) * share_of
+    for i in range(SUMS):
+        sum[i] = vbroadcast(0)
+    for row in range(m):
+        k = 0
+        while k + SUMS * V <= full:
+            for i in range(SUMS):
+                d = load(src + row * step + k + i * V) - mean
+                sum[i] = sum[i] + d
+                squares[i] = squares[i] + d * d
+            k += SUMS * V
+        while k < full:
+            d = load(src + row * step + k) - mean
+            sum[0] = sum[0] + d
+            squares[0] = squares[0] + d * d
+            k += V
+        if PLAIN and lanes:
+            d = load_part(src + row * step + k, lanes, (<float*> &mean)[0]) - mean
+            sum[1] = sum[1] + d
+            squares[1] = squares[1] + d * d
+    store_part(dst, mean, 1 if PLAIN else V)
+    store_part(dst + channels, joined(PLAIN, sum), 1 if PLAIN else V)
+    store_part(dst + 2 * channels, joined(PLAIN, squares), 1 if PLAIN else V)
+
+
+# Group g of an image with these moments and params; `channels` is the length of each row of both.
+cdef void join(const Args* a, const float* moments, float* params, const float* scale, const float* bias, Py_ssize_t g,
+               Py_ssize_t channels) noexcept nogil:
+    cdef Py_ssize_t ITEMS = items_of_channel(a), SIZE = a.C // a.G, c, number
+    cdef double K = <double> SIZE * a.D * a.H * (a.L if a.plain else a.L // V), sum = 0, squares = 0, mean, variance, d, count
+    cdef const float* own
+    cdef float rounded, factor
+    cdef Item i
+    for number in range(ITEMS):
+        i = item_of(a, number)
+        count = i.m * (i.n if a.plain else i.n // V)
+        own = moments + number * 3 * channels
+        for c in range(g * SIZE, (g + 1) * SIZE):
+            sum += count * own[c] + own[channels + c]
+    mean = sum / K
+    for number in range(ITEMS):
+        i = item_of(a, number)
+        count = i.m * (i.n if a.plain else i.n // V)
+        own = moments + number * 3 * channels
+        for c in range(g * SIZE, (g + 1) * SIZE):
+            d = own[c] - mean
+            squares += own[2 * channels + c] + d * (2 * own[channels + c] + count * d)
+    variance = squares / K
+    if variance < 0:
+        variance = 0
+    rounded = <float> mean
+    for c in range(g * SIZE, (g + 1) * SIZE):
+        factor = <float> (scale[c] / sqrt(variance + a.epsilon))
+        params[c] = rounded
+        params[channels + c] = factor
+        params[2 * channels + c] = <float> (bias[c] - (mean - rounded) * factor)
+
+
+cdef inline void normalize(const bint PLAIN, const bint ADD, const Args* a, const Item* i, const float* params, Py_ssize_t channels,
+                           const float* src, const float* add, float* dst, float low, float high) noexcept nogil:
+    cdef Py_ssize_t k, lanes = i.n % V, full = i.n - lanes
+    cdef vf mean = vbroadcast(params[0]) if PLAIN else load(params)
+    cdef vf factor = vbroadcast(params[channels]) if PLAIN else load(params + channels)
+    cdef vf shift = vbroadcast(params[2 * channels]) if PLAIN else load(params + 2 * channels)
+    cdef vf y
+    for _ in range(i.m):
+        k = 0
+        while k < full:
+            y = (load(src + k) - mean) * factor + shift
+            if ADD:
+                y = y + load(add + k)
+            store(dst + k, clip(y, low, high))
+            k += V
+        if PLAIN and lanes:
+            y = (load_part(src + k, lanes, 0) - mean) * factor + shift
+            if ADD:
+                y = y + load_part(add + k, lanes, 0)
+            y = clip(y, low, high)
+            store_part(dst + k, y if a.act.kind == CLIP else activate(y, a.act.kind, a.act.a, a.act.b), lanes)
+        if a.act.kind != CLIP:
+            finish(&a.act, dst, full // V)
+        src += a.src_h
+        add += a.add_h
+        dst += a.dst_h
+
+
+cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, Py_ssize_t thread) noexcept nogil:
+    cdef Py_ssize_t ITEMS = items_of_channel(a), LANES = 1 if a.plain else V, channels = a.CB * LANES, item, image
+    cdef Py_ssize_t items = a.N * (a.G if a.stage == JOIN else a.CB * ITEMS)
+    cdef float low = a.act.a if a.act.kind == CLIP else -INFINITY, high = a.act.b if a.act.kind == CLIP else INFINITY
+    cdef float* sums = at(bases, a.moments)
+    cdef float* params = at(bases, a.params)
+    cdef const float* own
+    cdef const float* src
+    cdef const float* add
+    cdef float* dst
+    cdef Item i
+    for item in range(share(items, piece, pieces), share(items, piece + 1, pieces)):
+        if a.stage == JOIN:
+            image = item // a.G
+            join(a, sums + image * ITEMS * 3 * channels, params + image * 3 * channels, at(bases, a.scale), at(bases, a.bias),
+                 item % a.G, channels)
+            continue
+        i = item_of(a, item % ITEMS)
+        i.cb = item // ITEMS % a.CB
+        i.image = item // ITEMS // a.CB
+        src = at(bases, a.src) + i.image * a.src_n + i.cb * a.src_c + i.d * a.src_d + i.h * a.src_h + i.l
+        if a.stage == MOMENTS:
+            dst = sums + (i.image * ITEMS + i.number) * 3 * channels + i.cb * LANES
+            if a.plain:
+                moments(True, src, a.src_h, i.m, i.n, dst, channels)
+            else:
+                moments(False, src, a.src_h, i.m, i.n, dst, channels)
+            continue
+        own = params + i.image * 3 * channels + i.cb * LANES
+        add = at(bases, a.add) + i.image * a.add_n + i.cb * a.add_c + i.d * a.add_d + i.h * a.add_h + i.l
+        dst = at(bases, a.dst) + i.image * a.dst_n + i.cb * a.dst_c + i.d * a.dst_d + i.h * a.dst_h + i.l
+        if a.plain and a.has_add:
+            normalize(True, True, a, &i, own, channels, src, add, dst, low, high)
+        elif a.plain:
+            normalize(True, False, a, &i, own, channels, src, add, dst, low, high)
+        elif a.has_add:
+            normalize(False, True, a, &i, own, channels, src, add, dst, low, high)
+        else:
+            normalize(False, False, a, &i, own, channels, src, add, dst, low, high)
+
+
+def step(dict fields):
+    """(address of the kernel, bytes of its arguments); see step.pxd."""
+    cdef Args args = fields
+    return <size_t> <Run> &run, (<char*> &args)[:sizeof(Args)]
