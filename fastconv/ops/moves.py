@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -277,22 +277,28 @@ class ExpandPlain(Move):
 MOST_RUNS = 64
 
 
-def even_runs(indices: Sequence[int]) -> list[range]:
-    """The indices in order, as few ranges as taking from the left gives.
+class Run(NamedTuple):
+    """The indices first, first + step, … (`count` of them)."""
 
-    >>> even_runs([0, 1, 2, 9, 7, 5, 5])
-    [range(0, 3), range(9, 3, -2), range(5, 6)]
+    first: int
+    step: int
+    count: int
+
+
+def even_runs(indices: Sequence[int]) -> list[Run]:
+    """The indices in order, as few runs as taking from the left gives.
+
+    >>> [tuple(run) for run in even_runs([0, 1, 2, 9, 7, 5, 5, 5])]
+    [(0, 1, 3), (9, -2, 3), (5, 0, 2)]
     """
-    runs: list[range] = []
+    runs: list[Run] = []
     i = 0
     while i < len(indices):
         step = indices[i + 1] - indices[i] if i + 1 < len(indices) else 1
         end = i + 1
-        while step and end < len(indices) and indices[end] - indices[end - 1] == step:
+        while end < len(indices) and indices[end] - indices[end - 1] == step:
             end += 1
-        runs.append(
-            range(indices[i], indices[end - 1] + (1 if step > 0 else -1), step) if step else range(indices[i], indices[i] + 1)
-        )
+        runs.append(Run(indices[i], step, end - i))
         i = end
     return runs
 
@@ -300,7 +306,7 @@ def even_runs(indices: Sequence[int]) -> list[range]:
 class GatherPlain(Move):
     """Slices of a row-major tensor, where the indices are known and lie in few evenly spaced runs."""
 
-    def runs(self, node: Node) -> list[range]:
+    def runs(self, node: Node) -> list[Run]:
         """The indices, from 0 on."""
         size = first_input(node).dims[axis_index(node.op.axis, len(first_input(node).dims))]  # type: ignore[attr-defined]
         return even_runs([i % size for i in ints(constants_of(node)[0]) or ()])
@@ -315,11 +321,11 @@ class GatherPlain(Move):
         outer, inner = math.prod(x.dims[:axis]), math.prod(x.dims[axis + 1 :])
         src, dst = binder.view(x).ref, binder.view(node.results[0]).ref
         runs, steps, start = self.runs(node), [], 0
-        row, result = x.dims[axis] * inner, sum(map(len, runs)) * inner
+        row, result = x.dims[axis] * inner, sum(run.count for run in runs) * inner
         for run in runs:
-            dims, strides = (outer, len(run), inner), (row, run.step * inner, 1)
-            steps.append(copy(binder, src + 4 * run.start * inner, strides, dst + 4 * start, (result, inner, 1), dims))
-            start += len(run) * inner
+            dims, strides = (outer, run.count, inner), (row, run.step * inner, 1)
+            steps.append(copy(binder, src + 4 * run.first * inner, strides, dst + 4 * start, (result, inner, 1), dims))
+            start += run.count * inner
         return steps
 
 
@@ -359,13 +365,11 @@ def pad_value(node: Node) -> np.ndarray:
 
 
 class PadPlain(Move):
-    """A constant around a row-major tensor."""
+    """Around a row-major tensor: a constant, or along one axis after the other what the mode says, from the result itself."""
 
     def refuse_how(self, node: Node, target: Target) -> str | None:
-        mode = node.op.mode  # type: ignore[attr-defined]
-        if mode != "constant":
-            return f"mode {mode}"
-        return f"{len(first_input(node).dims)} axes" if len(first_input(node).dims) > AXES else None
+        rank = len(first_input(node).dims)
+        return f"{rank} axes" if rank > AXES else None
 
     def bind(self, node: Node, binder: Binder) -> list[Step]:
         x, y, borders = first_input(node), node.results[0], pad_borders(node)
@@ -373,10 +377,31 @@ class PadPlain(Move):
         src, dst = binder.view(x).ref, binder.view(y).ref
         # negative borders take elements of the input away
         src += 4 * sum(max(-before, 0) * s for (before, _), s in zip(borders, src_strides, strict=True))
-        inner = dst + 4 * sum(max(before, 0) * s for (before, _), s in zip(borders, dst_strides, strict=True))
-        dims = tuple(d + min(b, 0) + min(a, 0) for d, (b, a) in zip(x.dims, borders, strict=True))
-        fill = copy(binder, binder.constant(pad_value(node)), (0,) * len(y.dims), dst, dst_strides, y.dims)
-        return [fill, copy(binder, src, src_strides, inner, dst_strides, dims)]
+        starts = [max(before, 0) for before, _ in borders]
+        dims = [d + min(b, 0) + min(a, 0) for d, (b, a) in zip(x.dims, borders, strict=True)]
+
+        def here(starts: Sequence[int]) -> int:
+            return dst + 4 * sum(i * s for i, s in zip(starts, dst_strides, strict=True))
+
+        inner = copy(binder, src, src_strides, here(starts), dst_strides, tuple(dims))
+        mode = node.op.mode  # type: ignore[attr-defined]
+        if mode == "constant":
+            fill = copy(binder, binder.constant(pad_value(node)), (0,) * len(y.dims), dst, dst_strides, y.dims)
+            return [fill, inner]
+        steps = [inner]
+        for axis, (start, size) in enumerate(zip(tuple(starts), tuple(dims), strict=True)):
+            # in the result, which has this axis so far from `start` on, and those behind it as the input has them
+            places = padded_places(x.dims[axis], borders[axis], mode) + borders[axis][0]
+            for first, part in ((0, places[:start]), (start + size, places[start + size :])):
+                for run in even_runs(part.tolist()):
+                    dims[axis], starts[axis] = run.count, first
+                    to = here(starts)
+                    starts[axis] = run.first
+                    strides = (*dst_strides[:axis], run.step * dst_strides[axis], *dst_strides[axis + 1 :])
+                    steps.append(copy(binder, here(starts), strides, to, dst_strides, tuple(dims)))
+                    first += run.count
+            dims[axis], starts[axis] = y.dims[axis], 0
+        return steps
 
 
 class PadBlocked(BlockedMove):

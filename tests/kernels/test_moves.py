@@ -175,12 +175,13 @@ def test_gather(isa, indices, guard):
 
 def test_runs_of_indices():
     assert even_runs([]) == []
-    assert even_runs([7]) == [range(7, 8)]
-    assert even_runs(range(768)) == [range(768)]
-    assert even_runs([3, 2, 1, 0, 4, 8, 8]) == [range(3, -1, -1), range(4, 9, 4), range(8, 9)]
+    assert even_runs([7]) == [(7, 1, 1)]
+    assert even_runs(range(768)) == [(0, 1, 768)]
+    assert even_runs([3, 2, 1, 0, 4, 8, 8, 8]) == [(3, -1, 4), (4, 4, 2), (8, 0, 2)]
     scattered = np.random.default_rng(0).permutation(500)
     assert refusals(Gather(), [numbers(500), scattered], ISAS[-1], constants=(1,))["plain"].startswith("indices in ")
-    assert [i for run in even_runs(scattered.tolist()) for i in run] == scattered.tolist()
+    runs = even_runs(scattered.tolist())
+    assert [run.first + i * run.step for run in runs for i in range(run.count)] == scattered.tolist()
 
 
 # ---- Pad
@@ -203,6 +204,12 @@ def test_pad(isa, guard):
     for mode in ("reflect", "edge", "wrap"):
         for amounts in planes:
             check(Pad(mode=mode), [x, amounts], isa, "blocked", constants=(1,), blocked=(0,), guard=guard)
+        # also further than the axis is long
+        for amounts in (*planes, pads((1, 0), (2, 3), (7, 12), (-1, 9)), pads(none, (-3, 20), (-4, 3), none)):
+            check(Pad(mode=mode), [x, amounts], isa, "plain", constants=(1,), guard=guard)
+        check(Pad(mode=mode), [numbers(40), np.array([33, 38])], isa, "plain", constants=(1,), guard=guard)
+        volume = pads(none, none, (1, 2), (3, 0), (2, 4))
+        check(Pad(mode=mode), [numbers(1, 2, 3, 4, 5), volume], isa, "plain", constants=(1,), guard=guard)
     check(Pad(), [x, np.array([1, 2]), None, np.array([-1])], isa, "blocked", constants=(1, 2, 3), blocked=(0,), guard=guard)
 
 
@@ -335,7 +342,7 @@ def test_refusals():
         return refusals(op, [x, *inputs], isa, **options)
 
     assert refusal(Transpose(perm=(0, 2, 1, 3))) == {"view": "elements change places", "blocked": "the input is not blocked"}
-    assert refusal(Pad(mode="edge"), np.array([0, 1, 0, 1]), None, np.array([2, 3]), constants=(1, 3))["plain"] == "mode edge"
+    assert refusals(Pad(), [numbers(*(1,) * 7), np.array([1] * 14)], isa, constants=(1,))["plain"] == "7 axes"
     by_two = (np.array([0]), np.array([4]), np.array([1]), two)
     assert refusal(Slice(), *by_two, constants=(1, 2, 3, 4), blocked=(0,))["blocked"] == "channels in steps of 2"
     assert refusal(Concat(axis=2), x, blocked=(0,))["blocked"] == "axis 2"
