@@ -230,6 +230,7 @@ ONE_AXIS = {
     "pad": lambda net, x: net("Conv", net("Pad", x, ints(0, 0, 3, 0, 0, 1)), W1),
     "resize": lambda net, x: net("Resize", net("Conv", x, W1), None, np.float32([1, 1, 2]), mode="linear"),
     "softmax": lambda net, x: net("Softmax", net("Conv", x, W1), axis=1),
+    "normalization": lambda net, x: net("Relu", net("InstanceNormalization", net("Conv", x, W1), *np.ones((2, 6), np.float32))),
 }
 NORM = powers(RNG, 4), eighths(RNG, 4), eighths(RNG, 4), powers(RNG, 4) ** 2
 

@@ -355,6 +355,42 @@ def test_only_the_scale_and_the_bias_of_a_layer_normalization_go_into_it(kind):
         assert kind in "+".join(ops(graph)) or "Conv" in ops(graph)
 
 
+def as_groups(net, x, groups, scale, bias, back):
+    """GroupNormalization as exporters write it before opset 21, with a scale and a bias behind it."""
+    y = net("InstanceNormalization", net("Reshape", x, np.int64([0, groups, -1])), scale, bias, epsilon=1e-3)
+    y = net("Reshape", y, back if back is not None else net("Shape", x))
+    return net("Add", net("Mul", y, normal(RNG, 6, 1, 1)), normal(RNG, 6, 1, 1))
+
+
+@pytest.mark.parametrize("shape", [("N", 6, 4, 5), ("N", 6, "H", "W")])
+@pytest.mark.parametrize("groups", [1, 3, 6])
+def test_normalization_of_groups_as_channels_is_recognised(shape, groups):
+    net, x = Net(), normal(RNG, 2, 6, 4, 5)
+    back = None if "H" in shape else np.int64([-1, 6, 4, 5])
+    scale, bias = normal(RNG, groups), normal(RNG, groups)
+    graph = net.graph(net("Relu", as_groups(net, net("Neg", image(net, *shape)), groups, scale, bias, back)))
+    passed(graph.copy(), x, tolerance=ROUNDED)
+    after = specialise(run_passes(graph), [x.shape])
+    assert ops(after) == ["Neg", "GroupNormalization+Relu"]
+    assert after.nodes[1].op.num_groups == groups
+
+
+def test_other_reshapes_around_a_normalization_stay():
+    net = Net()
+    x = net("Neg", image(net, 2, 6, 4, 5))
+    ones = np.ones(3, np.float32)
+    mixed = net(
+        "Reshape", net("InstanceNormalization", net("Reshape", x, np.int64([1, 3, -1])), ones, ones), np.int64([2, 6, 4, 5])
+    )
+    other = net(
+        "Reshape", net("InstanceNormalization", net("Reshape", x, np.int64([0, 3, -1])), ones, ones), np.int64([2, 6, 20])
+    )
+    seen = net("Reshape", x, np.int64([0, 3, -1]))
+    y = net("Reshape", net("InstanceNormalization", seen, ones, ones), np.int64([2, 6, 4, 5]))
+    graph = passed(net.graph(mixed, other, y, seen), normal(RNG, 2, 6, 4, 5), tolerance=ROUNDED)
+    assert ops(graph).count("InstanceNormalization") == 3
+
+
 def near_misses(net, x):
     """name -> a value that looks like a spelled-out activation and is none."""
     clip = net("Clip", net("Add", x, 3.0), 0.0, 6.0)

@@ -278,11 +278,11 @@ MOST_RUNS = 64
 
 
 class Run(NamedTuple):
-    """The indices first, first + step, … (`count` of them)."""
+    """The indices first, first + step, … (`size` of them)."""
 
     first: int
     step: int
-    count: int
+    size: int
 
 
 def even_runs(indices: Sequence[int]) -> list[Run]:
@@ -321,11 +321,11 @@ class GatherPlain(Move):
         outer, inner = math.prod(x.dims[:axis]), math.prod(x.dims[axis + 1 :])
         src, dst = binder.view(x).ref, binder.view(node.results[0]).ref
         runs, steps, start = self.runs(node), [], 0
-        row, result = x.dims[axis] * inner, sum(run.count for run in runs) * inner
+        row, result = x.dims[axis] * inner, sum(run.size for run in runs) * inner
         for run in runs:
-            dims, strides = (outer, run.count, inner), (row, run.step * inner, 1)
+            dims, strides = (outer, run.size, inner), (row, run.step * inner, 1)
             steps.append(copy(binder, src + 4 * run.first * inner, strides, dst + 4 * start, (result, inner, 1), dims))
-            start += run.count * inner
+            start += run.size * inner
         return steps
 
 
@@ -394,12 +394,12 @@ class PadPlain(Move):
             places = padded_places(x.dims[axis], borders[axis], mode) + borders[axis][0]
             for first, part in ((0, places[:start]), (start + size, places[start + size :])):
                 for run in even_runs(part.tolist()):
-                    dims[axis], starts[axis] = run.count, first
+                    dims[axis], starts[axis] = run.size, first
                     to = here(starts)
                     starts[axis] = run.first
                     strides = (*dst_strides[:axis], run.step * dst_strides[axis], *dst_strides[axis + 1 :])
                     steps.append(copy(binder, here(starts), strides, to, dst_strides, tuple(dims)))
-                    first += run.count
+                    first += run.size
             dims[axis], starts[axis] = y.dims[axis], 0
         return steps
 

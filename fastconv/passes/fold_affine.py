@@ -7,7 +7,7 @@ computed in float64 and rounded once, when they are packed.
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +15,11 @@ from ..graph import Graph, Node, Value
 from ..ops import REGISTRY
 from ..weights import Scaled
 from .infer_shapes import infer_node
+
+#: whose scale and bias are one a channel
+NORMALIZATIONS = ("InstanceNormalization", "GroupNormalization")
+#: what can scale and shift its own results
+ABSORBING = ("Conv", "ConvTranspose", "Gemm", "MatMul", *NORMALIZATIONS)
 
 
 def fold_affine(graph: Graph) -> None:
@@ -31,7 +36,7 @@ def fold_affine(graph: Graph) -> None:
             continue
         before = producers.get(x)
         if before is not None and x not in graph.outputs and len(consumers[x]) == 1 and _absorb(before, scale, shift):
-            before.outputs[0] = node.outputs[0]
+            before.outputs[0], before.epilogue = node.outputs[0], node.epilogue
             producers[node.results[0]] = before
             removed.add(node)
         elif before is not None and scale is not None and _is_map(x):
@@ -75,7 +80,7 @@ def _affine(node: Node) -> tuple[Value, np.ndarray | None, np.ndarray] | None:
         with np.errstate(invalid="ignore", divide="ignore"):  # a negative variance gives NaN, as by the definition
             scale = gamma / np.sqrt(var + node.op.epsilon)  # type: ignore[attr-defined]
         return x, scale, beta - mean * scale
-    if kind not in ("Add", "Sub", "Mul", "Div") or node.epilogue:
+    if kind not in ("Add", "Sub", "Mul", "Div"):
         return None
     a, b = node.inputs
     assert a is not None and b is not None
@@ -106,9 +111,9 @@ def _per_channel(c: np.ndarray, rank: int) -> np.ndarray | None:
 
 
 def _absorb(before: Node, scale: np.ndarray | None, shift: np.ndarray) -> bool:
-    """Scale and shift the results of a Conv, ConvTranspose, Gemm or MatMul with constant weights; whether it could be done."""
+    """Scale and shift the results of a node of ABSORBING with constant weights; whether it could be done."""
     kind = type(before.op).__name__
-    if before.epilogue or kind not in ("Conv", "ConvTranspose", "Gemm", "MatMul"):
+    if before.epilogue or kind not in ABSORBING:
         return False
     w = before.inputs[1]
     bias = before.inputs[2] if len(before.inputs) > 2 else None
@@ -116,7 +121,7 @@ def _absorb(before: Node, scale: np.ndarray | None, shift: np.ndarray) -> bool:
         return False
     array = w.constant
     op = before.op
-    if kind == "Conv":
+    if kind in ("Conv", *NORMALIZATIONS):
         axis = 0
     elif kind == "ConvTranspose":
         if op.group != 1:  # type: ignore[attr-defined]
@@ -135,8 +140,10 @@ def _absorb(before: Node, scale: np.ndarray | None, shift: np.ndarray) -> bool:
             return False
     OC = array.shape[axis]
     if scale is not None:
-        scaled = Scaled(array, np.broadcast_to(scale, (OC,)), axis)
-        before.inputs[1] = Value(w.name, constant=cast(np.ndarray, scaled))
+        scaled: Any = (
+            Scaled(array, np.broadcast_to(scale, (OC,)), axis) if array.ndim > 1 else (array * scale).astype(np.float32)
+        )
+        before.inputs[1] = Value(w.name, constant=scaled)
     old = (
         np.zeros(OC)
         if bias is None or bias.constant is None

@@ -18,6 +18,7 @@ from ..ops.conv import Conv
 from ..ops.conv_transpose import ConvTranspose
 from ..ops.global_pool import GlobalPool
 from ..ops.max_pool import MaxPool
+from ..ops.normalization import OverChannels
 from ..ops.reduce import Reduce
 from .arrange import COMMON, Arrangement, Handler, Part, Rewrite, arrange
 
@@ -71,7 +72,7 @@ def _reduce(n: Node, to: Arrangement) -> Rewrite | None:
 
 _HANDLERS: dict[type[Op], Handler] = {
     **dict.fromkeys((Conv, ConvTranspose, MaxPool, AveragePool), _windows),
-    **dict.fromkeys((GlobalPool, BatchNormalization), _same),
+    **dict.fromkeys((GlobalPool, BatchNormalization, OverChannels), _same),
     Reduce: _reduce,
 }
 _NEW_AXIS = Value("height", constant=np.array([2], np.int64))

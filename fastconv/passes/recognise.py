@@ -1,5 +1,6 @@
-"""Operators that exporters spell out in several nodes, put back into one: HardSwish, HardSigmoid, Swish (SiLU), Gelu, and
-LayerNormalization, as files before opset 17 have it."""
+"""Operators that exporters spell out in several nodes, put back into one: HardSwish, HardSigmoid, Swish (SiLU), Gelu,
+LayerNormalization, as files before opset 17 have it, and GroupNormalization, which was an InstanceNormalization of the groups
+as channels."""
 
 from __future__ import annotations
 
@@ -239,4 +240,25 @@ def _scaled_norm(node: Node, producers: Producers) -> Match | None:
     return None
 
 
-FORMS = (_hard_sigmoid, _product, _gelu, _layer_norm, _scaled_norm)
+def _group_norm(node: Node, producers: Producers) -> Match | None:
+    """N C *size -> N G K, InstanceNormalization, and back to N C *size."""
+    norm = _before(node, "InstanceNormalization", producers) if _kind(node) == "Reshape" else None
+    groups = _before(norm, "Reshape", producers)
+    if norm is None or norm.inputs[0] is None or groups is None:
+        return None
+    x = groups.inputs[0]
+    if x is None or x.shape is None or norm.inputs[0].shape is None or len(x.shape) < 2:
+        return None
+    (N, C, *_), (n, G, *_) = x.shape, norm.inputs[0].shape
+    if n != N or n is None or not isinstance(C, int) or not isinstance(G, int) or C % G:
+        return None
+    params: list[Value] = []
+    for v in norm.inputs[1:]:
+        if v is None or v.constant is None:
+            return None
+        params.append(Value(v.name, constant=np.repeat(v.constant, C // G)))
+    op = REGISTRY["GroupNormalization"](num_groups=G, epsilon=norm.op.epsilon)  # type: ignore[attr-defined]
+    return op, [x, *params], [norm, groups]
+
+
+FORMS = (_hard_sigmoid, _product, _gelu, _layer_norm, _scaled_norm, _group_norm)

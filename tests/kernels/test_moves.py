@@ -181,7 +181,7 @@ def test_runs_of_indices():
     scattered = np.random.default_rng(0).permutation(500)
     assert refusals(Gather(), [numbers(500), scattered], ISAS[-1], constants=(1,))["plain"].startswith("indices in ")
     runs = even_runs(scattered.tolist())
-    assert [run.first + i * run.step for run in runs for i in range(run.count)] == scattered.tolist()
+    assert [run.first + i * run.step for run in runs for i in range(run.size)] == scattered.tolist()
 
 
 # ---- Pad
