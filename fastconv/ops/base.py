@@ -31,7 +31,7 @@ from ..graph import Graph, Node, Shape, Value
 
 if TYPE_CHECKING:
     from ..plan.bind import Binder, Step
-    from ..plan.layouts import Tensor
+    from ..plan.layouts import Halo, Tensor
     from ..plan.select import Target
     from .windows import Windows
 
@@ -324,7 +324,7 @@ class Implementation:
 
     `refuse` says no with a reason, or None for yes. Then `layouts` says how it wants its operands and gives its results,
     and `bind` makes the steps, with every size and address settled. Layouts are "nchw" (row-major, any rank) and "blocked"
-    (nChw{V}c: channels in blocks of the vector width V, rank 4).
+    (nChw{V}c or nCdhw{V}c: channels in blocks of the vector width V).
     """
 
     name: ClassVar[str]
@@ -337,9 +337,9 @@ class Implementation:
         """The layout wanted for each operand that is not packed at bind time, and the layout of the results."""
         raise NotImplementedError
 
-    def halo(self, node: Node) -> tuple[int, int, int, int]:
-        """Zero rows and columns that inputs[0] must have around it: top, left, bottom, right."""
-        return (0, 0, 0, 0)
+    def halo(self, node: Node) -> Halo:
+        """The zeros that inputs[0] must have around it."""
+        return ()
 
     def alias(self, node: Node, reads: dict[Value, Tensor], writes: dict[Value, Tensor]) -> None:
         """Let tensors share memory where that saves a copy: a view of an input, an input written in place of the output."""

@@ -7,8 +7,9 @@ shapes each form is for.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from operator import methodcaller
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -37,8 +38,8 @@ RUN, POINTWISE_RUN = 192, 512
 GATHER_CHANNELS = 256
 
 
-def conv_refusal(node: Node) -> str | None:
-    """What no kernel for convolutions takes."""
+def conv_refusal(node: Node, ranks: Sequence[int] = (4,)) -> str | None:
+    """What no kernel for convolutions over tensors of these ranks takes."""
     x, w = node.inputs[0], node.inputs[1]
     assert x is not None and w is not None
     bias = node.inputs[2] if len(node.inputs) > 2 else None
@@ -46,7 +47,7 @@ def conv_refusal(node: Node) -> str | None:
         return "weights are not constant"
     if x.dtype != np.float32:
         return f"dtype {x.dtype}"
-    if len(x.dims) != 4:
+    if len(x.dims) not in ranks:
         return f"rank {len(x.dims)}"
     if 0 in x.dims:
         return "empty input"
@@ -67,12 +68,12 @@ def bias_of(node: Node) -> np.ndarray | None:
 
 
 def halo_of(windows: Windows) -> Halo:
-    """The zeros that taps meet around the input: top, left, bottom, right."""
+    """The zeros that taps meet around the input."""
     after = [
         max((o - 1) * s + e - b - d, 0)
         for o, s, e, b, d in zip(windows.out, windows.strides, windows.extent, windows.begin, windows.size, strict=True)
     ]
-    return (windows.begin[0], windows.begin[1], after[0], after[1])
+    return (*windows.begin, *after)
 
 
 class Groups(NamedTuple):
@@ -143,15 +144,20 @@ def tiles(
 
 
 def pack_weights(w: np.ndarray | Weights, groups: int, merge: int, block: int, V: int) -> Packing:
-    """Weights OC IC/groups KH KW, `merge` groups as one, in the order the tile reads them."""
-    OC, IC, KH, KW = w.shape
+    """Weights OC IC/groups [KD] KH KW, `merge` groups as one, in the order the tile reads them."""
+    OC, IC, *planes, KH, KW = w.shape
+    KH *= math.prod(planes)
     G = groups // merge
     source, scale = factors(w, axis=0)
     size = (G, OC // G, IC * merge, KH, KW)
     matrix = source.columns_of if isinstance(source, Weights) else None
     if matrix is not None and G == 1:
         return tiles(lambda a, b: matrix[a:b].T[:, :, None, None], scale, size, block, V, by_input=True)
-    return tiles(lambda a, b: block_diagonal(source[a:b], merge), scale, size, block, V, whole=merge > 1)
+
+    def read(begin: int, end: int) -> np.ndarray:
+        return block_diagonal(source[begin:end].reshape(end - begin, IC, KH, KW), merge)
+
+    return tiles(read, scale, size, block, V, whole=merge > 1)
 
 
 def pack_bias(b: np.ndarray | None, OC: int, groups: int, V: int) -> np.ndarray:
@@ -191,7 +197,7 @@ def run_segments(products: int, segments: int, taps: int, block: int) -> int:
 
 def chunk_pixels(windows: Windows, IC: int, parts: int, images: int) -> int:
     """How many output pixels an item takes: their source fits in L2, and there are items enough for every thread."""
-    pixels = math.prod(windows.out)
+    pixels = math.prod(windows.out[-2:])
     stride = math.prod(max(min(s, k), 1) for s, k in zip(windows.strides, windows.kernel, strict=True))
     taps = math.prod(windows.kernel)
     IC = min(IC, max(run_products(taps) // max(taps, 1), 1))
@@ -202,7 +208,10 @@ def chunk_pixels(windows: Windows, IC: int, parts: int, images: int) -> int:
 
 
 class ConvBase(Implementation):
-    """What implementations of convolution share: layouts, the zeros around the source, a pass of the kernel over taps."""
+    """What implementations of convolution share: layouts, the zeros around the source, a pass of the kernel over taps.
+
+    To the kernel the planes of a volume are images, and taps along its depth lie in other images: there is a pass for each.
+    """
 
     source = BLOCKED
 
@@ -223,11 +232,10 @@ class ConvBase(Implementation):
 
     def taps(self, windows: Windows, channels: int, src: View, V: int) -> tuple[np.ndarray, dict[str, int]]:
         """The table of taps for `channels` input channels, and its lengths as the kernel's fields."""
-        (KH, KW), (dh, dw) = windows.kernel, windows.dilations
         blocks = -(-channels // V)
-        table = steps((blocks, src.c), (KH, dh * src.h), (KW, dw * src.w))
+        table = steps((blocks, src.c), *tap_axes(windows, src))
         tail = channels % V
-        full = (blocks - bool(tail)) * KH * KW
+        full = (blocks - bool(tail)) * math.prod(windows.kernel)
         return table, {"segments": full, "length": V, "tail_segments": len(table) - full, "tail_length": tail}
 
     def step(
@@ -241,30 +249,51 @@ class ConvBase(Implementation):
         dst: View,
         epilogue: dict[str, Any],
     ) -> Step:
-        """One pass of the kernel with packed weights and bias, from src to dst."""
+        """One pass of the kernel with packed weights and bias, from the images src to the images dst."""
         V, taps = binder.target.V, math.prod(windows.kernel)
         OCB = -(-groups.OC // V)
         table, lengths = self.taps(windows, groups.IC, src, V)
-        begin = windows.begin[0] * src.h + windows.begin[1] * src.w
-        N = src.shape[0]
+        begin = sum(b * s for b, s in zip(windows.begin, tap_strides(windows, src), strict=True))
+        deep, sh, sw = (1, *windows.strides)[-3:]
+        N, OH, OW = (src.shape[0], *windows.out)[-3:]
         return binder.step(
             binder.kernels.conv_direct,
             src=src.ref, dst=dst.ref, wei=wei, bia=bia,
             taps=binder.table(table - begin), **lengths,
-            N=N, G=groups.G, OCB=OCB, OH=windows.out[0], OW=windows.out[1],
+            N=N, G=groups.G, OCB=OCB, OH=OH, OW=OW,
             chunk=chunk_pixels(windows, groups.IC, max(OCB // 2, 1), N * groups.G),
-            src_n=src.n, src_g=groups.IC // (V if self.source == BLOCKED else 1) * src.c,
-            src_h=windows.strides[0] * src.h, src_w=windows.strides[1] * src.w,
+            src_n=deep * src.n, src_g=groups.IC // (V if self.source == BLOCKED else 1) * src.c,
+            src_h=sh * src.h, src_w=sw * src.w,
             run=run_segments(groups.IC * taps, lengths["segments"], taps, taps if self.source == BLOCKED else 1),
             **dst.strides("dst"),
             **epilogue,
         )  # fmt: skip
 
 
+def tap_strides(windows: Windows, src: View) -> tuple[int, ...]:
+    """The strides of the axes that windows slide over: with three of them, the images are the planes of a volume."""
+    return (src.n, src.h, src.w)[-len(windows.kernel) :]
+
+
+def tap_axes(windows: Windows, src: View) -> list[tuple[int, int]]:
+    """How many taps there are along each axis, and how far apart in floats."""
+    return [(k, d * s) for k, d, s in zip(windows.kernel, windows.dilations, tap_strides(windows, src), strict=True)]
+
+
+def passes(x: Value) -> list[Callable[[View], View]]:
+    """For each pass of the kernel over a source, or a result of the same images, which part of a view has its images."""
+    if len(x.dims) == 4:
+        return [lambda view: view]
+    return [methodcaller("planes", image) for image in range(x.dims[0])]
+
+
 class ConvDirect(ConvBase):
     """Any convolution of a blocked source."""
 
     name = "direct"
+
+    def refuse(self, node: Node, target: Target) -> str | None:
+        return conv_refusal(node, ranks=(4, 5))
 
     def bind(self, node: Node, binder: Binder) -> list[Step]:
         x, w = node.inputs[0], node.inputs[1]
@@ -281,7 +310,13 @@ class ConvDirect(ConvBase):
             read, plane = src.every((-windows.begin[0], -windows.begin[1]), windows.strides), H * W * V
             src = View(binder.workspace(), (N, C, H, W), BLOCKED, -(-C // V) * plane, plane, W * V, V)
             gather, windows = reorder(binder, read, src), replace(windows, strides=(1, 1), begin=(0, 0))
-        return [*gather, self.step(binder, windows, merged, wei, bia, src, dst, binder.epilogue(node))]
+        return [
+            *gather,
+            *(
+                self.step(binder, windows, merged, wei, bia, part(src), part(dst), binder.epilogue(node, part))
+                for part in passes(x)
+            ),
+        ]
 
     def workspace(self, node: Node, target: Target) -> int:
         """Room for the pixels that a strided 1x1 kernel reads, side by side.
@@ -303,10 +338,10 @@ class ConvPointwise(ConvDirect):
     name = "pointwise"
 
     def refuse(self, node: Node, target: Target) -> str | None:
-        if reason := conv_refusal(node):
+        if reason := conv_refusal(node, ranks=(4, 5)):
             return reason
         kernel = windows_of(node).kernel
-        return None if kernel == (1, 1) else f"kernel {kernel[0]}x{kernel[1]}"
+        return None if set(kernel) == {1} else f"kernel {'x'.join(map(str, kernel))}"
 
 
 class ConvFirst(ConvDirect):
@@ -316,7 +351,7 @@ class ConvFirst(ConvDirect):
     source = PLANAR
 
     def refuse(self, node: Node, target: Target) -> str | None:
-        if reason := conv_refusal(node):
+        if reason := conv_refusal(node, ranks=(4, 5)):
             return reason
         x = node.inputs[0]
         assert x is not None
@@ -331,9 +366,9 @@ class ConvFirst(ConvDirect):
         return None
 
     def taps(self, windows: Windows, channels: int, src: View, V: int) -> tuple[np.ndarray, dict[str, int]]:
-        (KH, KW), (dh, dw) = windows.kernel, windows.dilations
-        if dw == 1:
-            rows = steps((channels, src.c), (KH, dh * src.h))
-            return rows, {"segments": len(rows), "length": KW, "tail_segments": 0, "tail_length": 0}
-        table = steps((channels, src.c), (KH, dh * src.h), (KW, dw))
+        axes = tap_axes(windows, src)
+        if windows.dilations[-1] == 1:
+            rows = steps((channels, src.c), *axes[:-1])
+            return rows, {"segments": len(rows), "length": windows.kernel[-1], "tail_segments": 0, "tail_length": 0}
+        table = steps((channels, src.c), *axes)
         return table, {"segments": len(table), "length": 1, "tail_segments": 0, "tail_length": 0}

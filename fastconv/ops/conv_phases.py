@@ -7,18 +7,31 @@ columns. (Dumoulin and Visin, A guide to convolution arithmetic for deep learnin
 
 from __future__ import annotations
 
+import itertools
 import math
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..graph import Node
-from ..plan.bind import Binder, Step
+from ..plan.bind import Binder, Step, View
 from ..plan.layouts import Halo
 from ..plan.packing import Packing, factors
 from ..plan.select import Target
 from ..weights import Weights
-from .conv_direct import ConvBase, bias_of, block_diagonal, conv_refusal, halo_of, merge_groups, pack_bias, tiles, windows_of
+from .conv_direct import (
+    ConvBase,
+    bias_of,
+    block_diagonal,
+    conv_refusal,
+    halo_of,
+    merge_groups,
+    pack_bias,
+    passes,
+    tiles,
+    windows_of,
+)
 from .windows import Windows
 
 
@@ -55,24 +68,34 @@ def phases(windows: Windows, axis: int) -> list[Phase]:
     return found
 
 
-def phase_windows(windows: Windows, v: Phase, h: Phase) -> Windows:
-    """The windows of the convolution that a pair of phases is."""
-    kernel = (v.taps.size, h.taps.size)
-    return Windows(kernel, (1, 1), (v.dilation, h.dilation), (v.begin, h.begin), (0, 0), windows.size, (v.out, h.out))
+def all_phases(windows: Windows) -> list[tuple[Phase, ...]]:
+    """The phases of the output: one along each axis."""
+    return list(itertools.product(*(phases(windows, axis) for axis in range(len(windows.kernel)))))
 
 
-def pack_phase(w: np.ndarray | Weights, groups: int, merge: int, V: int, v: Taps, h: Taps) -> Packing:
-    """The taps of a pair of phases of weights IC OC/groups KH KW, turned round, packed as those of a convolution."""
+def phase_windows(windows: Windows, phase: Sequence[Phase]) -> Windows:
+    """The windows of the convolution that a phase along each axis is."""
+    taps, dilations, begin, _, out = zip(*phase, strict=True)
+    none, one = (0,) * len(phase), (1,) * len(phase)
+    return Windows(tuple(t.size for t in taps), one, dilations, begin, none, windows.size, out)
+
+
+def pack_phase(w: np.ndarray | Weights, groups: int, merge: int, V: int, taps: tuple[Taps, ...]) -> Packing:
+    """The taps of a phase of weights IC OC/groups *kernel, turned round, packed as those of a convolution."""
     source, scale = factors(w, axis=1)
     IC, OC = len(w) // groups, w.shape[1]
+    kept: Any = (..., *(slice(t.first, None, t.step) for t in taps))
+    turned: Any = (..., *(slice(None, None, -1) for _ in taps))
+    *planes, KH, KW = (t.size for t in taps)
+    KH *= math.prod(planes)
 
     def read(begin: int, end: int) -> np.ndarray:
-        rows = source[begin:end][:, :, v.first :: v.step, h.first :: h.step][:, :, ::-1, ::-1]
+        rows = source[begin:end][kept][turned].reshape(end - begin, OC, KH, KW)
         if merge == 1:
             return rows.swapaxes(0, 1)
         return block_diagonal(np.concatenate([own.swapaxes(0, 1) for own in np.split(rows, merge)]), merge)
 
-    size = (groups // merge, merge * OC, merge * IC, v.size, h.size)
+    size = (groups // merge, merge * OC, merge * IC, KH, KW)
     return tiles(read, np.tile(scale, groups), size, V, V, by_input=True, whole=merge > 1)
 
 
@@ -82,15 +105,14 @@ class ConvPhases(ConvBase):
     name = "phases"
 
     def refuse(self, node: Node, target: Target) -> str | None:
-        if reason := conv_refusal(node):
+        if reason := conv_refusal(node, ranks=(4, 5)):
             return reason
         return "zeros behind the last window" if min(windows_of(node).end) < 0 else None
 
     def halo(self, node: Node) -> Halo:
         windows = windows_of(node)
-        halos = [halo_of(phase_windows(windows, v, h)) for v in phases(windows, 0) for h in phases(windows, 1)]
-        top, left, bottom, right = (max(0, *side) for side in zip((0, 0, 0, 0), *halos, strict=True))
-        return (top, left, bottom, right)
+        halos = [halo_of(phase_windows(windows, phase)) for phase in all_phases(windows)]
+        return tuple(max(0, *side) for side in zip(*halos, strict=True))
 
     def bind(self, node: Node, binder: Binder) -> list[Step]:
         x, w = node.inputs[0], node.inputs[1]
@@ -100,18 +122,15 @@ class ConvPhases(ConvBase):
         merged = merge_groups(groups, x.dims[1], OC, V)
         bia = binder.pack("bias", pack_bias, bias_of(node), OC=OC, groups=merged.G, V=V)
         windows, src, dst = windows_of(node), binder.view(x), binder.view(node.results[0])
-        sh, sw = windows.strides
         steps = []
-        for v in phases(windows, 0):
-            for h in phases(windows, 1):
-                wei = binder.pack("phase", pack_phase, w.constant, groups=groups, merge=merged.merge, V=V, v=v.taps, h=h.taps)
-                epilogue = binder.epilogue(node)
-                epilogue |= {
-                    "add": epilogue["add"] + 4 * (v.start * epilogue["add_h"] + h.start * epilogue["add_w"]),
-                    "add_h": epilogue["add_h"] * sh,
-                    "add_w": epilogue["add_w"] * sw,
-                }
-                part = phase_windows(windows, v, h)
-                own = dst.every((v.start, h.start), windows.strides)
-                steps.append(self.step(binder, part, merged, wei, bia, src, own, epilogue))
+        for phase in all_phases(windows):
+            taps, start = tuple(p.taps for p in phase), [p.start for p in phase]
+            wei = binder.pack("phase", pack_phase, w.constant, groups=groups, merge=merged.merge, V=V, taps=taps)
+            for part in passes(x):
+
+                def own(view: View, part: Callable[[View], View] = part, start: Sequence[int] = start) -> View:
+                    return part(view).every(start, windows.strides)
+
+                epilogue = binder.epilogue(node, own)
+                steps.append(self.step(binder, phase_windows(windows, phase), merged, wei, bia, part(src), own(dst), epilogue))
         return steps

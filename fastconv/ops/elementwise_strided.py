@@ -96,14 +96,15 @@ class ElementwiseBlocked(ElementwisePlain):
     name = "blocked"
 
     def refuse_shapes(self, operands: list[Value], y: Value, target: Target) -> str | None:
-        if len(y.dims) != 4:
-            return f"rank {len(y.dims)}"
+        rank = len(y.dims)
+        if rank not in (4, 5):
+            return f"rank {rank}"
         if not any(v.dims == y.dims and target.layout(v) == BLOCKED for v in operands):
             return "no operand of the result's shape is blocked"
         for v in operands:
-            if v.constant is None and channels(v.dims) not in (1, y.dims[1]):
+            if v.constant is None and channels(v.dims, rank) not in (1, y.dims[1]):
                 return f"operand of shape {v.dims}"
-            if v.constant is None and len(v.dims) < 4 and channels(v.dims) > 1:
+            if v.constant is None and len(v.dims) < rank and channels(v.dims, rank) > 1:
                 return f"channels in an operand of rank {len(v.dims)}"
         return None
 
@@ -113,38 +114,39 @@ class ElementwiseBlocked(ElementwisePlain):
 
     def bind(self, node: Node, binder: Binder) -> list[Step]:
         y, V = node.results[0], binder.target.V
-        N, C, H, W = y.dims
-        CB = -(-C // V)
+        N, C, *size = y.dims
+        CB, rank = -(-C // V), len(y.dims)
         dst = binder.view(y)
         places = []
         for v in self.operands(node):
             blocked = by_channel(v.dims, y.dims)
-            n, _, h, w = shape = full_rank(v.dims)
-            if v.constant is None:
+            n, _, *inner = shape = full_rank(v.dims, rank)
+            if v.constant is None and len(v.dims) == rank:
                 view = binder.view(v)
-                ref, steps = view.ref, tuple(view.strides("").values())
-            elif blocked:
-                ref, steps = binder.pack("elementwise", pack_blocked, v.constant, V=V), contiguous((n, CB, h, w, V))[:4]
+                ref, steps = view.ref, (view.n, view.c, *view.spatial)
+            elif v.constant is not None and blocked:
+                ref = binder.pack("elementwise", pack_blocked, v.constant, rank=rank, V=V)
+                steps = contiguous((n, CB, *inner, V))[:-1]
             else:
                 ref, steps = binder.operand(v), contiguous(shape)
-            there = (n > 1, blocked, h > 1, w > 1)
+            there = (n > 1, blocked, *(d > 1 for d in inner))
             places.append((ref, (*(s if t else 0 for s, t in zip(steps, there, strict=True)), int(blocked))))
-        return [self.step(node, binder, (N, CB, H, W, V), (dst.ref, (dst.n, dst.c, dst.h, dst.w, 1)), places)]
+        return [self.step(node, binder, (N, CB, *size, V), (dst.ref, (dst.n, dst.c, *dst.spatial, 1)), places)]
 
 
-def full_rank(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """A shape of rank 4, with ones in front."""
-    return (1,) * (4 - len(shape)) + shape
+def full_rank(shape: tuple[int, ...], rank: int) -> tuple[int, ...]:
+    """A shape of this rank, with ones in front."""
+    return (1,) * (rank - len(shape)) + shape
 
 
-def channels(shape: tuple[int, ...]) -> int:
-    """The size of the channel axis, for an operand of a tensor of rank 4."""
-    return full_rank(shape)[1]
+def channels(shape: tuple[int, ...], rank: int) -> int:
+    """The size of the channel axis, for an operand of a tensor of this rank."""
+    return full_rank(shape, rank)[1]
 
 
 def by_channel(shape: tuple[int, ...], result: tuple[int, ...]) -> bool:
     """Whether an operand of this shape has the result's channels, and not one value for all of them."""
-    return channels(shape) > 1 or (len(shape) == 4 and result[1] == 1)
+    return channels(shape, len(result)) > 1 or (len(shape) == len(result) and result[1] == 1)
 
 
 def broadcast_strides(shape: tuple[int, ...], result: tuple[int, ...]) -> Strides:
@@ -153,15 +155,15 @@ def broadcast_strides(shape: tuple[int, ...], result: tuple[int, ...]) -> Stride
     return (0,) * (len(result) - len(shape)) + tuple(steps)
 
 
-def pack_blocked(x: np.ndarray, V: int) -> np.ndarray:
-    """A constant N C H W (or of lower rank) in the blocked layout; lanes without a channel are 1, which any function takes."""
-    n, c, h, w = shape = full_rank(x.shape)
-    dst = empty_aligned((n, -(-c // V), h, w, V))
+def pack_blocked(x: np.ndarray, rank: int, V: int) -> np.ndarray:
+    """A constant, for tensors of this rank, in the blocked layout; lanes without a channel are 1, which any function takes."""
+    n, c, *size = shape = full_rank(x.shape, rank)
+    dst = empty_aligned((n, -(-c // V), *size, V))
     dst[...] = 1
-    src = x.reshape(shape).transpose(0, 2, 3, 1)
+    src = np.moveaxis(x.reshape(shape), 1, -1)
     for block in range(dst.shape[1]):
         part = src[..., block * V : (block + 1) * V]
-        dst[:, block, :, :, : part.shape[-1]] = part
+        dst[:, block, ..., : part.shape[-1]] = part
     return dst
 
 

@@ -99,17 +99,18 @@ class GroupNormBlocked(GroupNormPlain):
     layout = BLOCKED
 
     def refuse(self, node: Node, target: Target) -> str | None:
-        return blocked_refusal(node.inputs[0]) or super().refuse(node, target)
+        return blocked_refusal(node.inputs[0], ranks=(4, 5)) or super().refuse(node, target)
 
     def rows(self, node: Node, V: int) -> dict[str, int]:
         x = node.inputs[0]
         assert x is not None
-        N, C, H, W = x.dims
-        return fields(N, -(-C // V), 1, H, W * V, plain=0)
+        N, C, *size = x.dims
+        D, H, W = (1, *size)[-3:]
+        return fields(N, -(-C // V), D, H, W * V, plain=0)
 
     def strides(self, value: Value, binder: Binder, prefix: str) -> dict[str, int]:
         view = binder.view(value)
-        return {f"{prefix}_{axis}": step for axis, step in zip("ncdh", (view.n, view.c, 0, view.h), strict=True)}
+        return {f"{prefix}_{axis}": step for axis, step in zip("ncdh", (view.n, view.c, view.d, view.h), strict=True)}
 
 
 def fields(N: int, CB: int, D: int, H: int, L: int, plain: int) -> dict[str, int]:

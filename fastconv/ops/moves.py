@@ -515,7 +515,7 @@ class ConcatBlocked(ConcatPlain):
         if reason := super().refuse(node, target):
             return reason
         rank = len(node.results[0].dims)
-        if rank != 4:
+        if rank not in (4, 5):
             return f"rank {rank}"
         axis = axis_index(node.op.axis, rank)  # type: ignore[attr-defined]
         if axis != 1:
@@ -535,8 +535,10 @@ class ConcatBlocked(ConcatPlain):
         dst, steps = binder.view(y), []
         for start, v in self.parts(node):
             if v.constant is not None:
-                n, c, h, w = contiguous((v.dims[0], -(-v.dims[1] // V), *v.dims[2:], V))[:4]
-                src = View(binder.pack("elementwise", pack_blocked, v.constant, V=V), v.dims, BLOCKED, n, c, h, w)
+                ref = binder.pack("elementwise", pack_blocked, v.constant, rank=len(v.dims), V=V)
+                n, c, *inner = contiguous((v.dims[0], -(-v.dims[1] // V), *v.dims[2:], V))[:-1]
+                d, h, w = (0, *inner)[-3:]
+                src = View(ref, v.dims, BLOCKED, n, c, h, w, d)
             elif (tensor := binder.tensor(v)).parent is binder.tensor(y) and tensor.offset == start:
                 continue
             else:

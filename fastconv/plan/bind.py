@@ -16,7 +16,7 @@ from ..graph import Node, Value
 from ..ops.base import NO_ACTIVATION, Activation
 from ..threads import share_out
 from ..weights import Weights, key_of
-from .layouts import Task, Tensor
+from .layouts import Halo, Task, Tensor
 from .packing import Packing, Piece, Slabs, empty_aligned
 from .select import BLOCKED, NCHW, PLANAR, Target
 
@@ -36,10 +36,10 @@ def reference_to(base: int, offset: int) -> int:
 
 @dataclass(frozen=True)
 class View:
-    """Where a float32 tensor lies: the reference of its element [0, 0, 0, 0] and the strides in floats.
+    """Where a float32 tensor lies: the reference of its first element and the strides in floats.
 
-    `c` is the stride from one block of channels to the next for a blocked tensor, else from one channel to the next, and `w`
-    from one pixel to the next: V or 1.
+    `c` is the stride from one block of channels to the next for a blocked tensor, else from one channel to the next, `w` from
+    one pixel to the next (V or 1), and `d` from one plane of a volume to the next: N C D H W.
     """
 
     ref: int
@@ -49,15 +49,27 @@ class View:
     c: int
     h: int
     w: int
+    d: int = 0
+
+    @property
+    def spatial(self) -> tuple[int, ...]:
+        """The strides of the spatial axes."""
+        return (self.h, self.w) if len(self.shape) < 5 else (self.d, self.h, self.w)
+
+    def planes(self, image: int) -> View:
+        """The planes of one volume as images."""
+        _, C, *size = self.shape
+        return View(self.ref + 4 * image * self.n, (size[0], C, *size[1:]), self.layout, self.d, self.c, self.h, self.w)
 
     def strides(self, prefix: str) -> dict[str, int]:
         """The strides as a kernel's fields: `src_n`, `src_c`, `src_h`, `src_w`."""
         return {f"{prefix}_n": self.n, f"{prefix}_c": self.c, f"{prefix}_h": self.h, f"{prefix}_w": self.w}
 
     def every(self, start: Sequence[int], steps: Sequence[int]) -> View:
-        """Every so many rows and pixels from a place on; `shape` stays that of the tensor."""
-        (top, left), (sh, sw) = start, steps
-        return replace(self, ref=self.ref + 4 * (top * self.h + left * self.w), h=self.h * sh, w=self.w * sw)
+        """Every so many rows and pixels (before them images, for three steps) from a place on; `shape` stays the tensor's."""
+        (first, top, left), (sn, sh, sw) = (0, *start)[-3:], (1, *steps)[-3:]
+        ref = self.ref + 4 * (first * self.n + top * self.h + left * self.w)
+        return replace(self, ref=ref, n=self.n * sn, h=self.h * sh, w=self.w * sw)
 
 
 @dataclass(frozen=True)
@@ -73,9 +85,11 @@ class Step:
 class Memory:
     """The memory of a root tensor: sizes with the halo, and strides in floats."""
 
+    depth: int
     rows: int
     pitch: int
     plane: int
+    channel: int
     image: int
     size: int
 
@@ -84,16 +98,24 @@ def memory(tensor: Tensor, V: int) -> Memory:
     """The geometry of a root tensor's memory; `size` is in bytes."""
     value = tensor.value
     dims = value.dims
-    if tensor.layout == NCHW or len(dims) != 4:
-        size = math.prod(dims) * (value.dtype.itemsize if value.dtype else 4)
-        return Memory(0, 0, 0, 0, size)
-    N, C, H, W = dims
-    top, left, bottom, right = tensor.halo
+    if tensor.layout == NCHW or len(dims) not in (4, 5):
+        return Memory(0, 0, 0, 0, 0, 0, math.prod(dims) * (value.dtype.itemsize if value.dtype else 4))
+    N, C, *size = dims
+    with_halo = [d + before + after for d, before, after in zip(size, *halo_sides(tensor), strict=True)]
+    depth, rows, columns = (1, *with_halo)[-3:]
     lanes = V if tensor.layout == BLOCKED else 1
-    rows, pitch = H + top + bottom, (W + left + right) * lanes
+    pitch = columns * lanes
     plane = rows * pitch
-    image = -(-C // lanes) * plane
-    return Memory(rows, pitch, plane, image, N * image * 4)
+    channel = depth * plane
+    image = -(-C // lanes) * channel
+    return Memory(depth, rows, pitch, plane, channel, image, N * image * 4)
+
+
+def halo_sides(tensor: Tensor) -> tuple[Halo, Halo]:
+    """The zeros before and behind a tensor with spatial axes, along each of them."""
+    rank = len(tensor.value.dims) - 2
+    halo = tensor.halo or (0,) * 2 * rank
+    return halo[:rank], halo[rank:]
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,12 +157,14 @@ class Binder:
         base, offset = self._places[root]
         if tensor.layout == NCHW:
             shape = (1,) * (4 - len(dims)) + dims if len(dims) < 4 else dims
-            n, c, h, w = (math.prod(shape[i + 1 :]) for i in range(4))
-            return View(reference_to(base, offset), dims, NCHW, n, c, h, w)
+            n, c, *inner = (math.prod(shape[i + 1 :]) for i in range(len(shape)))
+            d, h, w = (0, *inner)[-3:]
+            return View(reference_to(base, offset), dims, NCHW, n, c, h, w, d)
         m = memory(root, V)
         lanes = V if tensor.layout == BLOCKED else 1
-        start = tensor.channel // lanes * m.plane + root.halo[0] * m.pitch + root.halo[1] * lanes
-        return View(reference_to(base, offset + start * 4), dims, tensor.layout, m.image, m.plane, m.pitch, lanes)
+        front, top, left = (0, *halo_sides(root)[0])[-3:]
+        start = tensor.channel // lanes * m.channel + front * m.plane + top * m.pitch + left * lanes
+        return View(reference_to(base, offset + start * 4), dims, tensor.layout, m.image, m.channel, m.pitch, lanes, m.plane)
 
     def place(self, tensor: Tensor) -> tuple[int, int]:
         """(base, offset) of a root tensor's memory."""
@@ -207,13 +231,13 @@ class Binder:
         run, args = kernel.step(fields)
         return Step(run, args, pieces=1)
 
-    def epilogue(self, node: Node) -> dict[str, Any]:
-        """The fields of a kernel's store: the residual to add, and the activation."""
+    def epilogue(self, node: Node, part: Callable[[View], View] = lambda view: view) -> dict[str, Any]:
+        """The fields of a kernel's store: the residual (or this part of it) to add, and the activation."""
         residual, activation = epilogue_of(node)
         fields: dict[str, Any] = {"act": activation_fields(activation), "has_add": residual is not None, "add": 0}
         fields |= {f"add_{d}": 0 for d in "nchw"}
         if residual is not None:
-            view = self.view(residual)
+            view = part(self.view(residual))
             fields |= {"add": view.ref, **view.strides("add")}
         return fields
 
@@ -248,5 +272,6 @@ __all__ = [
     "activation_fields",
     "empty_aligned",
     "epilogue_of",
+    "halo_sides",
     "memory",
 ]

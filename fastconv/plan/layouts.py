@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from ..graph import Graph, Value
 from .select import NCHW, Choice
 
-Halo = tuple[int, int, int, int]
+#: zeros before a tensor along each spatial axis, then behind it: top, left, bottom, right. Empty where there are none
+Halo = tuple[int, ...]
 
 
 @dataclass(eq=False)
@@ -20,7 +21,7 @@ class Tensor:
 
     value: Value
     layout: str
-    halo: Halo = (0, 0, 0, 0)
+    halo: Halo = ()
     parent: Tensor | None = None
     offset: int = 0
     #: it is an input of the plan, whose memory is there already: it cannot lie in another tensor's
@@ -34,8 +35,8 @@ class Tensor:
     def widen(self, halo: Halo) -> None:
         """Make the halo of the memory it lies in at least this wide."""
         root = self.root
-        a, b, c, d = (max(x, y) for x, y in zip(root.halo, halo, strict=True))
-        root.halo = (a, b, c, d)
+        if any(halo):
+            root.halo = tuple(map(max, root.halo or halo, halo))
 
     def lie_in(self, parent: Tensor, offset: int = 0) -> None:
         """Give up the own memory for a place in `parent`'s, `offset` channels in."""
@@ -56,7 +57,7 @@ class Seam:
     """How the only input of a plan lies in memory, which is the only output of another: its layout, and then its halo."""
 
     layout: str
-    halo: Halo = (0, 0, 0, 0)
+    halo: Halo = ()
 
 
 @dataclass(eq=False)

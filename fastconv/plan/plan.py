@@ -15,7 +15,7 @@ from ..graph import Graph, Value
 from ..ops.base import run_reference
 from ..shown import Shown
 from .arena import Lifetime, assign
-from .bind import ARENA, FIRST_INPUT, Binder, Packed, Step, empty_aligned, memory, reference_to
+from .bind import ARENA, FIRST_INPUT, Binder, Packed, Step, empty_aligned, halo_sides, memory, reference_to
 from .layouts import Seam, Task, Tensor, arrange
 from .select import BLOCKED, NCHW, Choice, Target, select
 from .strided import reorder
@@ -256,7 +256,7 @@ def build(
             root = tensor.root
             if any(root.halo) and root not in zeroed:
                 zeroed.add(root)
-                halos.append(_halo_step(binder, root))
+                halos += _halo_steps(binder, root)
         steps: list[Step] | None = None
         if task.choice is None:
             steps = halos + _reorder_steps(binder, task)
@@ -323,14 +323,24 @@ def _size(tensor: Tensor, target: Target) -> int:
     return memory(tensor, target.V).size
 
 
-def _halo_step(binder: Binder, root: Tensor) -> Step:
-    m = memory(root, binder.target.V)
-    top, left, bottom, right = root.halo
-    lanes = m.pitch // (root.value.dims[3] + left + right)
-    return binder.step(
-        binder.kernels.halo, dst=reference_to(*binder.place(root)), planes=m.size // 4 // m.plane, rows=m.rows, pitch=m.pitch,
-        top=top, left=left * lanes, bottom=bottom, right=right * lanes,
-    )  # fmt: skip
+def _halo_steps(binder: Binder, root: Tensor) -> list[Step]:
+    m, dst = memory(root, binder.target.V), reference_to(*binder.place(root))
+    (*front, top, left), (*back, bottom, right) = halo_sides(root)
+    lanes = m.pitch // (root.value.dims[-1] + left + right)
+    steps = [
+        binder.step(
+            binder.kernels.halo, dst=dst, planes=m.size // 4 // m.plane, rows=m.rows, pitch=m.pitch,
+            top=top, left=left * lanes, bottom=bottom, right=right * lanes,
+        )
+    ]  # fmt: skip
+    if any((*front, *back)):  # planes of zeros, of which each is a row here
+        steps.append(
+            binder.step(
+                binder.kernels.halo, dst=dst, planes=m.size // 4 // m.channel, rows=m.depth, pitch=m.plane,
+                top=front[0], left=0, bottom=back[0], right=0,
+            )
+        )  # fmt: skip
+    return steps
 
 
 def _reorder_steps(binder: Binder, task: Task) -> list[Step]:

@@ -75,8 +75,8 @@ def copy(binder: Binder, src: int, src_strides: Strides, dst: int, dst_strides: 
 
 
 def reorder(binder: Binder, src: View, dst: View) -> list[Step]:
-    """Steps that copy a tensor of rank 4 from one layout to another: full channel blocks, then the channels left over."""
-    N, C, H, W = dst.shape
+    """Steps that copy a tensor of rank 4 or 5 from one layout to another: full channel blocks, then the channels left over."""
+    N, C, *size = dst.shape
     V = binder.target.V
     lanes = V if BLOCKED in (src.layout, dst.layout) else 1
     steps = []
@@ -86,9 +86,9 @@ def reorder(binder: Binder, src: View, dst: View) -> list[Step]:
         strides = []
         for view in (src, dst):
             lane, step = (1, view.c) if view.layout == BLOCKED else (view.c, view.c * lanes)
-            strides.append((view.ref + block * step * 4, (view.n, step, view.h, view.w, lane)))
+            strides.append((view.ref + block * step * 4, (view.n, step, *view.spatial, lane)))
         (src_ref, src_strides), (dst_ref, dst_strides) = strides
-        steps.append(copy(binder, src_ref, src_strides, dst_ref, dst_strides, (N, blocks, H, W, width)))
+        steps.append(copy(binder, src_ref, src_strides, dst_ref, dst_strides, (N, blocks, *size, width)))
     return steps
 
 
@@ -97,7 +97,7 @@ def copy_channels(binder: Binder, src: View, begin: int, dst: View, channel: int
 
     There is one for each way in which runs of channels lie in the blocks of both.
     """
-    N, _, H, W = dst.shape
+    N, _, *size = dst.shape
     V = binder.target.V
     runs: dict[tuple[int, int, int], tuple[int, int, int]] = {}
     c = 0
@@ -111,10 +111,10 @@ def copy_channels(binder: Binder, src: View, begin: int, dst: View, channel: int
         copy(
             binder,
             src.ref + (sb * src.c + sl) * 4,
-            (src.n, src.c, src.h, src.w, 1),
+            (src.n, src.c, *src.spatial, 1),
             dst.ref + (db * dst.c + dl) * 4,
-            (dst.n, dst.c, dst.h, dst.w, 1),
-            (N, blocks, H, W, n),
+            (dst.n, dst.c, *dst.spatial, 1),
+            (N, blocks, *size, n),
         )
         for (sl, dl, n), (sb, db, blocks) in runs.items()
     ]
