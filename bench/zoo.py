@@ -1,4 +1,5 @@
-"""Eight networks with random weights, as Graphs: `build("resnet50")`. Their layers are those of bench/shapes.
+"""Networks with random weights, as Graphs: `build("resnet50")`. The layers of eight are those of bench/shapes; `style` is the
+network of fast style transfer (Johnson et al., 2016, with InstanceNormalization), `unet3d` a small U-Net over volumes.
 
 BatchNormalization is folded into the convolutions, as in most files that are made for inference; the networks end before the
 softmax. Not for answers: for times and for the shapes of real graphs.
@@ -36,12 +37,12 @@ def empty(shape: tuple[int, ...]) -> np.ndarray:
 class Network:
     """A graph in the making; every method adds nodes behind `x` and returns their result."""
 
-    def __init__(self, name: str, pixels: int, fill: Fill, batch: int):
+    def __init__(self, name: str, image: tuple[int, ...], fill: Fill, batch: int):
         self.fill = fill
-        self.image = Value("image", (batch, 3, pixels, pixels), np.dtype(np.float32))
+        self.image = Value("image", (batch, *image), np.dtype(np.float32))
         self.graph = Graph([self.image], [], [], name)
 
-    def add(self, kind: str, *inputs: Value, **attributes) -> Value:
+    def add(self, kind: str, *inputs: Value | None, **attributes) -> Value:
         op = REGISTRY[kind](**attributes)
         name = f"{kind}{len(self.graph.nodes)}"
         (shape, dtype), *_ = op.infer(*inputs)
@@ -56,9 +57,19 @@ class Network:
         return self.constant(self.fill(shape)), self.constant(self.fill((OC,)))
 
     def conv(self, x: Value, OC: int, kernel: int, stride: int = 1, pad: int | None = None, groups: int = 1) -> Value:
-        pad = kernel // 2 if pad is None else pad
-        w, b = self.weights(OC, x.dims[1] // groups, kernel, kernel, OC=OC)
-        return self.add("Conv", x, w, b, kernel_shape=(kernel,) * 2, strides=(stride,) * 2, pads=(pad,) * 4, group=groups)
+        pad, axes = kernel // 2 if pad is None else pad, len(x.dims) - 2
+        w, b = self.weights(OC, x.dims[1] // groups, *(kernel,) * axes, OC=OC)
+        window = {"kernel_shape": (kernel,) * axes, "strides": (stride,) * axes, "pads": (pad,) * 2 * axes}
+        return self.add("Conv", x, w, b, **window, group=groups)
+
+    def upsample(self, x: Value, OC: int) -> Value:
+        """Twice the size, by a transposed convolution."""
+        two = (2,) * (len(x.dims) - 2)
+        w, b = self.weights(x.dims[1], OC, *two, OC=OC)
+        return self.add("ConvTranspose", x, w, b, kernel_shape=two, strides=two)
+
+    def norm(self, x: Value) -> Value:
+        return self.add("InstanceNormalization", x, *self.weights(x.dims[1], OC=x.dims[1]))
 
     def relu(self, x: Value) -> Value:
         return self.add("Relu", x)
@@ -68,7 +79,9 @@ class Network:
         return self.add("Clip", x, *bounds)
 
     def max_pool(self, x: Value, kernel: int, stride: int, pad: int = 0, ceil: int = 0) -> Value:
-        return self.add("MaxPool", x, kernel_shape=(kernel,) * 2, strides=(stride,) * 2, pads=(pad,) * 4, ceil_mode=ceil)
+        axes = len(x.dims) - 2
+        window = {"kernel_shape": (kernel,) * axes, "strides": (stride,) * axes, "pads": (pad,) * 2 * axes}
+        return self.add("MaxPool", x, **window, ceil_mode=ceil)
 
     def concat(self, *inputs: Value) -> Value:
         return self.add("Concat", *inputs, axis=1)
@@ -189,20 +202,53 @@ def unet(net: Network) -> Value:
         x = net.max_pool(skips[-1], 2, 2)
     x = twice(x, 512)
     for OC in (256, 128, 64, 32):
-        w, b = net.weights(x.dims[1], OC, 2, 2, OC=OC)
-        x = net.add("ConvTranspose", x, w, b, kernel_shape=(2, 2), strides=(2, 2))
-        x = twice(net.concat(x, skips.pop()), OC)
+        x = twice(net.concat(net.upsample(x, OC), skips.pop()), OC)
     return net.conv(x, 2, 1)
 
 
-ZOO = {f.__name__: f for f in (alexnet, vgg16, googlenet, squeezenet, resnet18, resnet50, mobilenetv2, unet)}
+def style(net: Network) -> Value:
+    def conv(x: Value, OC: int, kernel: int, stride: int = 1) -> Value:
+        pads = net.constant(np.array([0, 0, kernel // 2, kernel // 2] * 2))
+        return net.conv(net.add("Pad", x, pads, mode="reflect"), OC, kernel, stride, 0)
+
+    x = net.image
+    for OC, kernel, stride in ((32, 9, 1), (64, 3, 2), (128, 3, 2)):
+        x = net.relu(net.norm(conv(x, OC, kernel, stride)))
+    for _ in range(5):
+        y = net.relu(net.norm(conv(x, 128, 3)))
+        x = net.add("Add", net.norm(conv(y, 128, 3)), x)
+    scales = net.constant(np.float32([1, 1, 2, 2]))
+    for OC in (64, 32):
+        x = net.add("Resize", x, None, scales, coordinate_transformation_mode="asymmetric", nearest_mode="floor")
+        x = net.relu(net.norm(conv(x, OC, 3)))
+    return conv(x, 3, 9)
+
+
+def unet3d(net: Network) -> Value:
+    def twice(x: Value, OC: int) -> Value:
+        for _ in range(2):
+            x = net.relu(net.norm(net.conv(x, OC, 3)))
+        return x
+
+    x, skips = net.image, []
+    for OC in (16, 32):
+        skips.append(twice(x, OC))
+        x = net.max_pool(skips[-1], 2, 2)
+    x = twice(x, 64)
+    for OC in (32, 16):
+        x = twice(net.concat(net.upsample(x, OC), skips.pop()), OC)
+    return net.conv(x, 2, 1)
+
+
+ZOO = {f.__name__: f for f in (alexnet, vgg16, googlenet, squeezenet, resnet18, resnet50, mobilenetv2, unet, style, unet3d)}
 #: those that are compared with other engines
 COMPARED = ("alexnet", "vgg16", "resnet18", "resnet50", "mobilenetv2", "squeezenet", "unet")
-PIXELS = {"alexnet": 227, "unet": 256}
+#: the inputs of those that do not take 3 x 224 x 224
+IMAGES = {"alexnet": (3, 227, 227), "unet": (3, 256, 256), "style": (3, 256, 256), "unet3d": (1, 32, 64, 64)}
 
 
-def build(name: str, fill: Fill | None = None, batch: int = 1) -> Graph:
-    """The graph of a network for so many images, its weights made by `fill` (He's random ones)."""
-    net = Network(name, PIXELS.get(name, 224), fill or he(), batch)
+def build(name: str, fill: Fill | None = None, batch: int = 1, image: tuple[int, ...] | None = None) -> Graph:
+    """The graph of a network for so many images (of the usual shape), its weights made by `fill` (He's random ones)."""
+    net = Network(name, image or IMAGES.get(name, (3, 224, 224)), fill or he(), batch)
     net.graph.outputs = [ZOO[name](net)]
     return net.graph

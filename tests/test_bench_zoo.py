@@ -8,6 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import fastconv
+from fastconv import kernels, onnx_json
+from fastconv.model import specialise
+from fastconv.passes import run_passes
+from fastconv.plan import Target, build
+
 BENCH = Path(__file__).parents[1] / "bench"
 
 
@@ -47,6 +53,19 @@ def test_the_zoo_has_the_layers_of_bench_shapes(network):
             listed[kind, *map(int, columns)] += int(count)
     built = Counter(filter(None, map(described, zoo.build(network, zoo.empty).nodes)))
     assert built == listed
+
+
+@pytest.mark.parametrize("isa", kernels.available())
+@pytest.mark.parametrize("name, image", [("style", (3, 28, 36)), ("unet3d", (1, 8, 12, 16))])
+def test_networks_with_normalizations_run_on_kernels(name, image, isa, tmp_path, monkeypatch):
+    monkeypatch.setenv("FASTCONV_ISA", isa)
+    onnx_json.write(zoo.build(name, batch=2, image=image), tmp_path / "net.json")
+    model = fastconv.load(tmp_path / "net.json", threads=2)
+    x = np.random.default_rng(0).standard_normal((2, *image), np.float32)
+    y, expected = model(x), model.reference(x)
+    np.testing.assert_allclose(y, expected, rtol=0, atol=2e-5 * np.abs(expected).max())
+    graph = specialise(run_passes(zoo.build(name, batch=2, image=image)), [x.shape])
+    assert not build(graph, Target(kernels.load(isa), 2), {}).python_steps
 
 
 def test_weights_keep_the_size_of_activations():
