@@ -18,7 +18,7 @@ from .. import _pack
 from ..graph import Node, Value
 from ..plan.bind import Binder, Step, View, epilogue_of
 from ..plan.packing import Packing, Piece, empty_aligned, factors, ranges
-from ..plan.select import BLOCKED, PLANAR, Target
+from ..plan.select import BLOCKED, PLANAR, RANKS, Target
 from ..plan.strided import reorder
 from ..weights import Weights
 from .base import Implementation
@@ -293,7 +293,7 @@ class ConvDirect(ConvBase):
     name = "direct"
 
     def refuse(self, node: Node, target: Target) -> str | None:
-        return conv_refusal(node, ranks=(4, 5))
+        return conv_refusal(node, ranks=RANKS)
 
     def bind(self, node: Node, binder: Binder) -> list[Step]:
         x, w = node.inputs[0], node.inputs[1]
@@ -338,7 +338,7 @@ class ConvPointwise(ConvDirect):
     name = "pointwise"
 
     def refuse(self, node: Node, target: Target) -> str | None:
-        if reason := conv_refusal(node, ranks=(4, 5)):
+        if reason := conv_refusal(node, ranks=RANKS):
             return reason
         kernel = windows_of(node).kernel
         return None if set(kernel) == {1} else f"kernel {'x'.join(map(str, kernel))}"
@@ -351,7 +351,7 @@ class ConvFirst(ConvDirect):
     source = PLANAR
 
     def refuse(self, node: Node, target: Target) -> str | None:
-        if reason := conv_refusal(node, ranks=(4, 5)):
+        if reason := conv_refusal(node, ranks=RANKS):
             return reason
         x = node.inputs[0]
         assert x is not None

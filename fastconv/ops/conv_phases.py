@@ -18,7 +18,7 @@ from ..graph import Node
 from ..plan.bind import Binder, Step, View
 from ..plan.layouts import Halo
 from ..plan.packing import Packing, factors
-from ..plan.select import Target
+from ..plan.select import RANKS, Target
 from ..weights import Weights
 from .conv_direct import (
     ConvBase,
@@ -105,7 +105,7 @@ class ConvPhases(ConvBase):
     name = "phases"
 
     def refuse(self, node: Node, target: Target) -> str | None:
-        if reason := conv_refusal(node, ranks=(4, 5)):
+        if reason := conv_refusal(node, ranks=RANKS):
             return reason
         return "zeros behind the last window" if min(windows_of(node).end) < 0 else None
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..graph import Node, Value
 from ..plan.bind import Binder, Step, activation_fields, empty_aligned, epilogue_of
-from ..plan.select import BLOCKED, NCHW, Target
+from ..plan.select import BLOCKED, NCHW, RANKS, Target
 from ..plan.strided import AXES, Strides, collapse, contiguous, item_size, pad_axes
 from .base import Implementation, Op
 
@@ -97,7 +97,7 @@ class ElementwiseBlocked(ElementwisePlain):
 
     def refuse_shapes(self, operands: list[Value], y: Value, target: Target) -> str | None:
         rank = len(y.dims)
-        if rank not in (4, 5):
+        if rank not in RANKS:
             return f"rank {rank}"
         if not any(v.dims == y.dims and target.layout(v) == BLOCKED for v in operands):
             return "no operand of the result's shape is blocked"

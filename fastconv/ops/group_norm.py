@@ -12,7 +12,7 @@ import numpy as np
 
 from ..graph import Node, Value
 from ..plan.bind import Binder, Step, epilogue_of
-from ..plan.select import BLOCKED, NCHW, Target
+from ..plan.select import BLOCKED, NCHW, RANKS, Target
 from ..plan.strided import item_size
 from .base import Implementation
 from .conv_direct import pack_bias
@@ -99,7 +99,7 @@ class GroupNormBlocked(GroupNormPlain):
     layout = BLOCKED
 
     def refuse(self, node: Node, target: Target) -> str | None:
-        return blocked_refusal(node.inputs[0], ranks=(4, 5)) or super().refuse(node, target)
+        return blocked_refusal(node.inputs[0], ranks=RANKS) or super().refuse(node, target)
 
     def rows(self, node: Node, V: int) -> dict[str, int]:
         x = node.inputs[0]

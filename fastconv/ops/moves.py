@@ -11,7 +11,7 @@ import numpy as np
 
 from ..graph import Node, Value
 from ..plan.bind import Binder, Step, View
-from ..plan.select import BLOCKED, NCHW, Target
+from ..plan.select import BLOCKED, NCHW, RANKS, Target
 from ..plan.strided import AXES, collapse, contiguous, copy, copy_channels, reorder
 from .base import Implementation
 from .dims import axis_index
@@ -515,7 +515,7 @@ class ConcatBlocked(ConcatPlain):
         if reason := super().refuse(node, target):
             return reason
         rank = len(node.results[0].dims)
-        if rank not in (4, 5):
+        if rank not in RANKS:
             return f"rank {rank}"
         axis = axis_index(node.op.axis, rank)  # type: ignore[attr-defined]
         if axis != 1:

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..graph import Node, Value
 from ..plan.bind import Binder, Step, View
-from ..plan.select import BLOCKED, NCHW, Target
+from ..plan.select import BLOCKED, NCHW, RANKS, Target
 from .base import Implementation
 from .windows import Windows
 
@@ -62,7 +62,7 @@ class MaxPoolBlocked(Implementation):
     def refuse(self, node: Node, target: Target) -> str | None:
         if len(node.outputs) > 1 and node.outputs[1] is not None:
             return "indices output"
-        return blocked_refusal(node.inputs[0], ranks=(4, 5))
+        return blocked_refusal(node.inputs[0], ranks=RANKS)
 
     def layouts(self, node: Node, target: Target) -> tuple[dict[Value, str], str]:
         x = node.inputs[0]

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..graph import Node, Value
 from ..plan.bind import Binder, Step, View
-from ..plan.select import BLOCKED, Target
+from ..plan.select import BLOCKED, RANKS, Target
 from .base import Implementation
 from .pool import blocked_refusal
 
@@ -27,7 +27,7 @@ class ResizeBlocked(Implementation):
     name = "blocked"
 
     def refuse(self, node: Node, target: Target) -> str | None:
-        if reason := blocked_refusal(node.inputs[0], ranks=(4, 5)):
+        if reason := blocked_refusal(node.inputs[0], ranks=RANKS):
             return reason
         if any(v is not None and v.constant is None for v in node.inputs[1:]):
             return "roi, scales or sizes are not constant"

@@ -18,7 +18,7 @@ from ..threads import share_out
 from ..weights import Weights, key_of
 from .layouts import Halo, Task, Tensor
 from .packing import Packing, Piece, Slabs, empty_aligned
-from .select import BLOCKED, NCHW, PLANAR, Target
+from .select import BLOCKED, NCHW, PLANAR, RANKS, Target
 
 if TYPE_CHECKING:
     from ..kernels import Kernels
@@ -98,7 +98,7 @@ def memory(tensor: Tensor, V: int) -> Memory:
     """The geometry of a root tensor's memory; `size` is in bytes."""
     value = tensor.value
     dims = value.dims
-    if tensor.layout == NCHW or len(dims) not in (4, 5):
+    if tensor.layout == NCHW or len(dims) not in RANKS:
         return Memory(0, 0, 0, 0, 0, 0, math.prod(dims) * (value.dtype.itemsize if value.dtype else 4))
     N, C, *size = dims
     with_halo = [d + before + after for d, before, after in zip(size, *halo_sides(tensor), strict=True)]

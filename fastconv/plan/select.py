@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 #: the layouts a tensor can have: as NumPy has it; the same in planes that may carry a halo of zeros; channels in blocks of V
 NCHW, PLANAR, BLOCKED = "nchw", "planar", "blocked"
+#: the ranks of tensors that may be planar or blocked: images N C H W, and volumes N C D H W
+RANKS = (4, 5)
 
 
 @dataclass
