@@ -71,10 +71,11 @@ class BlockedMove(Move):
     """Blocked tensors."""
 
     name = "blocked"
+    ranks: Sequence[int] = (4,)
 
     def refuse(self, node: Node, target: Target) -> str | None:
         x = first_input(node)
-        if reason := blocked_refusal(x):
+        if reason := blocked_refusal(x, self.ranks):
             return reason
         return super().refuse(node, target) if target.layout(x) == BLOCKED else "the input is not blocked"
 
@@ -190,6 +191,8 @@ class SlicePlain(Move):
 class SliceBlocked(BlockedMove):
     """Neighbouring channels of a blocked tensor, with any ranges along the other axes; whole blocks stay in place."""
 
+    ranks = RANKS
+
     def refuse_how(self, node: Node, target: Target) -> str | None:
         step = slice_ranges(node)[1].step
         return None if step == 1 else f"channels in steps of {step}"
@@ -204,10 +207,11 @@ class SliceBlocked(BlockedMove):
         x, y = first_input(node), node.results[0]
         if binder.tensor(y).parent is binder.tensor(x):
             return []
-        n, c, h, w = slice_ranges(node)
+        n, c, *inner = slice_ranges(node)
         src = binder.view(x)
-        start = n.start * src.n + h.start * src.h + w.start * src.w
-        taken = replace(src, ref=src.ref + start * 4, n=n.step * src.n, h=h.step * src.h, w=w.step * src.w)
+        start = n.start * src.n + sum(r.start * s for r, s in zip(inner, src.spatial, strict=True))
+        d, h, w = (0, *(r.step * s for r, s in zip(inner, src.spatial, strict=True)))[-3:]
+        taken = replace(src, ref=src.ref + start * 4, n=n.step * src.n, d=d, h=h, w=w)
         return copy_channels(binder, taken, c.start, binder.view(y), 0, len(c))
 
 
@@ -238,8 +242,10 @@ class SplitPlain(Move):
 class SplitBlocked(BlockedMove):
     """Parts of the channels of a blocked tensor; those that begin with a block stay in place."""
 
+    ranks = RANKS
+
     def refuse_how(self, node: Node, target: Target) -> str | None:
-        axis = axis_index(node.op.axis, 4)  # type: ignore[attr-defined]
+        axis = axis_index(node.op.axis, len(first_input(node).dims))  # type: ignore[attr-defined]
         return None if axis == 1 else f"axis {axis}"
 
     def alias(self, node: Node, reads: dict[Value, Tensor], writes: dict[Value, Tensor]) -> None:

@@ -17,6 +17,8 @@ from fastconv.ops.global_pool import GlobalAveragePool, GlobalMaxPool
 from fastconv.ops.max_pool import MaxPool
 from fastconv.ops.normalization import GroupNormalization, InstanceNormalization
 from fastconv.ops.resize import Resize
+from fastconv.ops.slice import Slice
+from fastconv.ops.split import Split
 from fastconv.plan import Target, build
 from fastconv.reference import run_references
 
@@ -164,6 +166,23 @@ def test_concat(isa, guard):
             (y,), plan = run_threads(Concat(axis=1), inputs, isa, blocked=blocked, constants=constants, guard=guard)
             np.testing.assert_array_equal(y, np.concatenate(inputs, 1))
             assert choice(plan) == "blocked"
+
+
+@EVERY_ISA
+@GUARDS
+def test_parts(isa, guard):
+    x = integers(np.random.default_rng(7), (2, 37, 4, 5, 6))
+    starts, ends, steps = np.array([3, 0, 4, -1]), np.array([35, 3, 0, -9]), np.array([1, 2, -3, -1])
+    inputs = [x, starts, ends, np.arange(1, 5), steps]
+    (y,), plan = run_threads(Slice(), inputs, isa, constants=(1, 2, 3, 4), blocked=(0,), guard=guard)
+    np.testing.assert_array_equal(y, x[:, 3:35, :3:2, 4:0:-3, ::-1])
+    assert choice(plan) == "blocked"
+    parts, plan = run_threads(
+        Split(axis=-4), [x, np.array([16, 3, 18])], isa, results=3, constants=(1,), blocked=(0,), guard=guard
+    )
+    for y, wanted in zip(parts, np.split(x, [16, 19], 1), strict=True):
+        np.testing.assert_array_equal(y, wanted)
+    assert choice(plan) == "blocked"
 
 
 @EVERY_ISA
