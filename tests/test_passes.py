@@ -1081,6 +1081,8 @@ def test_operators_on_integers_with_a_scale_that_is_computed_stay():
     of_y = [np.array(0.5, np.float32), np.array(0, np.uint8)]
     graph = net.graph(net("com.microsoft::QLinearSigmoid", x, scale, of_y[1], *of_y))
     assert ops(run_passes(graph)) == ["QLinearSigmoid"]
+
+
 # ---- what torch's exporter writes where it does not optimize
 
 
