@@ -12,11 +12,11 @@ from fastconv.ops import REGISTRY
 PAGE = Path(__file__).with_name("operators.md")
 HEAD = """# Operators
 
-What fastconv runs of ONNX's operators, in every form since opset 6. Those of the table have kernels, for float32: their
-implementations, best first. Where all refuse a node (`fastconv dump model.json --after plan` says why), and for all others,
-the operator's reference runs it: a few lines of NumPy, outside the plan's fast part. Passes write some operators as others
-before: a BatchNormalization goes into the convolution before it, or becomes a Mul and an Add; a QLinearConv and its like, with
-those of ONNX Runtime (com.microsoft), become operators on floats. Made by `python docs/operators.py --write`.
+What fastconv runs of ONNX's operators, in every form since opset 6. Those of the table have kernels, most for float32 alone:
+their implementations, best first. Where all refuse a node (`fastconv dump model.json --after plan` says why), and for all
+others, the operator's reference runs it: a few lines of NumPy, outside the plan's fast part. Passes write some operators as
+others before: a BatchNormalization goes into the convolution before it, or becomes a Mul and an Add; a QLinearConv and its
+like, with those of ONNX Runtime (com.microsoft), become operators on floats. Made by `python docs/operators.py --write`.
 """
 
 

@@ -1159,8 +1159,8 @@ def test_what_is_quick_in_numpy_too_is_no_warning(load):
     x = net.input("x", "N", 3, "H", "W")
     y = net("Relu", net("Conv", x, W, pads=(1, 1, 1, 1)))
     rows = net("Cast", net("Floor", net("Mul", net("Cast", net("Shape", y), to=1), 0.5)), to=7)
-    best = net("ArgMax", net("Flatten", net("GlobalAveragePool", y)), axis=1)
-    model = load(net.graph(y, net("Mod", rows, np.int64([3])), best))
+    worst = net("ArgMin", net("Flatten", net("GlobalAveragePool", y)), axis=1)
+    model = load(net.graph(y, net("Mod", rows, np.int64([3])), worst))
     assert len(model.plan({"x": (1, 3, 64, 64)}).python_steps) == 1
     with warnings.catch_warnings():
         warnings.simplefilter("error")

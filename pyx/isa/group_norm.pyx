@@ -204,7 +204,7 @@ cdef inline void normalize(const bint PLAIN, const bint ADD, const Args* a, cons
             if ADD:
                 y = y + load_part(add + k, lanes, 0)
             y = clip(y, low, high)
-            store_part(dst + k, y if a.act.kind == CLIP else activate(y, a.act.kind, a.act.a, a.act.b), lanes)
+            store_part(dst + k, y if a.act.kind == CLIP else activate(y, a.act.kind, a.act.a, a.act.b, a.act.c), lanes)
         if a.act.kind != CLIP:
             finish(&a.act, dst, full // V)
         src += a.src_h
