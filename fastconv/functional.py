@@ -18,7 +18,7 @@ from .threads import resolve
 
 ConvAlgorithm = Literal["auto", "first", "depthwise", "pointwise", "winograd", "direct", "im2col", "naive"]
 PoolAlgorithm = Literal["auto", "blocked", "naive"]
-LinearAlgorithm = Literal["auto", "gemm", "naive"]
+LinearAlgorithm = Literal["auto", "gemm", "strided", "naive"]
 
 
 def conv2d(
@@ -160,7 +160,7 @@ def linear(
         (OC, K), float32.
     b : numpy.ndarray, optional
         (OC,), float32.
-    algorithm : {"auto", "gemm", "naive"}
+    algorithm : {"auto", "gemm", "strided", "naive"}
         "auto" takes the best; "naive" is `fastconv.naive.linear`.
     threads : int, optional
         The most threads to use; default: as in `load`.

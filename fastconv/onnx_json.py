@@ -26,6 +26,7 @@ from .graph import Dim, Graph, Node, Shape, Subgraph, Value
 from .ops import REGISTRY, NodeSpec, make_node
 from .ops.constant import Constant
 from .ops.dims import MAX_RANK
+from .ops.matmul import MatMul
 from .ops.normalization import LayerNormalization
 from .ops.softmax import AlongAxis
 from .strict_json import INT64_MAX, Fields, brief, double, enum, integer, parse, raw, single, spellings, string, text
@@ -609,6 +610,8 @@ def _spelled_out(n: Node) -> list[Node]:
         return _softmax_of_rows(n)
     if isinstance(n.op, LayerNormalization) and n.op.alone:
         return _layer_norm_of_last(n)
+    if isinstance(n.op, MatMul):
+        return _plain_matmul(n)
     return [n]
 
 
@@ -643,6 +646,27 @@ def _layer_norm_of_last(n: Node) -> list[Node]:
         Node(op, [last, *operands], [result]),
         Node(REGISTRY["Transpose"](perm=back), [result], [y]),
     ]
+
+
+def _plain_matmul(n: Node) -> list[Node]:
+    """A MatMul with Transposes, a Mul and an Add for what it has beyond the standard's."""
+    assert isinstance(n.op, MatMul)
+    nodes: list[Node] = []
+
+    def add(kind: str, *inputs: Value | None, **attributes: Any) -> Value:
+        nodes.append(Node(REGISTRY[kind](**attributes), inputs, [Value(f"{n.label}.{kind.lower()}")]))
+        return nodes[-1].results[0]
+
+    a, b, bias = (*n.inputs, None)[:3]
+    y = add("MatMul", *(v if p is None else add("Transpose", v, perm=p) for v, p in ((a, n.op.perm_a), (b, n.op.perm_b))))
+    if n.op.alpha != 1:
+        y = add("Mul", y, Value(f"{n.label}.alpha", constant=np.array(n.op.alpha, np.float32)))
+    if bias is not None:
+        y = add("Add", y, bias)
+    if n.op.perm_y is not None:
+        add("Transpose", y, perm=n.op.perm_y)
+    nodes[-1].outputs = n.outputs
+    return nodes
 
 
 def _opset(nodes: list[Node]) -> int:

@@ -321,6 +321,15 @@ def test_weights_in_constant_nodes_and_symbols_for_sizes():
     assert ops(found.plan({"x": x.shape}).graph) == ["Conv+HardSwish", "Resize"]
 
 
+def test_a_matrix_product_with_a_bias_becomes_a_convolution():
+    """As fold_affine leaves it where only the call's shapes say that channels stand last."""
+    net = Net()
+    x = last(net, conv(net, net.input("x", 2, 4, 6, 8)))
+    y = net("MatMul", x, normal(RNG, x.shape[-1], 5) / 4, eighths(RNG, 5))
+    graph = passed(net.graph(net("MaxPool", first(net, y), kernel_shape=(2, 2))), X, tolerance=1e-6)
+    assert ops(graph) == ["Conv", "Conv", "MaxPool"]
+
+
 def test_what_keras2onnx_writes():
     """Transposes around every operator, a batch "N", Reshapes with a size of 0 or -1, a bias that is added."""
     net = Net()
@@ -332,4 +341,4 @@ def test_what_keras2onnx_writes():
     y = net("Reshape", y, ints(0, -1))
     y = net("Softmax", net("Add", net("MatMul", y, normal(RNG, 32, 5)), eighths(RNG, 5)))
     graph = passed(net.graph(y), normal(RNG, 2, 8, 8, 3), tolerance=1e-6)
-    assert ops(graph) == ["Transpose", "Conv+Relu", "AveragePool", "Transpose", "Reshape", "Gemm", "Softmax"]
+    assert ops(graph) == ["Transpose", "Conv+Relu", "AveragePool", "Transpose", "Reshape", "MatMul", "Softmax"]

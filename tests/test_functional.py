@@ -174,7 +174,7 @@ WRONG_FOR_KERNELS = [
         for v in ("gemm", "", None, 1)
     ),
     ("max_pool2d", POOL, {"algorithm": "direct"}, "algorithm: expected auto, blocked or naive, got 'direct'"),
-    ("linear", LINEAR, {"algorithm": "direct"}, "algorithm: expected auto, gemm or naive, got 'direct'"),
+    ("linear", LINEAR, {"algorithm": "direct"}, "algorithm: expected auto, gemm, strided or naive, got 'direct'"),
     ("conv2d", CONV, {"algorithm": "first"}, "algorithm 'first' refuses: group 2"),
     ("conv2d", CONV, {"algorithm": "depthwise"}, "algorithm 'depthwise' refuses: 6 filters over 2 of 4 channels"),
     ("conv2d", CONV, {"algorithm": "pointwise"}, "algorithm 'pointwise' refuses: kernel 3x3"),

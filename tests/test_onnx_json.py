@@ -653,6 +653,7 @@ OURS = {
     "Hardmax": {"joint"},
     "LayerNormalization": {"alone"},
     "LogSoftmax": {"joint"},
+    "MatMul": {"alpha", "perm_a", "perm_b", "perm_y"},
     "Softmax": {"joint"},
 }
 
@@ -688,6 +689,19 @@ def test_write_a_layer_normalization_of_one_axis(tmp_path, axis):
     x = rng.standard_normal(shape).astype(np.float32)
     for y in (onnx_outputs(tmp_path / "m.json", x=x)["y"], run(read(tmp_path / "m.json"), x=x)["y"]):
         np.testing.assert_allclose(y, run(g, x=x)["y"], rtol=1e-5, atol=1e-6)
+
+
+def test_write_a_matrix_product_with_what_passes_fold_into_it(tmp_path):
+    rng, shapes = np.random.default_rng(0), ((2, 5, 3, 4), (2, 6, 3, 4))
+    operands = [Value(name, shape, np.dtype(np.float32)) for name, shape in zip("ab", shapes, strict=True)]
+    bias = Value("bias", constant=rng.standard_normal(6).astype(np.float32))
+    op = REGISTRY["MatMul"](alpha=0.3, perm_a=(0, 2, 1, 3), perm_b=(0, 2, 3, 1), perm_y=(0, 2, 1, 3))
+    y = Value("y", (2, 5, 3, 6), np.dtype(np.float32))
+    g = Graph(operands, [y], [Node(op, [*operands, bias], [y])], "g")
+    write(g, tmp_path / "m.json")
+    arrays = {name: rng.standard_normal(shape).astype(np.float32) for name, shape in zip("ab", shapes, strict=True)}
+    for y in (onnx_outputs(tmp_path / "m.json", **arrays)["y"], run(read(tmp_path / "m.json"), **arrays)["y"]):
+        np.testing.assert_allclose(y, run(g, **arrays)["y"], rtol=1e-5, atol=1e-6)
 
 
 newest = onnx.defs.onnx_opset_version()

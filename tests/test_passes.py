@@ -492,7 +492,7 @@ def test_batch_normalization_goes_into_a_matrix_product(op, attributes, shape, b
     y = net(op, net.input("x", "N", 6), normal(RNG, *shape) / 4, *operands, **attributes)
     y = y if op == "Gemm" or bias is None else net("Add", y, bias)
     graph = net.graph(net("BatchNormalization", y, *PARAMS))
-    assert ops(passed(graph, normal(RNG, 3, 6), tolerance=ROUNDED)) == ["Gemm"]
+    assert ops(passed(graph, normal(RNG, 3, 6), tolerance=ROUNDED)) == [op]
 
 
 @pytest.mark.parametrize(
@@ -512,6 +512,80 @@ def test_a_matrix_product_of_another_form_keeps_what_follows(attributes, M, c):
     y = net("Gemm", net.input("x", *rows), normal(RNG, 6, 8) / 4, c, **attributes)
     graph = net.graph(net("BatchNormalization", y, *PARAMS))
     assert ops(passed(graph, normal(RNG, *rows), tolerance=ROUNDED)) == ["Gemm", "Mul", "Add"]
+
+
+# ---- around a product of two computed tensors
+
+
+def attention(net, q, k, v, scale=lambda net, x: net("Div", x, 4.0)):
+    """The spelled-out form: q, k and v have shape N S H D."""
+    q, k, v = (net("Transpose", x, perm=perm) for x, perm in ((q, (0, 2, 1, 3)), (k, (0, 2, 3, 1)), (v, (0, 2, 1, 3))))
+    y = net("MatMul", net("Softmax", scale(net, net("MatMul", q, k))), v)
+    return net("Transpose", y, perm=(0, 2, 1, 3))
+
+
+def test_transposes_and_factors_go_into_matrix_products():
+    net = Net()
+    y = attention(net, *(net.input(name, "N", "S", 3, 4) for name in "qkv"))
+    graph = passed(net.graph(y), *(normal(RNG, 2, 5, 3, 4) for _ in "qkv"), tolerance=1e-6)
+    assert ops(graph) == ["MatMul", "Softmax", "MatMul"]
+    first, _, second = (n.op for n in graph.nodes)
+    assert (first.perm_a, first.perm_b, first.perm_y, first.alpha) == ((0, 2, 1, 3), (0, 2, 3, 1), None, 0.25)
+    assert (second.perm_a, second.perm_b, second.perm_y, second.alpha) == (None, (0, 2, 1, 3), (0, 2, 1, 3), 1)
+
+
+def test_factors_before_a_matrix_product_go_into_it():
+    net = Net()
+    q, k = (net("Mul", net.input(name, 2, 5, 4), 0.5) for name in "qk")
+    k = net("Transpose", net("Transpose", k, perm=(1, 0, 2)), perm=(1, 2, 0))
+    graph = passed(net.graph(net("Add", net("MatMul", q, k), eighths(RNG, 5))), normal(RNG, 2, 5, 4), normal(RNG, 2, 5, 4))
+    (node,) = graph.nodes
+    assert (node.op.alpha, node.op.perm_b, len(node.inputs)) == (0.25, (0, 2, 1), 3)
+
+
+@pytest.mark.parametrize(
+    "scale",
+    [
+        lambda net, x: net("Mul", x, np.inf),
+        lambda net, x: net("Div", x, 0.0),
+        lambda net, x: net("Mul", x, powers(RNG, 1, 5, 1)),
+        lambda net, x: net("Mul", x, powers(RNG, 1, 1, 1, 1)),
+    ],
+)
+def test_what_does_not_go_into_a_matrix_product(scale):
+    net = Net()
+    a = scale(net, net.input("a", 2, 5, 4))
+    graph = passed(net.graph(net("MatMul", a, net.input("b", 2, 4, 5))), normal(RNG, 2, 5, 4), normal(RNG, 2, 4, 5))
+    assert len(ops(graph)) == 2
+
+
+def test_a_transpose_of_rows_stays_before_a_matrix_product():
+    net = Net()
+    a = net("Transpose", net.input("a", 4, 5), perm=(1, 0))
+    y = net("Transpose", net("MatMul", a, net.input("b", 4, 6)), perm=(1, 0))
+    graph = passed(net.graph(y), normal(RNG, 4, 5), normal(RNG, 4, 6))
+    assert ops(graph) == ["Transpose", "MatMul", "Transpose"]
+
+
+def test_a_product_that_others_read_keeps_its_transpose():
+    net = Net()
+    y = net("MatMul", net.input("a", 2, 5, 4), net.input("b", 2, 4, 6))
+    graph = net.graph(y, net("Transpose", y, perm=(1, 0, 2)))
+    assert ops(passed(graph, normal(RNG, 2, 5, 4), normal(RNG, 2, 4, 6))) == ["MatMul", "Transpose"]
+
+
+@pytest.mark.parametrize("bias", [0.5, eighths(RNG, 8), eighths(RNG, 1, 1, 8)])
+def test_a_bias_goes_into_a_matrix_product_of_any_rank(bias):
+    net = Net()
+    y = net("Add", net("MatMul", net.input("x", "N", 5, 6), normal(RNG, 6, 8)), bias)
+    graph = passed(net.graph(net("Mul", y, powers(RNG, 8))), normal(RNG, 2, 5, 6))
+    assert ops(graph) == ["MatMul"]
+
+
+def test_a_bias_for_each_row_stays_behind_a_matrix_product():
+    net = Net()
+    y = net("Add", net("MatMul", net.input("x", "N", 8, 6), normal(RNG, 6, 8)), eighths(RNG, 8, 1))
+    assert ops(passed(net.graph(y), normal(RNG, 2, 8, 6))) == ["MatMul", "Add"]
 
 
 FORMS_OF_CONSTANTS = [(), (1,), (1, 1, 1), (8, 1, 1), (1, 8, 1, 1)]

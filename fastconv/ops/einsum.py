@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import numpy as np
 
 from ..errors import ModelError
-from ..graph import Dim, Shape
+from ..graph import Dim, Node, Shape
+from ..plan.select import Target
 from .base import Op
 from .dims import broadcast, check, same_dtype
+from .gemm_strided import GemmStrided
+
+
+class EinsumStrided(GemmStrided):
+    """Sums of the products of two operands over one axis."""
+
+    def refuse(self, node: Node, target: Target) -> str | None:
+        return f"{len(node.inputs)} operands" if len(node.inputs) != 2 else super().refuse(node, target)
 
 
 class Einsum(Op):
     arity = (1, None)
+    takes_epilogue = True
+    takes_residual = True
+    implementations = (EinsumStrided(),)
 
     equation: str
 
@@ -27,10 +40,32 @@ class Einsum(Op):
         """The equation without blanks."""
         return self.equation.replace(" ", "")
 
+    @property
+    def result(self) -> str:
+        """The term of the result: where there is none, of the letters that come once, in their order."""
+        left, arrow, out = self.terms.partition("->")
+        letters = re.sub(r"[^A-Za-z]", "", left)
+        return out if arrow else "..." + "".join(sorted(n for n in set(letters) if letters.count(n) == 1))
+
+    def names(self, *shapes):
+        """Names of the axes of the inputs and the result; those of the ellipsis are counted from the last one on."""
+        terms = self.terms.partition("->")[0].split(",")
+        free = [len(dims) - len(term.replace("...", "")) for term, dims in zip(terms, shapes, strict=True)]
+        return [
+            tuple(name for part in re.findall(r"\.\.\.|.", term) for name in (range(count, 0, -1) if part == "..." else part))
+            for term, count in zip((*terms, self.result), (*free, max(free)), strict=True)
+        ]
+
+    def multiply_adds(self, node):
+        shapes = [v.dims for v in node.inputs]
+        *terms, result = self.names(*shapes)
+        axes = [(n, d) for names, dims in zip(terms, shapes, strict=True) for n, d in zip(names, dims, strict=True)]
+        summed = {n: d for n, d in axes if n not in result}
+        return math.prod(node.results[0].dims) * math.prod(summed.values()) if len(terms) > 1 else 0
+
     def infer(self, *xs):
         dtype = same_dtype(*xs)
-        left, arrow, out = self.terms.partition("->")
-        terms = left.split(",")
+        terms = self.terms.partition("->")[0].split(",")
         check(len(terms) == len(xs), f"equation: expected a term for each of the {len(xs)} inputs, got {self.equation!r}")
         if any(x.shape is None for x in xs):
             return [(None, dtype)]
@@ -49,10 +84,7 @@ class Einsum(Op):
                     ((sizes[name],)) = broadcast((sizes.get(name, 1),), (d,)) or (None,)
                 except ModelError:
                     raise ModelError(f"input {i}: expected {sizes[name]} for {name!r} of {self.equation!r}, got {d}") from None
-        if not arrow:
-            letters = re.sub(r"[^A-Za-z]", "", left)
-            out = "..." + "".join(sorted(n for n in set(letters) if letters.count(n) == 1))
-        before, dots, after = out.partition("...")
+        before, dots, after = self.result.partition("...")
         fits = set(before + after) <= set(sizes) and len(set(before + after)) == len(before + after)
         check(fits, f"equation: expected each name of the result once and in an input, got {self.equation!r}")
         return [((*(sizes[n] for n in before), *((middle or ()) if dots else ()), *(sizes[n] for n in after)), dtype)]

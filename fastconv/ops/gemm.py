@@ -7,6 +7,7 @@ import math
 from .base import Op, only_first_varies
 from .dims import broadcasts_to, check_rank, same_dtype, unify
 from .gemm_packed import GemmPacked
+from .gemm_strided import GemmStrided
 
 
 class Gemm(Op):
@@ -14,7 +15,7 @@ class Gemm(Op):
     learned = (0, 1, 2)
     takes_epilogue = True
     takes_residual = True
-    implementations = (GemmPacked(),)
+    implementations = (GemmPacked(), GemmStrided())
 
     alpha: float = 1.0
     beta: float = 1.0
@@ -46,6 +47,10 @@ class Gemm(Op):
     def reference(self, a, b, c=None):
         y = self.alpha * ((a.T if self.transA else a) @ (b.T if self.transB else b))
         return (y if c is None else y + self.beta * c).astype(a.dtype)
+
+    def names(self, a, b):
+        """Names of the axes of A, B and the result."""
+        return _transposed(("m", "k"), self.transA), _transposed(("k", "n"), self.transB), ("m", "n")
 
 
 def _transposed(shape, trans):

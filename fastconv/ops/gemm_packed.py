@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -10,12 +11,13 @@ from ..graph import Node, Value
 from ..plan.bind import Binder, Step, epilogue_of
 from ..plan.packing import Packing, factors
 from ..plan.select import NCHW, Target
+from ..plan.strided import pad_axes
 from ..weights import Weights
 from .base import Implementation
 from .conv_direct import RUN, pack_bias, tiles
 
-#: rows that share a reading of the weights
-CHUNK_ROWS = 48
+#: rows that share a reading of the weights, and parts of these that an item has: STREAMS in pyx/isa/gemm.pyx
+CHUNK_ROWS, STREAMS = 48, 4
 
 
 def pack_matrix(w: np.ndarray | Weights, transposed: bool, alpha: float, V: int) -> Packing:
@@ -34,6 +36,16 @@ def pack_vector(c: np.ndarray | None, beta: float, OC: int, V: int) -> np.ndarra
     return pack_bias(b, OC, 1, V)
 
 
+def sizes(M: int, K: int, OC: int) -> dict[str, Any]:
+    """The kernel's fields for one row-major product with packed weights."""
+    return {
+        "M": M, "K": K, "OC": OC, "chunk": -(-M // -(-M // CHUNK_ROWS)), "parts": STREAMS, "run": RUN,
+        "src_m": K, "wei_k": 0, "wei_n": 0, "dst_m": OC,
+        "dims": pad_axes((), 1), **{f"{operand}_strides": pad_axes((), 0) for operand in ("src", "wei", "dst")},
+        "alpha": 1.0, "packs": False, "workspace": 0,
+    }  # fmt: skip
+
+
 class GemmPacked(Implementation):
     """Rows of activations through packed weights."""
 
@@ -49,8 +61,8 @@ class GemmPacked(Implementation):
             return f"dtype {a.dtype}"
         if len(b.dims) != 2 or len(a.dims) < 2:
             return f"ranks {len(a.dims)} and {len(b.dims)}"
-        if getattr(node.op, "transA", 0):
-            return "transA"
+        if any(getattr(node.op, name, None) for name in ("transA", "perm_a", "perm_b", "perm_y")):
+            return "transposed"
         if 0 in a.dims or 0 in b.dims:
             return "empty input"
         if c is not None and c.constant is not None and c.constant.size not in (1, c.dims[-1] if c.dims else 1):
@@ -70,13 +82,11 @@ class GemmPacked(Implementation):
         alpha, beta = getattr(node.op, "alpha", 1.0), getattr(node.op, "beta", 1.0)
         V = binder.target.V
         fields = {k: v for k, v in binder.epilogue(node).items() if k in ("add", "has_add", "act")}
-        M = math.prod(a.dims[:-1])
         step = binder.step(
             binder.kernels.gemm,
             src=binder.view(a).ref, dst=binder.view(node.results[0]).ref,
             wei=binder.pack("gemm", pack_matrix, b.constant, transposed=transposed, alpha=alpha, V=V),
             bia=binder.constant(pack_vector(c.constant if c is not None else None, beta, OC, V)),
-            M=M, K=a.dims[-1], OC=OC, chunk=min(M, CHUNK_ROWS), run=RUN,
-            **fields,
+            **sizes(math.prod(a.dims[:-1]), a.dims[-1], OC), **fields,
         )  # fmt: skip
         return [step]

@@ -13,8 +13,7 @@ from ..plan.packing import Packing, empty_aligned
 from ..plan.select import NCHW, Target
 from ..weights import Weights
 from .base import Implementation
-from .conv_direct import RUN
-from .gemm_packed import CHUNK_ROWS, pack_matrix, pack_vector
+from .gemm_packed import pack_matrix, pack_vector, sizes
 
 #: most sequences that go through the steps together: they share a reading of the weights
 CHUNK_SEQUENCES = 12
@@ -91,7 +90,7 @@ class RecurrentPlain(Implementation):
                 src=binder.view(x).ref, dst=products, add=0, has_add=False, act=activation_fields(NO_ACTIVATION),
                 wei=binder.pack("recurrent inputs", pack_inputs, w.constant, G=G, V=V),
                 bia=binder.constant(pack_vector(by_units(of_x, G, V), 1, OC, V)),
-                M=M, K=x.dims[2], OC=OC, chunk=min(M, CHUNK_ROWS), run=RUN,
+                **sizes(M, x.dims[2], OC),
             ),
             binder.step(
                 binder.kernels.recurrent,

@@ -7,6 +7,7 @@ from .channels_first import channels_first
 from .dequantize import dequantize
 from .fold_affine import fold_affine
 from .fold_constants import fold_constants
+from .fold_matmul import fold_matmul
 from .fold_pad import fold_pad
 from .fold_quantize import fold_quantize
 from .fuse import fuse
@@ -30,6 +31,7 @@ PASSES: tuple[Pass, ...] = (
     lift,
     fold_pad,
     recognise,
+    fold_matmul,
     fold_affine,
     fuse,
 )

@@ -95,7 +95,8 @@ def _matmul(n: Node, to: Arrangement) -> Rewrite | None:
     if w is None or w.constant is None or w.constant.ndim != 2:
         return None
     weights = w.constant.T.reshape(*w.constant.shape[::-1], *(1,) * (to.rank - 2))
-    return Rewrite(REGISTRY["Conv"](kernel_shape=weights.shape[2:]), [n.inputs[0], Value(w.name, constant=weights)])
+    op = REGISTRY["Conv"](kernel_shape=weights.shape[2:])
+    return Rewrite(op, [n.inputs[0], Value(w.name, constant=weights), *n.inputs[2:]])
 
 
 def _layer_norm(n: Node, to: Arrangement) -> Rewrite | None:

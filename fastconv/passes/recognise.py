@@ -67,16 +67,18 @@ def _with_scalar(node: Node | None, kind: str) -> tuple[Value, float] | None:
     return None
 
 
+def with_factor(node: Node) -> tuple[Value, float] | None:
+    """(x, c) where a node divides x by a scalar, or multiplies it with one, and x · c is the result."""
+    if (divided := _with_scalar(node, "Div")) and divided[1]:
+        return divided[0], 1 / divided[1]
+    return _with_scalar(node, "Mul")
+
+
 def _scaled(node: Node, clip_of: Callable[[Value], Match | None]) -> tuple[Match, float] | None:
     """What `node` divides by (or multiplies with) a scalar, where clip_of knows it, and the factor."""
-    if (scaled := _with_scalar(node, "Div")) and scaled[1]:
-        factor = 1 / scaled[1]
-    elif scaled := _with_scalar(node, "Mul"):
-        factor = scaled[1]
-    else:
-        return None
-    inner = clip_of(scaled[0])
-    return (inner, factor) if inner else None
+    scaled = with_factor(node)
+    inner = clip_of(scaled[0]) if scaled else None
+    return (inner, scaled[1]) if inner and scaled else None
 
 
 def _shifted_clip(value: Value, producers: Producers) -> tuple[Value, list[Node]] | None:

@@ -1,26 +1,30 @@
-"""Fully connected layers: dst (M OC) = src (M K) x packed weights + bias, with add and activation in the store.
+"""Products of matrices: dst (M OC) = src (M K) x weights (K OC) + bias, with add and activation in the store.
 
-Layouts: src, add and dst are row-major; wei = [oc part][K][width * V] and bia as in conv_direct.pyx, whose parts these are.
+Layouts: rows of src, add and dst are contiguous; wei = [oc part][K][width * V] and bia as in conv_direct.pyx, whose parts these
+are. With `packs`, wei is a matrix at any strides, of which each item packs the part it needs to scratch memory of its thread,
+times `alpha`. There are as many products as `dims` says: along its axes, operands have strides of their own.
 One row is bound by memory: eight vectors of four parts stream at once, so that enough loads are on their way. More rows go through
 the register tile, and a part's weights are read from memory once for all of them.
 
-Parallel over (chunk of rows, four parts). Every output is summed over k in order, in runs of `run`, whichever way it takes: a
-row has the same bits alone and among others.
+Parallel over (product, chunk of rows, some parts). Every output is summed over k in order, in runs of `run`, whichever way it
+takes: a row has the same bits alone and among others.
 """
 
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy
 
 from activation cimport CLIP, Activation, clip
-from simd cimport PREFETCH, V, load, store, vbroadcast, vf
+from simd cimport PREFETCH, V, load, load_part, store, vbroadcast, vf
 from step cimport Run, at, share
 from tile cimport Store, parts, rows, width_of
 
 include "tiles.pxi"
 
 cdef enum:
-    STREAMS = 4  # parts that one item reads side by side
+    AXES = 6
+    STREAMS = 4  # parts that are read side by side
     AHEAD = 128  # floats that the prefetch is ahead of the loads
+    LINE = 16  # floats of a column that are packed before those of the next
 
 cdef struct Args:
     int64_t src
@@ -28,11 +32,24 @@ cdef struct Args:
     int64_t bia
     int64_t add
     int64_t dst
+    int64_t workspace
     Py_ssize_t M
     Py_ssize_t K
     Py_ssize_t OC
-    Py_ssize_t chunk
+    Py_ssize_t chunk  # rows of an item, and its parts
+    Py_ssize_t parts
     Py_ssize_t run
+    # strides in floats; add lies as dst does
+    Py_ssize_t src_m
+    Py_ssize_t wei_k
+    Py_ssize_t wei_n
+    Py_ssize_t dst_m
+    Py_ssize_t dims[AXES]
+    Py_ssize_t src_strides[AXES]
+    Py_ssize_t wei_strides[AXES]
+    Py_ssize_t dst_strides[AXES]
+    float alpha
+    bint packs
     bint has_add
     Activation act
 
@@ -65,31 +82,82 @@ cdef inline void stream(const Args* a, const float* src, Py_ssize_t first, Py_ss
             store(to.dst[0] + (2 * s + j) * V, acc[s][j])
 
 
+# `count` columns of a matrix as a part of `lanes` floats a row; lanes without a column are 0.
+cdef noinline pack(const Args* a, const float* src, Py_ssize_t count, Py_ssize_t lanes, float* dst) noexcept nogil:
+    cdef Py_ssize_t k, n, first, last
+    if a.wei_n == 1:
+        for k in range(a.K):
+            n = 0
+            while n < lanes:
+                store(dst + k * lanes + n, a.alpha * load_part(src + k * a.wei_k + n, max(min(count - n, V), 0), 0))
+                n += V
+        return 0
+    last = 0
+    while last < a.K:
+        first = last
+        last = min(first + LINE, a.K)
+        for n in range(count):
+            for k in range(first, last):
+                dst[k * lanes + n] = a.alpha * src[k * a.wei_k + n * a.wei_n]
+        for k in range(first, last):
+            for n in range(count, lanes):
+                dst[k * lanes + n] = 0
+    return 0
+
+
 cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, Py_ssize_t thread) noexcept nogil:
-    cdef Py_ssize_t OCB = (a.OC + V - 1) // V, PARTS = parts(OCB), FOURS = (PARTS + STREAMS - 1) // STREAMS
-    cdef Py_ssize_t CHUNKS = (a.M + a.chunk - 1) // a.chunk, item, part, m, end, block, tiles, least, longer, t, OC, first, last
-    cdef int width, i, r
+    cdef Py_ssize_t OCB = (a.OC + V - 1) // V, PARTS = parts(OCB), GROUPS = (PARTS + a.parts - 1) // a.parts
+    cdef Py_ssize_t CHUNKS = (a.M + a.chunk - 1) // a.chunk, items = CHUNKS * GROUPS
+    cdef Py_ssize_t item, rest, axis, i, part, behind, m, begin, end, block, tiles, least, longer, t, OC, first, last
+    cdef int width, r, row
+    cdef float* scratch = at(bases, a.workspace) + thread * a.K * min(OCB, 3) * V
     cdef const float* px[14]
     # rows of a last part that does not fill its vectors, as whole vectors
-    cdef vf add[14][3], dst[14][3]
+    cdef vf adds[14][3], dsts[14][3]
     cdef Store to
-    cdef const float* src = at(bases, a.src)
+    cdef const float* src
+    cdef const float* matrix
     cdef const float* wei
+    cdef const float* add
+    cdef float* dst
     to.add_c = V
     to.dst_c = V
     to.has_add = a.has_add
     to.act = a.act
-    for item in range(share(CHUNKS * FOURS, piece, pieces), share(CHUNKS * FOURS, piece + 1, pieces)):
-        part = item % FOURS * STREAMS
-        while part < min(item % FOURS * STREAMS + STREAMS, PARTS):
+    for axis in range(AXES):
+        items *= a.dims[axis]
+    for item in range(share(items, piece, pieces), share(items, piece + 1, pieces)):
+        part = item % GROUPS * a.parts
+        behind = min(part + a.parts, PARTS)
+        rest = item // GROUPS
+        begin = rest % CHUNKS * a.chunk
+        end = min(begin + a.chunk, a.M)
+        rest = rest // CHUNKS
+        src = at(bases, a.src)
+        matrix = at(bases, a.wei)
+        add = at(bases, a.add)
+        dst = at(bases, a.dst)
+        for axis in range(AXES - 1, -1, -1):
+            i = rest % a.dims[axis]
+            rest = rest // a.dims[axis]
+            src += i * a.src_strides[axis]
+            matrix += i * a.wei_strides[axis]
+            add += i * a.dst_strides[axis]
+            dst += i * a.dst_strides[axis]
+        while part < behind:
             block = part * 2
-            wei = at(bases, a.wei) + block * V * a.K
+            width = width_of(OCB, block)
+            OC = min(a.OC - block * V, width * V)
             to.bia = at(bases, a.bia) + block * V
-            m = item // FOURS * a.chunk
-            end = min(m + a.chunk, a.M)
-            if end - m == 1 and part + STREAMS < PARTS:
-                to.dst[0] = at(bases, a.dst) + m * a.OC + block * V
-                to.add[0] = at(bases, a.add) + m * a.OC + block * V
+            if a.packs:
+                pack(a, matrix + block * V * a.wei_n, OC, width * V, scratch)
+                wei = scratch
+            else:
+                wei = matrix + block * V * a.K
+            m = begin
+            if end - m == 1 and part + STREAMS < PARTS and part + STREAMS <= behind:
+                to.dst[0] = dst + m * a.dst_m + block * V
+                to.add[0] = add + m * a.dst_m + block * V
                 last = 0
                 to.final = False
                 while not to.final:
@@ -97,31 +165,29 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
                     last = min(first + a.run, a.K)
                     to.resume = first > 0
                     to.final = last == a.K
-                    stream(a, src + m * a.K, first, last, wei, &to)
+                    stream(a, src + m * a.src_m, first, last, wei, &to)
                 if a.act.kind != CLIP:
                     finish(&to.act, to.dst[0], 2 * STREAMS)
                 part += STREAMS
                 continue
-            width = width_of(OCB, block)
-            OC = min(a.OC - block * V, width * V)
             tiles = (end - m + rows(width) - 1) // rows(width)
             least = (end - m) // tiles
             longer = (end - m) % tiles
             for t in range(tiles):
                 r = <int> least + (t < longer)
-                for i in range(r):
-                    px[i] = src + (m + i) * a.K
-                    to.dst[i] = at(bases, a.dst) + (m + i) * a.OC + block * V
-                    to.add[i] = at(bases, a.add) + (m + i) * a.OC + block * V
+                for row in range(r):
+                    px[row] = src + (m + row) * a.src_m
+                    to.dst[row] = dst + (m + row) * a.dst_m + block * V
+                    to.add[row] = add + (m + row) * a.dst_m + block * V
                     if OC < width * V:
                         if a.has_add:
-                            memcpy(&add[i][0], to.add[i], OC * sizeof(float))
-                        to.dst[i] = <float*> &dst[i][0]
-                        to.add[i] = <float*> &add[i][0]
+                            memcpy(&adds[row][0], to.add[row], OC * sizeof(float))
+                        to.dst[row] = <float*> &dsts[row][0]
+                        to.add[row] = <float*> &adds[row][0]
                 run_rows(r, width, px, wei, a.K, a.run, &to)
                 if OC < width * V:
-                    for i in range(r):
-                        memcpy(at(bases, a.dst) + (m + i) * a.OC + block * V, &dst[i][0], OC * sizeof(float))
+                    for row in range(r):
+                        memcpy(dst + (m + row) * a.dst_m + block * V, &dsts[row][0], OC * sizeof(float))
                 m += r
             part += 1
 

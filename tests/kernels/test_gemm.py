@@ -1,4 +1,4 @@
-"""Gemm and MatMul with constant weights."""
+"""Gemm and MatMul with constant weights, and products of two computed tensors."""
 
 import itertools
 from functools import cache
@@ -9,13 +9,14 @@ import pytest
 
 from fastconv import kernels
 from fastconv.ops.binary import Add
+from fastconv.ops.einsum import Einsum
 from fastconv.ops.gemm import Gemm
 from fastconv.ops.matmul import MatMul
 
 from .cases import FORMS, answer, noting, pairwise
-from .harness import ISAS, THREADS, assert_within, integers, refusals, run_node, run_threads, same_bits
+from .harness import ISAS, THREADS, assert_within, choice, integers, refusals, run_node, run_threads, same_bits
 
-COVERS = {"Gemm": ("gemm",), "MatMul": ("gemm",)}
+COVERS = {"Gemm": ("gemm", "strided"), "MatMul": ("gemm", "strided"), "Einsum": ("strided",)}
 EVERY = pytest.mark.parametrize(
     "isa, threads", [pytest.param(isa, t, id=f"gemm-{isa}-t{t}") for isa, t in itertools.product(ISAS, THREADS)]
 )
@@ -167,7 +168,7 @@ def test_what_it_refuses(isa):
         ("weights are not constant", Gemm(), [a, b, b[0]], (1,)),
         ("weights are not constant", MatMul(), [a, b], (0,)),
         ("dtype float64", Gemm(), [a.astype(np.float64), b.astype(np.float64)], (1,)),
-        ("transA", Gemm(transA=1), [a.T, b], (1,)),
+        ("transposed", Gemm(transA=1), [a.T, b], (1,)),
         ("empty input", Gemm(), [a[:0], b], (1,)),
         ("empty input", MatMul(), [a[:, :0], b[:0]], (1,)),
         ("C of shape (3, 1)", Gemm(), [a, b, a[:, :1]], (1, 2)),
@@ -176,4 +177,139 @@ def test_what_it_refuses(isa):
         ("ranks 2 and 1", MatMul(), [a, b[:, 0]], (1,)),
         ("ranks 3 and 3", MatMul(), [a[None], b[None]], (1,)),
     ):
-        assert refusals(op, inputs, isa, constants=constants) == {"gemm": reason}
+        assert refusals(op, inputs, isa, constants=constants)["gemm"] == reason
+
+
+# ---- two computed tensors
+
+
+def check_strided(op, inputs, isa, exact=True, **options):
+    (y,), plan = run_threads(op, inputs, isa, **options)
+    assert choice(plan) == "strided"
+    residual = next((item[1] for item in options.get("epilogue", ()) if isinstance(item[0], Add)), None)
+    form = next((item for item in options.get("epilogue", ()) if not isinstance(item, tuple)), None)
+    name = next(name for name, f in FORMS.items() if f.op is form)
+    assert_within(y, *answer(op, inputs, residual, FORMS[name], exact))
+    return y
+
+
+@EVERY_ISA
+@pytest.mark.parametrize("perm", [None, (0, 2, 1)])
+def test_strided_tails(isa, perm):
+    """Columns x rows, with B's rows or its columns contiguous, and each K that ends in or behind a line."""
+    rng = np.random.default_rng(4)
+    V = kernels.load(isa).V
+    for N, M in itertools.product((*range(1, V + 2), 2 * V, 2 * V + 1, 3 * V - 1, 5 * V + 2), (1, 2, 7, 14, 15, 31)):
+        K = (M + N) % 35 + 1
+        b = integers(rng, (2, K, N))
+        b = b if perm is None else np.ascontiguousarray(b.transpose(perm))
+        check_strided(MatMul(perm_b=perm), [integers(rng, (2, M, K)), b], isa)
+
+
+@EVERY_ISA
+@pytest.mark.parametrize(
+    "a, b",
+    [
+        ((3, 4, 5), (3, 5, 6)),
+        ((2, 3, 4, 5), (2, 3, 5, 6)),
+        ((2, 3, 4, 5), (5, 6)),
+        ((4, 5), (2, 3, 5, 6)),
+        ((2, 1, 4, 5), (3, 5, 6)),
+        ((3, 4, 5), (2, 1, 5, 6)),
+        ((2, 1, 2, 1, 4, 5), (3, 1, 3, 5, 6)),
+        ((5,), (2, 5, 6)),
+        ((2, 4, 5), (5,)),
+        ((5,), (5,)),
+        ((1, 1), (3, 1, 1)),
+    ],
+)
+def test_matrices_broadcast(isa, a, b):
+    rng = np.random.default_rng(5)
+    check_strided(MatMul(), [integers(rng, a), integers(rng, b)], isa)
+
+
+@EVERY_ISA
+def test_what_passes_fold_into_a_product(isa):
+    rng = np.random.default_rng(6)
+    q, k = integers(rng, (2, 19, 3, 8)), integers(rng, (2, 33, 3, 8))
+    op = MatMul(perm_a=(0, 2, 1, 3), perm_b=(0, 2, 3, 1), alpha=0.25)
+    check_strided(op, [q, k], isa)
+    check_strided(op, [q, k, integers(rng, 33)], isa, constants=(2,))
+    w, v = integers(rng, (2, 3, 19, 33)), integers(rng, (2, 33, 3, 8))
+    op = MatMul(perm_b=(0, 2, 1, 3), perm_y=(0, 2, 1, 3))
+    for form in ("none", "relu", "hard_swish"):
+        epilogue = [(Add(), integers(rng, (2, 19, 3, 8))), *([FORMS[form].op] if FORMS[form].op else [])]
+        check_strided(op, [w, v], isa, epilogue=epilogue)
+
+
+@EVERY_ISA
+@pytest.mark.parametrize("trans_a, trans_b", [(0, 0), (0, 1), (1, 0), (1, 1)])
+def test_gemm_of_two_tensors(isa, trans_a, trans_b):
+    rng = np.random.default_rng(7)
+    a, b = integers(rng, (19, 33)), integers(rng, (33, 21))
+    inputs = [a.T.copy() if trans_a else a, b.T.copy() if trans_b else b]
+    op = Gemm(transA=trans_a, transB=trans_b, alpha=0.5, beta=2.0)
+    check_strided(op, inputs, isa)
+    check_strided(op, [*inputs, integers(rng, 21)], isa, constants=(2,))
+    check_strided(Gemm(transA=1, transB=trans_b), [a.T.copy(), inputs[1]], isa, constants=(1,))
+
+
+@EVERY_ISA
+@pytest.mark.parametrize(
+    "equation, a, b",
+    [
+        ("bhid,bhjd->bhij", (2, 3, 5, 7), (2, 3, 6, 7)),
+        ("bihd,bjhd->bhij", (2, 5, 3, 7), (2, 6, 3, 7)),
+        ("bhij,bjhd->bihd", (2, 3, 5, 6), (2, 6, 3, 7)),
+        ("ij,jk->ki", (5, 7), (7, 6)),
+        ("ij,jk", (5, 7), (7, 6)),
+        ("bchw,bkhw->bck", (2, 3, 5, 7), (2, 4, 5, 7)),
+        ("bchw,cd->bhwd", (2, 3, 5, 7), (3, 4)),
+        ("...ij,...jk->...ik", (2, 3, 4, 5), (3, 5, 6)),
+        ("i,j->ij", (5,), (7,)),
+        ("ii,ij->ij", (5, 5), (5, 7)),
+    ],
+)
+def test_einsum(isa, equation, a, b):
+    rng = np.random.default_rng(8)
+    inputs = [integers(rng, a), integers(rng, b)]
+    check_strided(Einsum(equation=equation), inputs, isa)
+
+
+@EVERY_ISA
+@pytest.mark.parametrize("guard", ["before", "after"])
+def test_strided_stays_inside_its_memory(isa, guard):
+    rng = np.random.default_rng(9)
+    V = kernels.load(isa).V
+    for perm, N in itertools.product((None, (0, 2, 1)), (1, V - 1, V + 1, 2 * V, 3 * V + 1)):
+        shape = (2, 9, N) if perm is None else (2, N, 9)
+        for M in (1, 5, 20):
+            check_strided(MatMul(perm_b=perm), [integers(rng, (2, M, 9)), integers(rng, shape)], isa, guard=guard)
+    check_strided(Gemm(transA=1), [integers(rng, (9, 5)), integers(rng, (9, V + 1))], isa, guard=guard)
+
+
+@EVERY_ISA
+def test_long_sums_and_many_rows(isa):
+    rng = np.random.default_rng(10)
+    for M, K, N in ((3, 1000, 40), (600, 20, 9), (1, 700, 100)):
+        inputs = [rng.standard_normal(shape).astype(np.float32) for shape in ((M, K), (K, N))]
+        y = check_strided(MatMul(), inputs, isa, exact=False)
+        (alone,), _ = run_node(MatMul(), [inputs[0][-1:], inputs[1]], isa, 2)
+        assert same_bits(alone, y[-1:])
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_what_strided_refuses(isa):
+    a, b = np.zeros((3, 4), np.float32), np.zeros((4, 5), np.float32)
+    for reason, op, inputs, constants in (
+        ("C is not a constant row", Gemm(), [a, b, b[0]], ()),
+        ("C is not a constant row", Gemm(), [a, b, a[:, :1]], (2,)),
+        ("dtype float64", MatMul(), [a.astype(np.float64), b.astype(np.float64)], ()),
+        ("empty input", MatMul(), [a[:0], b], ()),
+        ("sums over an axis of one operand", Einsum(equation="ij,k->ik"), [a, b[0]], ()),
+        ("sums over 2 axes", Einsum(equation="ijk,kjl->il"), [np.stack([a, a]), np.zeros((4, 3, 2), np.float32)], ()),
+        ("products of single elements", Einsum(equation="ij,ij->ij"), [a, a], ()),
+        ("the last axis of the result is one of both operands", Einsum(equation="ij,kj->ikj"), [a, b.T.copy()], ()),
+        ("3 operands", Einsum(equation="ij,jk,k->i"), [a, b, b[0]], ()),
+    ):
+        assert refusals(op, inputs, isa, constants=constants)["strided"] == reason

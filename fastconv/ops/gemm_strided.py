@@ -1,0 +1,169 @@
+"""Products of two tensors by the GEMM kernel, where the second is no constant matrix: it is packed as the product runs.
+
+MatMul, Gemm and Einsum say which axes of A, B and the result are the same one (`Op.names`). An axis of all three numbers the
+products, one of A and B is summed over. A transposed operand is one with other strides: it costs no copy.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from ..graph import Node, Value
+from ..plan.arena import ALIGN
+from ..plan.bind import Binder, Step, epilogue_of
+from ..plan.select import NCHW, Target
+from ..plan.strided import AXES, Strides, collapse, contiguous, copy, pad_axes
+from .base import Implementation
+from .conv_direct import RUN
+from .gemm_packed import pack_vector
+
+#: rows of an item: each packs the weights that it needs anew
+CHUNK_ROWS = 256
+
+#: names of the axes of A, B and the result, in the order of each
+Names = tuple[Sequence[Hashable], Sequence[Hashable], Sequence[Hashable]]
+
+
+class Axes(NamedTuple):
+    """Axes of a product: their sizes, and their strides in A, B and the result, 0 where it has them not."""
+
+    dims: Strides
+    a: Strides
+    b: Strides
+    y: Strides
+
+
+class Product(NamedTuple):
+    """What the kernel computes: for each index of `batch`, rows of A times columns of B."""
+
+    a: Value
+    b: Value
+    batch: Axes
+    m: Axes
+    k: Axes
+    n: Axes
+
+    @property
+    def copies(self) -> bool:
+        """Whether A must be copied first, for rows whose elements follow each other."""
+        return self.k.a != (1,)
+
+
+def product_of(node: Node) -> Product | str:
+    """The product that a node is, or why it is none that the kernel computes."""
+    a, b = node.inputs[0], node.inputs[1]
+    assert a is not None and b is not None
+    y = node.results[0]
+    axes: dict[Hashable, list[int]] = {}
+    for i, (v, names) in enumerate(zip((a, b, y), node.op.names(a.dims, b.dims), strict=True), 1):  # type: ignore[attr-defined]
+        for name, d, stride in zip(names, v.dims, contiguous(v.dims), strict=True):
+            axis = axes.setdefault(name, [1, 0, 0, 0])
+            if d > 1:
+                axis[0] = d
+                axis[i] += stride
+    kinds: dict[tuple[bool, bool, bool], list[list[int]]] = {}
+    for axis in axes.values():
+        if axis[0] > 1:
+            kinds.setdefault((axis[1] > 0, axis[2] > 0, axis[3] > 0), []).append(axis)
+    batch, m, n = (_joined(kinds.pop(kind, []), by=3) for kind in ((True,) * 3, (True, False, True), (False, True, True)))
+    k = _joined(kinds.pop((True, True, False), []), by=1)
+    if kinds:
+        return "sums over an axis of one operand"
+    if len(k.dims) > 1:
+        return f"sums over {len(k.dims)} axes"
+    if n.y[-1] != 1 and m.y[-1] == 1:
+        a, b, batch, m, k, n = b, a, _swapped(batch), _swapped(n), _swapped(k), _swapped(m)
+    if n.y[-1] != 1:
+        return "the last axis of the result is one of both operands"
+    if m.dims == k.dims == n.dims == (1,) != batch.dims:
+        return "products of single elements"
+    batch = Axes(*(tuple(x + y[:-1] + z[:-1]) for x, y, z in zip(batch, m, n, strict=True)))
+    product = Product(a, b, batch, *(Axes(*(steps[-1:] for steps in axis)) for axis in (m, k, n)))
+    most = AXES - 2 if product.copies else AXES
+    return f"{len(batch.dims)} axes that number the products" if len(batch.dims) > most else product
+
+
+def _joined(axes: list[list[int]], by: int) -> Axes:
+    """Axes in the order of their strides in operand `by`, in as few as there can be; at least one."""
+    axes = sorted(axes, key=lambda axis: -axis[by])
+    dims, strides = collapse(*(zip(*axes, strict=True) if axes else ((1,), (1,), (1,), (1,))))
+    return Axes(dims, *strides)
+
+
+def _swapped(axes: Axes) -> Axes:
+    return axes._replace(a=axes.b, b=axes.a)
+
+
+class GemmStrided(Implementation):
+    """Matrices of two tensors at any strides, of which the kernel packs the second."""
+
+    name = "strided"
+
+    def refuse(self, node: Node, target: Target) -> str | None:
+        a, b, bias = (*node.inputs, None)[:3]
+        assert a is not None and b is not None
+        if a.constant is not None and b.constant is not None:
+            return "constant operands"
+        if a.dtype != np.float32:
+            return f"dtype {a.dtype}"
+        if 0 in a.dims or 0 in b.dims:
+            return "empty input"
+        if bias is not None and (bias.constant is None or bias.constant.size not in (1, bias.dims[-1] if bias.dims else 1)):
+            return "C is not a constant row"
+        product = product_of(node)
+        return product if isinstance(product, str) else None
+
+    def layouts(self, node: Node, target: Target) -> tuple[dict[Value, str], str]:
+        residual, _ = epilogue_of(node)
+        return {v: NCHW for v in (*node.inputs[:2], residual) if v is not None and v.constant is None}, NCHW
+
+    def workspace(self, node: Node, target: Target) -> int:
+        product = product_of(node)
+        assert isinstance(product, Product)
+        vectors = min(-(-product.n.dims[0] // target.V), 3)
+        return self.copied(product) + target.threads * product.k.dims[0] * vectors * target.V * 4
+
+    def copied(self, product: Product) -> int:
+        """Bytes of the copy of A."""
+        return -(-math.prod(product.a.dims) * 4 // ALIGN) * ALIGN if product.copies else 0
+
+    def bind(self, node: Node, binder: Binder) -> list[Step]:
+        product = product_of(node)
+        assert isinstance(product, Product)
+        a, b, batch, m, k, n = product
+        M, K, OC = m.dims[0], k.dims[0], n.dims[0]
+        src, src_strides, src_m, steps = self.operand(a, binder), batch.a, m.a[0], []
+        if product.copies:
+            dims = tuple(d if s else 1 for d, s in zip(batch.dims, batch.a, strict=True))
+            to = contiguous((*dims, M, K))
+            workspace = binder.workspace()
+            steps.append(copy(binder, src, (*batch.a, *m.a, *k.a), workspace, to, (*dims, M, K)))
+            src, src_m = workspace, K
+            src_strides = tuple(t if s else 0 for s, t in zip(batch.a, to, strict=False))
+        bias = node.inputs[2] if len(node.inputs) > 2 else None
+        c, beta = None if bias is None else bias.constant, getattr(node.op, "beta", 1.0)
+        chunks = -(-M // CHUNK_ROWS)
+        fields = {name: v for name, v in binder.epilogue(node).items() if name in ("add", "has_add", "act")}
+        step = binder.step(
+            binder.kernels.gemm,
+            src=src, wei=self.operand(b, binder), bia=binder.constant(pack_vector(c, beta, OC, binder.target.V)),
+            dst=binder.view(node.results[0]).ref, workspace=binder.workspace() + self.copied(product),
+            M=M, K=K, OC=OC, chunk=-(-M // chunks), parts=1, run=RUN,
+            src_m=src_m, wei_k=k.b[0], wei_n=n.b[0], dst_m=m.y[0],
+            dims=pad_axes(batch.dims, 1), src_strides=pad_axes(src_strides, 0),
+            wei_strides=pad_axes(batch.b, 0), dst_strides=pad_axes(batch.y, 0),
+            alpha=getattr(node.op, "alpha", 1.0), packs=True,
+            **fields,
+        )  # fmt: skip
+        return [*steps, step]
+
+    def operand(self, v: Value, binder: Binder) -> int:
+        """The reference of an operand, which may be constant."""
+        return binder.view(v).ref if v.constant is None else binder.constant(np.ascontiguousarray(binder.array(v.constant)))
+
+
+__all__ = ["GemmStrided", "Names"]
