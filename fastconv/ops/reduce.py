@@ -11,7 +11,7 @@ from ..dtypes import kind, limits
 from ..graph import Dim
 from .base import Op
 from .dims import axis_indices, known_ints, length, to_ints, unknown
-from .reduce_strided import MAX, MEAN, MIN, SUM
+from .reduce_strided import MAX, MEAN, MIN, SUM, ReducePlain
 
 
 class Reduce(Op, abstract=True):
@@ -87,21 +87,29 @@ class ReduceMin(Reduce):
 
 
 class ReduceProd(Reduce):
+    implementations = (ReducePlain("prod"),)
+
     def reduce(self, x, **over):
         return x.prod(**over)
 
 
 class ReduceL1(Reduce):
+    implementations = (ReducePlain("sum_abs"),)
+
     def reduce(self, x, **over):
         return np.abs(x).sum(**over)
 
 
 class ReduceL2(Reduce):
+    implementations = (ReducePlain("l2"),)
+
     def reduce(self, x, **over):
         return np.sqrt(np.square(x).sum(**over))
 
 
 class ReduceSumSquare(Reduce):
+    implementations = (ReducePlain("sum_square"),)
+
     def reduce(self, x, **over):
         return np.square(x).sum(**over)
 

@@ -13,7 +13,7 @@ from .base import Implementation
 from .pool import ReduceMaxBlocked, ReduceMeanBlocked
 
 #: what the kernel computes, in the order of `Function` in pyx/isa/reduce.pyx; "mean" is its sum with a factor
-FUNCTIONS = ("sum", "max", "min")
+FUNCTIONS = ("sum", "max", "min", "prod", "sum_abs", "sum_square", "l2")
 
 
 class ReducePlain(Implementation):

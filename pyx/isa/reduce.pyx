@@ -1,4 +1,4 @@
-"""Sums, means, largest and smallest elements along the middle one of three axes: outer, K, inner.
+"""Sums, products, norms, largest and smallest elements along the middle one of three axes: outer, K, inner.
 
 With inner = 1 the K elements lie along the vectors, in V parts that are joined in the order of the lanes. Else a vector is V
 neighbours on the inner axis, each lane an output of its own. A NaN in a part makes its result NaN. `factor` scales sums, to means.
@@ -8,7 +8,7 @@ Parallel over outputs: rows, or blocks of the inner axis, whose bounds do not de
 from libc.math cimport INFINITY
 from libc.stdint cimport int64_t
 
-from simd cimport V, load, load_part, store_part, vbroadcast, vf, vmaxnan, vminnan
+from simd cimport V, load, load_part, store_part, vabs, vbroadcast, vf, vmaxnan, vminnan, vsqrt
 from step cimport Run, at, share
 
 cdef enum:
@@ -19,6 +19,10 @@ cdef enum Function:
     SUM
     MAX
     MIN
+    PROD
+    SUM_ABS
+    SUM_SQUARE
+    L2
 
 cdef struct Args:
     int64_t src
@@ -31,11 +35,20 @@ cdef struct Args:
 
 
 cdef inline float neutral(const int F) noexcept nogil:
-    return 0 if F == SUM else -INFINITY if F == MAX else INFINITY
+    return -INFINITY if F == MAX else INFINITY if F == MIN else 1 if F == PROD else 0
+
+
+# What an element counts for.
+cdef inline vf term(const int F, vf x) noexcept nogil:
+    return vabs(x) if F == SUM_ABS else x * x if F == SUM_SQUARE or F == L2 else x
 
 
 cdef inline vf join(const int F, vf x, vf y) noexcept nogil:
-    return x + y if F == SUM else vmaxnan(x, y) if F == MAX else vminnan(x, y)
+    return vmaxnan(x, y) if F == MAX else vminnan(x, y) if F == MIN else x * y if F == PROD else x + y
+
+
+cdef inline vf result(const int F, vf y, float factor) noexcept nogil:
+    return vsqrt(y) if F == L2 else y * factor
 
 
 cdef inline void row(const int F, const float* src, float* dst, Py_ssize_t K, float factor) noexcept nogil:
@@ -43,39 +56,43 @@ cdef inline void row(const int F, const float* src, float* dst, Py_ssize_t K, fl
     cdef int i
     cdef vf y = vbroadcast(neutral(F)), lane
     while k + V <= K:
-        y = join(F, y, load(src + k))
+        y = join(F, y, term(F, load(src + k)))
         k += V
     if k < K:
-        y = join(F, y, load_part(src + k, K - k, neutral(F)))
+        y = join(F, y, term(F, load_part(src + k, K - k, neutral(F))))
     lane = vbroadcast((<float*> &y)[0])
     for i in range(1, V):
         lane = join(F, lane, vbroadcast((<float*> &y)[i]))
-    dst[0] = (<float*> &lane)[0] * factor
+    lane = result(F, lane, factor)
+    dst[0] = (<float*> &lane)[0]
 
 
-# `width` outputs side by side, at most VECTORS vectors of them, `step` floats from one of their elements to the next.
-cdef inline void columns(const int F, const float* src, float* dst, Py_ssize_t K, Py_ssize_t step, Py_ssize_t width,
-                         float factor) noexcept nogil:
+# COUNT vectors of outputs side by side, the last of `lanes`; `step` floats from one of their elements to the next.
+cdef inline void columns(const int F, const int COUNT, const float* src, float* dst, Py_ssize_t K, Py_ssize_t step,
+                         const Py_ssize_t lanes, float factor) noexcept nogil:
     cdef Py_ssize_t k
-    cdef int COUNT = <int> ((width + V - 1) // V), i
-    cdef Py_ssize_t lanes = width - (COUNT - 1) * V
+    cdef int i
     cdef vf y[VECTORS]
     for i in range(COUNT):
         y[i] = vbroadcast(neutral(F))
     for k in range(K):
         for i in range(COUNT):
-            y[i] = join(F, y[i], load_part(src + k * step + i * V, V if i + 1 < COUNT else lanes, 0))
+            y[i] = join(F, y[i], term(F, load_part(src + k * step + i * V, V if i + 1 < COUNT else lanes, 0)))
     for i in range(COUNT):
-        store_part(dst + i * V, y[i] * factor, V if i + 1 < COUNT else lanes)
+        store_part(dst + i * V, result(F, y[i], factor), V if i + 1 < COUNT else lanes)
 
 
 cdef inline void reduce(const int F, const Args* a, const float* src, float* dst, Py_ssize_t width) noexcept nogil:
+    cdef Py_ssize_t i = 0
     if a.inner == 1:
         row(F, src, dst, a.K, a.factor)
-    elif width == VECTORS * V:
-        columns(F, src, dst, a.K, a.inner, VECTORS * V, a.factor)
-    else:
-        columns(F, src, dst, a.K, a.inner, width, a.factor)
+        return
+    if width == VECTORS * V:
+        columns(F, VECTORS, src, dst, a.K, a.inner, V, a.factor)
+        return
+    while i < width:
+        columns(F, 1, src + i, dst + i, a.K, a.inner, min(V, width - i), a.factor)
+        i += V
 
 
 cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, Py_ssize_t thread) noexcept nogil:
@@ -92,8 +109,16 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
             reduce(SUM, a, src, dst, width)
         elif a.function == MAX:
             reduce(MAX, a, src, dst, width)
-        else:
+        elif a.function == MIN:
             reduce(MIN, a, src, dst, width)
+        elif a.function == PROD:
+            reduce(PROD, a, src, dst, width)
+        elif a.function == SUM_ABS:
+            reduce(SUM_ABS, a, src, dst, width)
+        elif a.function == SUM_SQUARE:
+            reduce(SUM_SQUARE, a, src, dst, width)
+        else:
+            reduce(L2, a, src, dst, width)
 
 
 def step(dict fields):

@@ -6,21 +6,36 @@ import numpy as np
 import pytest
 
 from fastconv import kernels
-from fastconv.ops.reduce import ReduceMax, ReduceMean, ReduceMin, ReduceSum
+from fastconv.ops.reduce import (
+    ReduceL1,
+    ReduceL2,
+    ReduceMax,
+    ReduceMean,
+    ReduceMin,
+    ReduceProd,
+    ReduceSum,
+    ReduceSumSquare,
+)
 
 from .harness import EPS, ISAS, assert_within, choice, integers, reference, refusals, run_threads, same_bits
 
-COVERS = dict.fromkeys(("ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin"), ("plain",))
+OPS = (ReduceSum, ReduceMean, ReduceMax, ReduceMin, ReduceProd, ReduceL1, ReduceL2, ReduceSumSquare)
+COVERS = {op.__name__: ("plain",) for op in OPS}
 EVERY_ISA = pytest.mark.parametrize("isa", ISAS)
-EVERY_OP = pytest.mark.parametrize("op", [ReduceSum, ReduceMean, ReduceMax, ReduceMin])
+EVERY_OP = pytest.mark.parametrize("op", OPS)
 
 
 def check(op, x, axes, isa, **options):
-    """Sums of small integers are exact, and a mean is one product with 1 / K, itself rounded; the others only choose."""
+    """Sums of small integers and of their squares are exact, and products of powers of two; the others only choose.
+
+    But for a mean, which is one product with 1 / K, itself rounded, and a norm, which is a root.
+    """
+    if isinstance(op, ReduceProd):
+        x = np.where(np.isfinite(x), np.copysign(np.exp2(np.nan_to_num(x) % 3 - 1), x), x)
     inputs = [x] if axes is None else [x, np.array(axes, np.int64)]
     (y,), plan = run_threads(op, inputs, isa, constants=(1,), **options)
     (expected,) = reference(op, inputs)
-    assert_within(y, expected, EPS * np.abs(expected) if isinstance(op, ReduceMean) else 0)
+    assert_within(y, expected, EPS * np.abs(expected) if isinstance(op, ReduceMean | ReduceL2) else 0)
     assert choice(plan) == "plain"
     return y
 
