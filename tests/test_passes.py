@@ -511,7 +511,61 @@ def test_a_matrix_product_of_another_form_keeps_what_follows(attributes, M, c):
     rows = (6, M) if "transA" in attributes else (M, 6)
     y = net("Gemm", net.input("x", *rows), normal(RNG, 6, 8) / 4, c, **attributes)
     graph = net.graph(net("BatchNormalization", y, *PARAMS))
-    assert ops(passed(graph, normal(RNG, *rows), tolerance=ROUNDED)) == ["Gemm", "Mul", "Add"]
+    added = [] if c.size in (1, c.shape[-1]) else ["Add"]
+    assert ops(passed(graph, normal(RNG, *rows), tolerance=ROUNDED)) == ["Gemm", *added, "Mul", "Add"]
+
+
+# ---- what is spelled out
+
+
+@pytest.mark.parametrize(
+    "exponent, found",
+    [
+        (1.0, ["Identity"]),
+        (2.0, ["Mul"]),
+        (np.array([3]), ["Mul", "Mul"]),
+        (4.0, ["Mul", "Mul"]),
+        (0.5, ["Sqrt"]),
+        (-1.0, ["Reciprocal"]),
+        (-2.0, ["Reciprocal", "Mul"]),
+        (-3.0, ["Reciprocal", "Mul", "Mul"]),
+        (-0.5, ["Sqrt", "Reciprocal"]),
+    ],
+)
+def test_powers_become_products_and_roots(exponent, found):
+    net = Net()
+    y = net("Pow", net.input("x", "N", 3, 5), exponent)
+    assert ops(passed(net.graph(y), np.abs(normal(RNG, 2, 3, 5)) + 0.5)) == found
+
+
+def test_powers_of_negatives_and_of_nothing():
+    net = Net()
+    x = net.input("x", 6)
+    graph = net.graph(*(net("Pow", x, p) for p in (2.0, 3.0, 0.5, -1.0)))
+    passed(graph, np.float32([-2, -0.5, 0, 1, np.inf, np.nan]))
+
+
+@pytest.mark.parametrize("exponent", [0.0, 2.5, np.float32([2, 2, 2, 2, 3]), 7.0, np.float32([[[[2]]]])])
+def test_other_powers_stay(exponent):
+    net = Net()
+    assert ops(passed(net.graph(net("Pow", net.input("x", 2, 3, 5), exponent)), normal(RNG, 2, 3, 5))) == ["Pow"]
+
+
+def test_a_power_of_integers_stays():
+    net = Net()
+    graph = net.graph(net("Pow", net.input("x", 3, dtype=np.int64), 2.0))
+    assert ops(passed(graph, np.int64([1, 2, 3]))) == ["Pow"]
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (1, 5), (5,), (3, 1), (1,)])
+@pytest.mark.parametrize("beta", [1.0, 0.5])
+def test_what_a_gemm_adds_that_is_computed(shape, beta):
+    net = Net()
+    c = net.input("c", *shape)
+    y = net("Gemm", net.input("a", 4, 3), net.input("b", 5, 4), c, transA=1, transB=1, alpha=0.5, beta=beta)
+    graph = passed(net.graph(y), normal(RNG, *shape), normal(RNG, 4, 3), normal(RNG, 5, 4), tolerance=1e-7)
+    scaled = ["Mul"] if beta != 1 else []
+    assert ops(graph) == ([*scaled, "Gemm+Add"] if shape == (3, 5) else ["Gemm", *scaled, "Add"])
 
 
 # ---- around a product of two computed tensors
@@ -612,7 +666,7 @@ def test_a_constant_for_each_channel_goes_into_a_convolution(op, first, shape):
         ("Add", normal(RNG, 8, 1, 8), False),
         ("Mul", normal(RNG, 2, 8, 1, 1), False),
         ("Add", normal(RNG, 1, 1, 8, 1, 1), False),
-        ("Pow", np.float32(2), False),
+        ("Pow", np.float32(5), False),
         ("Div", np.float32(0), False),
     ],
 )

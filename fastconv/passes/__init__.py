@@ -15,6 +15,7 @@ from .infer_shapes import infer_shapes
 from .lift import lift
 from .recognise import recognise
 from .remove_identity import remove_identity
+from .spell_out import spell_out
 from .widen import widen
 
 Pass = Callable[[Graph], None]
@@ -31,6 +32,7 @@ PASSES: tuple[Pass, ...] = (
     lift,
     fold_pad,
     recognise,
+    spell_out,
     fold_matmul,
     fold_affine,
     fuse,
