@@ -69,6 +69,54 @@ def tensor(plan, name, layout):
 # ---- any network
 
 
+def transformer_block(net, x, heads, joint):
+    """A block of a vision transformer of N S C: `joint` queries, keys and values come from one product."""
+    (_, S, C), D = x.shape, x.shape[2] // heads
+
+    def dense(x, OC):
+        w = normal(RNG, x.shape[2], OC) / np.float32(x.shape[2] ** 0.5)
+        return net("Add", net("MatMul", x, w), normal(RNG, OC) / 8)
+
+    def norm(x):
+        return net("LayerNormalization", x, normal(RNG, C), normal(RNG, C))
+
+    def reshape(x, *shape):
+        return net("Reshape", x, np.array(shape))
+
+    y = norm(x)
+    if joint:
+        qkv = net("Transpose", reshape(dense(y, 3 * C), 0, S, 3, heads, D), perm=(2, 0, 3, 1, 4))
+        q, k, v = (net("Squeeze", part, np.array([0])) for part in net("Split", qkv, results=3, num_outputs=3))
+        k = net("Transpose", k, perm=(0, 1, 3, 2))
+    else:
+        heads_first = (reshape(dense(y, C), 0, S, heads, D) for _ in range(3))
+        q, k, v = (
+            net("Transpose", part, perm=p)
+            for part, p in zip(heads_first, ((0, 2, 1, 3), (0, 2, 3, 1), (0, 2, 1, 3)), strict=True)
+        )
+        q = net("Mul", q, D**-0.25)
+        k = net("Mul", k, D**-0.25)
+    scores = net("MatMul", q, k)
+    weights = net("Softmax", net("Div", scores, D**0.5) if joint else scores)
+    y = net("Transpose", net("MatMul", weights, v), perm=(0, 2, 1, 3))
+    x = net("Add", x, dense(reshape(y, 0, S, C), C))
+    y = dense(norm(x), 4 * C)
+    y = net("Mul", net("Mul", y, net("Add", net("Erf", net("Div", y, 2**0.5)), 1.0)), 0.5)
+    return net("Add", x, dense(y, C))
+
+
+@EVERY_ISA
+@pytest.mark.parametrize("joint", [False, True])
+def test_a_transformer_block_runs_without_python(isa, joint):
+    net = Net()
+    graph = net.graph(transformer_block(net, net.input("x", "N", 19, 24), 3, joint))
+    for N in (1, 3):
+        plan = check(graph, normal(RNG, N, 19, 24), isa=isa)
+        assert not plan.python_steps
+        copies = [e for e in plan.entries if e.task.choice is None or isinstance(e.task.choice.node.op, REGISTRY["Transpose"])]
+        assert len(copies) == joint
+
+
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(networks(), st.sampled_from(ISAS))
 def test_random_networks(case, isa):
