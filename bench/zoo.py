@@ -1,5 +1,6 @@
 """Networks with random weights, as Graphs: `build("resnet50")`. The layers of eight are those of bench/shapes; `style` is the
-network of fast style transfer (Johnson et al., 2016, with InstanceNormalization), `unet3d` a small U-Net over volumes.
+network of fast style transfer (Johnson et al., 2016, with InstanceNormalization), `unet3d` a small U-Net over volumes, `vit` a
+ViT-S/16 (Dosovitskiy et al., 2021).
 
 BatchNormalization is folded into the convolutions, as in most files that are made for inference; the networks end before the
 softmax. Not for answers: for times and for the shapes of real graphs.
@@ -97,6 +98,28 @@ class Network:
 
     def average(self, x: Value) -> Value:
         return self.add("GlobalAveragePool", x)
+
+    def reshape(self, x: Value, *shape: int) -> Value:
+        return self.add("Reshape", x, self.constant(np.array(shape)))
+
+    def transpose(self, x: Value, *perm: int) -> Value:
+        return self.add("Transpose", x, perm=perm)
+
+    def dense(self, x: Value, OC: int) -> Value:
+        w, b = self.weights(OC, x.dims[-1], OC=OC)
+        return self.add("Add", self.add("MatMul", x, self.constant(w.constant.T)), b)
+
+    def layer_norm(self, x: Value) -> Value:
+        ones, zeros = (self.constant(f(x.dims[-1:], np.float32)) for f in (np.ones, np.zeros))
+        return self.add("LayerNormalization", x, ones, zeros, epsilon=1e-6)
+
+    def attention(self, x: Value, heads: int) -> Value:
+        N, S, C = x.dims
+        qkv = self.transpose(self.reshape(self.dense(x, 3 * C), N, S, 3, heads, C // heads), 2, 0, 3, 1, 4)
+        q, k, v = (self.add("Gather", qkv, self.constant(np.array(i)), axis=0) for i in range(3))
+        scores = self.add("MatMul", q, self.transpose(k, 0, 1, 3, 2))
+        scores = self.add("Softmax", self.add("Div", scores, self.constant(np.array(math.sqrt(C // heads), np.float32))))
+        return self.dense(self.reshape(self.transpose(self.add("MatMul", scores, v), 0, 2, 1, 3), N, S, C), C)
 
 
 def alexnet(net: Network) -> Value:
@@ -240,7 +263,22 @@ def unet3d(net: Network) -> Value:
     return net.conv(x, 2, 1)
 
 
-ZOO = {f.__name__: f for f in (alexnet, vgg16, googlenet, squeezenet, resnet18, resnet50, mobilenetv2, unet, style, unet3d)}
+def vit(net: Network) -> Value:
+    """ViT-S/16: patches of 16x16 and a token for the class, 384 wide, 6 heads, 12 blocks."""
+    C, heads, depth = 384, 6, 12
+    x = net.conv(net.image, C, 16, 16, 0)
+    x = net.transpose(net.reshape(x, *x.dims[:2], -1), 0, 2, 1)
+    x = net.add("Concat", net.constant(np.repeat(net.fill((1, 1, C)), x.dims[0], axis=0)), x, axis=1)
+    x = net.add("Add", x, net.constant(net.fill((1, *x.dims[1:]))))
+    for _ in range(depth):
+        x = net.add("Add", x, net.attention(net.layer_norm(x), heads))
+        x = net.add("Add", x, net.dense(net.add("Gelu", net.dense(net.layer_norm(x), 4 * C)), C))
+    return net.linear(net.add("Gather", net.layer_norm(x), net.constant(np.array(0)), axis=1), 1000)
+
+
+ZOO = {
+    f.__name__: f for f in (alexnet, vgg16, googlenet, squeezenet, resnet18, resnet50, mobilenetv2, unet, style, unet3d, vit)
+}
 #: those that are compared with other engines
 COMPARED = ("alexnet", "vgg16", "resnet18", "resnet50", "mobilenetv2", "squeezenet", "unet")
 #: the inputs of those that do not take 3 x 224 x 224

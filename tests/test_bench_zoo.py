@@ -68,6 +68,12 @@ def test_networks_with_normalizations_run_on_kernels(name, image, isa, tmp_path,
     assert not build(graph, Target(kernels.load(isa), 2), {}).python_steps
 
 
+def test_the_vit_has_the_published_number_of_parameters():
+    """22.05 million; the roots that attention divides by are no parameters."""
+    constants = [v.constant for v in zoo.build("vit", zoo.empty).values() if v.constant is not None]
+    assert sum(c.size for c in constants if c.dtype == np.float32 and c.ndim) == 22_050_664
+
+
 def test_weights_keep_the_size_of_activations():
     w = zoo.he()((256, 64, 3, 3))
     assert w.dtype == np.float32

@@ -420,6 +420,61 @@ def pose():
     return nn.Sequential(stages, *layers, nn.Conv2d(C, 17, 1))
 
 
+class Attention(nn.Module):
+    """Attention of several heads (Vaswani et al., arXiv:1706.03762), spelled out or by torch's function for it."""
+
+    def __init__(self, C, heads, fused):
+        super().__init__()
+        self.heads, self.fused = heads, fused
+        self.qkv, self.project = nn.Linear(C, 3 * C), nn.Linear(C, C)
+
+    def forward(self, x):
+        N, S, C = x.shape
+        q, k, v = self.qkv(x).reshape(N, S, 3, self.heads, C // self.heads).permute(2, 0, 3, 1, 4).unbind(0)
+        if self.fused:
+            y = F.scaled_dot_product_attention(q, k, v)
+        else:
+            y = ((q @ k.transpose(-2, -1)) / math.sqrt(C // self.heads)).softmax(-1) @ v
+        return self.project(y.transpose(1, 2).reshape(N, S, C))
+
+
+class TorchAttention(nn.MultiheadAttention):
+    """The same as a module of torch's."""
+
+    def forward(self, x):
+        return super().forward(x, x, x, need_weights=False)[0]
+
+
+class Patches(nn.Module):
+    """Patches of an image with a token for its class, each with its place: N S C."""
+
+    def __init__(self, C, side, count):
+        super().__init__()
+        self.conv = nn.Conv2d(3, C, side, side)
+        self.token, self.places = nn.Parameter(torch.randn(1, 1, C)), nn.Parameter(torch.randn(1, count + 1, C))
+
+    def forward(self, x):
+        x = self.conv(x).flatten(2).transpose(1, 2)
+        return torch.cat((self.token.expand(x.shape[0], -1, -1), x), 1) + self.places
+
+
+class FirstToken(nn.Module):
+    def forward(self, x):
+        return x[:, 0]
+
+
+def vit():
+    """Dosovitskiy et al., arXiv:2010.11929: a small one, with a block for each way to write attention."""
+    C, heads = 192, 3
+    layers = []
+    for attention in (Attention(C, heads, False), Attention(C, heads, True), TorchAttention(C, heads, batch_first=True)):
+        layers += [
+            Add(nn.Sequential(nn.LayerNorm(C), attention)),
+            Add(nn.Sequential(nn.LayerNorm(C), nn.Linear(C, 4 * C), nn.GELU(), nn.Linear(4 * C, C))),
+        ]
+    return nn.Sequential(Patches(C, 8, 64), *layers, nn.LayerNorm(C), FirstToken(), nn.Linear(C, 1000))
+
+
 # ---- one spatial axis, and three
 
 
@@ -469,6 +524,7 @@ NETWORKS = {
     "unet_bilinear": (lambda: UNet(bilinear=True), 64),
     "yolo": (Yolo, 64),
     "pose": (pose, 64),
+    "vit": (vit, 64),
 }
 
 
