@@ -531,12 +531,13 @@ def test_packing_does_not_depend_on_threads_nor_on_where_weights_are(save, monke
 
 def test_a_node_without_a_kernel_reads_its_weights_once(save, reads):
     net = Net()
-    x = net.input("x", 1, 64, 5, 5, 5)
+    mask, x = net.input("mask", 64, 256, dtype=np.bool_), net.input("x", 20, 64, 256)
     path = save(
-        net.graph(net("Conv", x, normal(RNG, 200, 64, 3, 3, 3)), net("Neg", net("Conv", x, normal(RNG, 64, 64, 2, 2, 2))))
+        net.graph(net("Where", mask, normal(RNG, 20, 64, 256), x), net("Neg", net("Where", mask, x, normal(RNG, 64, 256))))
     )
     model = fastconv.load(path)
-    first = model.run(x := normal(RNG, 1, 64, 5, 5, 5))
+    x = {"mask": normal(RNG, 64, 256) > 0, "x": normal(RNG, 20, 64, 256)}
+    first = model.run(x)
     assert len(model.plan().python_steps) == 2
     del reads[:]
     again = model.run(x)
