@@ -41,6 +41,11 @@ def _counts(text):
     return counts
 
 
+def pytest_xdist_auto_num_workers():
+    """Benchmarks run one after the other, in this process."""
+    return 0
+
+
 def pytest_addoption(parser):
     group = parser.getgroup("fastconv benchmarks")
     algorithms = ["auto", *dict.fromkeys(i.name for op in REGISTRY.values() for i in op.implementations)]
