@@ -1,5 +1,7 @@
 """The errors fastconv raises on purpose, and its warnings; any other error that escapes is a bug."""
 
+import sys
+import warnings
 from collections.abc import Iterable
 
 
@@ -47,11 +49,20 @@ class InputError(FastconvError, ValueError):
 
 
 class ModelWarning(UserWarning):
-    """The model file says what the call shows to be wrong, and the call goes on."""
+    """The model file says what its nodes or a call show to be wrong; the nodes and the call are believed."""
 
 
 class SlowPathWarning(UserWarning):
     """Much of the model runs by reference, in NumPy, and not on kernels; the message names the layers and says why."""
+
+
+def warn(message: str, category: type[Warning]) -> None:
+    """Warn, naming the line that called fastconv."""
+    level, frame = 1, sys._getframe()
+    package = __name__.partition(".")[0]
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, level)
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-import sys
 import threading
-import warnings
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, Mapping, Sequence, ValuesView
@@ -18,7 +16,7 @@ import numpy as np
 
 from . import _executor, kernels, onnx_json
 from .dtypes import element_of, is_sequence, sequence, type_name
-from .errors import InputError, ModelError, ModelWarning, SlowPathWarning, UnsupportedError, did_you_mean
+from .errors import InputError, ModelError, ModelWarning, SlowPathWarning, UnsupportedError, did_you_mean, warn
 from .graph import Dim, Graph, Shape, Value
 from .onnx_json import Reading, Source
 from .passes import PASSES, run_passes
@@ -439,7 +437,7 @@ class Model(Locked):
         differ = _check_shapes(self._inputs, shapes)
         if differ is not None and not self._warned:
             self._warned = True
-            warnings.warn(f"{differ}; it runs if the model's nodes allow it", ModelWarning, _caller())
+            warn(f"{differ}; it runs if the model's nodes allow it", ModelWarning)
 
     # ---- stages
 
@@ -490,7 +488,7 @@ class Model(Locked):
         layers, self._slow = list(dict.fromkeys(self._slow)), []
         if not self._told_slow and (text := warning(layers)) is not None:
             self._told_slow = True
-            warnings.warn(text, SlowPathWarning, _caller())
+            warn(text, SlowPathWarning)
 
     def _find(self, key: Key) -> tuple[Plan | SplitPlan, Stage] | None:
         with self._lock:
@@ -890,15 +888,6 @@ def _picture_hint(info: TensorInfo, shape: tuple[int, ...], dtype: np.dtype, cod
             "" if info.dtype == np.float32 else _cast(info)
         )
     return f": channels come first, {code}.transpose({'2, 0, 1)[None]' if rank == 3 else '0, 3, 1, 2)'}{to_floats}"
-
-
-def _caller() -> int:
-    """The `stacklevel` by which a warning names the line that called fastconv."""
-    level, frame = 1, sys._getframe(1)
-    package = __name__.partition(".")[0]
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
-        level, frame = level + 1, frame.f_back
-    return level
 
 
 def _check_shapes(infos: Sequence[TensorInfo], shapes: Sequence[tuple[int, ...]]) -> str | None:

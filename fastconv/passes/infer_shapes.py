@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..errors import ModelError, UnsupportedError
+from ..errors import ModelError, ModelWarning, UnsupportedError, warn
 from ..graph import Dim, Graph, Node, Shape, Value
 
 
@@ -28,15 +28,15 @@ def infer_node(node: Node) -> None:
 
 
 def merge(node: Node, value: Value, shape: Shape) -> Shape:
-    """The inferred shape, with what only the declared one says; two sizes that differ are an error."""
+    """The inferred shape, with what only the declared one says; a ModelWarning where the two cannot both be right."""
     if shape is None or value.shape is None:
         return shape if value.shape is None else value.shape
+    declared = value.shape
+    if len(shape) != len(declared) or any(_differ(a, b) for a, b in zip(shape, declared, strict=True)):
+        warn(f"{node.error(f'output {value.name!r} is declared {declared}, but its shape is {shape}')}", ModelWarning)
+        return shape
+    return tuple(b if a is None else a for a, b in zip(shape, declared, strict=True))
 
-    def dim(inferred: Dim, declared: Dim) -> Dim:
-        if isinstance(inferred, int) and isinstance(declared, int) and inferred != declared:
-            raise node.error(f"output {value.name!r} is declared {value.shape}, but its shape is {shape}")
-        return inferred if inferred is not None else declared
 
-    if len(shape) != len(value.shape):
-        raise node.error(f"output {value.name!r} is declared {value.shape}, but its shape is {shape}")
-    return tuple(dim(a, b) for a, b in zip(shape, value.shape, strict=True))
+def _differ(inferred: Dim, declared: Dim) -> bool:
+    return isinstance(inferred, int) and isinstance(declared, int) and inferred != declared
