@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
 
     #: an input that the module is tried with
-    Example = torch.Tensor | np.ndarray
+    Example: TypeAlias = torch.Tensor | np.ndarray
 
 #: of one input: axis -> the name of its size
 Axes = Mapping[int, str]
