@@ -319,6 +319,16 @@ def run_reference(node: Node, arrays: dict[Value, np.ndarray], judge: bool = Tru
                 arrays[v] = np.asarray(y)
 
 
+def input_refusal(x: Value | None) -> str | None:
+    """Why a kernel for float32 cannot read a node's input."""
+    assert x is not None
+    if x.constant is not None:
+        return "constant input"
+    if x.dtype != np.float32:
+        return f"dtype {x.dtype}"
+    return "empty input" if 0 in x.dims else None
+
+
 class Implementation:
     """One way to compute an Op with the kernels of one ISA.
 

@@ -8,13 +8,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from ..graph import Node, Value
 from ..plan.bind import Binder, Step, epilogue_of
 from ..plan.select import BLOCKED, NCHW, RANKS, Target
 from ..plan.strided import item_size
-from .base import Implementation
+from .base import Implementation, input_refusal
 from .conv_direct import pack_bias
 from .pool import blocked_refusal
 
@@ -29,14 +27,8 @@ class GroupNormPlain(Implementation):
     layout = NCHW
 
     def refuse(self, node: Node, target: Target) -> str | None:
-        x = node.inputs[0]
-        assert x is not None
-        if x.constant is not None:
-            return "constant input"
-        if x.dtype != np.float32:
-            return f"dtype {x.dtype}"
-        if 0 in x.dims:
-            return "empty input"
+        if (reason := input_refusal(node.inputs[0])) is not None:
+            return reason
         if any(v is None or v.constant is None for v in node.inputs[1:]):
             return "scale or bias is not constant"
         return None

@@ -10,7 +10,7 @@ import numpy as np
 from ..graph import Node, Value
 from ..plan.bind import Binder, Step
 from ..plan.select import BLOCKED, NCHW, Target
-from .base import Implementation
+from .base import Implementation, input_refusal
 from .conv_direct import pack_bias
 from .pool import blocked_refusal
 
@@ -22,14 +22,8 @@ class LayerNormPlain(Implementation):
     layout = NCHW
 
     def refuse(self, node: Node, target: Target) -> str | None:
-        x = node.inputs[0]
-        assert x is not None
-        if x.constant is not None:
-            return "constant input"
-        if x.dtype != np.float32:
-            return f"dtype {x.dtype}"
-        if 0 in x.dims:
-            return "empty input"
+        if (reason := input_refusal(node.inputs[0])) is not None:
+            return reason
         if any(v is not None for v in node.outputs[1:]):
             return "the statistics are asked for"
         for v in node.inputs[1:]:

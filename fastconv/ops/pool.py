@@ -15,22 +15,14 @@ import numpy as np
 from ..graph import Node, Value
 from ..plan.bind import Binder, Step, View
 from ..plan.select import BLOCKED, NCHW, RANKS, Target
-from .base import Implementation
+from .base import Implementation, input_refusal
 from .windows import Windows
 
 
 def blocked_refusal(x: Value | None, ranks: Sequence[int] = (4,)) -> str | None:
     """Why a tensor cannot be read in the blocked layout, where those of these ranks can."""
     assert x is not None
-    if x.constant is not None:
-        return "constant input"
-    if x.dtype != np.float32:
-        return f"dtype {x.dtype}"
-    if len(x.dims) not in ranks:
-        return f"rank {len(x.dims)}"
-    if 0 in x.dims:
-        return "empty input"
-    return None
+    return input_refusal(x) or (None if len(x.dims) in ranks else f"rank {len(x.dims)}")
 
 
 def whole(shape: tuple[int, ...]) -> Windows:

@@ -12,7 +12,7 @@ from ..plan.bind import NO_ACTIVATION, Binder, Step, activation_fields
 from ..plan.packing import Packing, empty_aligned
 from ..plan.select import NCHW, Target
 from ..weights import Weights
-from .base import Implementation
+from .base import Implementation, input_refusal
 from .gemm_packed import pack_matrix, pack_vector, sizes
 
 #: most sequences that go through the steps together: they share a reading of the weights
@@ -28,14 +28,12 @@ class RecurrentPlain(Implementation):
         x, w, r, b, lengths, _, _, peepholes = (*node.inputs, *[None] * 5)[:8]
         op: Any = node.op
         assert x is not None and w is not None and r is not None
-        if x.constant is not None:
-            return "constant input"
-        if x.dtype != np.float32:
-            return f"dtype {x.dtype}"
+        if (reason := input_refusal(x)) is not None:
+            return reason
         if any(v is not None and v.constant is None for v in (w, r, b)):
             return "weights are not constant"
-        if 0 in (*x.dims, *w.dims):
-            return "empty input"
+        if 0 in w.dims:
+            return "empty weights"
         if lengths is not None and (lengths.constant is None or (np.asarray(lengths.constant) != self.sizes(node)[0]).any()):
             return "sequence_lens"
         if peepholes is not None:

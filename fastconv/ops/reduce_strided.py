@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from ..graph import Node, Value
 from ..plan.bind import Binder, Step
 from ..plan.select import NCHW, Target
-from .base import Implementation
+from .base import Implementation, input_refusal
 from .pool import ReduceMaxBlocked, ReduceMeanBlocked
 
 #: what the kernel computes, in the order of `Function` in pyx/isa/reduce.pyx; "mean" is its sum with a factor
@@ -27,14 +25,10 @@ class ReducePlain(Implementation):
     def refuse(self, node: Node, target: Target) -> str | None:
         x, axes = node.inputs[0], node.inputs[1] if len(node.inputs) > 1 else None
         assert x is not None
-        if x.constant is not None:
-            return "constant input"
+        if (reason := input_refusal(x)) is not None:
+            return reason
         if axes is not None and axes.constant is None:
             return "axes are not constant"
-        if x.dtype != np.float32:
-            return f"dtype {x.dtype}"
-        if 0 in x.dims:
-            return "empty input"
         over = self.axes(node)
         between = range(over[0], over[-1]) if over else ()
         return f"axes {over}" if any(i not in over and x.dims[i] > 1 for i in between) else None

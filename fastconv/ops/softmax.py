@@ -9,7 +9,7 @@ import numpy as np
 from ..graph import Node, Value
 from ..plan.bind import Binder, Step
 from ..plan.select import NCHW, Target
-from .base import INT, Implementation, Op, only_first_varies
+from .base import INT, Implementation, Op, input_refusal, only_first_varies
 from .dims import axis_index, check_rank_least
 
 
@@ -19,13 +19,7 @@ class SoftmaxPlain(Implementation):
     name = "plain"
 
     def refuse(self, node: Node, target: Target) -> str | None:
-        x = node.inputs[0]
-        assert x is not None
-        if x.constant is not None:
-            return "constant input"
-        if x.dtype != np.float32:
-            return f"dtype {x.dtype}"
-        return "empty input" if 0 in x.dims else None
+        return input_refusal(node.inputs[0])
 
     def layouts(self, node: Node, target: Target) -> tuple[dict[Value, str], str]:
         x = node.inputs[0]
