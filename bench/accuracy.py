@@ -22,9 +22,9 @@ import zoo
 
 import fastconv
 from fastconv import onnx_json
+from fastconv.implementations.conv_direct import RUN, run_products
 from fastconv.kernels import load as load_kernels
 from fastconv.ops import REGISTRY
-from fastconv.ops.conv_direct import RUN, run_products
 
 PAGE = Path(__file__).parents[1] / "docs" / "accuracy.md"
 LAYERS_TABLE, NETWORKS_TABLE = "accuracy of layers", "accuracy of networks"

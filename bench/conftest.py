@@ -7,7 +7,7 @@ import timing
 from layers import NETWORKS
 
 from fastconv import kernels
-from fastconv.ops import REGISTRY
+from fastconv.implementations import IMPLEMENTATIONS
 from fastconv.threads import cpu_limit
 
 #: seconds between two looks at the machine's peak while a benchmark runs, and of each look
@@ -48,7 +48,7 @@ def pytest_xdist_auto_num_workers():
 
 def pytest_addoption(parser):
     group = parser.getgroup("fastconv benchmarks")
-    algorithms = ["auto", *dict.fromkeys(i.name for op in REGISTRY.values() for i in op.implementations)]
+    algorithms = ["auto", *dict.fromkeys(i.name for ways in IMPLEMENTATIONS.values() for i in ways)]
     cores = ",".join(map(str, dict.fromkeys((1, cpu_limit().count))))
     add = group.addoption
     add("--network", type=_names("network", NETWORKS), default=list(NETWORKS), help="resnet50,vgg16; default: all eight")

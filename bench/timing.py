@@ -19,6 +19,7 @@ from layers import KINDS, Conv, ConvTranspose, Layer, Linear, MaxPool, Shape, lo
 
 from fastconv import _executor, kernels, naive
 from fastconv.graph import Graph, Node, Value
+from fastconv.implementations import IMPLEMENTATIONS
 from fastconv.ops import REGISTRY, Op
 from fastconv.passes.infer_shapes import infer_shapes
 from fastconv.plan import Target, build
@@ -102,7 +103,7 @@ def _graph_and_packed(layer: Layer) -> tuple[Graph, dict[Any, Any]]:
 def algorithms(layer: Layer, isa: str, threads: int = 1) -> list[str]:
     """The names of the implementations that can run the layer, also of those that the selection estimates to be slower."""
     node = graph_of(layer, zeros).nodes[0]
-    targets = {i: Target(kernels.load(isa), threads, algorithm=i.name) for i in node.op.implementations}
+    targets = {i: Target(IMPLEMENTATIONS, kernels.load(isa), threads, algorithm=i.name) for i in IMPLEMENTATIONS[type(node.op)]}
     return [i.name for i, target in targets.items() if i.refuse(node, target) is None]
 
 
@@ -131,7 +132,9 @@ class Kernel:
     def __init__(self, case: Case, with_copy: bool = False):
         graph, packed = _graph_and_packed(case.layer)
         algorithm = None if case.algorithm == "auto" else case.algorithm
-        plan = self.plan = build(graph, Target(kernels.load(case.isa), case.threads, algorithm=algorithm), packed)
+        plan = self.plan = build(
+            graph, Target(IMPLEMENTATIONS, kernels.load(case.isa), case.threads, algorithm=algorithm), packed
+        )
         if plan.python_steps:
             raise ValueError(f"{case.id}: no compiled kernel takes it\n{plan}")
         arena, y = empty_aligned((plan.arena_size // 4,)), empty_aligned(case.layer.y_shape)

@@ -7,6 +7,7 @@ python docs/operators.py --write     write it
 import argparse
 from pathlib import Path
 
+from fastconv.implementations import IMPLEMENTATIONS
 from fastconv.ops import REGISTRY
 
 PAGE = Path(__file__).with_name("operators.md")
@@ -22,7 +23,7 @@ like, with those of ONNX Runtime (com.microsoft), become operators on floats. Ma
 
 def page() -> str:
     """The whole page."""
-    fast = {name: [i.name for i in op.implementations] for name, op in sorted(REGISTRY.items()) if op.implementations}
+    fast = {name: [i.name for i in IMPLEMENTATIONS[op]] for name, op in sorted(REGISTRY.items()) if op in IMPLEMENTATIONS}
     rows = "\n".join(f"| {name} | {', '.join(names)} |" for name, names in fast.items())
     rest = ", ".join(name for name in sorted(REGISTRY) if name not in fast)
     return f"{HEAD}\n| operator | implementations |\n| --- | --- |\n{rows}\n\nBy reference: {rest}.\n"

@@ -12,6 +12,7 @@ import numpy as np
 from . import kernels, naive
 from .errors import InputError, ModelError
 from .graph import Graph, Node, Value
+from .implementations import IMPLEMENTATIONS
 from .ops import REGISTRY
 from .plan import Target, build
 from .threads import resolve
@@ -215,11 +216,11 @@ def _run(
     algorithm: str,
     threads: int | None,
 ) -> np.ndarray:
-    known = [i.name for i in REGISTRY[op].implementations]
+    known = [i.name for i in IMPLEMENTATIONS[REGISTRY[op]]]
     if algorithm not in ("auto", *known):
         raise InputError(f"algorithm: expected auto, {', '.join(known)} or naive, got {algorithm!r}")
     count = resolve(threads).count
-    target = Target(kernels.load(), count, algorithm=None if algorithm == "auto" else algorithm)
+    target = Target(IMPLEMENTATIONS, kernels.load(), count, algorithm=None if algorithm == "auto" else algorithm)
     source, others = Value("x", x.shape, x.dtype), [Value("constant", constant=a) for a in constants]
     try:
         made = REGISTRY[op](**attributes)

@@ -18,6 +18,7 @@ from . import _executor, kernels, onnx_json
 from .dtypes import element_of, is_sequence, sequence, type_name
 from .errors import InputError, ModelError, ModelWarning, SlowPathWarning, UnsupportedError, did_you_mean, warn
 from .graph import Dim, Graph, Shape, Value
+from .implementations import IMPLEMENTATIONS
 from .onnx_json import Reading, Source
 from .passes import PASSES, run_passes
 from .plan import Arenas, Plan, SplitPlan, Target, build_batch
@@ -471,7 +472,7 @@ class Model(Locked):
             if found := self._find(key):
                 return found
             stage = split(_specialised(part.graph, *key[-1], accuracy=self._accuracy))
-            target = Target(self._kernels, self.threads, self._accuracy)
+            target = Target(IMPLEMENTATIONS, self._kernels, self.threads, self._accuracy)
             made = build_batch(stage.now, target, self._packed, self._arenas), stage
             self._slow += slow_layers(*made)
             with self._lock:

@@ -9,8 +9,8 @@ import numpy as np
 
 from .dtypes import kind
 from .errors import InputError
+from .evaluate import evaluate
 from .graph import Graph, Value
-from .ops.base import run_reference
 from .ops.cast import Cast, dtype_of
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def run_references(graph: Graph, inputs: Sequence[np.ndarray], dtype: DTypeLike 
             [x], [y] = node.operands, node.results
             arrays[y] = (arrays[x] if x.constant is None else x.constant).astype(wide.dtype)
         else:
-            run_reference(node, arrays)
+            evaluate(node, arrays)
         for v in node.results:
             arrays[v] = wide(arrays[v])
         for v in node.operands:

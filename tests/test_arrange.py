@@ -5,6 +5,7 @@ import pytest
 
 import fastconv
 from fastconv import kernels, onnx_json
+from fastconv.implementations import IMPLEMENTATIONS
 from fastconv.passes import run_passes
 from fastconv.plan import Target, build
 from fastconv.reference import run_references
@@ -107,7 +108,7 @@ def test_every_part_runs_on_kernels(name):
     y = first(net, BETWEEN[name](net, last(net, conv(net, net.input("x", 2, 4, 6, 8)))))
     graph = net.graph(net("Conv", y, normal(RNG, 3, y.shape[1], 1, 1) / 4))
     wanted = run_references(graph, [X])[0]
-    plan = build(run_passes(graph), Target(kernels.load(), 1), {})
+    plan = build(run_passes(graph), Target(IMPLEMENTATIONS, kernels.load(), 1), {})
     assert name == "where" or not plan.python_steps
     found = np.empty(wanted.shape, np.float32)
     plan.run([X], [found], 1)
@@ -244,7 +245,7 @@ def test_one_spatial_axis_runs_on_the_kernels_of_two(name, isa):
     graph = passed(graph, LINES, tolerance=1e-7)
     assert "Unsqueeze" in kinds(graph)
     fixed = fastconv.model.specialise(graph, [LINES.shape])
-    plan = build(fixed, Target(kernels.load(isa), 2), {})
+    plan = build(fixed, Target(IMPLEMENTATIONS, kernels.load(isa), 2), {})
     assert not plan.python_steps
     found = np.empty(wanted.shape, np.float32)
     plan.run([LINES], [found], 2)

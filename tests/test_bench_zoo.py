@@ -10,6 +10,7 @@ import pytest
 
 import fastconv
 from fastconv import kernels, onnx_json
+from fastconv.implementations import IMPLEMENTATIONS
 from fastconv.model import specialise
 from fastconv.passes import run_passes
 from fastconv.plan import Target, build
@@ -65,7 +66,7 @@ def test_networks_with_normalizations_run_on_kernels(name, image, isa, tmp_path,
     y, expected = model(x), model.reference(x)
     np.testing.assert_allclose(y, expected, rtol=0, atol=2e-5 * np.abs(expected).max())
     graph = specialise(run_passes(zoo.build(name, batch=2, image=image)), [x.shape])
-    assert not build(graph, Target(kernels.load(isa), 2), {}).python_steps
+    assert not build(graph, Target(IMPLEMENTATIONS, kernels.load(isa), 2), {}).python_steps
 
 
 def test_the_vit_has_the_published_number_of_parameters():

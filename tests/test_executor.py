@@ -11,6 +11,7 @@ import pytest
 
 import fastconv
 from fastconv import _executor, kernels, onnx_json
+from fastconv.implementations import IMPLEMENTATIONS
 from fastconv.plan import Target, build, images
 
 from .graphs import Net, normal
@@ -234,7 +235,7 @@ def copies(isa, threads, accuracy, value, C=40):
     net = Net()
     x = net.input("x", 2, C, 30, 30)
     graph = net.graph(net("Conv", x, np.eye(C, dtype=np.float32).reshape(C, C, 1, 1)))
-    plan = build(graph, Target(kernels.load(isa), threads, accuracy, pieces=2), {})
+    plan = build(graph, Target(IMPLEMENTATIONS, kernels.load(isa), threads, accuracy, pieces=2), {})
     arrays, out = [np.full(x.dims, value, np.float32)], [np.empty(x.dims, np.float32)]
     plan.run(arrays, out, threads)
     return out[0]

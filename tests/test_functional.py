@@ -10,6 +10,7 @@ import pytest
 import fastconv
 from fastconv import naive
 from fastconv.errors import InputError
+from fastconv.implementations import IMPLEMENTATIONS
 from fastconv.ops import REGISTRY
 
 EPS = float(np.finfo(np.float32).eps)
@@ -20,7 +21,7 @@ FACTOR = {"winograd": 40}
 
 
 def algorithms(function):
-    return ["auto", *(i.name for i in REGISTRY[OPERATORS[function]].implementations), "naive"]
+    return ["auto", *(i.name for i in IMPLEMENTATIONS[REGISTRY[OPERATORS[function]]]), "naive"]
 
 
 def normal(*shape):

@@ -19,9 +19,10 @@ from fastconv import external_data
 from fastconv.convert import convert
 from fastconv.dtypes import DATA_TYPES
 from fastconv.errors import FastconvError, InputError, ModelError, UnsupportedError
+from fastconv.evaluate import evaluate
 from fastconv.graph import Graph, Node, Value
 from fastconv.onnx_json import IR_VERSIONS, NEWER, OPSET, read, write
-from fastconv.ops import REGISTRY, run_reference
+from fastconv.ops import REGISTRY
 from fastconv.ops.normalization import LayerNormalization
 from fastconv.passes import run_passes
 
@@ -40,7 +41,7 @@ def run(graph, **arrays):
     """The outputs of a graph by the operators' references."""
     values = {v: arrays[v.name] for v in graph.inputs}
     for n in graph.nodes:
-        run_reference(n, values)
+        evaluate(n, values)
     return {v.name: v.constant if v.constant is not None else values[v] for v in graph.outputs}
 
 

@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 from fastconv import kernels
 from fastconv.errors import ModelError
 from fastconv.graph import Graph, Node, Value
+from fastconv.implementations import IMPLEMENTATIONS
 from fastconv.model import specialise
-from fastconv.ops import REGISTRY, Implementation, Op
+from fastconv.ops import REGISTRY, Op
 from fastconv.ops.concat import Concat
 from fastconv.ops.reshape import Reshape
 from fastconv.plan import Target, build
 from fastconv.plan.bind import ARENA, FIRST_INPUT, empty_aligned
+from fastconv.plan.implementation import Implementation
 from fastconv.plan.select import BLOCKED, NCHW
 from fastconv.plan.work import MOST_PIECES
 from fastconv.reference import run_references
@@ -34,7 +36,9 @@ X = normal(RNG, 2, 3, 8, 8)
 def plan_of(graph, *shapes, isa=ISAS[-1], threads=3, packed=None, **target):
     """The plan of a graph for inputs of these shapes (none: as they are)."""
     graph = specialise(graph, shapes or [v.dims for v in graph.inputs])
-    return build(graph, Target(kernels.load(isa), threads, **{"pieces": 2} | target), {} if packed is None else packed)
+    return build(
+        graph, Target(IMPLEMENTATIONS, kernels.load(isa), threads, **{"pieces": 2} | target), {} if packed is None else packed
+    )
 
 
 def check(graph, *arrays, isa=ISAS[-1], tolerance=1e-5):
@@ -354,17 +358,19 @@ class ViewInPlace(Implementation):
 
 
 class Joined(Concat, abstract=True):
-    implementations = (ConcatInPlace(),)
+    pass
 
 
 class Viewed(Reshape, abstract=True):
-    implementations = (ViewInPlace(),)
+    pass
 
 
 @pytest.fixture
 def in_place(monkeypatch):
     monkeypatch.setitem(REGISTRY, "Joined", Joined)
     monkeypatch.setitem(REGISTRY, "Viewed", Viewed)
+    monkeypatch.setitem(IMPLEMENTATIONS, Joined, (ConcatInPlace(),))
+    monkeypatch.setitem(IMPLEMENTATIONS, Viewed, (ViewInPlace(),))
 
 
 @EVERY_ISA
@@ -572,4 +578,4 @@ def test_a_node_that_names_an_unknown_value_is_the_planner_s_error():
     stray = Value("stray", (2, 3), np.dtype(np.float32))
     y = Value("y", (2, 3), np.dtype(np.float32))
     with pytest.raises(KeyError):
-        build(Graph([], [y], [Node(REGISTRY["Relu"](), [stray], [y])]), Target(kernels.load(), 1), {})
+        build(Graph([], [y], [Node(REGISTRY["Relu"](), [stray], [y])]), Target(IMPLEMENTATIONS, kernels.load(), 1), {})

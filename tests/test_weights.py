@@ -27,7 +27,7 @@ from fastconv import _pack, external_data, onnx_json
 from fastconv.errors import ModelError
 from fastconv.external_data import LARGE, MOST_OPEN, DataReader
 from fastconv.graph import Graph, Value
-from fastconv.ops import conv_direct
+from fastconv.implementations import conv_direct
 from fastconv.plan import bind, packing
 from fastconv.plan.packing import Packing, Slabs, ranges
 from fastconv.threads import share_out

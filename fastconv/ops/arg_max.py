@@ -7,24 +7,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..graph import Node, Value
-from ..plan.select import Target
 from .base import Op
 from .dims import axis_index, check, check_rank_least
-from .top_k import TopKPlain
-
-
-class ArgMaxPlain(TopKPlain):
-    """The index of the largest one, on the kernel top_k."""
-
-    def refuse(self, node: Node, target: Target) -> str | None:
-        return "select_last_index" if node.op.select_last_index else super().refuse(node, target)  # type: ignore[attr-defined]
-
-    def count(self, node: Node, axis: int) -> int:
-        return 1
-
-    def ends(self, node: Node) -> tuple[Value | None, Value | None]:
-        return None, node.results[0]
 
 
 class ArgReduce(Op, abstract=True):
@@ -51,8 +35,6 @@ class ArgReduce(Op, abstract=True):
 
 
 class ArgMax(ArgReduce):
-    implementations = (ArgMaxPlain(),)
-
     function = np.argmax
 
 

@@ -6,13 +6,10 @@ from functools import reduce
 
 import numpy as np
 
-from .pool import AveragePoolBlocked
 from .windows import Pool, Windows
 
 
 class AveragePool(Pool):
-    implementations = (AveragePoolBlocked(),)
-
     count_include_pad: int = 0
 
     def infer(self, x):

@@ -1,4 +1,4 @@
-"""What an operator is: its attributes, its shape rule, its reference, and the ways to compute it.
+"""What an operator is: its attributes, its shape rule and its reference.
 
 A subclass of Op registers by being defined; REGISTRY of `fastconv.ops` has those of every module of the folder. Its class body
 declares the ONNX attributes as annotated fields with their defaults:
@@ -25,21 +25,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ..dtypes import DATA_TYPES
+from ..activation import Activation
 from ..errors import ModelError, UnsupportedError
 from ..graph import Graph, Node, Shape, Value
 
 if TYPE_CHECKING:
-    from ..plan.bind import Binder, Step
-    from ..plan.layouts import Halo, Tensor
-    from ..plan.select import Target
     from .windows import Windows
 
 #: every operator that was imported, by name; its attributes are keywords, so its type is open to the checker
 REGISTRY: dict[str, Any] = {}
-
-#: the dtypes that every function of NumPy takes, more or less
-NUMBERS = {t.numpy for t in DATA_TYPES.values() if t.numpy != "object" and hasattr(np, t.numpy)}
 
 # How a field's annotation reads an attribute's value.
 INT, FLOAT, STRING = "int", "float", "str"
@@ -84,35 +78,6 @@ class NodeSpec:
         self.inputs[i] = Value(f"{label}.{attribute}", constant=array)
 
 
-@dataclass(frozen=True)
-class Activation:
-    """A function that a kernel's store can apply: `kind` with its parameters, see pyx/activation.pxd."""
-
-    kind: str
-    a: float = 0.0
-    b: float = 0.0
-    c: float = 0.0
-
-    def then(self, other: Activation) -> Activation | None:
-        """The Activation that `other` after this one is, where there is one.
-
-        A clip moves the bounds of a fake_quantize, whose steps keep the order of numbers; 0, as NaN becomes, stays within.
-
-        >>> Activation("clip", 0, 6).then(Activation("fake_quantize", 0.5, -128, 127))
-        Activation(kind='fake_quantize', a=0.5, b=0.0, c=12.0)
-        """
-        if self == NO_ACTIVATION:
-            return other
-        if self.kind != "clip" or other.kind != "fake_quantize" or not self.a <= 0 <= self.b:
-            return None
-        steps = np.rint(np.array([self.a, self.b], np.float32) / np.float32(other.a)).clip(other.b, other.c)
-        return Activation("fake_quantize", other.a, *steps.tolist())
-
-
-#: what leaves everything as it is
-NO_ACTIVATION = Activation("clip", -math.inf, math.inf)
-
-
 class Op:
     """One operator of the standard; see the module's docstring. Instances are immutable."""
 
@@ -126,8 +91,6 @@ class Op:
     learned: ClassVar[tuple[int, ...]] = ()
     #: whether it takes strings and sequences, which only references compute with
     takes_objects: ClassVar[bool] = False
-    #: the ways to compute it, best first; where all refuse, the plan runs `reference`
-    implementations: ClassVar[tuple[Implementation, ...]] = ()
     #: whether the implementations apply an activation in their store: the node's epilogue
     takes_epilogue: ClassVar[bool] = False
     #: whether that epilogue may begin with an Add of another tensor of the result's shape
@@ -301,78 +264,4 @@ def make_node(spec: NodeSpec) -> Node:
     return Node(op, spec.inputs, spec.outputs, spec.name, spec.where)
 
 
-def run_reference(node: Node, arrays: dict[Value, np.ndarray], judge: bool = True) -> None:
-    """Run a node and its epilogue by their references, reading from and adding to `arrays`; no `judge`: by `compute`."""
-    for n in node.chain:
-        inputs = [None if v is None else arrays[v] if v.constant is None else np.asarray(v.constant) for v in n.inputs]
-        try:
-            with np.errstate(all="ignore"):  # an overflow or a 0 / 0 is for the caller to see in the result
-                results = n.op.reference(*inputs) if judge else n.op.compute(*inputs)
-        except ModelError as e:
-            raise n.error(str(e), type(e)) from None
-        except TypeError as e:
-            if any(x is not None and x.dtype.name not in NUMBERS for x in inputs):
-                raise n.error(f"not supported for elements of these types: {e}", UnsupportedError) from None
-            raise
-        for v, y in zip(n.outputs, results if isinstance(results, tuple) else (results,), strict=False):
-            if v is not None:
-                arrays[v] = np.asarray(y)
-
-
-def input_refusal(x: Value | None) -> str | None:
-    """Why a kernel for float32 cannot read a node's input."""
-    assert x is not None
-    if x.constant is not None:
-        return "constant input"
-    if x.dtype != np.float32:
-        return f"dtype {x.dtype}"
-    return "empty input" if 0 in x.dims else None
-
-
-class Implementation:
-    """One way to compute an Op with the kernels of one ISA.
-
-    `refuse` says no with a reason, or None for yes. Then `layouts` says how it wants its operands and gives its results,
-    and `bind` makes the steps, with every size and address settled. Layouts are "nchw" (row-major, any rank) and "blocked"
-    (nChw{V}c or nCdhw{V}c: channels in blocks of the vector width V).
-    """
-
-    name: ClassVar[str]
-
-    def refuse(self, node: Node, target: Target) -> str | None:
-        """Why this implementation cannot (or should not) run the node; None if it can."""
-        raise NotImplementedError
-
-    def layouts(self, node: Node, target: Target) -> tuple[dict[Value, str], str]:
-        """The layout wanted for each operand that is not packed at bind time, and the layout of the results."""
-        raise NotImplementedError
-
-    def halo(self, node: Node) -> Halo:
-        """The zeros that inputs[0] must have around it."""
-        return ()
-
-    def alias(self, node: Node, reads: dict[Value, Tensor], writes: dict[Value, Tensor]) -> None:
-        """Let tensors share memory where that saves a copy: a view of an input, an input written in place of the output."""
-
-    def workspace(self, node: Node, target: Target) -> int:
-        """Bytes of scratch memory that the steps need while they run."""
-        return 0
-
-    def bind(self, node: Node, binder: Binder) -> list[Step]:
-        """The steps of the plan that compute the node."""
-        raise NotImplementedError
-
-
-__all__ = [
-    "NO_ACTIVATION",
-    "REGISTRY",
-    "Activation",
-    "Implementation",
-    "Node",
-    "NodeSpec",
-    "Op",
-    "Shape",
-    "Value",
-    "make_node",
-    "run_reference",
-]
+__all__ = ["REGISTRY", "NodeSpec", "Op", "make_node", "only_first_varies"]

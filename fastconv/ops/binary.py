@@ -14,7 +14,6 @@ from ..errors import ModelError, UnsupportedError
 from ..graph import Node, Value
 from .base import INT, NodeSpec, Op
 from .dims import axis_index, broadcast, broadcasts_to, check, check_dtype, same_dtype
-from .elementwise_strided import strided
 
 
 class Binary(Op, abstract=True):
@@ -75,26 +74,22 @@ class Affine(Binary, abstract=True):
 class Add(Affine):
     function = np.add
     takes_epilogue = True
-    implementations = strided("add")
 
 
 class Sub(Binary):
     function = np.subtract
     takes_epilogue = True
-    implementations = strided("sub")
 
 
 class Mul(Affine):
     function = np.multiply
     takes_epilogue = True
-    implementations = strided("mul")
 
 
 class Div(Binary):
     """Integers divide towards zero."""
 
     takes_epilogue = True
-    implementations = strided("div")
 
     def reference(self, a, b):
         if kind(a.dtype) == "f":
@@ -129,7 +124,6 @@ class Pow(Binary):
 class PRelu(Binary):
     learned = (1,)
     takes_epilogue = True
-    implementations = strided("prelu")
 
     @classmethod
     def upgrade(cls, spec):
@@ -245,7 +239,6 @@ class Variadic(Op, abstract=True):
 class Sum(Variadic):
     function = np.add
     takes_epilogue = True
-    implementations = strided("add")
 
 
 class Mean(Variadic):
@@ -256,13 +249,11 @@ class Mean(Variadic):
 class Min(Variadic):
     function = np.minimum
     takes_epilogue = True
-    implementations = strided("min")
 
 
 class Max(Variadic):
     function = np.maximum
     takes_epilogue = True
-    implementations = strided("max")
 
 
 class Where(Op):

@@ -6,11 +6,9 @@ import numpy as np
 
 from .base import Op
 from .dims import axis_index, check, check_rank_least, same_dtype, total, unify
-from .moves import ConcatBlocked, ConcatPlain
 
 
 class Concat(Op):
-    implementations = (ConcatBlocked(), ConcatPlain())
     arity = (1, None)
 
     axis: int

@@ -13,8 +13,10 @@ import numpy as np
 
 from ..dtypes import element_of, is_sequence, sequence, sequence_of
 from ..errors import ModelError, UnsupportedError
+from ..evaluate import evaluate
 from ..graph import Dim, Graph, Node, Shape, Subgraph, Value
-from .base import REGISTRY, Op, run_reference
+from ..infer_node import infer_node
+from .base import REGISTRY, Op
 from .dims import axis_index, check, check_scalar
 
 
@@ -31,7 +33,7 @@ def run(graph: Graph, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
     arrays = dict(zip(graph.inputs, inputs, strict=True))
     for node in graph.nodes:
         try:
-            run_reference(node, arrays)
+            evaluate(node, arrays)
         except (ValueError, TypeError, IndexError) as e:  # shapes inside are not checked before
             raise e if isinstance(e, ModelError) else node.error(str(e)) from None
     return [arrays[v] if v.constant is None else np.asarray(v.constant) for v in graph.outputs]
@@ -39,12 +41,11 @@ def run(graph: Graph, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
 
 def infer(graph: Graph, inputs: Sequence[Value]) -> list[tuple[Shape, Any]]:
     """The shapes and dtypes of a graph's outputs, for what is known of its inputs."""
-    from ..passes.infer_shapes import infer_shapes
-
     graph = graph.copy()
     for v, given in zip(graph.inputs, inputs, strict=True):
         v.shape, v.dtype, v.constant = given.shape, given.dtype, given.constant
-    infer_shapes(graph)
+    for node in graph.nodes:
+        infer_node(node)
     return [(v.shape, v.dtype) for v in graph.outputs]
 
 

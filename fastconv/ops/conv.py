@@ -8,10 +8,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..graph import Dim, Node, Value
-from .conv_depthwise import ConvDepthwise
-from .conv_direct import ConvDirect, ConvFirst, ConvPointwise
-from .conv_im2col import ConvIm2col
-from .conv_winograd import ConvWinograd
 from .dims import check, check_rank, same_dtype, unify
 from .windows import Windowed, Windows
 
@@ -27,8 +23,6 @@ class Conv(Windowed):
     learned = (1, 2)
     takes_epilogue = True
     takes_residual = True
-    implementations = (ConvFirst(), ConvDepthwise(), ConvPointwise(), ConvWinograd(), ConvDirect(), ConvIm2col())
-
     group: int = 1
 
     def __post_init__(self):

@@ -13,7 +13,6 @@ import numpy as np
 
 from ..errors import ModelError
 from ..graph import Dim
-from .conv_phases import ConvPhases
 from .dims import check, check_rank, same_dtype, unify
 from .windows import Windowed, Windows
 
@@ -24,8 +23,6 @@ class ConvTranspose(Windowed):
     learned = (1, 2)
     takes_epilogue = True
     takes_residual = True
-    implementations = (ConvPhases(),)
-
     group: int = 1
     output_padding: tuple[int, ...] | None = None
     output_shape: tuple[int, ...] | None = None

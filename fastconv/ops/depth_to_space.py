@@ -5,12 +5,9 @@ from __future__ import annotations
 from ..errors import ModelError
 from .base import Op
 from .dims import check, check_rank
-from .moves import BlocksPlain
 
 
 class Blocks(Op, abstract=True):
-    implementations = (BlocksPlain(),)
-
     blocksize: int
     #: which of the channel's parts runs fastest: DCR = the channel itself, CRD = the place in the block
     mode: str = "DCR"

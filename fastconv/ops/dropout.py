@@ -5,23 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from ..graph import Node
-from ..plan.select import Target
 from .base import Op, only_first_varies
 from .dims import check, check_scalar
-from .moves import SameMemory
-
-
-class Inference(SameMemory):
-    """Nothing is dropped."""
-
-    def refuse_how(self, node: Node, target: Target) -> str | None:
-        return "training" if trains(node) else None
 
 
 class Dropout(Op):
     """inputs: data, the share that is dropped, and whether to train."""
 
-    implementations = (Inference(),)
     arity = (1, 3)
     how = (2,)
     results = (1, 2)

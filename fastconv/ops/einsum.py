@@ -8,26 +8,15 @@ import re
 import numpy as np
 
 from ..errors import ModelError
-from ..graph import Dim, Node, Shape
-from ..plan.select import Target
+from ..graph import Dim, Shape
 from .base import Op
 from .dims import broadcast, check, same_dtype
-from .gemm_strided import GemmStrided
-
-
-class EinsumStrided(GemmStrided):
-    """Sums of the products of two operands over one axis."""
-
-    def refuse(self, node: Node, target: Target) -> str | None:
-        return f"{len(node.inputs)} operands" if len(node.inputs) != 2 else super().refuse(node, target)
 
 
 class Einsum(Op):
     arity = (1, None)
     takes_epilogue = True
     takes_residual = True
-    implementations = (EinsumStrided(),)
-
     equation: str
 
     def __post_init__(self):

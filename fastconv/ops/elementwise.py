@@ -11,10 +11,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .base import FLOAT, Activation, Op, only_first_varies
+from ..activation import Activation
+from .base import FLOAT, Op, only_first_varies
 from .dims import check, check_dtype, check_scalar, same_dtype
-from .elementwise_strided import strided
-from .moves import SameMemory
 
 
 class Unary(Op, abstract=True):
@@ -34,17 +33,14 @@ class Unary(Op, abstract=True):
 
 class Abs(Unary):
     function = np.abs
-    implementations = strided("abs")
 
 
 class Neg(Unary):
     function = np.negative
-    implementations = strided("neg")
 
 
 class Exp(Unary):
     function = np.exp
-    implementations = strided("exp")
 
 
 class Log(Unary):
@@ -53,12 +49,10 @@ class Log(Unary):
 
 class Sqrt(Unary):
     function = np.sqrt
-    implementations = strided("sqrt")
 
 
 class Reciprocal(Unary):
     function = np.reciprocal
-    implementations = strided("reciprocal")
 
 
 class Floor(Unary):
@@ -123,20 +117,15 @@ class Atanh(Unary):
 
 class Identity(Unary):
     takes_objects = True
-    implementations = (SameMemory(),)
     function = np.asarray
 
 
 class Erf(Unary):
-    implementations = strided("erf")
-
     def reference(self, x):
         return np.vectorize(math.erf, otypes=[x.dtype])(x)
 
 
 class Relu(Unary):
-    implementations = strided("copy")
-
     def reference(self, x):
         return np.maximum(x, 0)
 
@@ -145,7 +134,6 @@ class Relu(Unary):
 
 
 class LeakyRelu(Unary):
-    implementations = strided("copy")
     alpha: float = 0.01
 
     def reference(self, x):
@@ -163,7 +151,6 @@ class ThresholdedRelu(Unary):
 
 
 class Elu(Unary):
-    implementations = strided("copy")
     alpha: float = 1.0
 
     def reference(self, x):
@@ -189,8 +176,6 @@ class Selu(Unary):
 
 
 class Sigmoid(Unary):
-    implementations = strided("copy")
-
     def reference(self, x):
         return 1 / (1 + np.exp(-x))
 
@@ -199,7 +184,6 @@ class Sigmoid(Unary):
 
 
 class HardSigmoid(Unary):
-    implementations = strided("copy")
     alpha: float = 0.2
     beta: float = 0.5
 
@@ -211,8 +195,6 @@ class HardSigmoid(Unary):
 
 
 class HardSwish(Unary):
-    implementations = strided("copy")
-
     def reference(self, x):
         return x * np.clip(x / 6 + 0.5, 0, 1)
 
@@ -222,8 +204,6 @@ class HardSwish(Unary):
 
 class Swish(Unary):
     """x · sigmoid(alpha · x); with alpha 1 also called SiLU."""
-
-    implementations = strided("copy")
 
     alpha: float = 1.0
 
@@ -236,15 +216,12 @@ class Swish(Unary):
 
 class Tanh(Unary):
     function = np.tanh
-    implementations = strided("copy")
 
     def activation(self, node):
         return Activation("tanh")
 
 
 class Softplus(Unary):
-    implementations = strided("copy")
-
     def reference(self, x):
         return np.logaddexp(0, x)
 
@@ -258,15 +235,11 @@ class Softsign(Unary):
 
 
 class Mish(Unary):
-    implementations = strided("mish")
-
     def reference(self, x):
         return x * np.tanh(np.logaddexp(0, x))
 
 
 class Gelu(Unary):
-    implementations = strided("gelu")
-
     approximate: str = "none"
 
     def __post_init__(self):
@@ -291,7 +264,6 @@ class Clip(Op):
     """Bounds are scalars, each may be left out; where min exceeds max, everything becomes max."""
 
     arity = (1, 3)
-    implementations = strided("copy")
 
     @classmethod
     def upgrade(cls, spec):

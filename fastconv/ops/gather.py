@@ -6,14 +6,11 @@ import numpy as np
 
 from .base import Op
 from .dims import axis_index, check_dtype, check_rank_least, index_array
-from .moves import GatherPlain
 
 
 class Gather(Op):
     arity = (2, 2)
     learned = (0,)
-    implementations = (GatherPlain(),)
-
     axis: int = 0
 
     def infer(self, x, indices):

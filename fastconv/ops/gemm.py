@@ -6,8 +6,6 @@ import math
 
 from .base import Op, only_first_varies
 from .dims import broadcasts_to, check_rank, same_dtype, unify
-from .gemm_packed import GemmPacked
-from .gemm_strided import GemmStrided
 
 
 class Gemm(Op):
@@ -15,8 +13,6 @@ class Gemm(Op):
     learned = (0, 1, 2)
     takes_epilogue = True
     takes_residual = True
-    implementations = (GemmPacked(), GemmStrided())
-
     alpha: float = 1.0
     beta: float = 1.0
     transA: int = 0  # noqa: N815

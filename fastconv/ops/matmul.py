@@ -6,8 +6,6 @@ import math
 
 from .base import Op, only_first_varies
 from .dims import broadcast, broadcasts_to, check_rank_least, same_dtype, unify
-from .gemm_packed import GemmPacked
-from .gemm_strided import GemmStrided
 
 
 class MatMul(Op):
@@ -17,8 +15,6 @@ class MatMul(Op):
     learned = (0, 1)
     takes_epilogue = True
     takes_residual = True
-    implementations = (GemmPacked(), GemmStrided())
-
     alpha: float = 1.0
     perm_a: tuple[int, ...] | None = None
     perm_b: tuple[int, ...] | None = None

@@ -6,13 +6,11 @@ import numpy as np
 
 from ..dtypes import kind, limits
 from .dims import check
-from .pool import MaxPoolBlocked
 from .windows import Pool
 
 
 class MaxPool(Pool):
     results = (1, 2)
-    implementations = (MaxPoolBlocked(),)
 
     #: the Indices count the elements of a channel row by row (0) or column by column (1)
     storage_order: int = 0

@@ -8,8 +8,6 @@ from ..errors import UnsupportedError
 from ..graph import Value
 from .base import Op, only_first_varies
 from .dims import axis_index, broadcasts_to, check, check_rank, check_rank_least, unify
-from .group_norm import GroupNormBlocked, GroupNormPlain
-from .layer_norm import LayerNormBlocked, LayerNormPlain
 
 
 def normalized(x, axes, epsilon):
@@ -28,8 +26,6 @@ class OverChannels(Op, abstract=True):
     learned = (1, 2)
     takes_epilogue = True
     takes_residual = True
-    implementations = (GroupNormBlocked(), GroupNormPlain())
-
     epsilon: float = 1e-5
 
     def groups(self, channels: int) -> int:
@@ -131,7 +127,6 @@ class LayerNormalization(AxisOn):
     arity = (2, 3)
     learned = (1, 2)
     results = (1, 3)
-    implementations = (LayerNormBlocked(), LayerNormPlain())
 
     #: over `axis` but not those behind it, as a pass may make it. Not an attribute of the standard.
     alone: int = 0

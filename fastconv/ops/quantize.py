@@ -6,17 +6,18 @@ from collections.abc import Hashable
 
 import numpy as np
 
+from ..activation import Activation
 from ..dtypes import kind, limits
 from ..errors import ModelError, UnsupportedError
 from ..external_data import LARGE
 from ..graph import Node
 from ..weights import Weights, key_of
-from .base import Activation, Op, only_first_varies
+from .base import Op, only_first_varies
 from .cast import dtype_of, saturated
 from .dims import axis_index, check, check_dtype, check_rank
-from .elementwise_strided import strided
-from .quantize_plain import FLOAT, QuantizePlain
 
+#: ONNX's number of float32
+FLOAT = 1
 #: for scales between these the kernels' arithmetic does not leave the normal numbers
 SCALES = (2.0**-96, 2.0**96)
 
@@ -76,8 +77,6 @@ class Quantization(Op, abstract=True):
 class QuantizeLinear(Quantization):
     """Fused with the DequantizeLinear behind it, it is one function of floats: the activation fake_quantize."""
 
-    implementations = (*strided("copy"), QuantizePlain())
-
     #: 8-bit floats only
     saturate: int = 1
     #: the type to divide in
@@ -113,7 +112,6 @@ class QuantizeLinear(Quantization):
 
 
 class DequantizeLinear(Quantization):
-    implementations = (QuantizePlain(),)
     learned = (0,)
 
     def infer(self, x, scale, zero=None):

@@ -11,7 +11,6 @@ import numpy as np
 
 from .base import Op
 from .dims import check, check_rank, same_dtype, unify
-from .recurrent_plain import RecurrentPlain
 
 #: the activations by name, as functions of x, alpha and beta, and the two's defaults
 ACTIVATIONS: dict[str, tuple[Callable[..., Any], float, float]] = {
@@ -43,7 +42,6 @@ class Recurrent(Op, abstract=True):
     arity = (3, 6)
     learned: ClassVar[tuple[int, ...]] = (1, 2, 3)
     results = (0, 2)
-    implementations = (RecurrentPlain(),)
     gates: ClassVar[int]
     states: ClassVar[int] = 1
     defaults: ClassVar[tuple[str, ...]]

@@ -11,7 +11,6 @@ from ..dtypes import kind, limits
 from ..graph import Dim
 from .base import Op
 from .dims import axis_indices, known_ints, length, to_ints, unknown
-from .reduce_strided import MAX, MEAN, MIN, SUM, ReducePlain
 
 
 class Reduce(Op, abstract=True):
@@ -59,57 +58,41 @@ class Reduce(Op, abstract=True):
 
 
 class ReduceSum(Reduce):
-    implementations = SUM
-
     def reduce(self, x, **over):
         return x.sum(**over)
 
 
 class ReduceMean(Reduce):
-    implementations = MEAN
-
     def reduce(self, x, **over):
         return x.mean(**over)
 
 
 class ReduceMax(Reduce):
-    implementations = MAX
-
     def reduce(self, x, **over):
         return x.max(**over, initial=-np.inf if kind(x.dtype) == "f" else limits(x.dtype)[0])
 
 
 class ReduceMin(Reduce):
-    implementations = MIN
-
     def reduce(self, x, **over):
         return x.min(**over, initial=np.inf if kind(x.dtype) == "f" else limits(x.dtype)[1])
 
 
 class ReduceProd(Reduce):
-    implementations = (ReducePlain("prod"),)
-
     def reduce(self, x, **over):
         return x.prod(**over)
 
 
 class ReduceL1(Reduce):
-    implementations = (ReducePlain("sum_abs"),)
-
     def reduce(self, x, **over):
         return np.abs(x).sum(**over)
 
 
 class ReduceL2(Reduce):
-    implementations = (ReducePlain("l2"),)
-
     def reduce(self, x, **over):
         return np.sqrt(np.square(x).sum(**over))
 
 
 class ReduceSumSquare(Reduce):
-    implementations = (ReducePlain("sum_square"),)
-
     def reduce(self, x, **over):
         return np.square(x).sum(**over)
 

@@ -19,13 +19,10 @@ from .dims import (
     to_ints,
     unknown,
 )
-from .moves import SameMemory
 
 
 class View(Op, abstract=True):
     """The output holds the elements of inputs[0] in the same order: in row-major layout nothing needs to move."""
-
-    implementations = (SameMemory(),)
 
     def by_image(self, node):
         return only_first_varies(node)

@@ -17,7 +17,6 @@ from ..errors import ModelError, UnsupportedError
 from ..graph import Dim, Value
 from .base import FLOAT, FLOATS, STRING, Op, only_first_varies
 from .dims import axis_indices, check, check_rank_least, known_ints, length, to_ints, unknown
-from .resize_blocked import ResizeBlocked
 
 COORDINATES = (
     "half_pixel",
@@ -49,8 +48,6 @@ class Resize(Op):
 
     arity = (1, 4)
     how = (1, 2, 3)
-    implementations = (ResizeBlocked(),)
-
     antialias: int = 0
     axes: tuple[int, ...] | None = None
     coordinate_transformation_mode: str = "half_pixel"

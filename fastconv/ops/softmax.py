@@ -6,43 +6,8 @@ import math
 
 import numpy as np
 
-from ..graph import Node, Value
-from ..plan.bind import Binder, Step
-from ..plan.select import NCHW, Target
-from .base import INT, Implementation, Op, input_refusal, only_first_varies
+from .base import INT, Op, only_first_varies
 from .dims import axis_index, check_rank_least
-
-
-class SoftmaxPlain(Implementation):
-    """Along any axis of a row-major tensor, on the kernel softmax."""
-
-    name = "plain"
-
-    def refuse(self, node: Node, target: Target) -> str | None:
-        return input_refusal(node.inputs[0])
-
-    def layouts(self, node: Node, target: Target) -> tuple[dict[Value, str], str]:
-        x = node.inputs[0]
-        assert x is not None
-        return {x: NCHW}, NCHW
-
-    def bind(self, node: Node, binder: Binder) -> list[Step]:
-        x = node.inputs[0]
-        assert x is not None
-        axes = node.op.axes(len(x.dims))  # type: ignore[attr-defined]
-        before, along, behind = x.dims[: axes[0]], x.dims[axes[0] : axes[-1] + 1], x.dims[axes[-1] + 1 :]
-        src, dst = binder.view(x), binder.view(node.results[0])
-        return [
-            binder.step(
-                binder.kernels.softmax,
-                src=src.ref,
-                dst=dst.ref,
-                outer=math.prod(before),
-                K=math.prod(along),
-                inner=math.prod(behind),
-                log=isinstance(node.op, LogSoftmax),
-            )
-        ]
 
 
 class AlongAxis(Op, abstract=True):
@@ -72,8 +37,6 @@ class AlongAxis(Op, abstract=True):
 
 
 class Softmax(AlongAxis):
-    implementations = (SoftmaxPlain(),)
-
     def reference(self, x):
         axes = self.axes(x.ndim)
         e = np.exp(x - x.max(axes, keepdims=True, initial=-np.inf))
@@ -81,8 +44,6 @@ class Softmax(AlongAxis):
 
 
 class LogSoftmax(AlongAxis):
-    implementations = (SoftmaxPlain(),)
-
     def reference(self, x):
         axes = self.axes(x.ndim)
         x = x - x.max(axes, keepdims=True, initial=-np.inf)

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from .base import Op, only_first_varies
 from .dims import check, unknown
-from .moves import TransposeBlocked, TransposeInPlace, TransposePlain
 
 
 class Transpose(Op):
-    implementations = (TransposeInPlace(), TransposeBlocked(), TransposePlain())
-
     #: None reverses the axes
     perm: tuple[int, ...] | None = None
 

@@ -10,8 +10,8 @@ from typing import cast
 
 import numpy as np
 
+from ..evaluate import evaluate
 from ..graph import Graph, Node, Value
-from ..ops.base import run_reference
 from ..ops.control import taken
 from ..ops.quantize import dequantized
 from ..ops.sequence import SequenceAt, SplitToSequence, part
@@ -79,7 +79,7 @@ def _fold(node: Node) -> bool:
     if (weights := dequantized(node)) is not None:
         results[0].constant = cast(np.ndarray, weights)
         return True
-    run_reference(node, arrays)
+    evaluate(node, arrays)
     for v in results:
         v.constant = arrays[v]
         v.shape, v.dtype = v.constant.shape, v.constant.dtype

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ..activation import NO_ACTIVATION, Activation
 from ..graph import Graph, Node, Value
-from ..ops.base import NO_ACTIVATION, Activation
 
 
 def fuse(graph: Graph) -> None:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import _pack
+from ..activation import NO_ACTIVATION, Activation
 from ..graph import Node, Value
-from ..ops.base import NO_ACTIVATION, Activation
 from ..threads import share_out
 from ..weights import Weights, key_of
 from .layouts import Halo, Task, Tensor

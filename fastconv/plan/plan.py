@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from .. import _executor
+from ..evaluate import evaluate
 from ..graph import Graph, Value
-from ..ops.base import run_reference
 from ..shown import Shown
 from .arena import Lifetime, assign
 from .bind import ARENA, FIRST_INPUT, Binder, Packed, Step, empty_aligned, halo_sides, memory, reference_to
@@ -162,7 +162,7 @@ class Plan(Shown):
     def _run_reference(self, entry: Entry, buffers: Sequence[np.ndarray | None]) -> None:
         arrays = {value: self._array(tensor, buffers) for value, tensor in entry.task.reads.items()}
         assert entry.task.choice is not None
-        run_reference(entry.task.choice.node, arrays, judge=False)
+        evaluate(entry.task.choice.node, arrays, judge=False)
         for value, tensor in entry.task.writes.items():
             self._array(tensor, buffers)[...] = arrays[value]
 

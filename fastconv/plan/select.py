@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,8 @@ from ..graph import Graph, Node, Value
 
 if TYPE_CHECKING:
     from ..kernels import Kernels
-    from ..ops.base import Implementation
+    from ..ops.base import Op
+    from .implementation import Implementation
 
 #: the layouts a tensor can have: as NumPy has it; the same in planes that may carry a halo of zeros; channels in blocks of V
 NCHW, PLANAR, BLOCKED = "nchw", "planar", "blocked"
@@ -21,6 +23,8 @@ RANKS = (4, 5)
 class Target:
     """What a plan is made for. `layouts` is filled as the selection goes: the layout each value is produced in."""
 
+    #: the implementations of each operator, best first
+    implementations: Mapping[type[Op], Sequence[Implementation]]
     kernels: Kernels
     threads: int
     accuracy: str = "default"
@@ -69,14 +73,11 @@ def select(graph: Graph, target: Target, inputs: str = NCHW) -> list[Choice]:
     target.layouts = dict.fromkeys(graph.inputs, inputs)
     for node in graph.nodes:
         refusals, chosen = [], None
-        for candidate in node.op.implementations:
+        candidates = target.implementations.get(type(node.op), ())
+        for candidate in candidates:
             reason = None
             if target.algorithm and target.algorithm != candidate.name:
-                reason = (
-                    f"{target.algorithm} was asked for"
-                    if any(i.name == target.algorithm for i in node.op.implementations)
-                    else None
-                )
+                reason = f"{target.algorithm} was asked for" if any(i.name == target.algorithm for i in candidates) else None
             reason = reason or candidate.refuse(node, target)
             if reason is None:
                 chosen = candidate

@@ -16,9 +16,11 @@ import numpy as np
 
 from fastconv import kernels
 from fastconv.graph import Graph, Node, Value
-from fastconv.ops.base import Implementation, Op
+from fastconv.implementations import IMPLEMENTATIONS
+from fastconv.ops.base import Op
 from fastconv.plan import Plan, Target, build
 from fastconv.plan.bind import empty_aligned
+from fastconv.plan.implementation import Implementation
 from fastconv.plan.select import BLOCKED
 from fastconv.plan.strided import copy_channels
 from fastconv.reference import run_references
@@ -53,7 +55,7 @@ class BlockCopy(Implementation):
         return copy_channels(binder, x, 0, y, 0, y.shape[1])
 
 
-Block.implementations = (BlockCopy(),)
+WITH_BLOCK = IMPLEMENTATIONS | {Block: (BlockCopy(),)}
 
 
 def make_graph(op, inputs, *, constants=(), blocked=(), epilogue=(), results=1):
@@ -121,7 +123,7 @@ def run_node(
 ) -> tuple[list[np.ndarray], Plan]:
     """(outputs, plan) of one node, see make_graph for the operands; a node left to its reference fails, unless `python`."""
     graph, arrays = make_graph(op, inputs, constants=constants, blocked=blocked, epilogue=epilogue, results=results)
-    plan = build(graph, Target(kernels.load(isa), threads, accuracy, algorithm, pieces=2), {})
+    plan = build(graph, Target(WITH_BLOCK, kernels.load(isa), threads, accuracy, algorithm, pieces=2), {})
     assert python or not plan.python_steps, str(plan)
     outputs = run_plan(plan, arrays, threads, guard)
     return outputs, plan
@@ -159,7 +161,7 @@ def choice(plan):
 def refusals(op, inputs, isa, **options):
     """Why each implementation refuses the node: {name: reason}."""
     graph, _ = make_graph(op, inputs, **options)
-    plan = build(graph, Target(kernels.load(isa), 1), {})
+    plan = build(graph, Target(WITH_BLOCK, kernels.load(isa), 1), {})
     entry = next(e for e in reversed(plan.entries) if e.task.choice is not None)
     return dict(entry.task.choice.refusals)
 

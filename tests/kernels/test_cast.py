@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from fastconv.dtypes import DATA_TYPES, number_of
-from fastconv.ops.cast import TYPES, Cast
+from fastconv.implementations.cast import TYPES
+from fastconv.ops.cast import Cast
 
 from .harness import ISAS, choice, refusals, run_threads, same_bits
 

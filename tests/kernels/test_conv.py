@@ -8,6 +8,7 @@ import pytest
 
 from fastconv import kernels
 from fastconv.graph import Graph, Node, Value
+from fastconv.implementations import IMPLEMENTATIONS
 from fastconv.ops.binary import Add
 from fastconv.ops.conv import Conv
 from fastconv.ops.conv_transpose import ConvTranspose
@@ -134,7 +135,7 @@ def test_strided_pixels_that_are_gathered_first(implementation, isa, threads):
     check(cases, implementation, isa, threads)
     x, w = np.zeros((1, 8, 4, 4), np.float32), np.zeros((256, 8, 1, 1), np.float32)
     graph, _ = make_graph(Conv(strides=(2, 2)), [x, w], constants=(1,))
-    plan = build(graph, Target(kernels.load(isa), threads, algorithm=implementation), {})
+    plan = build(graph, Target(IMPLEMENTATIONS, kernels.load(isa), threads, algorithm=implementation), {})
     steps = next(e.steps for e in plan.entries if e.task.choice is not None)
     assert len(steps) == 2, "a gathering step, and the convolution"
 
@@ -212,7 +213,7 @@ def test_between_others(implementation, isa, residual):
     graph = Graph([x, r], [n.results[0] for n in nodes], nodes)
     # what a first layer reads is in planes, what it adds is blocked: it leaves a source that is both to another
     left = implementation == "first" and residual == "itself"
-    plan = build(graph, Target(kernels.load(isa), 2, "exact", None if left else implementation), {})
+    plan = build(graph, Target(IMPLEMENTATIONS, kernels.load(isa), 2, "exact", None if left else implementation), {})
     ran = [e.task.choice.name for e in plan.entries if e.task.choice]
     assert ran == ["direct" if left else implementation, implementation, *["phases"] * 3], str(plan)
     arrays = [integers(rng, v.shape, -3, 3) for v in graph.inputs]
@@ -244,7 +245,7 @@ def test_another_image_of_the_model_shares_packed_weights(implementation, isa):
         op = Conv(group=G, pads=(1, 1, 1, 1))
         graph, arrays = make_graph(op, [x, w, b], constants=(1, 2))
         # as in a model, the constants are the same arrays in both plans
-        plan = build(graph, Target(kernels.load(isa), 1, algorithm=implementation), packed)
+        plan = build(graph, Target(IMPLEMENTATIONS, kernels.load(isa), 1, algorithm=implementation), packed)
         count = len(packed)
         (y,) = run_plan(plan, arrays, 1)
         np.testing.assert_array_equal(y, op.reference(x, w, b))

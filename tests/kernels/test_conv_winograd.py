@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fastconv import kernels
-from fastconv.ops import conv_winograd
+from fastconv.implementations import conv_winograd
 from fastconv.ops.conv import Conv
 
 from .cases import Case, check, pairs

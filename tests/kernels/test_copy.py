@@ -7,6 +7,7 @@ import pytest
 
 from fastconv import _executor, kernels
 from fastconv.graph import Value
+from fastconv.implementations import IMPLEMENTATIONS
 from fastconv.plan import Target
 from fastconv.plan.bind import ABSOLUTE, Binder, memory, reference_to
 from fastconv.plan.layouts import Tensor
@@ -56,7 +57,7 @@ def test_reorder(isa, threads):
         source = lay_out(x, src, V, guard)
         result, expected = poisoned((memory(dst, V).size // 4,), FLOAT, guard), lay_out(x, dst, V, None)
         places = {t: (ABSOLUTE, a.ctypes.data) for t, a in ((src, source), (dst, result))}
-        binder = Binder(Target(kernels.load(isa), threads), {}, places)
+        binder = Binder(Target(IMPLEMENTATIONS, kernels.load(isa), threads), {}, places)
         run(reorder(binder, binder.view_of(src), binder.view_of(dst)), threads)
         assert same_bits(result, expected), f"{given} to {wanted}, {x.shape}"
 
@@ -85,7 +86,7 @@ def arrangements(rng):
 @pytest.mark.parametrize("guard", ["before", "after"])
 def test_any_arrangement(isa, threads, guard):
     rng = np.random.default_rng(1)
-    binder = Binder(Target(kernels.load(isa), threads), {}, {})
+    binder = Binder(Target(IMPLEMENTATIONS, kernels.load(isa), threads), {}, {})
     for dims, src, dst in arrangements(rng):
         low, high = (sum(f(s * (d - 1), 0) for s, d in zip(src, dims, strict=True)) for f in (min, max))
         source = poisoned((high - low + 1,), FLOAT, guard)
@@ -103,7 +104,7 @@ def test_any_arrangement(isa, threads, guard):
 @every("halo")
 def test_halo(isa, threads):
     """Zeros in the halo, and nothing else."""
-    binder = Binder(Target(kernels.load(isa), threads), {}, {})
+    binder = Binder(Target(IMPLEMENTATIONS, kernels.load(isa), threads), {}, {})
     halos = itertools.product((0, 1, 3), (0, 2, 5), (0, 1, 2), (0, 1, 4))
     for i, (top, left, bottom, right) in enumerate(halos):
         planes, H, W, guard = 1 + i % 5, 1 + i % 3, 1 + i % 7, (None, "before", "after")[i % 3]

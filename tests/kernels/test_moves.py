@@ -7,6 +7,7 @@ import pytest
 
 from fastconv import kernels
 from fastconv.graph import Graph, Node, Value
+from fastconv.implementations.gather import even_runs
 from fastconv.ops import Op
 from fastconv.ops.binary import Add
 from fastconv.ops.concat import Concat
@@ -16,7 +17,6 @@ from fastconv.ops.elementwise import Identity, Relu
 from fastconv.ops.expand import Expand
 from fastconv.ops.gather import Gather
 from fastconv.ops.max_pool import MaxPool
-from fastconv.ops.moves import even_runs
 from fastconv.ops.pad import Pad
 from fastconv.ops.reshape import Flatten, Reshape, Squeeze, Unsqueeze
 from fastconv.ops.slice import Slice
@@ -25,7 +25,7 @@ from fastconv.ops.transpose import Transpose
 from fastconv.plan import Target, build
 from fastconv.reference import run_references
 
-from .harness import ISAS, THREADS, Block, choice, refusals, run_node, run_plan, run_threads
+from .harness import ISAS, THREADS, WITH_BLOCK, Block, choice, refusals, run_node, run_plan, run_threads
 
 COVERS = {
     **dict.fromkeys(("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout"), ("view",)),
@@ -283,7 +283,7 @@ class Network:
         graph = Graph(self.inputs, outputs, self.nodes)
         expected = run_references(graph, self.arrays)
         for threads in THREADS:
-            plan = build(graph, Target(kernels.load(isa), threads, pieces=2), {})
+            plan = build(graph, Target(WITH_BLOCK, kernels.load(isa), threads, pieces=2), {})
             assert not plan.python_steps, str(plan)
             for wanted, y in zip(expected, run_plan(plan, self.arrays, threads), strict=True):
                 np.testing.assert_array_equal(y, wanted, str(plan))

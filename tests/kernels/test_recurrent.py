@@ -7,6 +7,7 @@ import pytest
 
 from fastconv import kernels
 from fastconv.graph import Graph, Node, Value
+from fastconv.implementations import IMPLEMENTATIONS
 from fastconv.ops.recurrent import GRU, LSTM, RNN
 from fastconv.plan import Target, build
 
@@ -179,7 +180,7 @@ def test_only_the_last_state_is_asked_for(isa, cls):
     x = Value("x", inputs[0].shape, inputs[0].dtype)
     node = Node(op, [x, *(Value(n, constant=a) for n, a in zip("wrb", inputs[1:], strict=True))], [None, Value("h")], "y")
     (_, (node.outputs[1].shape, node.outputs[1].dtype), *_) = op.infer(*node.inputs)
-    plan = build(Graph([x], [node.outputs[1]], [node]), Target(kernels.load(isa), 2, pieces=2), {})
+    plan = build(Graph([x], [node.outputs[1]], [node]), Target(IMPLEMENTATIONS, kernels.load(isa), 2, pieces=2), {})
     (last,) = run_plan(plan, inputs[:1], 2)
     assert same_bits(last, full[1])
 

@@ -5,6 +5,7 @@ import pytest
 
 from fastconv import kernels
 from fastconv.graph import Graph, Node, Value
+from fastconv.implementations import IMPLEMENTATIONS
 from fastconv.ops.arg_max import ArgMax
 from fastconv.ops.top_k import TopK
 from fastconv.plan import Target, build
@@ -99,7 +100,9 @@ def test_stays_inside_its_memory(isa, guard):
 def test_the_indices_alone(isa):
     a = few(3, 20)
     x, k, i = Value("x", a.shape, a.dtype), Value("k", constant=np.array([4])), Value("i", (3, 4), np.dtype(np.int64))
-    plan = build(Graph([x], [i], [Node(TopK(), [x, k], [None, i], "y")]), Target(kernels.load(isa), 2, pieces=2), {})
+    plan = build(
+        Graph([x], [i], [Node(TopK(), [x, k], [None, i], "y")]), Target(IMPLEMENTATIONS, kernels.load(isa), 2, pieces=2), {}
+    )
     assert not plan.python_steps
     (y,) = run_plan(plan, [a], 2)
     assert same_bits(y, check(a, 4, isa)[1])

@@ -27,7 +27,7 @@ from . import test_group_norm as group_norms
 from . import test_max_pool as max_pools
 from . import test_resize as resizes
 from .cases import Case, check
-from .harness import ISAS, THREADS, Block, choice, integers, run_node, run_plan, run_threads, same_bits
+from .harness import ISAS, THREADS, WITH_BLOCK, Block, choice, integers, run_node, run_plan, run_threads, same_bits
 
 EVERY_ISA = pytest.mark.parametrize("isa", ISAS)
 GUARDS = pytest.mark.parametrize("guard", [None, "before", "after"])
@@ -218,7 +218,7 @@ def test_between_others(isa):
     joined(add(InstanceNormalization(), around, ones, ones))
     joined(add(Sub(), around, ones.reshape(-1, 1, 1, 1)))
     graph = Graph([x], results, nodes)
-    plan = build(graph, Target(kernels.load(isa), 2, "exact"), {})
+    plan = build(graph, Target(WITH_BLOCK, kernels.load(isa), 2, "exact"), {})
     assert not plan.python_steps, str(plan)
     arrays = [integers(rng, x.shape, -3, 3)]
     for threads in (1, 2):

@@ -7,9 +7,10 @@ import math
 import numpy as np
 import pytest
 
+from fastconv.activation import NO_ACTIVATION, Activation
+from fastconv.evaluate import evaluate
 from fastconv.graph import Value
-from fastconv.ops import REGISTRY, run_reference
-from fastconv.ops.base import NO_ACTIVATION, Activation
+from fastconv.ops import REGISTRY
 
 from .nodes import compute, node
 
@@ -72,7 +73,7 @@ def test_quantizing_and_back_means_the_reference(dtype, zero):
     activation, limits = made.op.activation(made), np.iinfo(dtype)
     assert (activation.kind, activation.b, activation.c) == ("fake_quantize", limits.min - zero, limits.max - zero)
     arrays = {}
-    run_reference(made, arrays)
+    evaluate(made, arrays)
     steps = np.clip(np.rint(X.astype(np.float32) / np.float32(activation.a)), activation.b, activation.c)
     np.testing.assert_array_equal(arrays[made.results[0]], steps * np.float32(activation.a))
 

@@ -15,8 +15,9 @@ import pytest
 from onnx import numpy_helper
 from onnx.backend.test.loader import load_model_tests
 
+from fastconv.evaluate import evaluate
 from fastconv.graph import Value
-from fastconv.ops import REGISTRY, NodeSpec, make_node, run_reference
+from fastconv.ops import REGISTRY, NodeSpec, make_node
 
 from .onnx_cases import as_array, attribute, node_cases, other_types
 
@@ -69,7 +70,7 @@ def run(model, inputs, how):
             if value is not None:
                 value.shape, value.dtype = shape, dtype
         with np.errstate(all="ignore"):
-            run_reference(node, arrays)
+            evaluate(node, arrays)
         for value in node.results:
             check_inferred(value, arrays[value], symbols)
             if len(nodes) == 1 and set(how) <= {"constant"} and type(node.op).__name__ not in DATA_DEPENDENT:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..graph import Node
+from ..ops.windows import Windows
 from ..plan.bind import Binder, Step, View
 from ..plan.layouts import Halo
 from ..plan.packing import Packing, factors
@@ -32,7 +33,6 @@ from .conv_direct import (
     tiles,
     windows_of,
 )
-from .windows import Windows
 
 
 class Taps(NamedTuple):

@@ -10,11 +10,10 @@ from typing import Any
 
 from ..graph import Node, Value
 from ..plan.bind import Binder, Step, epilogue_of
+from ..plan.implementation import Implementation, blocked_refusal, input_refusal
 from ..plan.select import BLOCKED, NCHW, RANKS, Target
 from ..plan.strided import item_size
-from .base import Implementation, input_refusal
 from .conv_direct import pack_bias
-from .pool import blocked_refusal
 
 #: what the kernel does one after the other, in the order of `Stage` in pyx/isa/group_norm.pyx
 STAGES = ("moments", "join", "normalize")

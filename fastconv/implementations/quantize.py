@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from ..graph import Node, Value
+from ..ops.dims import axis_index
 from ..plan.bind import Binder, Step
+from ..plan.implementation import Implementation
 from ..plan.select import NCHW, Target
-from .base import Implementation
-from .dims import axis_index
 
 #: the integers that the kernel knows, in the order of `Dtype` in pyx/isa/quantize.pyx; it quantizes to those of 8 bits
 DTYPES = ("uint8", "int8", "int32")

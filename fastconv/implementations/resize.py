@@ -13,9 +13,8 @@ import numpy as np
 
 from ..graph import Node, Value
 from ..plan.bind import Binder, Step, View
+from ..plan.implementation import Implementation, blocked_refusal
 from ..plan.select import BLOCKED, RANKS, Target
-from .base import Implementation
-from .pool import blocked_refusal
 
 #: places (out, taps) along an axis, and their weights
 Taps = tuple[np.ndarray, np.ndarray]

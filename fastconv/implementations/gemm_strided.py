@@ -15,9 +15,9 @@ import numpy as np
 from ..graph import Node, Value
 from ..plan.arena import ALIGN
 from ..plan.bind import Binder, Step, epilogue_of
+from ..plan.implementation import Implementation
 from ..plan.select import NCHW, Target
 from ..plan.strided import AXES, Strides, collapse, contiguous, copy, pad_axes
-from .base import Implementation
 from .conv_direct import RUN
 from .gemm_packed import pack_vector
 
@@ -164,6 +164,13 @@ class GemmStrided(Implementation):
     def operand(self, v: Value, binder: Binder) -> int:
         """The reference of an operand, which may be constant."""
         return binder.view(v).ref if v.constant is None else binder.constant(np.ascontiguousarray(binder.array(v.constant)))
+
+
+class EinsumStrided(GemmStrided):
+    """Sums of the products of two operands over one axis."""
+
+    def refuse(self, node: Node, target: Target) -> str | None:
+        return f"{len(node.inputs)} operands" if len(node.inputs) != 2 else super().refuse(node, target)
 
 
 __all__ = ["GemmStrided", "Names"]

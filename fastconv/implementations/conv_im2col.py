@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 
 from ..graph import Node
+from ..ops.windows import Windows
 from ..plan.bind import Binder, Step
 from ..plan.layouts import Halo
 from ..plan.select import Target
 from .conv_direct import RUN, ConvBase, Groups, bias_of, merge_groups, pack_bias, pack_weights, windows_of
-from .windows import Windows
 
 #: bytes of windows copied out at once: enough pixels to use the weights well, little enough to stay in L2
 CHUNK_BYTES = 256 * 1024

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ..graph import Node
+from ..ops.windows import Windows
 from ..plan.bind import Binder, Step
 from ..plan.layouts import Halo
 from ..plan.packing import Packing, Piece, factors, ranges
 from ..plan.select import Target
 from ..weights import Weights
 from .conv_direct import ConvBase, bias_of, conv_refusal, pack_bias, windows_of
-from .windows import Windows
 
 if TYPE_CHECKING:
     from ..kernels import Kernels

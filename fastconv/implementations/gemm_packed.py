@@ -9,11 +9,11 @@ import numpy as np
 
 from ..graph import Node, Value
 from ..plan.bind import Binder, Step, epilogue_of
+from ..plan.implementation import Implementation
 from ..plan.packing import Packing, factors
 from ..plan.select import NCHW, Target
 from ..plan.strided import pad_axes
 from ..weights import Weights
-from .base import Implementation
 from .conv_direct import RUN, pack_bias, tiles
 
 #: rows that share a reading of the weights, and parts of these that an item has: STREAMS in pyx/isa/gemm.pyx

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..activation import Activation
 from ..graph import Node, Value
+from ..ops.base import Op
 from ..plan.bind import Binder, Step, activation_fields, empty_aligned, epilogue_of
+from ..plan.implementation import Implementation
 from ..plan.select import BLOCKED, NCHW, RANKS, Target
 from ..plan.strided import AXES, Strides, collapse, contiguous, item_size, pad_axes
-from .base import Implementation, Op
 
 #: what the kernel computes, in the order of `Function` in pyx/isa/elementwise.pyx: of two operands, then of one
 BINARY = ("add", "sub", "mul", "div", "min", "max", "prelu")
 FUNCTIONS = (*BINARY, "copy", "abs", "neg", "reciprocal", "sqrt", "exp", "erf", "gelu", "gelu_tanh", "mish")
-
-
-def strided(function: str) -> tuple[Implementation, ...]:
-    """The implementations of an operator that is one of FUNCTIONS; "copy" is for those that are an activation."""
-    return ElementwiseBlocked(function), ElementwisePlain(function)
 
 
 class ElementwisePlain(Implementation):
@@ -41,8 +38,6 @@ class ElementwisePlain(Implementation):
         operands, y = self.operands(node), node.results[0]
         if self.function in BINARY and len([v for v in node.inputs if v is not None]) != 2:
             return f"{len(node.inputs)} operands"
-        if self.function == "copy" and node.op.activation(node) is None:
-            return "not an activation of the kernels"
         if all(v.constant is not None for v in operands):
             return "constant operands"
         for v in operands:
@@ -51,6 +46,10 @@ class ElementwisePlain(Implementation):
         if 0 in y.dims:
             return "empty result"
         return self.refuse_shapes(operands, y, target)
+
+    def activation(self, node: Node) -> Activation:
+        """The activation of the kernel's store."""
+        return epilogue_of(node)[1]
 
     def refuse_shapes(self, operands: list[Value], y: Value, target: Target) -> str | None:
         """Why the operands' shapes or layouts cannot be taken."""
@@ -69,8 +68,6 @@ class ElementwisePlain(Implementation):
         self, node: Node, binder: Binder, dims: Strides, dst: tuple[int, Strides], operands: list[tuple[int, Strides]]
     ) -> Step:
         """The step over elements `dims`; dst and the operands as (reference, strides)."""
-        own = node.op.activation(node)
-        act = epilogue_of(node)[1] if own is None else own
         (a, a_strides), (b, b_strides) = operands[0], operands[-1]
         dims, (dst_strides, a_strides, b_strides) = collapse(dims, dst[1], a_strides, b_strides)
         rows, chunk = item_size(1, dims[-1])
@@ -86,7 +83,7 @@ class ElementwisePlain(Implementation):
             dst_strides=pad_axes(dst_strides, 0),
             a_strides=pad_axes(a_strides, 0),
             b_strides=pad_axes(b_strides, 0),
-            act=activation_fields(act),
+            act=activation_fields(self.activation(node)),
         )
 
 
@@ -134,6 +131,29 @@ class ElementwiseBlocked(ElementwisePlain):
         return [self.step(node, binder, (N, CB, *size, V), (dst.ref, (dst.n, dst.c, *dst.spatial, 1)), places)]
 
 
+class ActivationOfNode(ElementwisePlain):
+    """What ActivationBlocked and ActivationPlain share: the operator is the activation of a copy's store."""
+
+    def __init__(self) -> None:
+        super().__init__("copy")
+
+    def refuse(self, node: Node, target: Target) -> str | None:
+        return "not an activation of the kernels" if node.op.activation(node) is None else super().refuse(node, target)
+
+    def activation(self, node: Node) -> Activation:
+        activation = node.op.activation(node)
+        assert activation is not None, "refuse takes no others"
+        return activation
+
+
+class ActivationPlain(ActivationOfNode):
+    """Row-major tensors."""
+
+
+class ActivationBlocked(ActivationOfNode, ElementwiseBlocked):
+    """Blocked tensors."""
+
+
 def full_rank(shape: tuple[int, ...], rank: int) -> tuple[int, ...]:
     """A shape of this rank, with ones in front."""
     return (1,) * (rank - len(shape)) + shape
@@ -167,4 +187,4 @@ def pack_blocked(x: np.ndarray, rank: int, V: int) -> np.ndarray:
     return dst
 
 
-__all__ = ["BINARY", "FUNCTIONS", "ElementwiseBlocked", "ElementwisePlain", "broadcast_strides", "pack_blocked", "strided"]
+__all__ = ["BINARY", "FUNCTIONS", "ElementwiseBlocked", "ElementwisePlain", "broadcast_strides", "pack_blocked"]

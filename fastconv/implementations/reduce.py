@@ -6,9 +6,8 @@ import math
 
 from ..graph import Node, Value
 from ..plan.bind import Binder, Step
+from ..plan.implementation import Implementation, input_refusal
 from ..plan.select import NCHW, Target
-from .base import Implementation, input_refusal
-from .pool import ReduceMaxBlocked, ReduceMeanBlocked
 
 #: what the kernel computes, in the order of `Function` in pyx/isa/reduce.pyx; "mean" is its sum with a factor
 FUNCTIONS = ("sum", "max", "min", "prod", "sum_abs", "sum_square", "l2")
@@ -64,7 +63,4 @@ class ReducePlain(Implementation):
         ]
 
 
-SUM, MEAN = (ReducePlain("sum"),), (ReduceMeanBlocked(), ReducePlain("mean"))
-MAX, MIN = (ReduceMaxBlocked(), ReducePlain("max")), (ReducePlain("min"),)
-
-__all__ = ["FUNCTIONS", "MAX", "MEAN", "MIN", "SUM", "ReducePlain"]
+__all__ = ["FUNCTIONS", "ReducePlain"]

@@ -9,10 +9,9 @@ import numpy as np
 
 from ..graph import Node, Value
 from ..plan.bind import Binder, Step
+from ..plan.implementation import Implementation, blocked_refusal, input_refusal
 from ..plan.select import BLOCKED, NCHW, Target
-from .base import Implementation, input_refusal
 from .conv_direct import pack_bias
-from .pool import blocked_refusal
 
 
 class LayerNormPlain(Implementation):

@@ -13,16 +13,10 @@ from typing import Any
 import numpy as np
 
 from ..graph import Node, Value
+from ..ops.windows import Windows
 from ..plan.bind import Binder, Step, View
+from ..plan.implementation import Implementation, blocked_refusal
 from ..plan.select import BLOCKED, NCHW, RANKS, Target
-from .base import Implementation, input_refusal
-from .windows import Windows
-
-
-def blocked_refusal(x: Value | None, ranks: Sequence[int] = (4,)) -> str | None:
-    """Why a tensor cannot be read in the blocked layout, where those of these ranks can."""
-    assert x is not None
-    return input_refusal(x) or (None if len(x.dims) in ranks else f"rank {len(x.dims)}")
 
 
 def whole(shape: tuple[int, ...]) -> Windows:

@@ -16,13 +16,13 @@ import numpy as np
 
 from .. import _pack
 from ..graph import Node, Value
+from ..ops.windows import Windows
 from ..plan.bind import Binder, Step, View, epilogue_of
+from ..plan.implementation import Implementation
 from ..plan.packing import Packing, Piece, empty_aligned, factors, ranges
 from ..plan.select import BLOCKED, PLANAR, RANKS, Target
 from ..plan.strided import reorder
 from ..weights import Weights
-from .base import Implementation
-from .windows import Windows
 
 if TYPE_CHECKING:
     from ..plan.layouts import Halo

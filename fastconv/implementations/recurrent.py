@@ -9,10 +9,10 @@ import numpy as np
 
 from ..graph import Node, Value
 from ..plan.bind import NO_ACTIVATION, Binder, Step, activation_fields
+from ..plan.implementation import Implementation, input_refusal
 from ..plan.packing import Packing, empty_aligned
 from ..plan.select import NCHW, Target
 from ..weights import Weights
-from .base import Implementation, input_refusal
 from .gemm_packed import pack_matrix, pack_vector, sizes
 
 #: most sequences that go through the steps together: they share a reading of the weights

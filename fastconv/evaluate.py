@@ -1,0 +1,30 @@
+"""Evaluate one node by the references of its operator and its epilogue's, in NumPy."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .dtypes import DATA_TYPES
+from .errors import ModelError, UnsupportedError
+from .graph import Node, Value
+
+#: the dtypes that every function of NumPy takes, more or less
+NUMBERS = {t.numpy for t in DATA_TYPES.values() if t.numpy != "object" and hasattr(np, t.numpy)}
+
+
+def evaluate(node: Node, arrays: dict[Value, np.ndarray], judge: bool = True) -> None:
+    """Run a node and its epilogue by their references, reading from and adding to `arrays`; no `judge`: by `compute`."""
+    for n in node.chain:
+        inputs = [None if v is None else arrays[v] if v.constant is None else np.asarray(v.constant) for v in n.inputs]
+        try:
+            with np.errstate(all="ignore"):  # an overflow or a 0 / 0 is for the caller to see in the result
+                results = n.op.reference(*inputs) if judge else n.op.compute(*inputs)
+        except ModelError as e:
+            raise n.error(str(e), type(e)) from None
+        except TypeError as e:
+            if any(x is not None and x.dtype.name not in NUMBERS for x in inputs):
+                raise n.error(f"not supported for elements of these types: {e}", UnsupportedError) from None
+            raise
+        for v, y in zip(n.outputs, results if isinstance(results, tuple) else (results,), strict=False):
+            if v is not None:
+                arrays[v] = np.asarray(y)

@@ -1,0 +1,35 @@
+"""The shape and dtype of a node's outputs, by the operator's own rule."""
+
+from __future__ import annotations
+
+from .errors import ModelError, ModelWarning, UnsupportedError, warn
+from .graph import Dim, Node, Shape, Value
+
+
+def infer_node(node: Node) -> None:
+    """Give the outputs of one node their shapes; ModelError names the node."""
+    if not node.op.takes_objects and any(v is not None and v.dtype == object for v in node.inputs):
+        raise node.error("strings and sequences are not supported by this operator", UnsupportedError)
+    try:
+        results = node.op.infer(*node.inputs)
+    except ModelError as e:
+        raise node.error(str(e), type(e)) from None
+    for value, (shape, dtype) in zip(node.outputs, results, strict=False):
+        if value is not None and value.constant is None:
+            value.shape = merge(node, value, shape)
+            value.dtype = dtype if dtype is not None else value.dtype
+
+
+def merge(node: Node, value: Value, shape: Shape) -> Shape:
+    """The inferred shape, with what only the declared one says; a ModelWarning where the two cannot both be right."""
+    if shape is None or value.shape is None:
+        return shape if value.shape is None else value.shape
+    declared = value.shape
+    if len(shape) != len(declared) or any(_differ(a, b) for a, b in zip(shape, declared, strict=True)):
+        warn(f"{node.error(f'output {value.name!r} is declared {declared}, but its shape is {shape}')}", ModelWarning)
+        return shape
+    return tuple(b if a is None else a for a, b in zip(shape, declared, strict=True))
+
+
+def _differ(inferred: Dim, declared: Dim) -> bool:
+    return isinstance(inferred, int) and isinstance(declared, int) and inferred != declared
