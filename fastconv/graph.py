@@ -76,6 +76,16 @@ class Node:
         """How messages and tables call the node: its name, or its first output's."""
         return self.name or next((v.name for v in self.outputs if v is not None), "?")
 
+    def input(self, i: int) -> Value:
+        """Input i; ModelError if it is left out."""
+        if (value := self.optional(i)) is None:
+            raise self.error(f"input {i} is missing")
+        return value
+
+    def optional(self, i: int) -> Value | None:
+        """Input i, or None if it is left out."""
+        return self.inputs[i] if i < len(self.inputs) else None
+
     @property
     def chain(self) -> list[Node]:
         """The node itself, then those fused into it, each with its own."""

@@ -77,6 +77,16 @@ def test_labels_and_errors():
     assert str(Node(REGISTRY["Relu"](), [], [], name="r").error("no")) == "node 'r' (Relu): no"
 
 
+def test_inputs_by_their_position():
+    x, bound = Value("x"), Value("bound")
+    node = Node(REGISTRY["Clip"](), [x, None, bound], [Value("y")], "clip")
+    assert node.input(0) is x
+    assert [node.optional(i) for i in range(4)] == [x, None, bound, None]
+    for i in (1, 3):
+        with pytest.raises(ModelError, match=rf"node 'clip' \(Clip\): input {i} is missing"):
+            node.input(i)
+
+
 def test_values_producers_and_consumers():
     graph = fused()
     names = [v.name for v in graph.values()]
