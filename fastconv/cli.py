@@ -27,9 +27,10 @@ import numpy as np
 import fastconv
 
 from .errors import FastconvError, InputError, ModelError, did_you_mean
-from .model import ACCURACIES, shape_text
+from .graph import shape_text
+from .model import ACCURACIES
 from .passes import PASSES
-from .report import Profile, Summary, dims_text
+from .report import Profile, Summary
 
 #: name (None where the model's only input is meant) and dimensions
 NamedShape = tuple[str | None, tuple[int, ...]]
@@ -146,7 +147,7 @@ def bench(args: argparse.Namespace) -> None:
         model = fastconv.load(args.model, threads=threads, accuracy=args.accuracy)
         inputs = _random(model, args.shape)
         if not results and not args.json:
-            shapes = ", ".join(f"{_printable(name)} {a.dtype} {dims_text(a.shape)}" for name, a in inputs.items())
+            shapes = ", ".join(f"{_printable(name)} {a.dtype} {shape_text(a.shape)}" for name, a in inputs.items())
             print(f"{args.model}: {shapes}; milliseconds a call, of which the first makes the plan\n")
             print("threads    median      mean       min       p95     first     calls    items/s")
         r = _measure(model, inputs, args.seconds)
@@ -329,7 +330,7 @@ def _named(model: fastconv.Model, name: str | None, what: str) -> str:
 
 def _given(model: fastconv.Model, shapes: Iterable[NamedShape]) -> dict[str, tuple[int, ...]]:
     """The shapes that --shape gives, by input."""
-    return {_named(model, name, dims_text(dims)): dims for name, dims in shapes}
+    return {_named(model, name, shape_text(dims)): dims for name, dims in shapes}
 
 
 def _shapes(model: fastconv.Model, given: Iterable[NamedShape], but: Container[str] = ()) -> dict[str, tuple[int, ...]]:
@@ -359,7 +360,7 @@ def _random(
     try:
         return {t.name: arrays[t.name] if t.name in arrays else array(t) for t in model.inputs}
     except ValueError as e:  # "Maximum allowed dimension exceeded"
-        raise InputError(f"{', '.join(map(dims_text, shapes.values()))}: {e}") from None
+        raise InputError(f"{', '.join(map(shape_text, shapes.values()))}: {e}") from None
 
 
 def _read_arrays(model: fastconv.Model, specs: Iterable[str]) -> dict[str, np.ndarray]:
@@ -435,7 +436,7 @@ def _describe(name: str, about: Mapping[str, Any]) -> str:
     def text(value: float | str) -> str:
         return value if isinstance(value, str) else f"{value:.6g}"
 
-    line = f"{_printable(name)} {about['dtype']} {dims_text(about['shape'])}"
+    line = f"{_printable(name)} {about['dtype']} {shape_text(about['shape'])}"
     if "value" in about:
         return f"{line}  {text(about['value'])}"
     line += "".join(f"  {key} {text(about[key])}" for key in ("min", "mean", "max") if key in about)

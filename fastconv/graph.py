@@ -22,6 +22,20 @@ Dim = int | str | None
 Shape = tuple[Dim, ...] | None
 
 
+def shape_text(shape: Sequence[Dim] | None) -> str:
+    """A shape as messages and tables print it, an unknown size or rank as "?".
+
+    >>> shape_text((1, "C", None)), shape_text(()), shape_text(None)
+    ('1×C×?', 'scalar', '?')
+    """
+    return "?" if shape is None else "×".join("?" if d is None else str(d) for d in shape) or "scalar"
+
+
+def node_label(name: str, outputs: Iterable[Value | None]) -> str:
+    """What messages and tables call a node: its name, or its first output's."""
+    return name or next((v.name for v in outputs if v is not None), "?")
+
+
 class Value:
     """One tensor of the graph: `constant` holds its array, or Weights that stand for it, where it is known before the run."""
 
@@ -47,8 +61,7 @@ class Value:
 
     def __repr__(self) -> str:
         kind = "const " if self.constant is not None else ""
-        shape = "?" if self.shape is None else "x".join("?" if d is None else str(d) for d in self.shape) or "scalar"
-        return f"{kind}{self.name!r}:{self.dtype or '?'}[{shape}]"
+        return f"{kind}{self.name!r}:{self.dtype or '?'}[{shape_text(self.shape)}]"
 
 
 class Node:
@@ -73,8 +86,8 @@ class Node:
 
     @property
     def label(self) -> str:
-        """How messages and tables call the node: its name, or its first output's."""
-        return self.name or next((v.name for v in self.outputs if v is not None), "?")
+        """What messages and tables call the node: its name, or its first output's."""
+        return node_label(self.name, self.outputs)
 
     def input(self, i: int) -> Value:
         """Input i; ModelError if it is left out."""

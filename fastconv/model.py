@@ -17,7 +17,7 @@ import numpy as np
 from . import _executor, kernels, onnx_json
 from .dtypes import element_of, is_sequence, sequence, type_name
 from .errors import InputError, ModelError, ModelWarning, SlowPathWarning, UnsupportedError, did_you_mean, warn
-from .graph import Dim, Graph, Shape, Value
+from .graph import Dim, Graph, Shape, Value, shape_text
 from .implementations import IMPLEMENTATIONS
 from .onnx_json import Reading, Source
 from .passes import PASSES, run_passes
@@ -74,11 +74,6 @@ class TensorInfo:
 
     def __str__(self) -> str:
         return f"{self.name} {shape_text(self.shape)} {type_name(self.dtype)}"
-
-
-def shape_text(shape: Shape) -> str:
-    """A shape as messages print it: N×3×224×224."""
-    return "?" if shape is None else "×".join("?" if d is None else str(d) for d in shape) or "scalar"
 
 
 class Outputs:
@@ -584,7 +579,7 @@ class Model(Locked):
         --------
         >>> import fastconv
         >>> print(fastconv.load(fastconv.data.DIGITS).dump("read").splitlines()[1])
-          input  'image':float32[Nx1x8x8]
+          input  'image':float32[N×1×8×8]
         """
         if stage == "plan":
             plan, first = self._first_stage(shapes)

@@ -22,7 +22,7 @@ import numpy as np
 from .dtypes import DATA_TYPES, DataType, data_type, element_of, is_sequence, number_of, pack_bits, sequence_of, unpack_bits
 from .errors import InputError, ModelError, UnsupportedError
 from .external_data import DataFile, DataReader, DataWriter, Origin, write_model
-from .graph import Dim, Graph, Node, Shape, Subgraph, Value
+from .graph import Dim, Graph, Node, Shape, Subgraph, Value, node_label
 from .ops import REGISTRY, NodeSpec, make_node
 from .ops.constant import Constant
 from .ops.dims import MAX_RANK
@@ -336,7 +336,7 @@ class _Reader:
 
     def node(self, outputs: list[Value | None], n: Fields) -> Node:
         op_type, domain, name = n.get("op_type", string), _domain(n), n.get("name", string, "")
-        label = name or next((v.name for v in outputs if v is not None), "?")
+        label = node_label(name, outputs)
         if (domain, op_type) in self.functions:
             hint = "a function of the model; onnx.inliner.inline_local_functions puts its nodes in its place"
             raise n.error(f"node {brief(label)} ({brief(op_type)}): {hint}", kind=UnsupportedError)

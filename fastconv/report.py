@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .graph import Node, Shape, Value
+from .graph import Node, Shape, Value, shape_text
 from .ops.windows import Windows
 from .plan import Plan, SplitPlan
 from .plan.plan import Entry
@@ -109,14 +109,9 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> st
     return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
 
 
-def dims_text(dims: Shape) -> str:
-    """1x3x224x224; a size that is not known is ?."""
-    return "?" if dims is None else "x".join("?" if d is None else str(d) for d in dims) or "scalar"
-
-
 def _axes(values: Sequence[int | None]) -> str:
-    """One value for each axis: 3 where all are the same, else 3x1."""
-    return dims_text(tuple(values[:1] if len(set(values)) == 1 else values))
+    """One value for each axis: 3 where all are the same, else 3×1."""
+    return shape_text(values[:1] if len(set(values)) == 1 else values)
 
 
 def _by(row: Layer | ProfileRow) -> str:
@@ -221,7 +216,7 @@ class Summary(Report):
     def _head(self) -> str:
         """The shapes that it is for."""
         return ", ".join(
-            f"{shorten(name)} {dims_text(declared)}" + (f" as {dims_text(shape)}" if shape != declared else "")
+            f"{shorten(name)} {shape_text(declared)}" + (f" as {shape_text(shape)}" if shape != declared else "")
             for name, declared, shape in self.inputs
         )
 
@@ -293,8 +288,8 @@ def _row(x: Layer) -> tuple[str, ...]:
         shorten(x.name, 24),
         x.op,
         _by(x),
-        dims_text(x.output),
-        dims_text(w.kernel) if w else "",
+        shape_text(x.output),
+        shape_text(w.kernel) if w else "",
         _axes(w.strides) if w else "",
         pads,
         _axes(w.dilations) if w and set(w.dilations) != {1} else "",
@@ -365,7 +360,7 @@ class Profile(Report):
 
     def _table(self) -> tuple[Sequence[str], Sequence[Sequence[str]], int]:
         rows = [
-            (shorten(r.name), r.op, _by(r), dims_text(r.output), f"{r.ms:.3f}", f"{r.share:.1%}", f"{r.gflops:.1f}")
+            (shorten(r.name), r.op, _by(r), shape_text(r.output), f"{r.ms:.3f}", f"{r.share:.1%}", f"{r.gflops:.1f}")
             for r in self.rows
         ]
         return ("layer", "operator", "by", "output", "ms", "share", "GFLOP/s"), rows, 4
@@ -419,7 +414,7 @@ class Profile(Report):
         """
         events, at = [], 0.0
         for r in self.rows:
-            args = {"operator": r.op, "by": r.implementation, "output": dims_text(r.output), "GFLOP/s": round(r.gflops, 1)}
+            args = {"operator": r.op, "by": r.implementation, "output": shape_text(r.output), "GFLOP/s": round(r.gflops, 1)}
             events.append({"name": r.name, "ph": "X", "pid": 1, "tid": 1, "ts": at, "dur": r.ms * 1e3, "args": args})
             at += r.ms * 1e3
         Path(path).write_text(json.dumps({"traceEvents": events, "displayTimeUnit": "ms"}))

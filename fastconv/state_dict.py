@@ -20,6 +20,7 @@ import numpy as np
 
 from .dtypes import DATA_TYPES
 from .errors import InputError, ModelError
+from .graph import shape_text
 from .onnx_json import TENSOR_DATA
 from .strict_json import brief
 
@@ -420,4 +421,4 @@ def _several(texts: Iterable[str]) -> str:
 
 
 def _text(dtype: str, shape: tuple[int, ...]) -> str:
-    return f"{dtype} {'×'.join(map(str, shape)) or 'scalar'}"
+    return f"{dtype} {shape_text(shape)}"

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from .graph import shape_text
+
 
 class Weights:
     """Stands for an array, and is one to NumPy's functions; `w[a:b]` makes no more than its rows a to b.
@@ -81,7 +83,7 @@ class Weights:
         return getattr(self.__array__(), name)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {'x'.join(map(str, self.shape))}>"
+        return f"<{type(self).__name__} {shape_text(self.shape)}>"
 
 
 class Scaled(Weights):

@@ -72,7 +72,7 @@ def test_a_warning_is_one_line(tmp_path, capsys):
     path = model_file(tmp_path / "m.json", "Add", {"a": ["N", 3], "b": ["N", 3]}, "c")
     assert main(["run", str(path), "--random", "--shape", "a=2x3", "--shape", "b=1x3"]) == 0
     out, err = capsys.readouterr()
-    assert out.startswith("c float32 2x3  min")
+    assert out.startswith("c float32 2×3  min")
     assert err.startswith("fastconv: warning: input 'b': expected N×3, got 1×3: N is 1, but 2 in input 'a'; it runs if")
     assert err.count("\n") == 1
 
@@ -170,7 +170,7 @@ def test_run_on_a_file_prints_and_saves_what_the_model_gives(fastconv_, images, 
     with np.load(tmp_path / "y.npz", allow_pickle=False) as file:
         assert file.files == ["logits"]
         np.testing.assert_array_equal(file["logits"], expected)
-    assert out.startswith(f"logits float32 6x10  min {expected.min():.6g}  mean ")
+    assert out.startswith(f"logits float32 6×10  min {expected.min():.6g}  mean ")
     assert f"0: largest [{expected[0].argmax()}] {expected[0].max():.6g}  [" in out
     assert "... 2 more" in out
     assert sorted(os.listdir(tmp_path)) == ["x.npy", "y.npz"]
@@ -179,14 +179,14 @@ def test_run_on_a_file_prints_and_saves_what_the_model_gives(fastconv_, images, 
 @pytest.mark.parametrize("given", ["image={}", "{}"])
 def test_run_on_the_only_array_of_an_npz(fastconv_, images, tmp_path, given):
     np.savez(tmp_path / "x.npz", images[:1])
-    assert "logits float32 1x10" in fastconv_("run", MODEL, "--input", given.format(tmp_path / "x.npz"))
+    assert "logits float32 1×10" in fastconv_("run", MODEL, "--input", given.format(tmp_path / "x.npz"))
 
 
 def test_run_prints_tensors_by_name(fastconv_):
     out = fastconv_("run", MODEL, "--random", "--shape", "2x1x8x8", "--output", "pool1", "--output", "logits")
     assert [line.split("  ")[0] for line in out.splitlines() if line[0] != " "] == [
-        "pool1 float32 2x16x4x4",
-        "logits float32 2x10",
+        "pool1 float32 2×16×4×4",
+        "logits float32 2×10",
     ]
 
 
@@ -200,13 +200,13 @@ def test_run_with_two_inputs(fastconv_, add, tmp_path):
     np.save(tmp_path / "b.npy", b)
     np.savez(tmp_path / "ab.npz", a=a, b=b)
     by_one = fastconv_("run", add, "-i", f"a={tmp_path}/a=1.npy", "-i", f"b={tmp_path}/b.npy", "-o", tmp_path / "y.npz")
-    assert by_one == f"file float32 1x3  min 11  mean 22  max 33\n  0: largest [2] 33  [1] 22  [0] 11\nwrote {tmp_path}/y.npz\n"
+    assert by_one == f"file float32 1×3  min 11  mean 22  max 33\n  0: largest [2] 33  [1] 22  [0] 11\nwrote {tmp_path}/y.npz\n"
     with np.load(tmp_path / "y.npz", allow_pickle=False) as file:
         np.testing.assert_array_equal(file["file"], a + b)
     assert fastconv_("run", add, "-i", tmp_path / "ab.npz") == by_one[: by_one.index("wrote")]
-    assert "file float32 2x3" in fastconv_("run", add, "--random", "--shape", "a=2x3", "--shape", "b=2x3")
+    assert "file float32 2×3" in fastconv_("run", add, "--random", "--shape", "a=2x3", "--shape", "b=2x3")
     np.save(tmp_path / "zero.npy", np.zeros((1, 3), np.float32))
-    assert "file float32 1x3" in fastconv_("run", add, "--random", "-i", f"b={tmp_path}/zero.npy")
+    assert "file float32 1×3" in fastconv_("run", add, "--random", "-i", f"b={tmp_path}/zero.npy")
     assert "b.npy: for which input? Say NAME=; the model's inputs are 'a', 'b'" in fastconv_(
         "run", add, "-i", tmp_path / "b.npy", code=2
     )
@@ -218,7 +218,7 @@ def test_the_arrays_of_a_sequence_have_numbers(fastconv_, tmp_path):
     model["graph"]["output"][0]["type"] = {"sequence_type": {"elem_type": {"tensor_type": {"elem_type": 1}}}}
     path.write_text(json.dumps(model))
     out = fastconv_("run", path, "--random", "-o", tmp_path / "y.npz")
-    assert [line.split("  ")[0] for line in out.splitlines() if line[0] == "s"] == ["s[0] float32 2x3", "s[1] float32 4"]
+    assert [line.split("  ")[0] for line in out.splitlines() if line[0] == "s"] == ["s[0] float32 2×3", "s[1] float32 4"]
     with np.load(tmp_path / "y.npz", allow_pickle=False) as file:
         assert file.files == ["s[0]", "s[1]"]
 
@@ -247,7 +247,7 @@ def test_a_name_cannot_command_the_terminal(fastconv_, tmp_path):
 def test_summary_of_a_batch(fastconv_):
     out = fastconv_("summary", MODEL, "--shape", "image=7x1x8x8")
     assert "13,962 parameters" in out
-    assert "7x16x8x8" in out
+    assert "7×16×8×8" in out
 
 
 def test_convert_there_and_back(fastconv_, images, tmp_path):
@@ -260,21 +260,21 @@ def test_convert_there_and_back(fastconv_, images, tmp_path):
 @pytest.mark.parametrize("stage", ["read", *(p.__name__ for p in PASSES)])
 def test_dump_of_each_stage(fastconv_, stage):
     out = fastconv_("dump", MODEL, "--after", stage)
-    assert out.startswith("graph 'digits'\n  input  'image':float32[Nx1x8x8]\n")
+    assert out.startswith("graph 'digits'\n  input  'image':float32[N×1×8×8]\n")
     assert ("Conv + Relu" in out) == (stage == "fuse")
 
 
 def test_dump_of_the_plan(fastconv_):
     out = fastconv_("dump", MODEL, "--shape", "3x1x8x8", "--threads", 1)
     assert out.startswith("plan for ")
-    assert "'image' 3x1x8x8" in out
+    assert "'image' 3×1×8×8" in out
     assert "@arena+" in out
 
 
 def test_bench(fastconv_):
     command = "bench", MODEL, "--threads", "1,2", "--seconds", "0.02", "--shape", "4x1x8x8"
     head, _, names, *rows = fastconv_(*command).splitlines()
-    assert head.startswith(f"{MODEL}: image float32 4x1x8x8; milliseconds a call")
+    assert head.startswith(f"{MODEL}: image float32 4×1×8×8; milliseconds a call")
     assert names.split() == ["threads", "median", "mean", "min", "p95", "first", "calls", "items/s"]
     assert [row.split()[0] for row in rows] == ["1", "2"]
     report = json.loads(fastconv_(*command, "--json"))
@@ -289,7 +289,7 @@ def test_bench(fastconv_):
 def test_profile(fastconv_, images, tmp_path):
     np.save(tmp_path / "x.npy", images[:3])
     out = fastconv_("profile", MODEL, "-i", tmp_path / "x.npy", "--runs", 2, "--threads", 1)
-    assert re.search(r"^conv1 +Conv\+Relu +\w+ +3x16x8x8 ", out, re.MULTILINE)
+    assert re.search(r"^conv1 +Conv\+Relu +\w+ +3×16×8×8 ", out, re.MULTILINE)
     assert out.endswith(" ms a run (medians over 2 runs, 1 threads)\n")
     report = json.loads(fastconv_("profile", MODEL, "--shape", "2,1,8,8", "--json"))
     assert (report["model"], report["runs"], report["threads"]) == (MODEL, 10, fastconv.load(MODEL).threads)
@@ -302,7 +302,7 @@ def test_profile(fastconv_, images, tmp_path):
 def test_random_inputs_beside_one_of_a_file_whose_sizes_are_open(fastconv_, tmp_path):
     model = model_file(tmp_path / "m.json", "Add", {"a": ["N", "M"], "b": [1, 3]}, "y")
     np.save(tmp_path / "a.npy", np.zeros((4, 3), np.float32))
-    assert fastconv_("run", model, "--random", "-i", f"a={tmp_path}/a.npy").startswith("y float32 4x3  min ")
+    assert fastconv_("run", model, "--random", "-i", f"a={tmp_path}/a.npy").startswith("y float32 4×3  min ")
 
 
 def test_exact_arithmetic(fastconv_, tmp_path, monkeypatch):
@@ -333,10 +333,10 @@ def test_exact_arithmetic(fastconv_, tmp_path, monkeypatch):
 def test_summary_of_open_sizes(fastconv_, tmp_path):
     model = model_file(tmp_path / "open.json", "Relu", {"x": ["N", 3, "H", "W"]}, "y")
     first, _, _, row, total = fastconv_("summary", model).splitlines()
-    assert (first, row.split()) == ("x Nx3xHxW", ["y", "Relu", "Nx3xHxW", "0"])
+    assert (first, row.split()) == ("x N×3×H×W", ["y", "Relu", "N×3×H×W", "0"])
     assert total.endswith("not planned: give the open sizes (--shape, or shapes= in Python)")
-    assert fastconv_("summary", model, "--shape", "2x3x4x5").startswith("x Nx3xHxW as 2x3x4x5\n")
-    assert fastconv_("summary", model, "--shape", "2,3,4,5").startswith("x Nx3xHxW as 2x3x4x5\n")
+    assert fastconv_("summary", model, "--shape", "2x3x4x5").startswith("x N×3×H×W as 2×3×4×5\n")
+    assert fastconv_("summary", model, "--shape", "2,3,4,5").startswith("x N×3×H×W as 2×3×4×5\n")
     assert json.loads(fastconv_("summary", model, "--json"))["flops"] is None
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fastconv.errors import ModelError, UnsupportedError
-from fastconv.graph import Graph, Node, Value
+from fastconv.graph import Graph, Node, Value, shape_text
 from fastconv.ops import REGISTRY
 from fastconv.passes import run_passes
 
@@ -51,8 +51,15 @@ def test_a_scalar_is_known():
     assert Value("s", ()).dims == ()
 
 
+@pytest.mark.parametrize(
+    "shape, text", [((1, 3, 224, 224), "1×3×224×224"), (("N", None), "N×?"), ([7], "7"), ((), "scalar"), (None, "?")]
+)
+def test_how_shapes_print(shape, text):
+    assert shape_text(shape) == text
+
+
 def test_how_values_print():
-    assert repr(Value("x", ("N", None, 3), np.dtype(np.float32))) == "'x':float32[Nx?x3]"
+    assert repr(Value("x", ("N", None, 3), np.dtype(np.float32))) == "'x':float32[N×?×3]"
     assert repr(Value("s", ())) == "'s':?[scalar]"
     assert repr(Value("u")) == "'u':?[?]"
     assert repr(Value("w", constant=np.zeros(2, np.int64))) == "const 'w':int64[2]"
@@ -64,7 +71,7 @@ def test_a_fused_node_is_one_with_operands_of_all_its_chain():
     assert [type(n.op).__name__ for n in node.chain] == ["Conv", "Add", "Relu"]
     assert [v.name for v in node.operands] == ["abs", "conv.1", "abs"]
     assert [v.name for v in node.results] == ["relu"]
-    assert repr(node).startswith("'relu':float32[Nx4x5x5] = Conv + Add + Relu('abs'")
+    assert repr(node).startswith("'relu':float32[N×4×5×5] = Conv + Add + Relu('abs'")
 
 
 def test_labels_and_errors():
@@ -151,6 +158,6 @@ def test_sorting_takes_no_recursion():
 def test_a_graph_prints_every_node_in_a_line():
     lines = str(fused()).splitlines()
     assert lines[0] == "graph 'net'"
-    assert lines[1] == "  input  'x':float32[Nx4x5x5]"
+    assert lines[1] == "  input  'x':float32[N×4×5×5]"
     assert len(lines) == 1 + 1 + 3 + 2
-    assert lines[-1] == "  output 'neg4':float32[Nx4x5x5]"
+    assert lines[-1] == "  output 'neg4':float32[N×4×5×5]"

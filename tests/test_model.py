@@ -1002,7 +1002,7 @@ def test_dump_of_every_stage(small):
     assert "BatchNormalization" in dumps["recognise"]
     assert "BatchNormalization" not in dumps["fold_affine"]
     assert "Conv + Add + Relu" in dumps["fuse"]
-    assert "float32[2x8x8x8]" in small.dump("fuse", {"x": X.shape})
+    assert "float32[2×8×8×8]" in small.dump("fuse", {"x": X.shape})
     assert small.dump(shapes={"x": X.shape}) == str(small.plan({"x": X.shape}))
     with pytest.raises(InputError, match=r"stage: expected read, infer_shapes, .*, fuse or plan, got 'lunch'"):
         small.dump("lunch")
@@ -1036,14 +1036,14 @@ def test_summary():
     assert summary.flops == sum(x.flops for x in summary.layers)
     assert conv.multiply_adds == conv.flops // 2
     lines = str(summary).splitlines()
-    assert lines[0] == "image Nx1x8x8 as 2x1x8x8"
+    assert lines[0] == "image N×1×8×8 as 2×1×8×8"
     assert lines[1].split() == [
         "layer", "operator", "by", "output", "kernel", "stride", "pad", "parameters", "MMAC", "MFLOP",
     ]  # fmt: skip
     assert set(lines[2]) == {"-"}
     assert len(lines) == len(summary.layers) + 4
     assert next(line for line in lines if line.startswith("conv1 ")).split() == [
-        "conv1", "Conv+Relu", conv.implementation, "2x16x8x8", "5x5", "1", "2", "416", "0.05", "0.10",
+        "conv1", "Conv+Relu", conv.implementation, "2×16×8×8", "5×5", "1", "2", "416", "0.05", "0.10",
     ]  # fmt: skip
     assert lines[-1].startswith(
         f"{len(summary.layers)} layers, 13,962 parameters (0.1 MB), {summary.multiply_adds / 1e9:.3f} GMAC, "

@@ -421,12 +421,12 @@ def test_the_graph_that_is_read():
     g = read(tiny())
     assert str(g).splitlines() == [
         "graph 'g'",
-        "  input  'x':float32[Nx3x8x8]",
-        "  'conv':?[?] = Conv('x':float32[Nx3x8x8], const 'w':float32[4x3x3x3], const 'b':float32[4])",
+        "  input  'x':float32[N×3×8×8]",
+        "  'conv':?[?] = Conv('x':float32[N×3×8×8], const 'w':float32[4×3×3×3], const 'b':float32[4])",
         "  'act':?[?] = LeakyRelu('conv':?[?])",
         "  'clipped':?[?] = Clip('act':?[?], -, const 'six':float32[scalar])",
-        "  'y':float32[Nx64] = Reshape('clipped':?[?], const 'shape':int64[2])",
-        "  output 'y':float32[Nx64]",
+        "  'y':float32[N×64] = Reshape('clipped':?[?], const 'shape':int64[2])",
+        "  output 'y':float32[N×64]",
     ]
     conv = g.nodes[0]
     assert (conv.name, conv.where, conv.op.pads, conv.op.strides) == ("first", "graph.node[0]", (1, 1, 1, 1), (2, 2))

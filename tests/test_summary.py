@@ -174,11 +174,11 @@ def test_windows_are_columns(summary):
     rows = table(summary(net.graph(a, b, c, d, e, net("Neg", x, name="neg"))))
     columns = ("kernel", "stride", "pad", "dilation", "group")
     assert {name: tuple(row[c] for c in columns) for name, row in rows.items() if row["by"] != "copy"} == {
-        "depthwise": ("3x3", "2x1", "1", "", "4"),
-        "same": ("3x5", "2", "1x2", "", ""),
-        "dilated": ("3x3", "1", "0,1,0,2", "2", ""),
-        "pool": ("3x3", "3", "0", "", ""),
-        "up": ("3x3", "2", "1", "", ""),
+        "depthwise": ("3×3", "2×1", "1", "", "4"),
+        "same": ("3×5", "2", "1×2", "", ""),
+        "dilated": ("3×3", "1", "0,1,0,2", "2", ""),
+        "pool": ("3×3", "3", "0", "", ""),
+        "up": ("3×3", "2", "1", "", ""),
         "neg": ("", "", "", "", ""),
     }
 
@@ -206,12 +206,12 @@ def square(*shape):
 @pytest.mark.parametrize(
     "shape, given, first",
     [
-        ((1, 3, 4, 5), None, "x 1x3x4x5"),
-        (("N", 3, 4, 5), None, "x Nx3x4x5 as 1x3x4x5"),
-        ((None, 3, 4, 5), None, "x ?x3x4x5 as 1x3x4x5"),
-        (("N", 3, "H", "W"), (2, 3, 4, 5), "x Nx3xHxW as 2x3x4x5"),
-        (("N", 3, "H", "W"), None, "x Nx3xHxW"),
-        ((None, 3, None, None), None, "x ?x3x?x?"),
+        ((1, 3, 4, 5), None, "x 1×3×4×5"),
+        (("N", 3, 4, 5), None, "x N×3×4×5 as 1×3×4×5"),
+        ((None, 3, 4, 5), None, "x ?×3×4×5 as 1×3×4×5"),
+        (("N", 3, "H", "W"), (2, 3, 4, 5), "x N×3×H×W as 2×3×4×5"),
+        (("N", 3, "H", "W"), None, "x N×3×H×W"),
+        ((None, 3, None, None), None, "x ?×3×?×?"),
     ],
 )
 def test_the_first_line_says_which_sizes_it_is_for(summary, shape, given, first):
@@ -225,7 +225,7 @@ def test_open_sizes_stay_symbols(summary):
     assert (conv.implementation, conv.params, conv.multiply_adds, conv.flops) == ("", 216, None, None)
     assert (s.isa, s.arena) == (None, None)
     rows = table(s)
-    assert (rows["conv"]["output"], rows["conv"]["kernel"], rows["rows"]["output"]) == ("Nx8xHxW", "3x3", "Nx8x?")
+    assert (rows["conv"]["output"], rows["conv"]["kernel"], rows["rows"]["output"]) == ("N×8×H×W", "3×3", "N×8×?")
     assert str(s).endswith(
         "2 layers, 216 parameters (0.0 MB), not planned: give the open sizes (--shape, or shapes= in Python)"
     )

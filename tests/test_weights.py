@@ -76,7 +76,7 @@ def stored(folder, shape=(ROWS, 8, 2, 2), location="w.bin"):
 def test_stored_weights_are_read_when_and_as_far_as_they_are_asked_for(tmp_path, reads):
     w, array = stored(tmp_path)
     assert (w.shape, w.dtype, w.ndim, w.size, w.nbytes, len(w)) == (array.shape, np.float32, 4, array.size, array.nbytes, ROWS)
-    assert repr(w) == f"<Stored {ROWS}x8x2x2>"
+    assert repr(w) == f"<Stored {ROWS}×8×2×2>"
     assert not reads
     for part in (slice(3, 5), slice(0, 0), slice(ROWS - 1, None), slice(None, 1), slice(-2, None), slice(5, 3)):
         assert same_bits(w[part], array[part])

@@ -8,19 +8,20 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from ..graph import shape_text
 
 
 def kind(given: Any) -> str:
     """What came, in a few words."""
     if isinstance(given, np.ndarray):
-        return f"{given.dtype} of {'×'.join(map(str, given.shape)) or 'no dimensions'}"
+        return f"{given.dtype} {shape_text(given.shape)}"
     return f"{type(given).__name__} {given!r:.60}"
 
 
 def as_picture(name: str, given: Any) -> np.ndarray:
     """`given`, if it is a picture: uint8, H×W×3, not empty."""
     if not isinstance(given, np.ndarray) or given.dtype != np.uint8 or given.ndim != 3 or given.shape[2] != 3 or not given.size:
-        raise InputError(f"{name}: expected a picture, uint8 of H×W×3 (RGB), got {kind(given)}")
+        raise InputError(f"{name}: expected a picture, uint8 H×W×3 (RGB), got {kind(given)}")
     return given
 
 
@@ -29,7 +30,7 @@ def as_numbers(name: str, given: Any, *dims: int | str) -> np.ndarray:
 
     An empty list stands for an array without rows; "..." first stands for any dimensions.
     """
-    expected = f"{name}: expected numbers of {'×'.join(map(str, dims))}"
+    expected = f"{name}: expected numbers of {shape_text(dims)}"
     try:
         array = np.asarray(given)
     except ValueError:  # a ragged list

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from ..errors import FastconvError, InputError
+from ..graph import shape_text
 from ._check import as_numbers, as_picture, as_size, kind
 
 if TYPE_CHECKING:
@@ -165,7 +166,7 @@ def _resample(
         or array.ndim not in (2, 3)
         or not array.size
     ):
-        raise InputError(f"array: expected uint8 or float32 of H×W or H×W×C, not empty, got {kind(array)}")
+        raise InputError(f"array: expected uint8 or float32, H×W or H×W×C, not empty, got {kind(array)}")
     planes = array[..., None] if array.ndim == 2 else array
     how = getattr(Image.Resampling, method.upper())
     done = [Image.fromarray(np.ascontiguousarray(p)).resize(size[::-1], how, box) for p in np.moveaxis(planes, -1, 0)]
@@ -427,7 +428,7 @@ def to_nchw(
     if not batch:
         raise InputError("pictures: expected at least one")
     if len(sizes := {as_picture("pictures", p).shape for p in batch}) > 1:
-        raise InputError(f"pictures: expected one size, got {' and '.join('×'.join(map(str, s)) for s in sorted(sizes))}")
+        raise InputError(f"pictures: expected one size, got {' and '.join(map(shape_text, sorted(sizes)))}")
     per_channel = [_per_channel(n, v) for n, v in (("mean", mean), ("std", std), ("scale", scale))]
     if (per_channel[1] == 0).any():
         raise InputError("std: must not be 0")
