@@ -178,7 +178,7 @@ WRONG_FOR_KERNELS = [
     ("linear", LINEAR, {"algorithm": "direct"}, "algorithm: expected auto, gemm, strided or naive, got 'direct'"),
     ("conv2d", CONV, {"algorithm": "first"}, "algorithm 'first' refuses: group 2"),
     ("conv2d", CONV, {"algorithm": "depthwise"}, "algorithm 'depthwise' refuses: 6 filters over 2 of 4 channels"),
-    ("conv2d", CONV, {"algorithm": "pointwise"}, "algorithm 'pointwise' refuses: kernel 3x3"),
+    ("conv2d", CONV, {"algorithm": "pointwise"}, "algorithm 'pointwise' refuses: kernel 3×3"),
     ("conv2d", CONV, {"algorithm": "winograd"}, "algorithm 'winograd' refuses: group 2"),
     ("conv2d", CONV, {"algorithm": "direct", "x": X[:0]}, "algorithm 'direct' refuses: empty input"),
     ("max_pool2d", POOL, {"algorithm": "blocked", "x": X[:0]}, "algorithm 'blocked' refuses: empty input"),

@@ -553,16 +553,16 @@ def test_the_dump_says_how_each_node_runs_and_why_not_otherwise():
     )
     lines = {re.match(r" +\d+ '(.*?)'", line)[1]: line for line in text.splitlines() if re.match(r" +\d+ ", line)}
     assert len(re.findall(r"^ +\d+ '", text, re.M)) == len(plan.entries)
-    assert "Conv+Relu first: 'x' 2x3x8x8 planar @arena+" in lines["conv0"]
-    assert "reorder: 'x' 2x3x8x8 nchw @input -> 'x' 2x3x8x8 planar @arena+" in lines["x"]
+    assert "Conv+Relu first: 'x' 2×3×8×8 planar @arena+" in lines["conv0"]
+    assert "reorder: 'x' 2×3×8×8 nchw @input -> 'x' 2×3×8×8 planar @arena+" in lines["x"]
     assert re.search(
-        r"'second' Conv direct: 'relu1' 2x8x8x8 blocked @arena\+\d+ halo 1/1/1/1 -> 'second' 2x8x8x8 blocked @arena\+\d+$",
+        r"'second' Conv direct: 'relu1' 2×8×8×8 blocked @arena\+\d+ halo 1/1/1/1 -> 'second' 2×8×8×8 blocked @arena\+\d+$",
         lines["second"],
     )
-    assert re.search(r"'selu' Selu reference \(Python\): .* -> 'selu' 2x8x8x8 nchw @output$", lines["selu"])
-    assert "        not pointwise: kernel 3x3" in text
+    assert re.search(r"'selu' Selu reference \(Python\): .* -> 'selu' 2×8×8×8 nchw @output$", lines["selu"])
+    assert "        not pointwise: kernel 3×3" in text
     assert "        not first: 8 input channels" in text
-    offsets = {m[1]: int(m[2]) for m in re.finditer(r"'(\w+)' [\dx]+ (?:blocked|planar|nchw) @arena\+(\d+)", text)}
+    offsets = {m[1]: int(m[2]) for m in re.finditer(r"'(\w+)' [\d×]+ (?:blocked|planar|nchw) @arena\+(\d+)", text)}
     assert offsets
     assert all(at % 64 == 0 and at < plan.arena_size for at in offsets.values())
 

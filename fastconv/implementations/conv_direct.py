@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from .. import _pack
-from ..graph import Node, Value
+from ..graph import Node, Value, shape_text
 from ..ops.windows import Windows
 from ..plan.bind import Binder, Step, View, epilogue_of
 from ..plan.implementation import Implementation
@@ -341,7 +341,7 @@ class ConvPointwise(ConvDirect):
         if reason := conv_refusal(node, ranks=RANKS):
             return reason
         kernel = windows_of(node).kernel
-        return None if set(kernel) == {1} else f"kernel {'x'.join(map(str, kernel))}"
+        return None if set(kernel) == {1} else f"kernel {shape_text(kernel)}"
 
 
 class ConvFirst(ConvDirect):

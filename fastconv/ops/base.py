@@ -27,7 +27,7 @@ import numpy as np
 
 from ..activation import Activation
 from ..errors import ModelError, UnsupportedError
-from ..graph import Graph, Node, Shape, Value
+from ..graph import Graph, Node, Shape, Value, node_label
 
 if TYPE_CHECKING:
     from .windows import Windows
@@ -74,8 +74,7 @@ class NodeSpec:
         while len(self.inputs) <= i:
             self.inputs.append(None)
         array = np.asarray(value, dtype)
-        label = self.name or next((v.name for v in self.outputs if v is not None), self.op_type)
-        self.inputs[i] = Value(f"{label}.{attribute}", constant=array)
+        self.inputs[i] = Value(f"{node_label(self.name, self.outputs)}.{attribute}", constant=array)
 
 
 class Op:
@@ -221,7 +220,7 @@ def make_node(spec: NodeSpec) -> Node:
     """The Node of a node in a file: upgraded, its attributes and arity checked. ModelError and UnsupportedError name it."""
 
     def error(kind: type[ModelError], message: str) -> ModelError:
-        label = spec.name or next((v.name for v in spec.outputs if v is not None), "?")
+        label = node_label(spec.name, spec.outputs)
         return kind(f"node {label!r} ({spec.op_type}){f' at {spec.where}' if spec.where else ''}: {message}")
 
     seen = set()

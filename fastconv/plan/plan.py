@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import _executor
 from ..evaluate import evaluate
-from ..graph import Graph, Value
+from ..graph import Graph, Value, shape_text
 from ..shown import Shown
 from .arena import Lifetime, assign
 from .bind import ARENA, FIRST_INPUT, Binder, Packed, Step, empty_aligned, halo_sides, memory, reference_to
@@ -207,7 +207,7 @@ class Plan(Shown):
             else ""
         )
         halo = f" halo {'/'.join(map(str, tensor.root.halo))}" if any(tensor.root.halo) else ""
-        return f"{tensor.value.name!r} {'x'.join(map(str, tensor.value.dims))} {tensor.layout} @{where}{inside}{halo}"
+        return f"{tensor.value.name!r} {shape_text(tensor.value.dims)} {tensor.layout} @{where}{inside}{halo}"
 
 
 def _segments(entries: Iterable[Entry], flush: bool) -> Iterable[tuple[list[Entry], Any]]:
