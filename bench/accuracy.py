@@ -22,7 +22,7 @@ import zoo
 
 import fastconv
 from fastconv import onnx_json
-from fastconv.implementations.conv_direct import RUN, run_products
+from fastconv.implementations.panels import K_BLOCK, k_block
 from fastconv.kernels import load as load_kernels
 from fastconv.ops import REGISTRY
 
@@ -78,7 +78,7 @@ def expected_error(algorithm: str, kernel: int, tile: int, channels: int) -> flo
     """
     if algorithm == "winograd":
         return ROUNDING * winograd_growth(tile, kernel) * math.sqrt(channels / 2 + TRANSFORMS[tile + kernel - 1])
-    n, r = channels * kernel**2, RUN if algorithm == "im2col" else run_products(kernel**2)
+    n, r = channels * kernel**2, K_BLOCK if algorithm == "im2col" else k_block(kernel**2)
     return ROUNDING * math.sqrt(min(n, r) / 2 + max(n / r, 1) / 2 + 1)
 
 

@@ -23,7 +23,7 @@ from fastconv.implementations import IMPLEMENTATIONS
 from fastconv.ops import REGISTRY, Op
 from fastconv.passes.infer_shapes import infer_shapes
 from fastconv.plan import Target, build
-from fastconv.plan.bind import empty_aligned
+from fastconv.plan.packing import empty_aligned
 
 #: the plain loops compute so many output channels of a layer as this allows, and the time is scaled up
 NAIVE_FLOPS = 1e8
@@ -140,8 +140,8 @@ class Kernel:
         arena, y = empty_aligned((plan.arena_size // 4,)), empty_aligned(case.layer.y_shape)
         self.arrays = (None, arena, some(case.layer.x_shape), y)
         self.threads = case.threads
-        self.algorithm = next(e.task.choice.name for e in reversed(plan.entries) if e.task.choice is not None)
-        steps = [(e.task.choice is not None, s) for e in plan.entries for s in e.steps or ()]
+        self.algorithm = next(e.algorithm for e in reversed(plan.entries) if e.node is not None)
+        steps = [(e.node is not None, s) for e in plan.entries for s in e.steps or ()]
         own = [i for i, (is_node, _) in enumerate(steps) if is_node]
         calls = [(s.run, s.args, s.pieces) for _, s in steps]
         _executor.Program(calls).run(self.arrays, self.threads)  # the copy of the input, and the zeros around it

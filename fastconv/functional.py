@@ -228,9 +228,9 @@ def _run(
     except ModelError as e:
         raise InputError(f"{function}: {e}") from None
     plan = build(Graph([source], [result], [Node(made, [source, *others], [result])]), target, {})
-    choice = next(e.task.choice for e in plan.entries if e.task.choice)
-    if target.algorithm is not None and choice.implementation is None:
-        reason = next(r for n, r in choice.refusals if n == algorithm)
+    entry = next(e for e in plan.entries if e.node)
+    if target.algorithm is not None and entry.implementation is None:
+        reason = next(r for n, r in entry.refusals if n == algorithm)
         raise InputError(f"algorithm {algorithm!r} refuses: {reason}")
     y = np.empty(result.dims, np.float32)
     plan.run([x], [y], count)

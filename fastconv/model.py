@@ -22,9 +22,9 @@ from .implementations import IMPLEMENTATIONS
 from .onnx_json import Reading, Source
 from .passes import PASSES, run_passes
 from .plan import Arenas, Plan, SplitPlan, Target, build_batch
-from .plan.bind import Packed
+from .plan.binder import Packed
 from .plan.slow_path import SlowLayer, slow_layers, warning
-from .plan.stages import Part, Stage, Stamp, split
+from .plan.stages import Stage, StageGraph, Stamp, split
 from .reference import run_references
 from .report import Profile, Summary, outline, profile_plan, summarise
 from .threads import Locked, resolve
@@ -184,7 +184,7 @@ class Model(Locked):
         self._warned = False
         self._slow: list[SlowLayer] = []
         self._told_slow = False
-        self._parts: dict[tuple[str, ...], Part] = {}
+        self._parts: dict[tuple[str, ...], StageGraph] = {}
         self._plans: OrderedDict[Key, tuple[Plan | SplitPlan, Stage]] = OrderedDict()
         self._arenas = Arenas()
         self._packed: weakref.WeakValueDictionary[Any, Packed] = weakref.WeakValueDictionary()
@@ -356,7 +356,7 @@ class Model(Locked):
         """
         arrays = self._arrays(inputs)
         part = self._part(())
-        told = part.told(arrays)
+        told = part.key(arrays)
         self._check_shapes(told[0])
         _specialised(part.graph, *told, accuracy=self._accuracy)  # for its errors
         graph = self._cut(())
@@ -375,11 +375,11 @@ class Model(Locked):
         results: dict[str, Any] = {}
         key: Key = (names,)
         while True:
-            key = (*key, part.told(arrays))
+            key = (*key, part.key(arrays))
             plan, stage = self._stage(key, part)
-            outputs = [_target(v, out.get(v.name), arrays) for v in stage.now.outputs]
+            outputs = [_target(v, out.get(v.name), arrays) for v in stage.graph.outputs]
             stamps = run(plan, arrays, outputs)
-            if stage.whole:
+            if stage.complete:
                 results.update(zip(part.names, outputs, strict=True))
                 break
             values = stage.values(arrays, outputs, stamps)
@@ -392,7 +392,7 @@ class Model(Locked):
             if results[name] is not array:
                 _check_out(name, results[name].shape, results[name].dtype, array)
                 array[...], results[name] = results[name], array
-        if part is first and stage.whole:
+        if part is first and stage.complete:
             return results
         return {v.name: list(results[v.name]) if is_sequence(v.dtype) else results[v.name] for v in first.graph.outputs}
 
@@ -437,11 +437,11 @@ class Model(Locked):
 
     # ---- stages
 
-    def _part(self, names: tuple[str, ...]) -> Part:
+    def _part(self, names: tuple[str, ...]) -> StageGraph:
         """The graph after all passes, with the named values (none: the model's outputs) as its outputs."""
         part = self._parts.get(names)
         if part is None:
-            part = Part(run_passes(self._cut(names), accuracy=self._accuracy))
+            part = StageGraph(run_passes(self._cut(names), accuracy=self._accuracy))
             with self._lock:
                 if len(self._parts) > MOST_PLANS:
                     self._parts = {(): self._parts[()]}
@@ -457,7 +457,7 @@ class Model(Locked):
             graph.outputs = [values[n] for n in names]
         return graph
 
-    def _stage(self, key: Key, part: Part) -> tuple[Plan | SplitPlan, Stage]:
+    def _stage(self, key: Key, part: StageGraph) -> tuple[Plan | SplitPlan, Stage]:
         """The first stage of a graph, with its plan."""
         if found := self._find(key):
             return found
@@ -468,7 +468,7 @@ class Model(Locked):
                 return found
             stage = split(_specialised(part.graph, *key[-1], accuracy=self._accuracy))
             target = Target(IMPLEMENTATIONS, self._kernels, self.threads, self._accuracy)
-            made = build_batch(stage.now, target, self._packed, self._arenas), stage
+            made = build_batch(stage.graph, target, self._packed, self._arenas), stage
             self._slow += slow_layers(*made)
             with self._lock:
                 self._plans[key] = made
@@ -518,8 +518,8 @@ class Model(Locked):
     def _first_stage(self, shapes: Mapping[str, Sequence[int]] | None) -> tuple[Plan | SplitPlan, Stage]:
         """The first stage for these input shapes, and its plan."""
         part, given = self._part(()), self._shapes(shapes)
-        if any(part.says_how):
-            names = _names(v for v, how in zip(part.graph.inputs, part.says_how, strict=True) if how)
+        if any(part.controls):
+            names = _names(v for v, how in zip(part.graph.inputs, part.controls, strict=True) if how)
             raise InputError(f"the plan depends on the elements of {names}: model.profile(inputs) shows it")
         told = (given, (None,) * len(given))
         first = self._stage(((), told), part)
@@ -583,7 +583,7 @@ class Model(Locked):
         """
         if stage == "plan":
             plan, first = self._first_stage(shapes)
-            waits = [f"then {n!r}" for n in first.tell] + ([f"then {first.rest.graph}"] if first.rest else [])
+            waits = [f"then {n!r}" for n in first.data_dependent] + ([f"then {first.rest.graph}"] if first.rest else [])
             return "\n".join([str(plan), *waits])
         if stage not in (known := ["read", *(p.__name__ for p in PASSES)]):
             hint = did_you_mean(stage, [*known, "plan"])

@@ -14,8 +14,8 @@ import numpy as np
 from .graph import Node, Shape, Value, shape_text
 from .ops.windows import Windows
 from .plan import Plan, SplitPlan
-from .plan.plan import Entry
-from .plan.stages import Stage, Stamp, why_told
+from .plan.stages import Stage, Stamp, reference_reason
+from .plan.tensors import Entry
 from .shown import Shown, escape, html_table
 from .weights import key_of
 
@@ -64,10 +64,9 @@ class ProfileRow:
 
 def layer(entry: Entry) -> Layer:
     """What an entry of a plan is, for all of its images."""
-    task = entry.task
-    if task.choice is not None:
-        return layer_of(task.choice.node, task.choice.name, entry.images, task.choice.reason)
-    (value,) = task.writes
+    if entry.node is not None:
+        return layer_of(entry.node, entry.algorithm, entry.images, entry.reference_reason)
+    (value,) = entry.writes
     dims = _whole(value.dims, entry.images)
     return Layer(value.name, "reorder", "copy", dims, dims, 0, 0, 0)
 
@@ -302,11 +301,12 @@ def _row(x: Layer) -> tuple[str, ...]:
 
 def summarise(inputs: Sequence[tuple[str, Shape, Shape]], plan: Plan | SplitPlan, stage: Stage) -> Summary:
     """The Summary of a stage's plan, and of what comes after it."""
-    nodes = [e.task.choice.node for e in plan.entries if e.task.choice is not None]
-    later = [*stage.tell, *(stage.rest.graph.nodes if stage.rest else ())]
+    nodes = [e.node for e in plan.entries if e.node is not None]
+    waiting = stage.rest.graph.nodes if stage.rest else []
     layers = list(map(layer, plan.entries))
-    layers += [layer_of(n, "reference", reason=why_told(n)) if n in stage.tell else layer_of(n, "") for n in later]
-    return Summary(inputs, layers, [v for n in (*nodes, *later) for v in _parameters(n)], plan)
+    layers += [layer_of(n, "reference", reason=reference_reason(n)) for n in stage.data_dependent]
+    layers += [layer_of(n, "") for n in waiting]
+    return Summary(inputs, layers, [v for n in (*nodes, *stage.data_dependent, *waiting) for v in _parameters(n)], plan)
 
 
 def outline(inputs: Sequence[tuple[str, Shape, Shape]], nodes: Sequence[Node]) -> Summary:
@@ -350,7 +350,7 @@ class Profile(Report):
         for profile, stamps in stages:
             rows += profile.rows
             for n, dims, s in stamps:
-                rows.append(ProfileRow(n.label, type(n.op).__name__, "reference", dims, s * 1e3, 0.0, 0, why_told(n)))
+                rows.append(ProfileRow(n.label, type(n.op).__name__, "reference", dims, s * 1e3, 0.0, 0, reference_reason(n)))
         total = sum(r.ms for r in rows)
         first = stages[0][0]
         return cls([replace(r, share=r.ms / (total or 1.0)) for r in rows], total, first.runs, first.threads)

@@ -12,7 +12,7 @@ import pytest
 import fastconv
 from fastconv import _executor, kernels, onnx_json
 from fastconv.implementations import IMPLEMENTATIONS
-from fastconv.plan import Target, build, images
+from fastconv.plan import Target, build
 
 from .graphs import Net, normal
 from .kernels.harness import ISAS, same_bits
@@ -157,7 +157,7 @@ def test_what_a_signal_s_handler_raises_ends_a_run(slow, alarm, threads):
 
 @THREADS
 def test_it_ends_a_batch_that_goes_image_by_image(tmp_path, monkeypatch, alarm, threads):
-    monkeypatch.setattr(images, "CACHES", ((1 << 18, 1.0),))
+    monkeypatch.setattr(cost, "CACHES", ((1 << 18, 1.0),))
     net = Net()
     x = y = net.input("x", 2000, 16, 32, 32)
     w = normal(RNG, 16, 16, 3, 3) / 12

@@ -180,9 +180,9 @@ WRONG_FOR_KERNELS = [
     ("conv2d", CONV, {"algorithm": "depthwise"}, "algorithm 'depthwise' refuses: 6 filters over 2 of 4 channels"),
     ("conv2d", CONV, {"algorithm": "pointwise"}, "algorithm 'pointwise' refuses: kernel 3×3"),
     ("conv2d", CONV, {"algorithm": "winograd"}, "algorithm 'winograd' refuses: group 2"),
-    ("conv2d", CONV, {"algorithm": "direct", "x": X[:0]}, "algorithm 'direct' refuses: empty input"),
-    ("max_pool2d", POOL, {"algorithm": "blocked", "x": X[:0]}, "algorithm 'blocked' refuses: empty input"),
-    ("linear", LINEAR, {"algorithm": "gemm", "x": zeros(0, 3)}, "algorithm 'gemm' refuses: empty input"),
+    ("conv2d", CONV, {"algorithm": "direct", "x": X[:0]}, "algorithm 'direct' refuses: empty tensor"),
+    ("max_pool2d", POOL, {"algorithm": "blocked", "x": X[:0]}, "algorithm 'blocked' refuses: empty tensor"),
+    ("linear", LINEAR, {"algorithm": "gemm", "x": zeros(0, 3)}, "algorithm 'gemm' refuses: empty tensor"),
     *(
         (function, arguments, {"threads": v}, f"threads: expected an int of 1 or more, got {v!r}")
         for function, arguments in (("conv2d", CONV), ("max_pool2d", POOL), ("linear", LINEAR))

@@ -5,7 +5,7 @@ import pytest
 
 import fastconv
 from fastconv import onnx_json
-from fastconv.plan import SplitPlan, images
+from fastconv.plan import SplitPlan, cost
 from tests.graphs import Net, in_type, normal
 
 RNG = np.random.default_rng(3)
@@ -14,7 +14,7 @@ N, SHAPE = 5, (5, 8, 12, 10)
 
 @pytest.fixture(autouse=True)
 def small_caches(monkeypatch):
-    monkeypatch.setattr(images, "CACHES", ((30_000, 1.0),))
+    monkeypatch.setattr(cost, "CACHES", ((30_000, 1.0),))
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_images_have_the_bits_they_have_alone_and_together(threads, monkeypatch,
     plan = one_by_one.plan({"x": SHAPE})
     assert plan.images == N
     assert f"for each of {N} images" in str(plan)
-    monkeypatch.setattr(images, "CACHES", ())
+    monkeypatch.setattr(cost, "CACHES", ())
     together = load(*outputs, net=net, threads=threads)
     assert together.plan({"x": SHAPE}).images == 1
     assert plan.arena_size < together.plan({"x": SHAPE}).arena_size / 2
@@ -65,14 +65,14 @@ def test_images_have_the_bits_they_have_alone_and_together(threads, monkeypatch,
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-@pytest.mark.parametrize("last", ["conv", "concat", "reference", "plain"])
+@pytest.mark.parametrize("last", ["conv", "concat", "reference", "row-major"])
 def test_a_plan_changes_over_where_weights_outgrow_the_maps(threads, last, monkeypatch, load):
     """What crosses the seam is blocked and has the halo that the rest wants, or is as NumPy has it; bits are as in one plan."""
     net = Net()
     y = net.input("x", "N", *SHAPE[1:])
     for _ in range(3):  # maps that leave the caches in a batch, then weights that do
         y = net("Relu", net("Conv", y, normal(RNG, 8, 8, 3, 3), pads=(1,) * 4))
-    if last == "plain":
+    if last == "row-major":
         y = net("Flatten", net("MaxPool", y, kernel_shape=(12, 10)), axis=1)
         y = net("Gemm", net("Tanh", net("Gemm", y, normal(RNG, 8, 99))), normal(RNG, 99, 99))
     else:
@@ -87,7 +87,7 @@ def test_a_plan_changes_over_where_weights_outgrow_the_maps(threads, last, monke
     assert isinstance(plan, SplitPlan)
     assert (plan.head.images, plan.tail.images) == (N, 1)
     assert str(plan) == f"{plan.head}\n{plan.tail}"
-    monkeypatch.setattr(images, "CACHES", ())
+    monkeypatch.setattr(cost, "CACHES", ())
     together = load(y, net=net, threads=threads)
     assert not isinstance(together.plan({"x": SHAPE}), SplitPlan)
     np.testing.assert_array_equal(model(x), together(x))
@@ -107,7 +107,7 @@ def test_images_of_floats_of_16_bits_go_one_by_one_too(tmp_path):
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_bytes_may_cross_the_seam(threads, monkeypatch, load):
     """An odd number of them for each image."""
-    monkeypatch.setattr(images, "CACHES", ((20_000, 1.0),))
+    monkeypatch.setattr(cost, "CACHES", ((12_000, 1.0),))
     net = Net()
     y = net("Conv", net.input("x", "N", *SHAPE[1:]), normal(RNG, 7, 8, 2, 2))
     y = net("Transpose", net("Cast", net("Abs", y), to=2), perm=(1, 0, 2, 3))
@@ -116,7 +116,7 @@ def test_bytes_may_cross_the_seam(threads, monkeypatch, load):
     plan = model.plan({"x": SHAPE})
     assert isinstance(plan, SplitPlan)
     assert plan.tail.graph.inputs[0].dtype == np.uint8
-    monkeypatch.setattr(images, "CACHES", ())
+    monkeypatch.setattr(cost, "CACHES", ())
     np.testing.assert_array_equal(model(x), load(y, net=net, threads=threads)(x))
 
 
@@ -127,7 +127,7 @@ def test_tables_show_the_whole_batch(monkeypatch, load):
     summary, profile = model.summary(), model.profile(normal(RNG, *SHAPE), runs=2)
     assert [r.output for r in profile.rows] == [x.output for x in summary.layers]
     assert sum(r.flops for r in profile.rows) == summary.flops
-    monkeypatch.setattr(images, "CACHES", ())
+    monkeypatch.setattr(cost, "CACHES", ())
     together = load(y, net=net, threads=1).summary()
     assert [(x.name, x.input, x.output, x.flops) for x in summary.layers] == [
         (x.name, x.input, x.output, x.flops) for x in together.layers
@@ -160,7 +160,7 @@ def test_other_batches_go_together(depends, load):
 
 @pytest.mark.parametrize("bias, together", [((2,), False), ((64, 2), True)])
 def test_rows_with_a_bias_each_go_together(bias, together, monkeypatch, load):
-    monkeypatch.setattr(images, "CACHES", ((1000, 1.0),))
+    monkeypatch.setattr(cost, "CACHES", ((1000, 1.0),))
     net = Net()
     y = net.input("x", 64, 4)
     for _ in range(40):  # more to write than weights to read

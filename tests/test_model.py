@@ -172,7 +172,7 @@ class Subclass(np.ndarray):
         lambda x: {"x": x},
     ],
     ids=[
-        "plain", "big-endian", "Fortran order", "transposed", "negative strides", "strides", "read-only", "unaligned",
+        "row-major", "big-endian", "Fortran order", "transposed", "negative strides", "strides", "read-only", "unaligned",
         "subclass", "list", "tuple", "list of arrays", "memoryview", "__array__", "__dlpack__", "mapping",
     ],
 )  # fmt: skip

@@ -1285,7 +1285,7 @@ def test_until_stops_behind_a_pass():
 
 
 def test_every_activation_of_an_operator_is_one_the_store_knows():
-    from fastconv.plan.bind import KINDS
+    from fastconv.plan.epilogue import KINDS
 
     for op in REGISTRY.values():
         if op.arity[0] <= 1 and op.activation is not REGISTRY["Abs"].activation:

@@ -19,10 +19,11 @@ from fastconv.ops import REGISTRY, Op
 from fastconv.ops.concat import Concat
 from fastconv.ops.reshape import Reshape
 from fastconv.plan import Target, build
-from fastconv.plan.bind import ARENA, FIRST_INPUT, empty_aligned
+from fastconv.plan.cost import MOST_PIECES
 from fastconv.plan.implementation import Implementation
-from fastconv.plan.select import BLOCKED, NCHW
-from fastconv.plan.work import MOST_PIECES
+from fastconv.plan.layout import ROW_MAJOR
+from fastconv.plan.packing import empty_aligned
+from fastconv.plan.view import ARENA, FIRST_INPUT
 from fastconv.reference import run_references
 
 from .graphs import Net, eighths, networks, normal
@@ -61,12 +62,12 @@ def conv(net, x, OC=8, kernel=3, **more):
 
 
 def implementations(plan):
-    return [e.task.choice.name if e.task.choice else "reorder" for e in plan.entries]
+    return [e.algorithm for e in plan.entries]
 
 
 def tensor(plan, name, layout):
     return next(
-        t for e in plan.entries for t in (*e.task.reads.values(), *e.task.writes.values()) if repr(t) == f"{name!r}:{layout}"
+        t for e in plan.entries for t in (*e.reads.values(), *e.writes.values()) if t.value.name == name and t.layout == layout
     )
 
 
@@ -117,7 +118,7 @@ def test_a_transformer_block_runs_without_python(isa, joint):
     for N in (1, 3):
         plan = check(graph, normal(RNG, N, 19, 24), isa=isa)
         assert not plan.python_steps
-        copies = [e for e in plan.entries if e.task.choice is None or isinstance(e.task.choice.node.op, REGISTRY["Transpose"])]
+        copies = [e for e in plan.entries if e.node is None or isinstance(e.node.op, REGISTRY["Transpose"])]
         assert len(copies) == joint
 
 
@@ -295,7 +296,7 @@ def test_a_halo_is_as_wide_as_its_widest_reader_wants(isa):
     plan = check(net.graph(*readers, net("MaxPool", y, kernel_shape=(3, 3), pads=(1, 1, 1, 1)), y), X, isa=isa)
     if set(implementations(plan)) & {"winograd"}:
         plan = plan_of(plan.graph, isa=isa, algorithm="direct")
-    assert tensor(plan, y.name, BLOCKED).root.halo == (4, 2, 3, 3)
+    assert tensor(plan, y.name, plan.target.blocked).root.halo == (4, 2, 3, 3)
 
 
 @EVERY_ISA
@@ -327,7 +328,7 @@ class ConcatInPlace(Implementation):
         return None
 
     def layouts(self, node, target):
-        return dict.fromkeys(node.inputs, BLOCKED), BLOCKED
+        return dict.fromkeys(node.inputs, target.blocked), target.blocked
 
     def alias(self, node, reads, writes):
         whole, channel = writes[node.results[0]], 0
@@ -348,7 +349,7 @@ class ViewInPlace(Implementation):
         return None
 
     def layouts(self, node, target):
-        return {node.inputs[0]: NCHW}, NCHW
+        return {node.inputs[0]: ROW_MAJOR}, ROW_MAJOR
 
     def alias(self, node, reads, writes):
         writes[node.results[0]].lie_in(reads[node.inputs[0]])
@@ -385,10 +386,10 @@ def test_tensors_that_lie_in_another(isa, in_place):
     outer = net("Joined", conv(net, x, V), inner, c, axis=1)
     graph = net.graph(conv(net, outer, 5), conv(net, b, 5, kernel=5), a, net("GlobalMaxPool", c))
     plan = check(graph, X, isa=isa)
-    whole = tensor(plan, outer.name, BLOCKED)
-    begins = {v.name: tensor(plan, v.name, BLOCKED).channel for v in (inner, a, b, c)}
+    whole = tensor(plan, outer.name, plan.target.blocked)
+    begins = {v.name: tensor(plan, v.name, plan.target.blocked).channel for v in (inner, a, b, c)}
     assert begins == {inner.name: V, a.name: V, b.name: 3 * V, c.name: 4 * V}
-    assert {tensor(plan, v.name, BLOCKED).root for v in (inner, a, b, c)} == {whole}
+    assert {tensor(plan, v.name, plan.target.blocked).root for v in (inner, a, b, c)} == {whole}
     assert f"in {outer.name!r}[{4 * V}:]" in str(plan)
 
 
@@ -415,7 +416,7 @@ def test_views_share_memory_and_outputs_that_do_are_copied(in_place):
     again = net("Viewed", flat, np.int64([6, 64]))
     graph = net.graph(flat, net("Softmax", again), y, again, net("Viewed", x, np.int64([-1])))
     plan = check(graph, X)
-    roots = {tensor(plan, v.name, NCHW).root for v in (y, flat, again)}
+    roots = {tensor(plan, v.name, ROW_MAJOR).root for v in (y, flat, again)}
     assert len(roots) == 1
     outputs = run_plan(plan, [X], 1)
     assert not any(np.shares_memory(a, b) for i, a in enumerate(outputs) for b in outputs[:i])
@@ -441,8 +442,8 @@ def test_python_steps_between_compiled_ones(monkeypatch):
     y = net("Kernelless", conv(net, x))
     z = net("Kernelless", net("Kernelless", conv(net, y)))
     plan = check(net.graph(net("Relu", conv(net, net("Add", z, y))), net("Kernelless", y)), X)
-    assert [e.task.label for e in plan.python_steps] == [n.label for n in plan.graph.nodes if isinstance(n.op, Kernelless)]
-    kinds = ["Python" if program is None else "compiled" for _, program in plan._segments]
+    assert [e.label for e in plan.python_steps] == [n.label for n in plan.graph.nodes if isinstance(n.op, Kernelless)]
+    kinds = ["Python" if program is None else "compiled" for _, program in plan._sections]
     assert kinds == ["compiled", "Python", "compiled", "Python", "Python", "compiled", "Python", "compiled"][: len(kinds)]
     assert "4 Python steps" in str(plan)
 
@@ -517,7 +518,7 @@ def test_places():
     x = net.input("x", 2, 3, 8, 8)
     y = net("Selu", net("Selu", x))
     plan = plan_of(net.graph(net("Selu", y)))
-    bases = [plan.places[t] for e in plan.entries for t in (*e.task.reads.values(), *e.task.writes.values())]
+    bases = [plan.places[t] for e in plan.entries for t in (*e.reads.values(), *e.writes.values())]
     assert bases == [(FIRST_INPUT, 0), (ARENA, 0), (ARENA, 0), (ARENA, X.nbytes), (ARENA, X.nbytes), (FIRST_INPUT + 1, 0)]
     assert plan.arena_size == 2 * X.nbytes
 
@@ -554,15 +555,15 @@ def test_the_dump_says_how_each_node_runs_and_why_not_otherwise():
     lines = {re.match(r" +\d+ '(.*?)'", line)[1]: line for line in text.splitlines() if re.match(r" +\d+ ", line)}
     assert len(re.findall(r"^ +\d+ '", text, re.M)) == len(plan.entries)
     assert "Conv+Relu first: 'x' 2×3×8×8 planar @arena+" in lines["conv0"]
-    assert "reorder: 'x' 2×3×8×8 nchw @input -> 'x' 2×3×8×8 planar @arena+" in lines["x"]
+    assert "reorder: 'x' 2×3×8×8 row-major @input -> 'x' 2×3×8×8 planar @arena+" in lines["x"]
     assert re.search(
-        r"'second' Conv direct: 'relu1' 2×8×8×8 blocked @arena\+\d+ halo 1/1/1/1 -> 'second' 2×8×8×8 blocked @arena\+\d+$",
+        r"'second' Conv direct: 'relu1' 2×8×8×8 nChw\d+c @arena\+\d+ halo 1/1/1/1 -> 'second' 2×8×8×8 nChw\d+c @arena\+\d+$",
         lines["second"],
     )
-    assert re.search(r"'selu' Selu reference \(Python\): .* -> 'selu' 2×8×8×8 nchw @output$", lines["selu"])
+    assert re.search(r"'selu' Selu reference \(Python\): .* -> 'selu' 2×8×8×8 row-major @output$", lines["selu"])
     assert "        not pointwise: kernel 3×3" in text
     assert "        not first: 8 input channels" in text
-    offsets = {m[1]: int(m[2]) for m in re.finditer(r"'(\w+)' [\d×]+ (?:blocked|planar|nchw) @arena\+(\d+)", text)}
+    offsets = {m[1]: int(m[2]) for m in re.finditer(r"'(\w+)' [\d×]+ (?:nChw\d+c|planar|row-major) @arena\+(\d+)", text)}
     assert offsets
     assert all(at % 64 == 0 and at < plan.arena_size for at in offsets.values())
 

@@ -11,7 +11,7 @@ from fastconv.errors import InputError
 from fastconv.graph import Value
 from fastconv.model import MOST_PLANS
 from fastconv.passes import run_passes
-from fastconv.plan.stages import Part, split
+from fastconv.plan.stages import StageGraph, split
 
 from .graphs import Net, normal, ops
 from .kernels.harness import same_bits
@@ -238,8 +238,8 @@ def test_a_graph_of_known_shapes_is_one_stage():
     net = Net()
     graph = net.graph(conv(net, net.input("x", 1, 8, 4, 4), W, B))
     stage = split(graph)
-    assert stage.now is graph
-    assert (stage.tell, stage.rest, stage.outputs) == ([], None, graph.outputs)
+    assert stage.graph is graph
+    assert (stage.data_dependent, stage.rest, stage.outputs) == ([], None, graph.outputs)
 
 
 def test_the_cut():
@@ -251,14 +251,14 @@ def test_the_cut():
     d = net("TopK", a, k, results=2, name="d")[0]
     e = net("Mul", net("Exp", x, name="exp"), d, name="e")
     graph = run_passes(net.graph(a, b, c, e))
-    assert Part(graph).says_how == [False, True]
+    assert StageGraph(graph).controls == [False, True]
     stage = split(graph)
-    assert ops(stage.now) == ["Relu", "Exp"]
-    assert [v.name for v in stage.now.outputs] == ["a", "exp"]
-    assert [n.name for n in stage.tell] == ["b"]
+    assert ops(stage.graph) == ["Relu", "Exp"]
+    assert [v.name for v in stage.graph.outputs] == ["a", "exp"]
+    assert [n.name for n in stage.data_dependent] == ["b"]
     assert [v.name for v in stage.outputs] == ["a", "b"]
     assert stage.rest is not None
     assert ops(stage.rest.graph) == ["Cast", "TopK", "Mul"]
     assert {v.name for v in stage.rest.graph.inputs} == {"b", "a", "k", "exp"}
     assert [v.name for v in stage.rest.graph.outputs] == ["c", "e"]
-    assert [isinstance(v, Value) and v.name == "k" for v in stage.rest.graph.inputs] == stage.rest.says_how
+    assert [isinstance(v, Value) and v.name == "k" for v in stage.rest.graph.inputs] == stage.rest.controls

@@ -270,7 +270,7 @@ def test_a_child_does_not_wait_for_locks_of_threads_that_it_lacks():
 def test_a_child_has_memory_of_its_own(floats):
     code = f"""
     import os
-    from fastconv.plan.bind import empty_aligned
+    from fastconv.plan.packing import empty_aligned
     arena = empty_aligned(({floats},))
     arena[:] = 1
     pid = os.fork()

@@ -27,8 +27,9 @@ from fastconv import _pack, external_data, onnx_json
 from fastconv.errors import ModelError
 from fastconv.external_data import LARGE, MOST_OPEN, DataReader
 from fastconv.graph import Graph, Value
-from fastconv.implementations import conv_direct
-from fastconv.plan import bind, packing
+from fastconv.implementations import panels
+from fastconv.implementations.conv import block_diagonal
+from fastconv.plan import binder, packing
 from fastconv.plan.packing import Packing, Slabs, ranges
 from fastconv.threads import share_out
 from fastconv.weights import Scaled, Weights, Widened, key_of
@@ -52,13 +53,13 @@ def reads(monkeypatch):
 @pytest.fixture
 def pieces(monkeypatch):
     """How many pieces of weights each plan has packed."""
-    counts, original = [], bind.share_out
+    counts, original = [], binder.share_out
 
     def count(jobs, threads):
         counts.append(len(jobs))
         original(jobs, threads)
 
-    monkeypatch.setattr(bind, "share_out", count)
+    monkeypatch.setattr(binder, "share_out", count)
     return counts
 
 
@@ -326,28 +327,28 @@ def test_pack_takes_no_arrays_that_are_too_short():
 
 def filled(made):
     dst = np.full(made.size, np.nan, np.float32)
-    for piece in made.pieces:
-        piece(dst)
+    for job in made.jobs:
+        job(dst)
     return dst
 
 
 @pytest.mark.parametrize("small", [1, 2000, 1 << 30])
 def test_pieces_make_up_the_whole(monkeypatch, small):
     """Whatever their size; and each weight is read by one of them."""
-    monkeypatch.setattr(packing, "PIECE", small)
+    monkeypatch.setattr(packing, "JOB_BYTES", small)
     for OC, IC, groups, merge in ((40, 9, 1, 1), (8, 8, 1, 1), (3, 1, 1, 1), (48, 5, 2, 1), (24, 2, 4, 2), (56, 4, 1, 1)):
         w = normal(RNG, OC, IC, 3, 3)
-        made = conv_direct.pack_weights(w, groups, merge, 8, 8)
+        made = panels.pack_weights(w, groups, merge, 8, 8)
         G, size = groups // merge, OC * merge // groups
-        parts = [conv_direct.block_diagonal(w[g * size : (g + 1) * size], merge) for g in range(G)]
+        parts = [block_diagonal(w[g * size : (g + 1) * size], merge) for g in range(G)]
         assert same_bits(filled(made), np.concatenate([in_tile_order(p, np.ones(size), 8, 8) for p in parts]))
-        by_input = conv_direct.tiles(lambda a, b, w=w: w[:, a:b], np.ones(OC), (1, OC, IC, 3, 3), 8, 8, by_input=True)
+        by_input = panels.pack_panels(lambda a, b, w=w: w[:, a:b], np.ones(OC), (1, OC, IC, 3, 3), 8, 8, by_input=True)
         assert same_bits(filled(by_input), in_tile_order(w, np.ones(OC), 8, 8))
 
 
 def test_ranges():
     for count, step, least in itertools.product(range(1, 40), (1, 8, 16), (1, 9)):
-        found = ranges(count, step, packing.PIECE // 20, least)
+        found = ranges(count, step, packing.JOB_BYTES // 20, least)
         assert [i for a, b in found for i in range(a, b)] == list(range(count))
         assert all(a % step == 0 for a, _ in found)
         assert all(b - a >= least for a, b in found[1:])
@@ -523,7 +524,7 @@ def test_packing_does_not_depend_on_threads_nor_on_where_weights_are(save, monke
     expected = fastconv.load(path, threads=1, accuracy=accuracy)(x)
     for threads in (2, 3):
         assert same_bits(fastconv.load(path, threads=threads, accuracy=accuracy)(x), expected)
-    monkeypatch.setattr(packing, "PIECE", 1000)
+    monkeypatch.setattr(packing, "JOB_BYTES", 1000)
     assert same_bits(fastconv.load(path, threads=3, accuracy=accuracy)(x), expected)
     monkeypatch.setattr(external_data, "LARGE", 1 << 62)
     assert same_bits(fastconv.load(path, threads=2, accuracy=accuracy)(x), expected)
@@ -586,14 +587,14 @@ def test_other_shapes_are_answered_while_one_is_planned(save, monkeypatch):
     path, x = save(network()), normal(RNG, *SHAPE)
     model = fastconv.load(path)
     y = model(x)
-    begun, go_on, original = threading.Event(), threading.Event(), bind.share_out
+    begun, go_on, original = threading.Event(), threading.Event(), binder.share_out
 
     def wait(jobs, count):
         begun.set()
         assert go_on.wait(60)
         original(jobs, count)
 
-    monkeypatch.setattr(bind, "share_out", wait)
+    monkeypatch.setattr(binder, "share_out", wait)
     planner = threading.Thread(target=model, args=(np.concatenate([x, x]),))
     planner.start()
     try:
@@ -675,7 +676,7 @@ def test_memory_of_arrays_that_are_no_more_goes_back():
 
 def test_packing_gives_back_what_it_read(save, monkeypatch):
     trims = []
-    monkeypatch.setattr(bind, "_pack", types.SimpleNamespace(trim=lambda: trims.append(1)))
+    monkeypatch.setattr(binder, "_pack", types.SimpleNamespace(trim=lambda: trims.append(1)))
     model = fastconv.load(save(network()))
     for batch in (1, 2):
         model(normal(RNG, batch, *SHAPE[1:]))
@@ -683,6 +684,6 @@ def test_packing_gives_back_what_it_read(save, monkeypatch):
 
 
 def test_packing_names_its_size():
-    made = conv_direct.pack_weights(np.ones((8, 4, 3, 3), np.float32), 1, 1, 8, 8)
+    made = panels.pack_weights(np.ones((8, 4, 3, 3), np.float32), 1, 1, 8, 8)
     assert isinstance(made, Packing)
     assert made.size == 8 * 4 * 9

@@ -57,50 +57,43 @@ from ..ops.split import Split
 from ..ops.top_k import TopK
 from ..ops.transpose import Transpose
 from ..plan.implementation import Implementation
-from .cast import CastInPlace, CastPlain
-from .concat import ConcatBlocked, ConcatPlain
+from .cast import CastRowMajor
+from .concat import ConcatBlocked, ConcatRowMajor
 from .conv_depthwise import ConvDepthwise
 from .conv_direct import ConvDirect, ConvFirst, ConvPointwise
 from .conv_im2col import ConvIm2col
 from .conv_phases import ConvPhases
 from .conv_winograd import ConvWinograd
-from .depth_to_space import BlocksPlain
-from .elementwise import ActivationBlocked, ActivationPlain, ElementwiseBlocked, ElementwisePlain
-from .expand import ExpandPlain
-from .gather import GatherPlain
+from .depth_to_space import DepthToSpaceRowMajor
+from .elementwise import ActivationBlocked, ActivationRowMajor, ElementwiseBlocked, ElementwiseRowMajor
+from .expand import ExpandRowMajor
+from .gather import GatherRowMajor
 from .gemm_packed import GemmPacked
 from .gemm_strided import EinsumStrided, GemmStrided
-from .group_norm import GroupNormBlocked, GroupNormPlain
-from .layer_norm import LayerNormBlocked, LayerNormPlain
-from .pad import PadBlocked, PadPlain
-from .pool import (
-    AveragePoolBlocked,
-    GlobalAveragePoolBlocked,
-    GlobalMaxPoolBlocked,
-    MaxPoolBlocked,
-    ReduceMaxBlocked,
-    ReduceMeanBlocked,
-)
-from .quantize import QuantizePlain
-from .recurrent import RecurrentPlain
-from .reduce import ReducePlain
+from .group_norm import GroupNormBlocked, GroupNormRowMajor
+from .layer_norm import LayerNormBlocked, LayerNormRowMajor
+from .pad import PadBlocked, PadRowMajor
+from .pool import AveragePoolBlocked, GlobalPoolBlocked, MaxPoolBlocked, ReducePlanesBlocked
+from .quantize import QuantizeRowMajor
+from .recurrent import RecurrentRowMajor
+from .reduce import ReduceRowMajor
 from .resize import ResizeBlocked
-from .same_memory import DropoutInference, SameMemory
-from .slice import SliceBlocked, SlicePlain
-from .softmax import SoftmaxPlain
-from .split import SplitBlocked, SplitPlain
-from .top_k import ArgMaxPlain, TopKPlain
-from .transpose import TransposeBlocked, TransposeInPlace, TransposePlain
+from .same_memory import CastInPlace, DropoutInPlace, SameMemory, TransposeInPlace
+from .slice import SliceBlocked, SliceRowMajor
+from .softmax import SoftmaxRowMajor
+from .split import SplitBlocked, SplitRowMajor
+from .top_k import ArgMaxRowMajor, TopKRowMajor
+from .transpose import TransposeBlocked, TransposeRowMajor
 
 
 def elementwise(function: str) -> tuple[Implementation, ...]:
     """A function of one or two tensors, by its name in the kernel elementwise."""
-    return ElementwiseBlocked(function), ElementwisePlain(function)
+    return ElementwiseBlocked(function), ElementwiseRowMajor(function)
 
 
-ACTIVATION = (ActivationBlocked(), ActivationPlain())
+ACTIVATION = (ActivationBlocked(), ActivationRowMajor())
 GEMM = (GemmPacked(), GemmStrided())
-GROUP_NORM = (GroupNormBlocked(), GroupNormPlain())
+GROUP_NORM = (GroupNormBlocked(), GroupNormRowMajor())
 
 IMPLEMENTATIONS: dict[type[Op], tuple[Implementation, ...]] = {
     # convolutions
@@ -110,20 +103,20 @@ IMPLEMENTATIONS: dict[type[Op], tuple[Implementation, ...]] = {
     Gemm: GEMM,
     MatMul: GEMM,
     Einsum: (EinsumStrided(),),
-    RNN: (RecurrentPlain(),),
-    GRU: (RecurrentPlain(),),
-    LSTM: (RecurrentPlain(),),
+    RNN: (RecurrentRowMajor(),),
+    GRU: (RecurrentRowMajor(),),
+    LSTM: (RecurrentRowMajor(),),
     # pools
     MaxPool: (MaxPoolBlocked(),),
     AveragePool: (AveragePoolBlocked(),),
-    GlobalMaxPool: (GlobalMaxPoolBlocked(),),
-    GlobalAveragePool: (GlobalAveragePoolBlocked(),),
+    GlobalMaxPool: (GlobalPoolBlocked("max_pool"),),
+    GlobalAveragePool: (GlobalPoolBlocked("average_pool"),),
     # normalizations
     InstanceNormalization: GROUP_NORM,
     GroupNormalization: GROUP_NORM,
-    LayerNormalization: (LayerNormBlocked(), LayerNormPlain()),
-    Softmax: (SoftmaxPlain(),),
-    LogSoftmax: (SoftmaxPlain(),),
+    LayerNormalization: (LayerNormBlocked(), LayerNormRowMajor()),
+    Softmax: (SoftmaxRowMajor(),),
+    LogSoftmax: (SoftmaxRowMajor(),),
     # activations
     Clip: ACTIVATION,
     Elu: ACTIVATION,
@@ -154,36 +147,36 @@ IMPLEMENTATIONS: dict[type[Op], tuple[Implementation, ...]] = {
     Min: elementwise("min"),
     Max: elementwise("max"),
     # reductions
-    ReduceSum: (ReducePlain("sum"),),
-    ReduceMean: (ReduceMeanBlocked(), ReducePlain("mean")),
-    ReduceMax: (ReduceMaxBlocked(), ReducePlain("max")),
-    ReduceMin: (ReducePlain("min"),),
-    ReduceProd: (ReducePlain("prod"),),
-    ReduceL1: (ReducePlain("sum_abs"),),
-    ReduceL2: (ReducePlain("l2"),),
-    ReduceSumSquare: (ReducePlain("sum_square"),),
-    ArgMax: (ArgMaxPlain(),),
-    TopK: (TopKPlain(),),
+    ReduceSum: (ReduceRowMajor("sum"),),
+    ReduceMean: (ReducePlanesBlocked("average_pool"), ReduceRowMajor("mean")),
+    ReduceMax: (ReducePlanesBlocked("max_pool"), ReduceRowMajor("max")),
+    ReduceMin: (ReduceRowMajor("min"),),
+    ReduceProd: (ReduceRowMajor("prod"),),
+    ReduceL1: (ReduceRowMajor("sum_abs"),),
+    ReduceL2: (ReduceRowMajor("l2"),),
+    ReduceSumSquare: (ReduceRowMajor("sum_square"),),
+    ArgMax: (ArgMaxRowMajor(),),
+    TopK: (TopKRowMajor(),),
     # element types
-    Cast: (CastInPlace(), CastPlain()),
-    QuantizeLinear: (*ACTIVATION, QuantizePlain()),
-    DequantizeLinear: (QuantizePlain(),),
+    Cast: (CastInPlace(), CastRowMajor()),
+    QuantizeLinear: (*ACTIVATION, QuantizeRowMajor()),
+    DequantizeLinear: (QuantizeRowMajor(),),
     # moves of elements
-    Concat: (ConcatBlocked(), ConcatPlain()),
-    DepthToSpace: (BlocksPlain(),),
-    SpaceToDepth: (BlocksPlain(),),
-    Dropout: (DropoutInference(),),
-    Expand: (ExpandPlain(),),
+    Concat: (ConcatBlocked(), ConcatRowMajor()),
+    DepthToSpace: (DepthToSpaceRowMajor(),),
+    SpaceToDepth: (DepthToSpaceRowMajor(),),
+    Dropout: (DropoutInPlace(),),
+    Expand: (ExpandRowMajor(),),
     Flatten: (SameMemory(),),
-    Gather: (GatherPlain(),),
+    Gather: (GatherRowMajor(),),
     Identity: (SameMemory(),),
-    Pad: (PadBlocked(), PadPlain()),
+    Pad: (PadBlocked(), PadRowMajor()),
     Reshape: (SameMemory(),),
     Resize: (ResizeBlocked(),),
-    Slice: (SliceBlocked(), SlicePlain()),
-    Split: (SplitBlocked(), SplitPlain()),
+    Slice: (SliceBlocked(), SliceRowMajor()),
+    Split: (SplitBlocked(), SplitRowMajor()),
     Squeeze: (SameMemory(),),
-    Transpose: (TransposeInPlace(), TransposeBlocked(), TransposePlain()),
+    Transpose: (TransposeInPlace(), TransposeBlocked(), TransposeRowMajor()),
     Unsqueeze: (SameMemory(),),
 }
 

@@ -1,99 +1,89 @@
-"""Concat as a strided copy of each input, or with inputs written in place."""
+"""Concat as a strided copy of each input, or with inputs that are written in their places."""
 
 from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from ..graph import Node, Value
+from ..ops.concat import Concat
 from ..ops.dims import axis_index
-from ..plan.bind import Binder, Step, View
+from ..plan.binder import Binder, Step
 from ..plan.implementation import Implementation
-from ..plan.layouts import Tensor
-from ..plan.select import BLOCKED, NCHW, RANKS, Target
-from ..plan.strided import contiguous, copy, copy_channels
+from ..plan.layout import RANKS, ROW_MAJOR, Layout, geometry
+from ..plan.select import Selection, Target
+from ..plan.strided import copy, copy_channels
+from ..plan.tensors import Tensor
+from ..plan.view import View
 from .elementwise import pack_blocked
-from .move import WIDEST
+from .move import LARGEST_BLOCK, MOVABLE
 
 
-class ConcatPlain(Implementation):
+class ConcatRowMajor(Implementation[Concat]):
     """Row-major tensors along any axis."""
 
-    name = "plain"
+    name = "row-major"
+    dtypes = MOVABLE
 
-    def refuse(self, node: Node, target: Target) -> str | None:
-        for v in node.inputs:
-            assert v is not None
-            if v.dtype != np.float32:
-                return f"dtype {v.dtype}"
-            if 0 in v.dims:
-                return "empty tensor"
-        if all(v is not None and v.constant is not None for v in node.inputs):
-            return "constant inputs"
-        return None
+    def operands(self, node: Node) -> list[Value]:
+        return node.operands
 
-    def layouts(self, node: Node, target: Target) -> tuple[dict[Value, str], str]:
-        return {v: NCHW for v in node.operands if v.constant is None}, NCHW
+    def layouts(self, node: Node, target: Target) -> tuple[dict[Value, Layout], Layout]:
+        return {v: ROW_MAJOR for v in node.operands if v.constant is None}, ROW_MAJOR
 
-    def parts(self, node: Node) -> list[tuple[int, Value]]:
-        """Each input with where on the axis it begins."""
-        axis = axis_index(node.op.axis, len(node.results[0].dims))  # type: ignore[attr-defined]
-        out, start = [], 0
+    def axis(self, node: Node) -> int:
+        """The axis along which the inputs follow each other, from 0 on."""
+        return axis_index(self.op(node).axis, len(node.results[0].dims))
+
+    def starts(self, node: Node) -> list[tuple[int, Value]]:
+        """Each input with where it begins along the axis."""
+        axis, start, out = self.axis(node), 0, []
         for v in node.operands:
             out.append((start, v))
             start += v.dims[axis]
         return out
 
     def bind(self, node: Node, binder: Binder) -> list[Step]:
-        y = node.results[0]
-        axis = axis_index(node.op.axis, len(y.dims))  # type: ignore[attr-defined]
-        outer, inner = math.prod(y.dims[:axis]), math.prod(y.dims[axis + 1 :])
-        dst, row = binder.view(y).ref, y.dims[axis] * inner
+        y, axis = binder.view(node.results[0]), self.axis(node)
+        outer, inner = math.prod(y.shape[:axis]), math.prod(y.shape[axis + 1 :])
+        row = y.shape[axis] * inner
         steps = []
-        for start, v in self.parts(node):
-            src = binder.operand(v)
-            run = v.dims[axis] * inner
-            steps.append(copy(binder, src, (run, 1), dst + start * inner * 4, (row, 1), (outer, run)))
+        for start, v in self.starts(node):
+            own, to = v.dims[axis] * inner, y.address + y.itemsize * start * inner
+            steps.append(copy(binder, y.itemsize, binder.operand(v), (own, 1), to, (row, 1), (outer, own)))
         return steps
 
 
-class ConcatBlocked(ConcatPlain):
+class ConcatBlocked(ConcatRowMajor):
     """Channels of blocked tensors; an input that begins with a block is written in its place right away.
 
     The lanes of its last block that are not its own belong to the next input, which is copied: after all of them were written.
     """
 
     name = "blocked"
+    dtypes = frozenset({"float32"})
+    ranks = RANKS
 
-    def refuse(self, node: Node, target: Target) -> str | None:
-        if reason := super().refuse(node, target):
-            return reason
-        rank = len(node.results[0].dims)
-        if rank not in RANKS:
-            return f"rank {rank}"
-        axis = axis_index(node.op.axis, rank)  # type: ignore[attr-defined]
-        if axis != 1:
-            return f"axis {axis}"
-        return None if any(target.layout(v) == BLOCKED for v in node.operands) else "no input is blocked"
+    def refuse(self, node: Node, selection: Selection) -> str | None:
+        if self.axis(node) != 1:
+            return f"axis {self.axis(node)}"
+        return None if any(selection.layout(v).is_blocked for v in node.operands) else "no input is blocked"
 
-    def layouts(self, node: Node, target: Target) -> tuple[dict[Value, str], str]:
-        return {v: BLOCKED for v in node.operands if v.constant is None}, BLOCKED
+    def layouts(self, node: Node, target: Target) -> tuple[dict[Value, Layout], Layout]:
+        return {v: target.blocked for v in node.operands if v.constant is None}, target.blocked
 
     def alias(self, node: Node, reads: dict[Value, Tensor], writes: dict[Value, Tensor]) -> None:
-        for start, v in self.parts(node):
-            if v.constant is None and start % WIDEST == 0 and reads[v].parent is None and not reads[v].outside:
+        for start, v in self.starts(node):
+            if v.constant is None and start % LARGEST_BLOCK == 0 and reads[v].parent is None and not reads[v].is_input:
                 reads[v].lie_in(writes[node.results[0]], start)
 
     def bind(self, node: Node, binder: Binder) -> list[Step]:
-        y, V = node.results[0], binder.target.V
+        y = node.results[0]
         dst, steps = binder.view(y), []
-        for start, v in self.parts(node):
+        for start, v in self.starts(node):
             if v.constant is not None:
-                ref = binder.pack("elementwise", pack_blocked, v.constant, rank=len(v.dims), V=V)
-                n, c, *inner = contiguous((v.dims[0], -(-v.dims[1] // V), *v.dims[2:], V))[:-1]
-                d, h, w = (0, *inner)[-3:]
-                src = View(ref, v.dims, BLOCKED, n, c, h, w, d)
+                first = binder.pack("elementwise", pack_blocked, v.constant, rank=len(v.dims), V=dst.layout.block)
+                g = geometry(v.dims, dst.layout, dst.itemsize)
+                src = View(first, v.dims, dst.layout, dst.itemsize, g.n, g.c, g.h, g.w, g.d)
             elif (tensor := binder.tensor(v)).parent is binder.tensor(y) and tensor.offset == start:
                 continue
             else:

@@ -5,27 +5,29 @@ from __future__ import annotations
 import math
 
 from ..graph import Node
+from ..ops.conv import Conv
 from ..ops.windows import Windows
-from ..plan.bind import Binder, Step
-from ..plan.layouts import Halo
+from ..plan.binder import Binder, Step
+from ..plan.layout import Halo
 from ..plan.select import Target
-from .conv_direct import RUN, ConvBase, Groups, bias_of, merge_groups, pack_bias, pack_weights, windows_of
+from .conv import ConvImplementation, Groups, bias_of, merge_groups, pack_bias
+from .panels import K_BLOCK, pack_weights
 
-#: bytes of windows copied out at once: enough pixels to use the weights well, little enough to stay in L2
+#: bytes of windows copied out at once: enough pixels to use the weights well, few enough to stay in L2
 CHUNK_BYTES = 256 * 1024
 CHUNK_PIXELS = 48
 
 
-class ConvIm2col(ConvBase):
+class ConvIm2col(ConvImplementation[Conv]):
     """Any convolution of a blocked source."""
 
     name = "im2col"
 
     def halo(self, node: Node) -> Halo:
-        return (0, 0, 0, 0)
+        return ()
 
     def workspace(self, node: Node, target: Target) -> int:
-        windows = windows_of(node)
+        windows = self.windows(node)
         K = self.groups(node, target.V).IC * math.prod(windows.kernel)
         return target.threads * self.chunk(windows, K) * K * 4
 
@@ -37,28 +39,24 @@ class ConvIm2col(ConvBase):
 
     def groups(self, node: Node, V: int) -> Groups:
         """How the convolution's groups are computed."""
-        x, w = node.inputs[0], node.inputs[1]
-        assert x is not None and w is not None
-        return merge_groups(node.op.group, x.dims[1], w.dims[0], V)  # type: ignore[attr-defined]
+        return merge_groups(self.op(node).group, node.input(0).dims[1], node.input(1).dims[0], V)
 
     def bind(self, node: Node, binder: Binder) -> list[Step]:
-        x, w = node.inputs[0], node.inputs[1]
-        assert x is not None and w is not None and w.constant is not None
-        V, groups = binder.target.V, node.op.group  # type: ignore[attr-defined]
-        windows, (G, merge, IC, OC) = windows_of(node), self.groups(node, V)
+        x, w, V, windows = node.input(0), node.input(1), binder.target.V, self.windows(node)
+        G, merge, IC, OC = self.groups(node, V)
         src, dst = binder.view(x), binder.view(node.results[0])
         (KH, KW), (OH, OW) = windows.kernel, windows.out
         step = binder.step(
             binder.kernels.conv_im2col,
-            src=src.ref, dst=dst.ref,
-            wei=binder.pack("direct", pack_weights, w.constant, groups=groups, merge=merge, block=V, V=V),
+            src=src.address, dst=dst.address,
+            wei=binder.pack("direct", pack_weights, w.constant, groups=self.op(node).group, merge=merge, block=V, V=V),
             bia=binder.pack("bias", pack_bias, bias_of(node), OC=w.dims[0], groups=G, V=V),
             workspace=binder.workspace(),
             N=x.dims[0], G=G, IC=IC, IH=x.dims[2], IW=x.dims[3], OCB=-(-OC // V), OH=OH, OW=OW, KH=KH, KW=KW,
             stride_h=windows.strides[0], stride_w=windows.strides[1],
             dilation_h=windows.dilations[0], dilation_w=windows.dilations[1],
             pad_h=windows.begin[0], pad_w=windows.begin[1],
-            chunk=self.chunk(windows, IC * KH * KW), run=RUN,
+            chunk=self.chunk(windows, IC * KH * KW), run=K_BLOCK,
             **src.strides("src"), **dst.strides("dst"),
             **binder.epilogue(node),
         )  # fmt: skip

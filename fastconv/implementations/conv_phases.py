@@ -15,24 +15,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..graph import Node
+from ..ops.conv_transpose import ConvTranspose
 from ..ops.windows import Windows
-from ..plan.bind import Binder, Step, View
-from ..plan.layouts import Halo
+from ..plan.binder import Binder, Step
+from ..plan.layout import RANKS, Halo
 from ..plan.packing import Packing, factors
-from ..plan.select import RANKS, Target
+from ..plan.select import Selection
+from ..plan.view import View
 from ..weights import Weights
-from .conv_direct import (
-    ConvBase,
-    bias_of,
-    block_diagonal,
-    conv_refusal,
-    halo_of,
-    merge_groups,
-    pack_bias,
-    passes,
-    tiles,
-    windows_of,
-)
+from .conv import bias_of, block_diagonal, halo_of, merge_groups, pack_bias
+from .conv_taps import ConvTaps, passes
+from .panels import pack_panels
 
 
 class Taps(NamedTuple):
@@ -96,32 +89,31 @@ def pack_phase(w: np.ndarray | Weights, groups: int, merge: int, V: int, taps: t
         return block_diagonal(np.concatenate([own.swapaxes(0, 1) for own in np.split(rows, merge)]), merge)
 
     size = (groups // merge, merge * OC, merge * IC, KH, KW)
-    return tiles(read, np.tile(scale, groups), size, V, V, by_input=True, whole=merge > 1)
+    return pack_panels(read, np.tile(scale, groups), size, V, V, by_input=True, whole=merge > 1)
 
 
-class ConvPhases(ConvBase):
+class ConvPhases(ConvTaps[ConvTranspose]):
     """Any transposed convolution of a blocked source."""
 
     name = "phases"
+    ranks = RANKS
 
-    def refuse(self, node: Node, target: Target) -> str | None:
-        if reason := conv_refusal(node, ranks=RANKS):
+    def refuse(self, node: Node, selection: Selection) -> str | None:
+        if reason := super().refuse(node, selection):
             return reason
-        return "zeros behind the last window" if min(windows_of(node).end) < 0 else None
+        return "zeros behind the last window" if min(end or 0 for end in self.windows(node).end) < 0 else None
 
     def halo(self, node: Node) -> Halo:
-        windows = windows_of(node)
+        windows = self.windows(node)
         halos = [halo_of(phase_windows(windows, phase)) for phase in all_phases(windows)]
         return tuple(max(0, *side) for side in zip(*halos, strict=True))
 
     def bind(self, node: Node, binder: Binder) -> list[Step]:
-        x, w = node.inputs[0], node.inputs[1]
-        assert x is not None and w is not None
-        V, groups = binder.target.V, node.op.group  # type: ignore[attr-defined]
+        x, w, V, groups = node.input(0), node.input(1), binder.target.V, self.op(node).group
         OC = w.dims[1] * groups
         merged = merge_groups(groups, x.dims[1], OC, V)
         bia = binder.pack("bias", pack_bias, bias_of(node), OC=OC, groups=merged.G, V=V)
-        windows, src, dst = windows_of(node), binder.view(x), binder.view(node.results[0])
+        windows, src, dst = self.windows(node), binder.view(x), binder.view(node.results[0])
         steps = []
         for phase in all_phases(windows):
             taps, start = tuple(p.taps for p in phase), [p.start for p in phase]

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ..graph import Node
+from ..graph import Node, shape_text
+from ..ops.conv import Conv
 from ..ops.windows import Windows
-from ..plan.bind import Binder, Step
-from ..plan.layouts import Halo
-from ..plan.packing import Packing, Piece, factors, ranges
-from ..plan.select import Target
+from ..plan.binder import Binder, Step
+from ..plan.cost import direct_cycles, winograd_cycles
+from ..plan.layout import Halo
+from ..plan.packing import Job, Packing, factors, ranges
+from ..plan.select import Selection, Target
 from ..weights import Weights
-from .conv_direct import ConvBase, bias_of, conv_refusal, pack_bias, windows_of
+from .conv import ConvImplementation, bias_of, pack_bias
 
 if TYPE_CHECKING:
     from ..kernels import Kernels
@@ -33,7 +35,7 @@ FEW_TILES = 6
 LARGER = 36 / 16
 
 
-class Tiles(NamedTuple):
+class OutputTiles(NamedTuple):
     """Output tiles: of MxM pixels, computed from windows of WxW; how many there are down and across.
 
     Pixels of a tile are as far apart as the taps, see the kernel.
@@ -45,13 +47,13 @@ class Tiles(NamedTuple):
     TW: int
 
 
-def tiles_of(windows: Windows) -> Tiles:
+def output_tiles(windows: Windows) -> OutputTiles:
     """The tiles of an image."""
     K, D = windows.kernel[0], windows.dilations[0]
 
-    def tiles(M: int) -> Tiles:
+    def tiles(M: int) -> OutputTiles:
         TH, TW = (size // (M * D) * D + min(size % (M * D), D) for size in windows.out)
-        return Tiles(M, M + K - 1, TH, TW)
+        return OutputTiles(M, M + K - 1, TH, TW)
 
     small = tiles(2)
     if K != 3:
@@ -67,7 +69,7 @@ def pack_winograd(w: np.ndarray | Weights, kernels: Kernels, W: int) -> Packing:
     OC, IC, K, _ = w.shape
     source, scale = factors(w, axis=0)
 
-    def piece(begin: int, end: int) -> Piece:
+    def job(begin: int, end: int) -> Job:
         def fill(dst: np.ndarray) -> None:
             rows = np.ascontiguousarray(source[begin:end])  # as a folded Transpose leaves it, it need not be
             own, to = scale[begin:end].ctypes.data, dst[W * W * IC * begin :].ctypes.data
@@ -75,19 +77,19 @@ def pack_winograd(w: np.ndarray | Weights, kernels: Kernels, W: int) -> Packing:
 
         return fill
 
-    return Packing(-(-OC // V) * V * W * W * IC, [piece(*part) for part in ranges(OC, 2 * V, IC * K * K * 4, least=V + 1)])
+    return Packing(-(-OC // V) * V * W * W * IC, [job(*span) for span in ranges(OC, 2 * V, IC * K * K * 4, least=V + 1)])
 
 
-class ConvWinograd(ConvBase):
-    """3x3 or 5x5 taps of stride 1 and dilation DxD, with tiles enough to pay for the transforms and the larger weights."""
+class ConvWinograd(ConvImplementation[Conv]):
+    """3x3 or 5x5 taps of stride 1 and dilation DxD."""
 
     name = "winograd"
 
-    def refuse(self, node: Node, target: Target) -> str | None:
-        if reason := conv_refusal(node):
+    def refuse(self, node: Node, selection: Selection) -> str | None:
+        if reason := super().refuse(node, selection):
             return reason
-        windows = windows_of(node)
-        if target.accuracy == "exact":
+        windows, group = self.windows(node), self.op(node).group
+        if selection.target.accuracy == "exact":
             return "accuracy='exact'"
         for name, given, wanted in (
             ("kernel", windows.kernel, KERNELS),
@@ -95,46 +97,28 @@ class ConvWinograd(ConvBase):
             ("dilation", windows.dilations, [windows.dilations[:1] * 2]),
         ):
             if given not in wanted:
-                return f"{name} {given[0]}x{given[1]}"
-        if node.op.group > 1:  # type: ignore[attr-defined]
-            return f"group {node.op.group}"  # type: ignore[attr-defined]
-        if target.algorithm is None:
-            own, direct = self.cycles(node, target.V)
-            if own > 0.85 * direct:
-                return f"estimated {own / direct:.2f} of direct's time"
-        return None
+                return f"{name} {shape_text(given)}"
+        return f"group {group}" if group > 1 else None
 
-    def cycles(self, node: Node, V: int) -> tuple[float, float]:
-        """Estimated cycles of this and of direct convolution: two FMAs of V floats a cycle, 6 bytes of weights from memory.
-
-        For one image, so that an image in a batch is computed as it is alone.
-        """
-        x, w = node.inputs[0], node.inputs[1]
-        assert x is not None and w is not None
-        windows, IC, OC = windows_of(node), x.dims[1], w.dims[0]
-        _, W, TH, TW = tiles_of(windows)
-        T = TH * TW
-        products = W * W * IC * OC * T / (2 * V) * max(1.0, 4 / T)
-        transforms = W * W * T * (IC * 4.2 + OC * 3.6) / V
-        stream = W * W * IC * OC * 4 / 6
-        return max(1.1 * products, stream) + transforms, math.prod((*windows.kernel, *windows.out, IC, OC)) / (2 * V)
+    def time_share(self, node: Node, target: Target) -> float:
+        """By direct convolution; for one image, so that an image in a batch is computed as it is alone."""
+        (OC, IC), windows = node.input(1).dims[:2], self.windows(node)
+        _, W, TH, TW = output_tiles(windows)
+        direct = direct_cycles(math.prod((*windows.kernel, *windows.out, IC, OC)), target.V)
+        return winograd_cycles(W, TH * TW, IC, OC, target.V) / direct
 
     def halo(self, node: Node) -> Halo:
-        x = node.inputs[0]
-        assert x is not None
-        windows = windows_of(node)
-        M, W, *tiles = tiles_of(windows)
+        windows = self.windows(node)
+        M, W, *tiles = output_tiles(windows)
         D = windows.dilations[0]
         last = [(t - 1) // D * M * D + (t - 1) % D for t in tiles]  # the first pixel of the last tile
-        ends = [t + (W - 1) * D + 1 - b - d for t, b, d in zip(last, windows.begin, x.dims[2:], strict=True)]
+        ends = [t + (W - 1) * D + 1 - b - d for t, b, d in zip(last, windows.begin, windows.size, strict=True)]
         return (windows.begin[0], windows.begin[1], max(ends[0], 0), max(ends[1], 0))
 
     def block(self, node: Node, target: Target) -> tuple[bool, int, int]:
         """Whether blocks go whole, the tiles of a block, and how many blocks there are: of equal size, as large as fits."""
-        x, w = node.inputs[0], node.inputs[1]
-        assert x is not None and w is not None
-        _, W, TH, TW = tiles_of(windows_of(node))
-        (N, IC), OC = x.dims[:2], w.dims[0]
+        _, W, TH, TW = output_tiles(self.windows(node))
+        N, (OC, IC) = node.input(0).dims[0], node.input(1).dims[:2]
         count = N * TH * TW
         whole = count >= BLOCK_TILES * target.threads and IC * OC < FEW_PRODUCTS
         times, size = (target.threads, WHOLE_BYTES) if whole else (1, STEPS_BYTES * target.threads)
@@ -147,26 +131,22 @@ class ConvWinograd(ConvBase):
 
     def scratch(self, node: Node, target: Target) -> tuple[int, int]:
         """Bytes for transformed windows and for products."""
-        x, w = node.inputs[0], node.inputs[1]
-        assert x is not None and w is not None
-        V, W = target.V, tiles_of(windows_of(node)).W
+        V, W = target.V, output_tiles(self.windows(node)).W
         whole, TB, _ = self.block(node, target)
         copies = target.threads if whole else 1
-        windows, products = (copies * W * W * (-(-C // V) * TB * V + 16) * 4 for C in (x.dims[1], w.dims[0]))
+        OC, IC = node.input(1).dims[:2]
+        windows, products = (copies * W * W * (-(-C // V) * TB * V + 16) * 4 for C in (IC, OC))
         return windows, products
 
     def bind(self, node: Node, binder: Binder) -> list[Step]:
-        x, w = node.inputs[0], node.inputs[1]
-        assert x is not None and w is not None and w.constant is not None
-        V = binder.target.V
-        (N, IC), OC = x.dims[:2], w.dims[0]
-        windows = windows_of(node)
-        M, W, *_ = tiles_of(windows)
+        x, w, V, windows = node.input(0), node.input(1), binder.target.V, self.windows(node)
+        OC, IC = w.dims[:2]
+        M, W, *_ = output_tiles(windows)
         whole, TB, blocks = self.block(node, binder.target)
         src, dst = binder.view(x), binder.view(node.results[0])
         fields = {
-            "src": src.ref - 4 * (windows.begin[0] * src.h + windows.begin[1] * src.w),
-            "dst": dst.ref,
+            "src": src.at(h=-windows.begin[0], w=-windows.begin[1]),
+            "dst": dst.address,
             "wei": binder.pack("winograd", pack_winograd, w.constant, kernels=binder.kernels, W=W),
             "bia": binder.pack("bias", pack_bias, bias_of(node), OC=OC, groups=1, V=V),
             "taps": binder.table([cb * TB * V for cb in range(-(-IC // V))]),
@@ -176,7 +156,7 @@ class ConvWinograd(ConvBase):
             "M": M,
             "W": W,
             "D": windows.dilations[0],
-            "N": N,
+            "N": x.dims[0],
             "IC": IC,
             "OCB": -(-OC // V),
             "OH": windows.out[0],
@@ -188,5 +168,5 @@ class ConvWinograd(ConvBase):
             **dst.strides("dst"),
             **binder.epilogue(node),
         }
-        parts = [(WHOLE, 0)] if whole else [(p, b * TB) for b in range(blocks) for p in (WINDOWS, PRODUCTS, OUTPUTS)]
-        return [binder.step(binder.kernels.conv_winograd, phase=p, first=first, **fields) for p, first in parts]
+        phases = [(WHOLE, 0)] if whole else [(p, b * TB) for b in range(blocks) for p in (WINDOWS, PRODUCTS, OUTPUTS)]
+        return [binder.step(binder.kernels.conv_winograd, phase=p, first=first, **fields) for p, first in phases]

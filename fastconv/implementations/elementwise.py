@@ -7,20 +7,23 @@ import numpy as np
 from ..activation import Activation
 from ..graph import Node, Value
 from ..ops.base import Op
-from ..plan.bind import Binder, Step, activation_fields, empty_aligned, epilogue_of
+from ..plan.binder import Binder, Step
+from ..plan.epilogue import activation_fields, epilogue_of
 from ..plan.implementation import Implementation
-from ..plan.select import BLOCKED, NCHW, RANKS, Target
-from ..plan.strided import AXES, Strides, collapse, contiguous, item_size, pad_axes
+from ..plan.layout import RANKS, ROW_MAJOR, Layout, Strides, contiguous
+from ..plan.packing import empty_aligned
+from ..plan.select import Selection, Target
+from ..plan.strided import AXES, broadcast_strides, collapse, item_size, pad_axes
 
 #: what the kernel computes, in the order of `Function` in pyx/isa/elementwise.pyx: of two operands, then of one
 BINARY = ("add", "sub", "mul", "div", "min", "max", "prelu")
 FUNCTIONS = (*BINARY, "copy", "abs", "neg", "reciprocal", "sqrt", "exp", "erf", "gelu", "gelu_tanh", "mish")
 
 
-class ElementwisePlain(Implementation):
+class ElementwiseRowMajor(Implementation[Op]):
     """Row-major tensors of any rank that broadcast together."""
 
-    name = "plain"
+    name = "row-major"
 
     def __init__(self, function: str):
         self.function = function
@@ -29,45 +32,35 @@ class ElementwisePlain(Implementation):
         """Which of FUNCTIONS the operator is."""
         return "gelu_tanh" if getattr(op, "approximate", "none") == "tanh" else self.function
 
-    def operands(self, node: Node) -> list[Value]:
-        """The one or two tensors of the function."""
-        count = 2 if self.function in BINARY else 1
-        return [v for v in node.inputs[:count] if v is not None]
-
-    def refuse(self, node: Node, target: Target) -> str | None:
-        operands, y = self.operands(node), node.results[0]
-        if self.function in BINARY and len([v for v in node.inputs if v is not None]) != 2:
-            return f"{len(node.inputs)} operands"
-        if all(v.constant is not None for v in operands):
-            return "constant operands"
-        for v in operands:
-            if v.dtype != np.float32:
-                return f"dtype {v.dtype}"
-        if 0 in y.dims:
-            return "empty result"
-        return self.refuse_shapes(operands, y, target)
-
     def activation(self, node: Node) -> Activation:
         """The activation of the kernel's store."""
         return epilogue_of(node)[1]
 
-    def refuse_shapes(self, operands: list[Value], y: Value, target: Target) -> str | None:
+    def operands(self, node: Node) -> list[Value]:
+        return [v for v in node.inputs[: 2 if self.function in BINARY else 1] if v is not None]
+
+    def refuse(self, node: Node, selection: Selection) -> str | None:
+        if self.function in BINARY and len([v for v in node.inputs if v is not None]) != 2:
+            return f"{len(node.inputs)} operands"
+        return self.refuse_shapes(self.operands(node), node.results[0], selection)
+
+    def refuse_shapes(self, operands: list[Value], y: Value, selection: Selection) -> str | None:
         """Why the operands' shapes or layouts cannot be taken."""
         dims, _ = collapse(y.dims, *(broadcast_strides(v.dims, y.dims) for v in operands))
         return f"broadcasting over {len(dims)} axes" if len(dims) > AXES else None
 
-    def layouts(self, node: Node, target: Target) -> tuple[dict[Value, str], str]:
-        return {v: NCHW for v in self.operands(node) if v.constant is None}, NCHW
+    def layouts(self, node: Node, target: Target) -> tuple[dict[Value, Layout], Layout]:
+        return {v: ROW_MAJOR for v in self.operands(node) if v.constant is None}, ROW_MAJOR
 
     def bind(self, node: Node, binder: Binder) -> list[Step]:
         y = node.results[0]
         places = [(binder.operand(v), broadcast_strides(v.dims, y.dims)) for v in self.operands(node)]
-        return [self.step(node, binder, y.dims, (binder.view(y).ref, contiguous(y.dims)), places)]
+        return [self.step(node, binder, y.dims, (binder.view(y).address, contiguous(y.dims)), places)]
 
     def step(
         self, node: Node, binder: Binder, dims: Strides, dst: tuple[int, Strides], operands: list[tuple[int, Strides]]
     ) -> Step:
-        """The step over elements `dims`; dst and the operands as (reference, strides)."""
+        """The step over elements `dims`; dst and the operands as (address, strides)."""
         (a, a_strides), (b, b_strides) = operands[0], operands[-1]
         dims, (dst_strides, a_strides, b_strides) = collapse(dims, dst[1], a_strides, b_strides)
         rows, chunk = item_size(1, dims[-1])
@@ -87,16 +80,16 @@ class ElementwisePlain(Implementation):
         )
 
 
-class ElementwiseBlocked(ElementwisePlain):
+class ElementwiseBlocked(ElementwiseRowMajor):
     """Blocked tensors; an operand may have one value for each channel, image or pixel, or for all."""
 
     name = "blocked"
 
-    def refuse_shapes(self, operands: list[Value], y: Value, target: Target) -> str | None:
+    def refuse_shapes(self, operands: list[Value], y: Value, selection: Selection) -> str | None:
         rank = len(y.dims)
         if rank not in RANKS:
             return f"rank {rank}"
-        if not any(v.dims == y.dims and target.layout(v) == BLOCKED for v in operands):
+        if not any(v.dims == y.dims and selection.layout(v).is_blocked for v in operands):
             return "no operand of the result's shape is blocked"
         for v in operands:
             if v.constant is None and channels(v.dims, rank) not in (1, y.dims[1]):
@@ -105,40 +98,42 @@ class ElementwiseBlocked(ElementwisePlain):
                 return f"channels in an operand of rank {len(v.dims)}"
         return None
 
-    def layouts(self, node: Node, target: Target) -> tuple[dict[Value, str], str]:
-        y = node.results[0]
-        return {v: BLOCKED if by_channel(v.dims, y.dims) else NCHW for v in self.operands(node) if v.constant is None}, BLOCKED
+    def layouts(self, node: Node, target: Target) -> tuple[dict[Value, Layout], Layout]:
+        y, blocked = node.results[0], target.blocked
+        operands = [v for v in self.operands(node) if v.constant is None]
+        return {v: blocked if by_channel(v.dims, y.dims) else ROW_MAJOR for v in operands}, blocked
 
     def bind(self, node: Node, binder: Binder) -> list[Step]:
-        y, V = node.results[0], binder.target.V
-        N, C, *size = y.dims
-        CB, rank = -(-C // V), len(y.dims)
-        dst = binder.view(y)
+        y, dst = node.results[0], binder.view(node.results[0])
+        (N, C, *size), V, rank = y.dims, dst.layout.block, len(y.dims)
         places = []
         for v in self.operands(node):
             blocked = by_channel(v.dims, y.dims)
-            n, _, *inner = shape = full_rank(v.dims, rank)
+            n, c, *inner = shape = full_rank(v.dims, rank)
             if v.constant is None and len(v.dims) == rank:
                 view = binder.view(v)
-                ref, steps = view.ref, (view.n, view.c, *view.spatial)
+                first, strides = view.address, (view.n, view.c, *view.spatial)
             elif v.constant is not None and blocked:
-                ref = binder.pack("elementwise", pack_blocked, v.constant, rank=rank, V=V)
-                steps = contiguous((n, CB, *inner, V))[:-1]
+                first = binder.pack("elementwise", pack_blocked, v.constant, rank=rank, V=V)
+                strides = contiguous((n, -(-c // V), *inner, V))[:-1]
             else:
-                ref, steps = binder.operand(v), contiguous(shape)
-            there = (n > 1, blocked, *(d > 1 for d in inner))
-            places.append((ref, (*(s if t else 0 for s, t in zip(steps, there, strict=True)), int(blocked))))
-        return [self.step(node, binder, (N, CB, *size, V), (dst.ref, (dst.n, dst.c, *dst.spatial, 1)), places)]
+                first, strides = binder.operand(v), contiguous(shape)
+            varies = (n > 1, blocked, *(d > 1 for d in inner))
+            places.append((first, (*(s if t else 0 for s, t in zip(strides, varies, strict=True)), int(blocked))))
+        dims = (N, -(-C // V), *size, V)
+        return [self.step(node, binder, dims, (dst.address, (dst.n, dst.c, *dst.spatial, 1)), places)]
 
 
-class ActivationOfNode(ElementwisePlain):
-    """What ActivationBlocked and ActivationPlain share: the operator is the activation of a copy's store."""
+class ActivationOfNode(ElementwiseRowMajor):
+    """A copy whose store applies the operator, which is an activation: what the two implementations of it share."""
 
     def __init__(self) -> None:
         super().__init__("copy")
 
-    def refuse(self, node: Node, target: Target) -> str | None:
-        return "not an activation of the kernels" if node.op.activation(node) is None else super().refuse(node, target)
+    def refuse(self, node: Node, selection: Selection) -> str | None:
+        if node.op.activation(node) is None:
+            return "not an activation of the kernels"
+        return super().refuse(node, selection)
 
     def activation(self, node: Node) -> Activation:
         activation = node.op.activation(node)
@@ -146,7 +141,7 @@ class ActivationOfNode(ElementwisePlain):
         return activation
 
 
-class ActivationPlain(ActivationOfNode):
+class ActivationRowMajor(ActivationOfNode):
     """Row-major tensors."""
 
 
@@ -169,12 +164,6 @@ def by_channel(shape: tuple[int, ...], result: tuple[int, ...]) -> bool:
     return channels(shape, len(result)) > 1 or (len(shape) == len(result) and result[1] == 1)
 
 
-def broadcast_strides(shape: tuple[int, ...], result: tuple[int, ...]) -> Strides:
-    """The strides, 0 where it is repeated, of a row-major tensor of this shape that broadcasts to the result's."""
-    steps = [s if d > 1 else 0 for d, s in zip(shape, contiguous(shape), strict=True)]
-    return (0,) * (len(result) - len(shape)) + tuple(steps)
-
-
 def pack_blocked(x: np.ndarray, rank: int, V: int) -> np.ndarray:
     """A constant, for tensors of this rank, in the blocked layout; lanes without a channel are 1, which any function takes."""
     n, c, *size = shape = full_rank(x.shape, rank)
@@ -185,6 +174,3 @@ def pack_blocked(x: np.ndarray, rank: int, V: int) -> np.ndarray:
         part = src[..., block * V : (block + 1) * V]
         dst[:, block, ..., : part.shape[-1]] = part
     return dst
-
-
-__all__ = ["BINARY", "FUNCTIONS", "ElementwiseBlocked", "ElementwisePlain", "broadcast_strides", "pack_blocked"]

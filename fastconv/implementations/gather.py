@@ -1,4 +1,4 @@
-"""Gather by known indices as strided copies."""
+"""Gather by known indices, as strided copies."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import NamedTuple
 
 from ..graph import Node
 from ..ops.dims import axis_index
-from ..plan.bind import Binder, Step
-from ..plan.select import Target
+from ..ops.gather import Gather
+from ..plan.binder import Binder, Step
 from ..plan.strided import copy
-from .move import Move, constants_of, first_input, ints
+from .move import Move, constants_of, ints
 
-#: runs of evenly spaced indices that are worth a step each
-MOST_RUNS = 64
+#: progressions of indices that are worth a step each
+MOST_PROGRESSIONS = 64
 
 
-class Run(NamedTuple):
+class Progression(NamedTuple):
     """The indices first, first + step, … (`size` of them)."""
 
     first: int
@@ -25,45 +25,46 @@ class Run(NamedTuple):
     size: int
 
 
-def even_runs(indices: Sequence[int]) -> list[Run]:
-    """The indices in order, as few runs as taking from the left gives.
+def progressions(indices: Sequence[int]) -> list[Progression]:
+    """The indices in order, in as few arithmetic progressions as taking from the left gives.
 
-    >>> [tuple(run) for run in even_runs([0, 1, 2, 9, 7, 5, 5, 5])]
+    >>> [tuple(p) for p in progressions([0, 1, 2, 9, 7, 5, 5, 5])]
     [(0, 1, 3), (9, -2, 3), (5, 0, 2)]
     """
-    runs: list[Run] = []
+    found: list[Progression] = []
     i = 0
     while i < len(indices):
         step = indices[i + 1] - indices[i] if i + 1 < len(indices) else 1
         end = i + 1
         while end < len(indices) and indices[end] - indices[end - 1] == step:
             end += 1
-        runs.append(Run(indices[i], step, end - i))
+        found.append(Progression(indices[i], step, end - i))
         i = end
-    return runs
+    return found
 
 
-class GatherPlain(Move):
-    """Slices of a row-major tensor, where the indices are known and lie in few evenly spaced runs."""
+class GatherRowMajor(Move[Gather]):
+    """Slices of a row-major tensor, where the indices are known and lie in few progressions."""
 
-    def runs(self, node: Node) -> list[Run]:
+    def progressions(self, node: Node) -> list[Progression]:
         """The indices, from 0 on."""
-        size = first_input(node).dims[axis_index(node.op.axis, len(first_input(node).dims))]  # type: ignore[attr-defined]
-        return even_runs([i % size for i in ints(constants_of(node)[0]) or ()])
+        dims = node.input(0).dims
+        size = dims[axis_index(self.op(node).axis, len(dims))]
+        return progressions([i % size for i in ints(constants_of(node)[0]) or ()])
 
-    def refuse_how(self, node: Node, target: Target) -> str | None:
-        runs = len(self.runs(node))
-        return f"indices in {runs} runs" if runs > MOST_RUNS else None
+    def refuse_move(self, node: Node) -> str | None:
+        count = len(self.progressions(node))
+        return f"indices in {count} progressions" if count > MOST_PROGRESSIONS else None
 
     def bind(self, node: Node, binder: Binder) -> list[Step]:
-        x = first_input(node)
-        axis = axis_index(node.op.axis, len(x.dims))  # type: ignore[attr-defined]
-        outer, inner = math.prod(x.dims[:axis]), math.prod(x.dims[axis + 1 :])
-        src, dst = binder.view(x).ref, binder.view(node.results[0]).ref
-        runs, steps, start = self.runs(node), [], 0
-        row, result = x.dims[axis] * inner, sum(run.size for run in runs) * inner
-        for run in runs:
-            dims, strides = (outer, run.size, inner), (row, run.step * inner, 1)
-            steps.append(copy(binder, src + 4 * run.first * inner, strides, dst + 4 * start, (result, inner, 1), dims))
-            start += run.size * inner
+        x, y = binder.view(node.input(0)), binder.view(node.results[0])
+        axis = axis_index(self.op(node).axis, len(x.shape))
+        outer, inner = math.prod(x.shape[:axis]), math.prod(x.shape[axis + 1 :])
+        found, steps, start = self.progressions(node), [], 0
+        row, result = x.shape[axis] * inner, sum(p.size for p in found) * inner
+        for p in found:
+            src, dst = x.address + x.itemsize * p.first * inner, y.address + y.itemsize * start
+            dims, strides = (outer, p.size, inner), (row, p.step * inner, 1)
+            steps.append(copy(binder, x.itemsize, src, strides, dst, (result, inner, 1), dims))
+            start += p.size * inner
         return steps

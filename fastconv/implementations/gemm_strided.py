@@ -7,25 +7,25 @@ products, one of A and B is summed over. A transposed operand is one with other 
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 from typing import NamedTuple
 
-import numpy as np
-
 from ..graph import Node, Value
+from ..ops.einsum import Einsum
+from ..ops.gemm import Gemm
+from ..ops.matmul import MatMul
 from ..plan.arena import ALIGN
-from ..plan.bind import Binder, Step, epilogue_of
+from ..plan.binder import Binder, Step
+from ..plan.epilogue import epilogue_of
 from ..plan.implementation import Implementation
-from ..plan.select import NCHW, Target
-from ..plan.strided import AXES, Strides, collapse, contiguous, copy, pad_axes
-from .conv_direct import RUN
+from ..plan.layout import ROW_MAJOR, Layout, Strides, contiguous
+from ..plan.select import Selection, Target
+from ..plan.strided import AXES, collapse, copy, pad_axes
 from .gemm_packed import pack_vector
+from .panels import K_BLOCK
 
 #: rows of an item: each packs the weights that it needs anew
 CHUNK_ROWS = 256
-
-#: names of the axes of A, B and the result, in the order of each
-Names = tuple[Sequence[Hashable], Sequence[Hashable], Sequence[Hashable]]
 
 
 class Axes(NamedTuple):
@@ -53,13 +53,11 @@ class Product(NamedTuple):
         return self.k.a != (1,)
 
 
-def product_of(node: Node) -> Product | str:
+def product_of(op: Gemm | MatMul | Einsum, node: Node) -> Product | str:
     """The product that a node is, or why it is none that the kernel computes."""
-    a, b = node.inputs[0], node.inputs[1]
-    assert a is not None and b is not None
-    y = node.results[0]
+    a, b, y = node.input(0), node.input(1), node.results[0]
     axes: dict[Hashable, list[int]] = {}
-    for i, (v, names) in enumerate(zip((a, b, y), node.op.names(a.dims, b.dims), strict=True), 1):  # type: ignore[attr-defined]
+    for i, (v, names) in enumerate(zip((a, b, y), op.names(a.dims, b.dims), strict=True), 1):
         for name, d, stride in zip(names, v.dims, contiguous(v.dims), strict=True):
             axis = axes.setdefault(name, [1, 0, 0, 0])
             if d > 1:
@@ -98,32 +96,33 @@ def _swapped(axes: Axes) -> Axes:
     return axes._replace(a=axes.b, b=axes.a)
 
 
-class GemmStrided(Implementation):
+class GemmStrided(Implementation[Gemm | MatMul | Einsum]):
     """Matrices of two tensors at any strides, of which the kernel packs the second."""
 
     name = "strided"
 
-    def refuse(self, node: Node, target: Target) -> str | None:
-        a, b, bias = (*node.inputs, None)[:3]
-        assert a is not None and b is not None
-        if a.constant is not None and b.constant is not None:
-            return "constant operands"
-        if a.dtype != np.float32:
-            return f"dtype {a.dtype}"
-        if 0 in a.dims or 0 in b.dims:
-            return "empty input"
-        if bias is not None and (bias.constant is None or bias.constant.size not in (1, bias.dims[-1] if bias.dims else 1)):
+    def operands(self, node: Node) -> list[Value]:
+        return [node.input(0), node.input(1)]
+
+    def refuse(self, node: Node, selection: Selection) -> str | None:
+        bias = node.optional(2)
+        if bias is not None and (bias.constant is None or math.prod(bias.dims) not in (1, bias.dims[-1] if bias.dims else 1)):
             return "C is not a constant row"
-        product = product_of(node)
+        product = product_of(self.op(node), node)
         return product if isinstance(product, str) else None
 
-    def layouts(self, node: Node, target: Target) -> tuple[dict[Value, str], str]:
+    def layouts(self, node: Node, target: Target) -> tuple[dict[Value, Layout], Layout]:
         residual, _ = epilogue_of(node)
-        return {v: NCHW for v in (*node.inputs[:2], residual) if v is not None and v.constant is None}, NCHW
+        return {v: ROW_MAJOR for v in (*node.inputs[:2], residual) if v is not None and v.constant is None}, ROW_MAJOR
+
+    def product(self, node: Node) -> Product:
+        """The product of a node that is one."""
+        product = product_of(self.op(node), node)
+        assert isinstance(product, Product), "refuse takes no others"
+        return product
 
     def workspace(self, node: Node, target: Target) -> int:
-        product = product_of(node)
-        assert isinstance(product, Product)
+        product = self.product(node)
         vectors = min(-(-product.n.dims[0] // target.V), 3)
         return self.copied(product) + target.threads * product.k.dims[0] * vectors * target.V * 4
 
@@ -132,45 +131,39 @@ class GemmStrided(Implementation):
         return -(-math.prod(product.a.dims) * 4 // ALIGN) * ALIGN if product.copies else 0
 
     def bind(self, node: Node, binder: Binder) -> list[Step]:
-        product = product_of(node)
-        assert isinstance(product, Product)
+        product = self.product(node)
         a, b, batch, m, k, n = product
         M, K, OC = m.dims[0], k.dims[0], n.dims[0]
-        src, src_strides, src_m, steps = self.operand(a, binder), batch.a, m.a[0], []
+        src, src_strides, src_m, steps = binder.operand(a), batch.a, m.a[0], []
         if product.copies:
             dims = tuple(d if s else 1 for d, s in zip(batch.dims, batch.a, strict=True))
             to = contiguous((*dims, M, K))
             workspace = binder.workspace()
-            steps.append(copy(binder, src, (*batch.a, *m.a, *k.a), workspace, to, (*dims, M, K)))
+            steps.append(copy(binder, 4, src, (*batch.a, *m.a, *k.a), workspace, to, (*dims, M, K)))
             src, src_m = workspace, K
             src_strides = tuple(t if s else 0 for s, t in zip(batch.a, to, strict=False))
-        bias = node.inputs[2] if len(node.inputs) > 2 else None
+        bias = node.optional(2)
         c, beta = None if bias is None else bias.constant, getattr(node.op, "beta", 1.0)
         chunks = -(-M // CHUNK_ROWS)
-        fields = {name: v for name, v in binder.epilogue(node).items() if name in ("add", "has_add", "act")}
         step = binder.step(
             binder.kernels.gemm,
-            src=src, wei=self.operand(b, binder), bia=binder.constant(pack_vector(c, beta, OC, binder.target.V)),
-            dst=binder.view(node.results[0]).ref, workspace=binder.workspace() + self.copied(product),
-            M=M, K=K, OC=OC, chunk=-(-M // chunks), parts=1, run=RUN,
+            src=src, wei=binder.operand(b), bia=binder.constant(pack_vector(c, beta, OC, binder.target.V)),
+            dst=binder.view(node.results[0]).address, workspace=binder.workspace() + self.copied(product),
+            M=M, K=K, OC=OC, chunk=-(-M // chunks), parts=1, run=K_BLOCK,
             src_m=src_m, wei_k=k.b[0], wei_n=n.b[0], dst_m=m.y[0],
             dims=pad_axes(batch.dims, 1), src_strides=pad_axes(src_strides, 0),
             wei_strides=pad_axes(batch.b, 0), dst_strides=pad_axes(batch.y, 0),
             alpha=getattr(node.op, "alpha", 1.0), packs=True,
-            **fields,
+            **binder.row_epilogue(node),
         )  # fmt: skip
         return [*steps, step]
-
-    def operand(self, v: Value, binder: Binder) -> int:
-        """The reference of an operand, which may be constant."""
-        return binder.view(v).ref if v.constant is None else binder.constant(np.ascontiguousarray(binder.array(v.constant)))
 
 
 class EinsumStrided(GemmStrided):
     """Sums of the products of two operands over one axis."""
 
-    def refuse(self, node: Node, target: Target) -> str | None:
-        return f"{len(node.inputs)} operands" if len(node.inputs) != 2 else super().refuse(node, target)
+    def operands(self, node: Node) -> list[Value]:
+        return [v for v in node.inputs if v is not None]
 
-
-__all__ = ["GemmStrided", "Names"]
+    def refuse(self, node: Node, selection: Selection) -> str | None:
+        return f"{len(node.inputs)} operands" if len(node.inputs) != 2 else super().refuse(node, selection)

@@ -3,107 +3,94 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
 from ..graph import Node, Value
-from ..plan.bind import Binder, Step
-from ..plan.implementation import Implementation, blocked_refusal, input_refusal
-from ..plan.select import BLOCKED, NCHW, Target
-from .conv_direct import pack_bias
+from ..ops.normalization import LayerNormalization
+from ..plan.binder import Binder, Step
+from ..plan.implementation import Implementation
+from ..plan.layout import ROW_MAJOR, Layout
+from ..plan.select import Selection, Target
+from .conv import pack_bias
 
 
-class LayerNormPlain(Implementation):
+class LayerNormRowMajor(Implementation[LayerNormalization]):
     """The last axes of a row-major tensor."""
 
-    name = "plain"
-    layout = NCHW
+    name = "row-major"
 
-    def refuse(self, node: Node, target: Target) -> str | None:
-        if (reason := input_refusal(node.inputs[0])) is not None:
-            return reason
+    def refuse(self, node: Node, selection: Selection) -> str | None:
         if any(v is not None for v in node.outputs[1:]):
             return "the statistics are asked for"
         for v in node.inputs[1:]:
             if v is not None and v.constant is None:
                 return "scale or bias is not constant"
-            if v is not None and v.constant is not None and v.constant.size not in (1, self.elements(node)):
+            if v is not None and math.prod(v.dims) not in (1, self.elements(node)):
                 return f"scale or bias of shape {v.dims}"
         return self.refuse_axes(node)
 
     def axes(self, node: Node) -> tuple[int, ...]:
         """The axes normalized together."""
-        x = node.inputs[0]
-        assert x is not None
-        return node.op.axes(len(x.dims))  # type: ignore[attr-defined]
+        return self.op(node).axes(len(node.input(0).dims))
 
     def elements(self, node: Node) -> int:
         """How many elements are normalized together."""
-        x = node.inputs[0]
-        assert x is not None
-        return math.prod(x.dims[i] for i in self.axes(node))
+        return math.prod(node.input(0).dims[i] for i in self.axes(node))
 
     def refuse_axes(self, node: Node) -> str | None:
         """Why these axes are out of reach."""
-        x, axes = node.inputs[0], self.axes(node)
-        assert x is not None
-        return None if math.prod(x.dims[axes[-1] + 1 :]) == 1 else f"axes {axes}"
+        axes = self.axes(node)
+        return None if math.prod(node.input(0).dims[axes[-1] + 1 :]) == 1 else f"axes {axes}"
 
-    def layouts(self, node: Node, target: Target) -> tuple[dict[Value, str], str]:
-        x = node.inputs[0]
-        assert x is not None
-        return {x: self.layout}, self.layout
+    def layouts(self, node: Node, target: Target) -> tuple[dict[Value, Layout], Layout]:
+        return {node.input(0): ROW_MAJOR}, ROW_MAJOR
 
     def rows(self, node: Node, binder: Binder) -> dict[str, int]:
         """How the rows lie, as the kernel's fields."""
-        x, K = node.inputs[0], self.elements(node)
-        assert x is not None
+        K = self.elements(node)
         strides = {
-            f"{side}_{axis}": step
+            f"{side}_{axis}": stride
             for side in ("src", "dst")
-            for axis, step in zip("nchw", (0, binder.target.V, 0, K), strict=True)
+            for axis, stride in zip("nchw", (0, binder.target.V, 0, K), strict=True)
         }
-        return {"N": 1, "H": 1, "W": math.prod(x.dims) // K, **strides}
+        return {"N": 1, "H": 1, "W": math.prod(node.input(0).dims) // K, **strides}
 
     def bind(self, node: Node, binder: Binder) -> list[Step]:
-        x, scale, bias = (*node.inputs, None)[:3]
-        assert x is not None and scale is not None
-        op: Any = node.op
         K, V = self.elements(node), binder.target.V
-        factors, shifts = (
-            binder.pack("layer_norm", pack_row, None if v is None else v.constant, K=K, V=V) for v in (scale, bias)
+        scale, bias = (
+            binder.pack("layer_norm", pack_row, None if v is None else v.constant, K=K, V=V)
+            for v in (node.input(1), node.optional(2))
         )
         return [
             binder.step(
                 binder.kernels.layer_norm,
-                src=binder.view(x).ref,
-                dst=binder.view(node.results[0]).ref,
-                scale=factors,
-                bias=shifts,
+                src=binder.view(node.input(0)).address,
+                dst=binder.view(node.results[0]).address,
+                scale=scale,
+                bias=bias,
                 K=K,
-                epsilon=op.epsilon,
+                epsilon=self.op(node).epsilon,
                 **self.rows(node, binder),
             )
         ]
 
 
-class LayerNormBlocked(LayerNormPlain):
+class LayerNormBlocked(LayerNormRowMajor):
     """The channels of each pixel of a blocked tensor."""
 
     name = "blocked"
-    layout = BLOCKED
+    ranks = (4,)
 
     def refuse_axes(self, node: Node) -> str | None:
-        if reason := blocked_refusal(node.inputs[0]):
-            return reason
         return None if self.axes(node) == (1,) else f"axes {self.axes(node)}"
 
+    def layouts(self, node: Node, target: Target) -> tuple[dict[Value, Layout], Layout]:
+        return {node.input(0): target.blocked}, target.blocked
+
     def rows(self, node: Node, binder: Binder) -> dict[str, int]:
-        x = node.inputs[0]
-        assert x is not None
-        src, dst = binder.view(x), binder.view(node.results[0])
-        (N, _, H, W) = x.dims
+        src, dst = binder.view(node.input(0)), binder.view(node.results[0])
+        N, _, H, W = src.shape
         if src.h == W * src.w and dst.h == W * dst.w:  # rows without gaps are one long row
             H, W = 1, H * W
         return {"N": N, "H": H, "W": W, **src.strides("src"), **dst.strides("dst")}
@@ -112,6 +99,3 @@ class LayerNormBlocked(LayerNormPlain):
 def pack_row(a: np.ndarray | None, K: int, V: int) -> np.ndarray:
     """A scale or bias of K elements, or of one for all, in whole vectors; zeros where there is none."""
     return pack_bias(None if a is None else np.broadcast_to(a.reshape(-1), (K,)), K, 1, V)
-
-
-__all__ = ["LayerNormBlocked", "LayerNormPlain"]

@@ -1,73 +1,62 @@
-"""What implementations share that only move elements, by strided copies."""
+"""What the implementations share that only move elements."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
+from ..dtypes import DATA_TYPES
 from ..graph import Node, Value
-from ..plan.implementation import Implementation, blocked_refusal
-from ..plan.select import BLOCKED, NCHW, Target
+from ..plan.implementation import Implementation, O
+from ..plan.layout import ROW_MAJOR, Layout
+from ..plan.select import Selection, Target
 
-#: channels at multiples of which a block begins whatever the vector width is
-WIDEST = 16
-
-
-def first_input(node: Node) -> Value:
-    """inputs[0], which these operators always have."""
-    x = node.inputs[0]
-    assert x is not None
-    return x
+#: every type whose elements are whole bytes: the kernels move elements by their size
+MOVABLE = frozenset(t.numpy for t in DATA_TYPES.values() if t.numpy and t.numpy != "object")
+#: the largest block of any instruction set: channels at its multiples begin a block
+LARGEST_BLOCK = 16
 
 
 def constants_of(node: Node) -> list[Any]:
-    """The arrays of the inputs behind the first: what Op.reference gets for them."""
+    """The arrays of the inputs behind the first, as Op.reference gets them."""
     return [None if v is None else v.constant for v in node.inputs[1:]]
 
 
 def ints(array: np.ndarray | None) -> tuple[int, ...] | None:
-    """A tensor of integers as a tuple; None where the input is left out."""
+    """A tensor of integers as a tuple; None if the input is left out."""
     return None if array is None else tuple(array.reshape(-1).tolist())
 
 
-class Move(Implementation):
-    """Row-major float32 tensors; all inputs but the first say how, and must be constant."""
+class Move(Implementation[O]):
+    """Row-major tensors of any type; all inputs but the first control the move, and must be constant."""
 
-    name = "plain"
+    name = "row-major"
+    dtypes: ClassVar[frozenset[str] | None] = MOVABLE
 
-    def refuse(self, node: Node, target: Target) -> str | None:
-        x = first_input(node)
-        if x.constant is not None:
-            return "constant input"
-        if x.dtype != np.float32:
-            return f"dtype {x.dtype}"
+    def refuse(self, node: Node, selection: Selection) -> str | None:
         if any(v is not None and v.constant is None for v in node.inputs[1:]):
-            return "an input that says how is not constant"
-        if any(0 in v.dims for v in (x, *node.results)):
-            return "empty tensor"
-        return self.refuse_how(node, target)
+            return "a control input is not constant"
+        return self.refuse_move(node)
 
-    def refuse_how(self, node: Node, target: Target) -> str | None:
-        """Why this way of moving is out of reach."""
+    def refuse_move(self, node: Node) -> str | None:
+        """Why this move is out of reach, where its control inputs are constant."""
         return None
 
-    def layouts(self, node: Node, target: Target) -> tuple[dict[Value, str], str]:
-        return {first_input(node): NCHW}, NCHW
+    def layouts(self, node: Node, target: Target) -> tuple[dict[Value, Layout], Layout]:
+        return {node.input(0): ROW_MAJOR}, ROW_MAJOR
 
 
-class BlockedMove(Move):
+class BlockedMove(Move[O]):
     """Blocked tensors."""
 
     name = "blocked"
-    ranks: Sequence[int] = (4,)
+    dtypes = frozenset({"float32"})
+    ranks: ClassVar[Sequence[int] | None] = (4,)
 
-    def refuse(self, node: Node, target: Target) -> str | None:
-        x = first_input(node)
-        if reason := blocked_refusal(x, self.ranks):
-            return reason
-        return super().refuse(node, target) if target.layout(x) == BLOCKED else "the input is not blocked"
+    def refuse(self, node: Node, selection: Selection) -> str | None:
+        return super().refuse(node, selection) if selection.layout(node.input(0)).is_blocked else "the input is not blocked"
 
-    def layouts(self, node: Node, target: Target) -> tuple[dict[Value, str], str]:
-        return {first_input(node): BLOCKED}, BLOCKED
+    def layouts(self, node: Node, target: Target) -> tuple[dict[Value, Layout], Layout]:
+        return {node.input(0): target.blocked}, target.blocked

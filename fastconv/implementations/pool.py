@@ -1,98 +1,71 @@
-"""The pools on the kernels max_pool and average_pool: windows over a blocked tensor, of the operator's or of all of it.
+"""The pools on the kernels max_pool and average_pool: windows over a blocked tensor, or one window that is all of each plane.
 
-Windows over volumes N C D H W are windows over their planes first, and then along the depth.
+Windows over volumes N C D H W go over their planes first, and then along the depth.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
 from ..graph import Node, Value
+from ..ops.average_pool import AveragePool
+from ..ops.base import Op
+from ..ops.max_pool import MaxPool
+from ..ops.reduce import Reduce
 from ..ops.windows import Windows
-from ..plan.bind import Binder, Step, View
-from ..plan.implementation import Implementation, blocked_refusal
-from ..plan.select import BLOCKED, NCHW, RANKS, Target
+from ..plan.binder import Binder, Step
+from ..plan.implementation import Implementation
+from ..plan.layout import RANKS, ROW_MAJOR, Layout, geometry
+from ..plan.select import Selection, Target
+from ..plan.view import View
+
+P = TypeVar("P", bound=Op)
 
 
-def whole(shape: tuple[int, ...]) -> Windows:
-    """One window that is the plane, or the volume."""
-    size = shape[2:]
-    none, one = (0,) * len(size), (1,) * len(size)
-    return Windows(size, one, one, none, none, size, one)
-
-
-def over_planes(w: Windows) -> Windows:
-    """What windows over volumes are in each plane."""
-    return Windows(w.kernel[1:], w.strides[1:], w.dilations[1:], w.begin[1:], w.end[1:], w.size[1:], w.out[1:])
-
-
-def over_depth(w: Windows) -> Windows:
-    """What windows over volumes are along the depth, for the columns of a row of the result."""
-    (kernel, *_), (stride, *_), (dilation, *_), (begin, *_), (end, *_), (size, *_), (out, _, columns) = (
-        w.kernel, w.strides, w.dilations, w.begin, w.end, w.size, w.out,
-    )  # fmt: skip
-    return Windows((kernel, 1), (stride, 1), (dilation, 1), (begin, 0), (end, 0), (size, columns), (out, columns))
-
-
-class MaxPoolBlocked(Implementation):
-    """The largest element of each window."""
+class PoolBlocked(Implementation[P]):
+    """A reduction of each window of a blocked tensor; a subclass says what the windows are."""
 
     name = "blocked"
-    kernel = "max_pool"
+    ranks: ClassVar[Sequence[int] | None] = RANKS
 
-    def refuse(self, node: Node, target: Target) -> str | None:
-        if len(node.outputs) > 1 and node.outputs[1] is not None:
-            return "indices output"
-        return blocked_refusal(node.inputs[0], ranks=RANKS)
-
-    def layouts(self, node: Node, target: Target) -> tuple[dict[Value, str], str]:
-        x = node.inputs[0]
-        assert x is not None
-        return {x: BLOCKED}, BLOCKED
+    def __init__(self, kernel: str):
+        self.kernel = kernel
 
     def windows(self, node: Node) -> Windows:
         """The windows over the input."""
-        x = node.inputs[0]
-        assert x is not None
-        return node.op.geometry(x.dims)  # type: ignore[attr-defined]
+        raise NotImplementedError
 
     def counts(self, node: Node, windows: Windows) -> list[np.ndarray]:
-        """How many elements of each window count along each axis, where the kernel divides by that."""
-        return [np.empty(0)] * len(windows.out)
+        """For each axis, how many elements along it a mean is taken over, for each window."""
+        raise NotImplementedError
+
+    def layouts(self, node: Node, target: Target) -> tuple[dict[Value, Layout], Layout]:
+        return {node.input(0): target.blocked}, target.blocked
 
     def workspace(self, node: Node, target: Target) -> int:
         """Room for the pooled planes of a volume."""
-        x = node.inputs[0]
-        assert x is not None
-        if len(x.dims) == 4:
+        _, C, *size = node.input(0).dims
+        if len(size) == 2:
             return 0
-        return 4 * -(-x.dims[1] // target.V) * target.V * math.prod((x.dims[2], *self.windows(node).out[1:]))
+        return geometry((1, C, size[0], *self.windows(node).out[1:]), target.blocked, itemsize=4).nbytes
 
     def bind(self, node: Node, binder: Binder) -> list[Step]:
-        x, w = node.inputs[0], self.windows(node)
-        assert x is not None
-        src, dst, V = binder.view(x), binder.view(node.results[0]), binder.target.V
-        counts = self.counts(node, w)
-        N, CB = x.dims[0], -(-x.dims[1] // V)
-        if len(w.out) == 2:
+        x, w = node.input(0), self.windows(node)
+        src, dst, counts = binder.view(x), binder.view(node.results[0]), self.counts(node, w)
+        (N, C, *depth, _, _), CB = x.dims, -(-x.dims[1] // src.layout.block)
+        if not depth:
             return [self.step(binder, w, counts, (N, CB), src, dst)]
-        D, (OH, OW) = w.size[0], w.out[1:]
-        row, plane = OW * V, OH * OW * V
-        # each plane for itself, then, for each row of the pooled planes, the columns of that row along the depth
-        pooled = View(binder.workspace(), dst.shape[1:], BLOCKED, D * plane, plane, row, V)
-        rows = replace(pooled, n=row, c=D * plane, h=plane)
+        (D,), (OH, OW) = depth, w.out[1:]
+        pooled = binder.workspace_view((1, C, D, OH, OW), src.layout)
+        ones = np.ones(OW)
         steps = []
-        for image in range(N):
-            planes, result = src.planes(image), dst.planes(image)
-            planes, result = replace(planes, n=src.c, c=src.d), replace(result, n=dst.h, h=dst.d)
+        for n in range(N):
             steps += [
-                self.step(binder, over_planes(w), counts[1:], (CB, D), planes, pooled),
-                self.step(binder, over_depth(w), [counts[0], np.ones(OW)], (OH, CB), rows, result),
+                self.step(binder, over_planes(w), counts[1:], (CB, D), src.block_planes(n), pooled.block_planes(0)),
+                self.step(binder, over_depth(w), [counts[0], ones], (OH, CB), pooled.depth_columns(0), dst.depth_columns(n)),
             ]
         return steps
 
@@ -101,19 +74,20 @@ class MaxPoolBlocked(Implementation):
     ) -> Step:
         """The step over the planes of so many images and blocks of each."""
         heights, widths = (binder.constant(c.astype(np.float32)) for c in counts)
-        V, C, (H, W) = binder.target.V, dst.shape[1], w.size
+        V, C, (H, W) = src.layout.block, dst.shape[1], w.size
         starts = [i for i in range(w.out[1]) if 0 <= i * w.strides[1] - w.begin[1] <= W - w.extent[1]]
         fields: dict[str, Any] = dict(zip(("KH", "KW", "OH", "OW"), (*w.kernel, *w.out), strict=True))
         if w.kernel == (H, W) and w.out == (1, 1) and src.h == W * V:
             # a plane without gaps is one long row
             H, W = fields["KH"], fields["KW"] = 1, H * W
-        # a result of rank 2 is a matrix N x C
-        blocked = len(dst.shape) == 4
-        fields |= {"dst_n": dst.n, "dst_c": dst.c, "dst_h": dst.h} if blocked else {"dst_n": C, "dst_c": V, "dst_h": 0}
+        if dst.layout.is_blocked:
+            fields |= {"dst_n": dst.n, "dst_c": dst.c, "dst_h": dst.h, "lanes": V}
+        else:  # a matrix N C
+            fields |= {"dst_n": C, "dst_c": V, "dst_h": 0, "lanes": C - (C - 1) // V * V}
         return binder.step(
             getattr(binder.kernels, self.kernel),
-            src=src.ref,
-            dst=dst.ref,
+            src=src.address,
+            dst=dst.address,
             heights=heights,
             widths=widths,
             N=planes[0],
@@ -129,59 +103,78 @@ class MaxPoolBlocked(Implementation):
             left=w.begin[1],
             inner_begin=starts[0] if starts else 0,
             inner_end=starts[-1] + 1 if starts else 0,
-            lanes=V if blocked else C - (C - 1) // V * V,
             src_n=src.n,
             src_c=src.c,
             src_h=src.h,
         )
 
 
-class AveragePoolBlocked(MaxPoolBlocked):
-    """The mean of each window."""
+class MaxPoolBlocked(PoolBlocked[MaxPool]):
+    """The largest element of each window."""
 
-    kernel = "average_pool"
+    def __init__(self) -> None:
+        super().__init__("max_pool")
 
-    def counts(self, node: Node, windows: Windows) -> list[np.ndarray]:
-        return node.op.axis_counts(windows)  # type: ignore[attr-defined]
-
-
-class GlobalMaxPoolBlocked(MaxPoolBlocked):
-    """The largest element of each plane."""
+    def refuse(self, node: Node, selection: Selection) -> str | None:
+        return "indices output" if any(v is not None for v in node.outputs[1:]) else None
 
     def windows(self, node: Node) -> Windows:
-        x = node.inputs[0]
-        assert x is not None
-        return whole(x.dims)
+        return self.op(node).geometry(node.input(0).dims)
+
+    def counts(self, node: Node, windows: Windows) -> list[np.ndarray]:
+        return [np.empty(0)] * len(windows.out)
 
 
-class GlobalAveragePoolBlocked(GlobalMaxPoolBlocked):
-    """The mean of each plane."""
+class AveragePoolBlocked(PoolBlocked[AveragePool]):
+    """The mean of each window."""
 
-    kernel = "average_pool"
+    def __init__(self) -> None:
+        super().__init__("average_pool")
+
+    def windows(self, node: Node) -> Windows:
+        return self.op(node).geometry(node.input(0).dims)
+
+    def counts(self, node: Node, windows: Windows) -> list[np.ndarray]:
+        return self.op(node).axis_counts(windows)
+
+
+class GlobalPoolBlocked(PoolBlocked[P]):
+    """One window that is the plane, or the volume."""
+
+    def windows(self, node: Node) -> Windows:
+        size = node.input(0).dims[2:]
+        none, one = (0,) * len(size), (1,) * len(size)
+        return Windows(size, one, one, none, none, size, one)
 
     def counts(self, node: Node, windows: Windows) -> list[np.ndarray]:
         return [np.array([d]) for d in windows.size]
 
 
-class ReduceMeanBlocked(GlobalAveragePoolBlocked):
-    """The mean of each plane as a reduction over the spatial axes: N C 1 1 or, without keepdims, a matrix N C."""
+class ReducePlanesBlocked(GlobalPoolBlocked[Reduce]):
+    """A reduction over the spatial axes of images: N C 1 1 or, without keepdims, a matrix N C."""
 
-    def refuse(self, node: Node, target: Target) -> str | None:
-        x, axes = node.inputs[0], node.inputs[1] if len(node.inputs) > 1 else None
-        if reason := blocked_refusal(x):
-            return reason
+    ranks = (4,)
+
+    def refuse(self, node: Node, selection: Selection) -> str | None:
+        axes = node.optional(1)
         if axes is not None and axes.constant is None:
             return "axes are not constant"
         given = None if axes is None or axes.constant is None else axes.constant.reshape(-1).tolist()
-        over = node.op.axes(4, given)  # type: ignore[attr-defined]
+        over = self.op(node).axes(4, given)
         return None if set(over) == {2, 3} else f"axes {over}"
 
-    def layouts(self, node: Node, target: Target) -> tuple[dict[Value, str], str]:
-        wants, blocked = super().layouts(node, target)
-        return wants, blocked if node.op.keepdims else NCHW  # type: ignore[attr-defined]
+    def layouts(self, node: Node, target: Target) -> tuple[dict[Value, Layout], Layout]:
+        return {node.input(0): target.blocked}, target.blocked if self.op(node).keepdims else ROW_MAJOR
 
 
-class ReduceMaxBlocked(ReduceMeanBlocked):
-    """The largest element of each plane, likewise."""
+def over_planes(w: Windows) -> Windows:
+    """What windows over volumes are in each plane."""
+    return Windows(w.kernel[1:], w.strides[1:], w.dilations[1:], w.begin[1:], w.end[1:], w.size[1:], w.out[1:])
 
-    kernel = "max_pool"
+
+def over_depth(w: Windows) -> Windows:
+    """What windows over volumes are along the depth, for the columns of a row of the result."""
+    (kernel, *_), (stride, *_), (dilation, *_), (begin, *_), (end, *_), (size, *_), (out, _, columns) = (
+        w.kernel, w.strides, w.dilations, w.begin, w.end, w.size, w.out,
+    )  # fmt: skip
+    return Windows((kernel, 1), (stride, 1), (dilation, 1), (begin, 0), (end, 0), (size, columns), (out, columns))

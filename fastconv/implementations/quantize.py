@@ -3,62 +3,57 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
 from ..graph import Node, Value
 from ..ops.dims import axis_index
-from ..plan.bind import Binder, Step
+from ..ops.quantize import FLOAT, DequantizeLinear, QuantizeLinear
+from ..plan.binder import Binder, Step
 from ..plan.implementation import Implementation
-from ..plan.select import NCHW, Target
+from ..plan.layout import ROW_MAJOR, Layout
+from ..plan.select import Selection, Target
 
 #: the integers that the kernel knows, in the order of `Dtype` in pyx/isa/quantize.pyx; it quantizes to those of 8 bits
 DTYPES = ("uint8", "int8", "int32")
-#: ONNX's number of float32
-FLOAT = 1
 
 
-class QuantizePlain(Implementation):
+class QuantizeRowMajor(Implementation[QuantizeLinear | DequantizeLinear]):
     """Row-major tensors, with one scale for all elements or one for each index of an axis."""
 
     name = "integers"
+    dtypes = frozenset({"float32", *DTYPES})
 
-    def refuse(self, node: Node, target: Target) -> str | None:
-        (x, scale, zero), y = (*node.inputs, None)[:3], node.results[0]
-        assert x is not None and scale is not None
-        if x.constant is not None:
-            return "constant input"
+    def refuse(self, node: Node, selection: Selection) -> str | None:
+        x, scale, zero, y, op = node.input(0), node.input(1), node.optional(2), node.results[0], self.op(node)
         if node.epilogue:
             return "fused with a DequantizeLinear"
-        quantizes = type(node.op).__name__ == "QuantizeLinear"
+        quantizes = isinstance(op, QuantizeLinear)
         floats, integers = (x, y) if quantizes else (y, x)
         if floats.dtype != np.float32 or scale.dtype != np.float32:
             return f"dtype {scale.dtype if floats.dtype == np.float32 else floats.dtype}"
         if str(integers.dtype) not in DTYPES[: 2 if quantizes else None]:
             return f"dtype {integers.dtype}"
-        op: Any = node.op
         if op.block_size:
             return "scales for blocks"
-        if quantizes and op.precision not in (0, FLOAT):
+        if isinstance(op, QuantizeLinear) and op.precision not in (0, FLOAT):
             return "another precision than float32"
         if zero is not None and (zero.dims != scale.dims or zero.dtype != integers.dtype):
             return "a zero point of another shape or dtype than the scale's and the integers'"
-        return "empty tensor" if 0 in x.dims else None
+        return None
 
-    def layouts(self, node: Node, target: Target) -> tuple[dict[Value, str], str]:
-        return {v: NCHW for v in node.operands if v.constant is None}, NCHW
+    def layouts(self, node: Node, target: Target) -> tuple[dict[Value, Layout], Layout]:
+        return {v: ROW_MAJOR for v in node.operands if v.constant is None}, ROW_MAJOR
 
     def bind(self, node: Node, binder: Binder) -> list[Step]:
-        (x, scale, zero), y = (*node.inputs, None)[:3], node.results[0]
-        assert x is not None and scale is not None
-        quantizes = type(node.op).__name__ == "QuantizeLinear"
-        axis = axis_index(node.op.axis, len(x.dims)) if math.prod(scale.dims) > 1 else -1  # type: ignore[attr-defined]
+        x, scale, zero, y, op = node.input(0), node.input(1), node.optional(2), node.results[0], self.op(node)
+        quantizes = isinstance(op, QuantizeLinear)
+        axis = axis_index(op.axis, len(x.dims)) if math.prod(scale.dims) > 1 else -1
         return [
             binder.step(
                 binder.kernels.quantize,
-                src=binder.view(x).ref,
-                dst=binder.view(y).ref,
+                src=binder.view(x).address,
+                dst=binder.view(y).address,
                 scale=binder.operand(scale),
                 zero=0 if zero is None else binder.operand(zero),
                 quantizes=quantizes,

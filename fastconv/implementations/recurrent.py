@@ -1,35 +1,35 @@
-"""RNN, GRU and LSTM on two kernels: gemm multiplies the inputs of all steps at once, recurrent goes through the steps."""
+"""RNN, GRU and LSTM: the kernel gemm multiplies the inputs of all time steps, then the kernel recurrent takes these in turn."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
+from ..activation import NO_ACTIVATION
 from ..graph import Node, Value
-from ..plan.bind import NO_ACTIVATION, Binder, Step, activation_fields
-from ..plan.implementation import Implementation, input_refusal
+from ..ops.recurrent import Recurrent
+from ..plan.binder import Binder, Step
+from ..plan.epilogue import activation_fields
+from ..plan.implementation import Implementation
+from ..plan.layout import ROW_MAJOR, Layout
 from ..plan.packing import Packing, empty_aligned
-from ..plan.select import NCHW, Target
+from ..plan.select import Selection, Target
 from ..weights import Weights
 from .gemm_packed import pack_matrix, pack_vector, sizes
 
-#: most sequences that go through the steps together: they share a reading of the weights
+#: most sequences that go through the time steps together: they share a reading of the weights
 CHUNK_SEQUENCES = 12
 
 
-class RecurrentPlain(Implementation):
+class RecurrentRowMajor(Implementation[Recurrent]):
     """Row-major tensors in float32, the standard's default activations."""
 
-    name = "plain"
+    name = "row-major"
 
-    def refuse(self, node: Node, target: Target) -> str | None:
-        x, w, r, b, lengths, _, _, peepholes = (*node.inputs, *[None] * 5)[:8]
-        op: Any = node.op
-        assert x is not None and w is not None and r is not None
-        if (reason := input_refusal(x)) is not None:
-            return reason
+    def refuse(self, node: Node, selection: Selection) -> str | None:
+        w, r, b, lengths, peepholes = node.input(1), node.input(2), node.optional(3), node.optional(4), node.optional(7)
+        op = self.op(node)
         if any(v is not None and v.constant is None for v in (w, r, b)):
             return "weights are not constant"
         if 0 in w.dims:
@@ -42,31 +42,27 @@ class RecurrentPlain(Implementation):
             return "clip"
         return op.refuse_step() if op.names == op.default_names else f"activations {', '.join(op.names)}"
 
-    def layouts(self, node: Node, target: Target) -> tuple[dict[Value, str], str]:
-        return {v: NCHW for v in node.operands if v.constant is None}, NCHW
+    def layouts(self, node: Node, target: Target) -> tuple[dict[Value, Layout], Layout]:
+        return {v: ROW_MAJOR for v in node.operands if v.constant is None}, ROW_MAJOR
 
     def sizes(self, node: Node) -> tuple[int, int, int, int]:
         """(T, N, D, H) of the node."""
-        x, _, r = node.inputs[:3]
-        op: Any = node.op
-        assert x is not None and r is not None
-        T, N = x.dims[1::-1] if op.layout else x.dims[:2]
-        return T, N, r.dims[0], r.dims[2]
+        x, r = node.input(0).dims, node.input(2).dims
+        T, N = x[1::-1] if self.op(node).layout else x[:2]
+        return T, N, r[0], r[2]
 
     def rooms(self, node: Node, V: int) -> tuple[int, int, int]:
-        """The bytes of the inputs' products, of the cells, and of the states of all steps where they are no output."""
-        op: Any = node.op
+        """The bytes of the inputs' products, of the cells, and of the states of all time steps where they are no output."""
         T, N, D, H = self.sizes(node)
         units = D * -(-H // V) * V
-        return 4 * T * N * op.gates * units, 4 * N * units, 0 if node.outputs[0] else 4 * T * N * D * H
+        return 4 * T * N * self.op(node).gates * units, 4 * N * units, 0 if node.outputs[0] else 4 * T * N * D * H
 
     def workspace(self, node: Node, target: Target) -> int:
         return sum(self.rooms(node, target.V))
 
     def bind(self, node: Node, binder: Binder) -> list[Step]:
-        x, w, r, b, _, *states = (*node.inputs, *[None] * 4)[:7]
-        op: Any = node.op
-        assert x is not None and w is not None and r is not None and w.constant is not None and r.constant is not None
+        x, w, r, b, op = node.input(0), node.input(1), node.input(2), node.optional(3), self.op(node)
+        states = (node.optional(5), node.optional(6))
         V, (T, N, D, H), G = binder.target.V, self.sizes(node), op.gates
         rooms, M, OC = self.rooms(node, V), T * N, D * G * -(-H // V) * V
         products = binder.workspace()
@@ -74,18 +70,13 @@ class RecurrentPlain(Implementation):
         # both weights' biases, of which a GRU needs the second one apart
         of_x, of_h = np.split(np.zeros((D, 2 * G * H), np.float32) if b is None else np.asarray(b.constant), 2, axis=1)
         zeros = np.zeros((D, N, H), np.float32)
-        begin, cell_begin = (
-            binder.view(v).ref
-            if v is not None and v.constant is None
-            else binder.constant(zeros if v is None else np.ascontiguousarray(v.constant))
-            for v in states
-        )
-        y, last, cell_last = (None if v is None else binder.view(v).ref for v in (*node.outputs, None, None)[:3])
+        begin, cell_begin = (binder.constant(zeros) if v is None else binder.operand(v) for v in states)
+        y, last, cell_last = (None if v is None else binder.view(v).address for v in (*node.outputs, None, None)[:3])
         t, n, d, state_n, state_d = (D * H, T * D * H, H, D * H, H) if op.layout else (N * D * H, H, N * H, H, N * H)
         return [
             binder.step(
                 binder.kernels.gemm,
-                src=binder.view(x).ref, dst=products, add=0, has_add=False, act=activation_fields(NO_ACTIVATION),
+                src=binder.view(x).address, dst=products, add=0, has_add=False, act=activation_fields(NO_ACTIVATION),
                 wei=binder.pack("recurrent inputs", pack_inputs, w.constant, G=G, V=V),
                 bia=binder.constant(pack_vector(by_units(of_x, G, V), 1, OC, V)),
                 **sizes(M, x.dims[2], OC),
@@ -126,6 +117,3 @@ def pack_states(r: np.ndarray | Weights, G: int, V: int) -> np.ndarray:
     packed = empty_aligned((math.prod(rows.shape),))
     packed.reshape(rows.shape)[...] = rows
     return packed
-
-
-__all__ = ["RecurrentPlain"]

@@ -5,62 +5,54 @@ from __future__ import annotations
 import math
 
 from ..graph import Node, Value
-from ..plan.bind import Binder, Step
-from ..plan.implementation import Implementation, input_refusal
-from ..plan.select import NCHW, Target
+from ..ops.reduce import Reduce
+from ..plan.binder import Binder, Step
+from ..plan.implementation import Implementation
+from ..plan.layout import ROW_MAJOR, Layout
+from ..plan.select import Selection, Target
 
 #: what the kernel computes, in the order of `Function` in pyx/isa/reduce.pyx; "mean" is its sum with a factor
 FUNCTIONS = ("sum", "max", "min", "prod", "sum_abs", "sum_square", "l2")
 
 
-class ReducePlain(Implementation):
+class ReduceRowMajor(Implementation[Reduce]):
     """Over axes between which there are none, or only axes of size 1."""
 
-    name = "plain"
+    name = "row-major"
 
     def __init__(self, function: str):
         self.function = function
 
-    def refuse(self, node: Node, target: Target) -> str | None:
-        x, axes = node.inputs[0], node.inputs[1] if len(node.inputs) > 1 else None
-        assert x is not None
-        if (reason := input_refusal(x)) is not None:
-            return reason
+    def refuse(self, node: Node, selection: Selection) -> str | None:
+        axes = node.optional(1)
         if axes is not None and axes.constant is None:
             return "axes are not constant"
         over = self.axes(node)
         between = range(over[0], over[-1]) if over else ()
-        return f"axes {over}" if any(i not in over and x.dims[i] > 1 for i in between) else None
+        return f"axes {over}" if any(i not in over and node.input(0).dims[i] > 1 for i in between) else None
 
     def axes(self, node: Node) -> list[int]:
         """The axes of more than one element that are reduced."""
-        x, axes = node.inputs[0], node.inputs[1] if len(node.inputs) > 1 else None
-        assert x is not None
+        dims, axes = node.input(0).dims, node.optional(1)
         given = None if axes is None or axes.constant is None else axes.constant.reshape(-1).tolist()
-        return sorted(i for i in node.op.axes(len(x.dims), given) if x.dims[i] > 1)  # type: ignore[attr-defined]
+        return sorted(i for i in self.op(node).axes(len(dims), given) if dims[i] > 1)
 
-    def layouts(self, node: Node, target: Target) -> tuple[dict[Value, str], str]:
-        x = node.inputs[0]
-        assert x is not None
-        return {x: NCHW}, NCHW
+    def layouts(self, node: Node, target: Target) -> tuple[dict[Value, Layout], Layout]:
+        return {node.input(0): ROW_MAJOR}, ROW_MAJOR
 
     def bind(self, node: Node, binder: Binder) -> list[Step]:
-        x, over = node.inputs[0], self.axes(node)
-        assert x is not None
+        src, over = binder.view(node.input(0)), self.axes(node)
         first, last = (over[0], over[-1] + 1) if over else (0, 0)
-        K = math.prod(x.dims[first:last])
+        K = math.prod(src.shape[first:last])
         return [
             binder.step(
                 binder.kernels.reduce,
-                src=binder.view(x).ref,
-                dst=binder.view(node.results[0]).ref,
+                src=src.address,
+                dst=binder.view(node.results[0]).address,
                 function=FUNCTIONS.index("sum" if self.function == "mean" else self.function),
                 factor=1 / K if self.function == "mean" else 1.0,
-                outer=math.prod(x.dims[:first]),
+                outer=math.prod(src.shape[:first]),
                 K=K,
-                inner=math.prod(x.dims[last:]),
+                inner=math.prod(src.shape[last:]),
             )
         ]
-
-
-__all__ = ["FUNCTIONS", "ReducePlain"]

@@ -5,120 +5,104 @@ Volumes N C D H W are resized in their planes first, and then along the depth.
 
 from __future__ import annotations
 
-import math
-from dataclasses import replace
-from typing import Any
-
 import numpy as np
 
 from ..graph import Node, Value
-from ..plan.bind import Binder, Step, View
-from ..plan.implementation import Implementation, blocked_refusal
-from ..plan.select import BLOCKED, RANKS, Target
+from ..ops.resize import Resize
+from ..plan.binder import Binder, Step
+from ..plan.implementation import Implementation
+from ..plan.layout import RANKS, Layout, geometry
+from ..plan.select import Selection, Target
+from ..plan.view import View
 
 #: places (out, taps) along an axis, and their weights
 Taps = tuple[np.ndarray, np.ndarray]
 
 
-class ResizeBlocked(Implementation):
+class ResizeBlocked(Implementation[Resize]):
     """The spatial axes of a blocked tensor."""
 
     name = "blocked"
+    ranks = RANKS
 
-    def refuse(self, node: Node, target: Target) -> str | None:
-        if reason := blocked_refusal(node.inputs[0], ranks=RANKS):
-            return reason
+    def refuse(self, node: Node, selection: Selection) -> str | None:
         if any(v is not None and v.constant is None for v in node.inputs[1:]):
             return "roi, scales or sizes are not constant"
-        x = node.inputs[0]
-        assert x is not None
-        op: Any = node.op
-        rank = len(x.dims)
-        roi, out, factors = geometry(node)
+        op, dims = self.op(node), node.input(0).dims
+        rank = len(dims)
+        roi, out, factors = self.sizes(node)
         for axis in (0, 1):
-            if (out[axis], factors[axis], op.crop(roi, op.where(rank), axis)) != (x.dims[axis], 1, (0, 1)):
+            if (out[axis], factors[axis], op.crop(roi, op.where(rank), axis)) != (dims[axis], 1, (0, 1)):
                 return f"axis {axis} is resized"
-        if any(op.taps(axis, x.dims[axis], out[axis], factors[axis], roi, rank).outside.any() for axis in range(2, rank)):
+        if any(op.taps(axis, dims[axis], out[axis], factors[axis], roi, rank).outside.any() for axis in range(2, rank)):
             return "values from outside the input"
         return None
 
-    def layouts(self, node: Node, target: Target) -> tuple[dict[Value, str], str]:
-        x = node.inputs[0]
-        assert x is not None
-        return {x: BLOCKED}, BLOCKED
+    def layouts(self, node: Node, target: Target) -> tuple[dict[Value, Layout], Layout]:
+        return {node.input(0): target.blocked}, target.blocked
 
     def workspace(self, node: Node, target: Target) -> int:
         """Room for the resized planes of a volume."""
-        x, y = node.inputs[0], node.results[0]
-        assert x is not None
-        if len(x.dims) == 4:
+        _, C, *size = node.input(0).dims
+        if len(size) == 2:
             return 0
-        return 4 * -(-x.dims[1] // target.V) * target.V * math.prod((x.dims[2], *y.dims[3:]))
+        return geometry((1, C, size[0], *node.results[0].dims[3:]), target.blocked, itemsize=4).nbytes
 
     def bind(self, node: Node, binder: Binder) -> list[Step]:
-        x, V = node.inputs[0], binder.target.V
-        assert x is not None
+        x = node.input(0)
         src, dst = binder.view(x), binder.view(node.results[0])
-        (N, _, *depth, _, _), CB = x.dims, -(-x.dims[1] // V)
-        *deep, rows, columns = (used_taps(node, axis) for axis in range(2, len(x.dims)))
+        (N, C, *depth, _, _), CB = x.dims, -(-x.dims[1] // src.layout.block)
+        *deep, rows, columns = (self.used_taps(node, axis) for axis in range(2, len(x.dims)))
         if not deep:
-            return [self.step(binder, rows, columns, (N, CB), src, dst)]
-        D, (OH, OW) = depth[0], dst.shape[3:]
-        row, plane = OW * V, OH * OW * V
-        # each plane for itself, then, for each row of the resized planes, the columns of that row along the depth
-        resized = View(binder.workspace(), dst.shape[1:], BLOCKED, D * plane, plane, row, V)
+            return [resize_step(binder, rows, columns, (N, CB), src, dst)]
+        (D,), (OH, OW) = depth, dst.shape[3:]
+        resized = binder.workspace_view((1, C, D, OH, OW), src.layout)
         same = np.arange(OW)[:, None], np.ones((OW, 1))
         steps = []
-        for image in range(N):
-            planes, result = src.planes(image), dst.planes(image)
-            planes, result = replace(planes, n=src.c, c=src.d), replace(result, n=dst.h, h=dst.d)
-            along = replace(resized, n=row, c=D * plane, h=plane)
+        for n in range(N):
             steps += [
-                self.step(binder, rows, columns, (CB, D), planes, resized),
-                self.step(binder, deep[0], same, (OH, CB), along, result),
+                resize_step(binder, rows, columns, (CB, D), src.block_planes(n), resized.block_planes(0)),
+                resize_step(binder, deep[0], same, (OH, CB), resized.depth_columns(0), dst.depth_columns(n)),
             ]
         return steps
 
-    def step(self, binder: Binder, rows: Taps, columns: Taps, planes: tuple[int, int], src: View, dst: View) -> Step:
-        """The step over the planes of so many images and blocks of each."""
-        (row_places, row_weights), (column_places, column_weights) = rows, columns
-        return binder.step(
-            binder.kernels.resize,
-            src=src.ref,
-            dst=dst.ref,
-            rows=binder.table(row_places * src.h),
-            row_weights=binder.constant(np.ascontiguousarray(row_weights, np.float32)),
-            columns=binder.table(column_places * src.w),
-            column_weights=binder.constant(np.ascontiguousarray(column_weights, np.float32)),
-            N=planes[0],
-            CB=planes[1],
-            OH=len(row_places),
-            OW=len(column_places),
-            TH=row_places.shape[1],
-            TW=column_places.shape[1],
-            src_n=src.n,
-            src_c=src.c,
-            dst_n=dst.n,
-            dst_c=dst.c,
-            dst_h=dst.h,
-        )
+    def sizes(self, node: Node) -> tuple[np.ndarray | None, list[int], list[float]]:
+        """The roi, the output's sizes and the factors of a node whose operands are constant."""
+        inputs = (node.optional(i) for i in (1, 2, 3))
+        roi, scales, sizes = (None if v is None or v.constant is None or v.constant.size == 0 else v.constant for v in inputs)
+        dims = node.input(0).dims
+        out, factors = self.op(node).output(dims, roi, scales, None if sizes is None else tuple(sizes.tolist()))
+        return roi, out, factors  # type: ignore[return-value]  # known, as the input's sizes are
+
+    def used_taps(self, node: Node, axis: int) -> Taps:
+        """Places and weights (out, taps) along an axis, without the taps that weigh nothing in any element."""
+        dims = node.input(0).dims
+        roi, out, factors = self.sizes(node)
+        taps = self.op(node).taps(axis, dims[axis], out[axis], factors[axis], roi, len(dims))
+        used = (taps.weights != 0).any(axis=0)
+        return taps.places[:, used], taps.weights[:, used]
 
 
-def geometry(node: Node) -> tuple[np.ndarray | None, list[int], list[float]]:
-    """The roi, the output's sizes and the factors of a Resize whose operands are constant."""
-    x, *given = node.inputs
-    assert x is not None
-    arrays = [None if v is None or v.constant is None or v.constant.size == 0 else v.constant for v in (*given, None, None)]
-    roi, scales, sizes = arrays[:3]
-    out, factors = node.op.output(x.dims, roi, scales, None if sizes is None else tuple(sizes.tolist()))  # type: ignore[attr-defined]
-    return roi, out, factors
-
-
-def used_taps(node: Node, axis: int) -> Taps:
-    """Places and weights (out, taps) along an axis, without the taps that weigh nothing in any element."""
-    x = node.inputs[0]
-    assert x is not None
-    roi, out, factors = geometry(node)
-    taps = node.op.taps(axis, x.dims[axis], out[axis], factors[axis], roi, len(x.dims))  # type: ignore[attr-defined]
-    used = (taps.weights != 0).any(axis=0)
-    return taps.places[:, used], taps.weights[:, used]
+def resize_step(binder: Binder, rows: Taps, columns: Taps, planes: tuple[int, int], src: View, dst: View) -> Step:
+    """A step of the kernel resize over the planes of so many images and channel blocks of each."""
+    (row_places, row_weights), (column_places, column_weights) = rows, columns
+    return binder.step(
+        binder.kernels.resize,
+        src=src.address,
+        dst=dst.address,
+        rows=binder.table(row_places * src.h),
+        row_weights=binder.constant(np.ascontiguousarray(row_weights, np.float32)),
+        columns=binder.table(column_places * src.w),
+        column_weights=binder.constant(np.ascontiguousarray(column_weights, np.float32)),
+        N=planes[0],
+        CB=planes[1],
+        OH=len(row_places),
+        OW=len(column_places),
+        TH=row_places.shape[1],
+        TW=column_places.shape[1],
+        src_n=src.n,
+        src_c=src.c,
+        dst_n=dst.n,
+        dst_c=dst.c,
+        dst_h=dst.h,
+    )

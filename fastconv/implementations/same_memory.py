@@ -1,41 +1,54 @@
-"""Operators whose result is their input in memory: nothing is computed."""
+"""Operators whose result lies where their input does: nothing is computed."""
 
 from __future__ import annotations
 
 from ..graph import Node, Value
-from ..ops.dropout import trains
-from ..plan.bind import Binder, Step
-from ..plan.layouts import Tensor
-from ..plan.select import Target
-from .move import Move, first_input
+from ..ops.cast import Cast
+from ..ops.dropout import Dropout, trains
+from ..ops.transpose import Transpose
+from ..plan.binder import Binder, Step
+from ..plan.implementation import O
+from ..plan.select import Selection
+from ..plan.tensors import Tensor
+from .move import Move
 
 
-class SameMemory(Move):
-    """The result lies where the input does, of whatever dtype."""
+class SameMemory(Move[O]):
+    """The same elements in the same order, as Reshape, Flatten, Squeeze, Unsqueeze and Identity have them."""
 
     name = "view"
+    dtypes = None
+    takes_empty = True
 
-    def refuse(self, node: Node, target: Target) -> str | None:
-        if first_input(node).constant is not None:
-            return "constant input"
-        if any(v is not None for v in node.outputs[1:]):
-            return "a second output"
-        return self.refuse_how(node, target)
-
-    def refuse_how(self, node: Node, target: Target) -> str | None:
-        if any(v is not None and v.constant is None for v in node.inputs[1:]):
-            return "an input that says how is not constant"
-        return None
+    def refuse_move(self, node: Node) -> str | None:
+        return "a second output" if any(v is not None for v in node.outputs[1:]) else None
 
     def alias(self, node: Node, reads: dict[Value, Tensor], writes: dict[Value, Tensor]) -> None:
-        writes[node.results[0]].lie_in(reads[first_input(node)])
+        writes[node.results[0]].lie_in(reads[node.input(0)])
 
     def bind(self, node: Node, binder: Binder) -> list[Step]:
         return []
 
 
-class DropoutInference(SameMemory):
-    """Nothing is dropped."""
+class TransposeInPlace(SameMemory[Transpose]):
+    """Only axes of size 1 change places."""
 
-    def refuse_how(self, node: Node, target: Target) -> str | None:
-        return "training" if trains(node) else None
+    def refuse_move(self, node: Node) -> str | None:
+        dims = node.input(0).dims
+        moved = [i for i in self.op(node).permutation(len(dims)) if dims[i] > 1]
+        return None if moved == sorted(moved) else "elements change places"
+
+
+class CastInPlace(SameMemory[Cast]):
+    """To the type that the elements have."""
+
+    def refuse_move(self, node: Node) -> str | None:
+        x, y = node.input(0), node.results[0]
+        return None if x.dtype == y.dtype else f"dtype {x.dtype} to {y.dtype}"
+
+
+class DropoutInPlace(SameMemory[Dropout]):
+    """Nothing is dropped at inference."""
+
+    def refuse(self, node: Node, selection: Selection) -> str | None:
+        return "training" if trains(node) else self.refuse_move(node)

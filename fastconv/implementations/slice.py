@@ -3,61 +3,66 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import cast
 
 from ..graph import Node, Value
-from ..plan.bind import Binder, Step
-from ..plan.layouts import Tensor
-from ..plan.select import RANKS, Target
-from ..plan.strided import AXES, collapse, contiguous, copy, copy_channels
-from .move import WIDEST, BlockedMove, Move, constants_of, first_input, ints
+from ..ops.slice import Slice
+from ..plan.binder import Binder, Step
+from ..plan.layout import RANKS, contiguous
+from ..plan.strided import AXES, collapse, copy, copy_channels
+from ..plan.tensors import Tensor
+from .move import LARGEST_BLOCK, BlockedMove, Move, constants_of, ints
 
 
-def slice_ranges(node: Node) -> list[range]:
+def slice_ranges(op: Slice, node: Node) -> list[range]:
     """The indices that a Slice takes along each axis."""
     starts, ends, axes, steps = (ints(a) for a in (*constants_of(node), None, None)[:4])
-    return node.op.ranges(first_input(node).dims, starts, ends, axes, steps)  # type: ignore[attr-defined]
+    return cast("list[range]", op.ranges(node.input(0).dims, starts, ends, axes, steps))  # ranges, as all sizes are known
 
 
-class SlicePlain(Move):
-    """Any ranges, of which steps may be negative, of a row-major tensor."""
+class SliceRowMajor(Move[Slice]):
+    """Any ranges, also backwards, of a row-major tensor."""
 
-    def refuse_how(self, node: Node, target: Target) -> str | None:
-        dims, _ = collapse(node.results[0].dims, contiguous(node.results[0].dims), self.strides(node))
-        return f"{len(dims)} axes" if len(dims) > AXES else None
+    def refuse_move(self, node: Node) -> str | None:
+        y = node.results[0]
+        axes = len(collapse(y.dims, contiguous(y.dims), self.strides(node))[0])
+        return f"{axes} axes" if axes > AXES else None
 
     def strides(self, node: Node) -> tuple[int, ...]:
         """From one element of the result to the next, in the input."""
-        return tuple(r.step * s for r, s in zip(slice_ranges(node), contiguous(first_input(node).dims), strict=True))
+        strides = contiguous(node.input(0).dims)
+        return tuple(r.step * s for r, s in zip(slice_ranges(self.op(node), node), strides, strict=True))
 
     def bind(self, node: Node, binder: Binder) -> list[Step]:
-        x, y = first_input(node), node.results[0]
-        start = sum(r.start * s for r, s in zip(slice_ranges(node), contiguous(x.dims), strict=True))
-        src = binder.view(x).ref + start * 4
-        return [copy(binder, src, self.strides(node), binder.view(y).ref, contiguous(y.dims), y.dims)]
+        x, y = binder.view(node.input(0)), binder.view(node.results[0])
+        start = sum(r.start * s for r, s in zip(slice_ranges(self.op(node), node), contiguous(x.shape), strict=True))
+        first = x.address + x.itemsize * start
+        return [copy(binder, x.itemsize, first, self.strides(node), y.address, contiguous(y.shape), y.shape)]
 
 
-class SliceBlocked(BlockedMove):
+class SliceBlocked(BlockedMove[Slice]):
     """Neighbouring channels of a blocked tensor, with any ranges along the other axes; whole blocks stay in place."""
 
     ranks = RANKS
 
-    def refuse_how(self, node: Node, target: Target) -> str | None:
-        step = slice_ranges(node)[1].step
+    def refuse_move(self, node: Node) -> str | None:
+        step = slice_ranges(self.op(node), node)[1].step
         return None if step == 1 else f"channels in steps of {step}"
 
     def alias(self, node: Node, reads: dict[Value, Tensor], writes: dict[Value, Tensor]) -> None:
-        x, (_, channels, *_) = first_input(node), slice_ranges(node)
-        others = [r == range(d) for r, d in zip(slice_ranges(node), x.dims, strict=True)]
-        if channels.start % WIDEST == 0 and others[0] and all(others[2:]):
-            writes[node.results[0]].lie_in(reads[x], channels.start)
+        x, ranges = node.input(0), slice_ranges(self.op(node), node)
+        start = ranges[1].start
+        whole = [r == range(d) for r, d in zip(ranges, x.dims, strict=True)]
+        if start % LARGEST_BLOCK == 0 and whole[0] and all(whole[2:]):
+            writes[node.results[0]].lie_in(reads[x], start)
 
     def bind(self, node: Node, binder: Binder) -> list[Step]:
-        x, y = first_input(node), node.results[0]
+        x, y = node.input(0), node.results[0]
         if binder.tensor(y).parent is binder.tensor(x):
             return []
-        n, c, *inner = slice_ranges(node)
+        n, c, *inner = slice_ranges(self.op(node), node)
         src = binder.view(x)
-        start = n.start * src.n + sum(r.start * s for r, s in zip(inner, src.spatial, strict=True))
+        starts = dict(zip("dhw"[-len(inner) :], (r.start for r in inner), strict=True))
         d, h, w = (0, *(r.step * s for r, s in zip(inner, src.spatial, strict=True)))[-3:]
-        taken = replace(src, ref=src.ref + start * 4, n=n.step * src.n, d=d, h=h, w=w)
+        taken = replace(src, address=src.at(n=n.start, **starts), n=n.step * src.n, d=d, h=h, w=w)
         return copy_channels(binder, taken, c.start, binder.view(y), 0, len(c))

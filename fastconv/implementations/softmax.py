@@ -5,39 +5,33 @@ from __future__ import annotations
 import math
 
 from ..graph import Node, Value
-from ..ops.softmax import LogSoftmax
-from ..plan.bind import Binder, Step
-from ..plan.implementation import Implementation, input_refusal
-from ..plan.select import NCHW, Target
+from ..ops.softmax import AlongAxis, LogSoftmax
+from ..plan.binder import Binder, Step
+from ..plan.implementation import Implementation
+from ..plan.layout import ROW_MAJOR, Layout
+from ..plan.select import Target
 
 
-class SoftmaxPlain(Implementation):
-    """Along any axis of a row-major tensor, on the kernel softmax."""
+class SoftmaxRowMajor(Implementation[AlongAxis]):
+    """Along any axis of a row-major tensor."""
 
-    name = "plain"
+    name = "row-major"
 
-    def refuse(self, node: Node, target: Target) -> str | None:
-        return input_refusal(node.inputs[0])
-
-    def layouts(self, node: Node, target: Target) -> tuple[dict[Value, str], str]:
-        x = node.inputs[0]
-        assert x is not None
-        return {x: NCHW}, NCHW
+    def layouts(self, node: Node, target: Target) -> tuple[dict[Value, Layout], Layout]:
+        return {node.input(0): ROW_MAJOR}, ROW_MAJOR
 
     def bind(self, node: Node, binder: Binder) -> list[Step]:
-        x = node.inputs[0]
-        assert x is not None
-        axes = node.op.axes(len(x.dims))  # type: ignore[attr-defined]
-        before, along, behind = x.dims[: axes[0]], x.dims[axes[0] : axes[-1] + 1], x.dims[axes[-1] + 1 :]
-        src, dst = binder.view(x), binder.view(node.results[0])
+        src, dst = binder.view(node.input(0)), binder.view(node.results[0])
+        axes = self.op(node).axes(len(src.shape))
+        first, last = axes[0], axes[-1] + 1
         return [
             binder.step(
                 binder.kernels.softmax,
-                src=src.ref,
-                dst=dst.ref,
-                outer=math.prod(before),
-                K=math.prod(along),
-                inner=math.prod(behind),
+                src=src.address,
+                dst=dst.address,
+                outer=math.prod(src.shape[:first]),
+                K=math.prod(src.shape[first:last]),
+                inner=math.prod(src.shape[last:]),
                 log=isinstance(node.op, LogSoftmax),
             )
         ]

@@ -10,6 +10,10 @@ class Transpose(Op):
     #: None reverses the axes
     perm: tuple[int, ...] | None = None
 
+    def permutation(self, rank: int) -> tuple[int, ...]:
+        """Which axis of an input of this rank each axis of the result is."""
+        return self.perm or tuple(reversed(range(rank)))
+
     def by_image(self, node):
         return only_first_varies(node) and self.perm is not None and self.perm[0] == 0
 

@@ -1,6 +1,11 @@
-"""Graph → Plan, for this machine: select → layouts → arena → bind, each in a module of its own."""
+"""Graph → Plan, for one machine and one set of input shapes.
 
-from .images import SplitPlan, build_batch
+`select` chooses implementations, `tensors` inserts reorders between layouts, `arena` places tensors in memory, `binder` packs
+weights and makes the steps, `plan` puts them together. `stages` and `batch` decide which part of a graph, and how many images
+of a batch, a plan is for. `cost` has every estimate that they decide by.
+"""
+
+from .batch import SplitPlan, build_batch
 from .plan import Arenas, Plan, build
 from .select import Target
 

@@ -3,63 +3,81 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
-
-import numpy as np
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar, cast
 
 from ..graph import Node, Value
+from .layout import Halo, Layout
 
 if TYPE_CHECKING:
-    from .bind import Binder, Step
-    from .layouts import Halo, Tensor
-    from .select import Target
+    from ..ops.base import Op
+    from .binder import Binder, Step
+    from .select import Selection, Target
+    from .tensors import Tensor
+
+O = TypeVar("O", bound="Op")  # noqa: E741  the operator
 
 
-def input_refusal(x: Value | None) -> str | None:
-    """Why a kernel for float32 cannot read a node's input."""
-    assert x is not None
-    if x.constant is not None:
-        return "constant input"
-    if x.dtype != np.float32:
-        return f"dtype {x.dtype}"
-    return "empty input" if 0 in x.dims else None
+class Implementation(Generic[O]):
+    """A way to compute operators of the type O with the kernels of one instruction set.
 
-
-def blocked_refusal(x: Value | None, ranks: Sequence[int] = (4,)) -> str | None:
-    """Why a tensor cannot be read in the blocked layout, where those of these ranks can."""
-    assert x is not None
-    return input_refusal(x) or (None if len(x.dims) in ranks else f"rank {len(x.dims)}")
-
-
-class Implementation:
-    """One way to compute an Op with the kernels of one ISA.
-
-    `refuse` says no with a reason, or None for yes. Then `layouts` says how it wants its operands and gives its results,
-    and `bind` makes the steps, with every size and address settled. Layouts are "nchw" (row-major, any rank) and "blocked"
-    (nChw{V}c or nCdhw{V}c: channels in blocks of the vector width V).
+    A plan calls its methods in this order: `refusal`, `time_share`, `layouts`, `halo`, `alias`, `workspace` and `bind`. An
+    implementation has no state of a node: the same object serves all nodes and plans.
     """
 
+    #: unique among the implementations of an operator; plans, tests and benches tell them apart by it
     name: ClassVar[str]
+    #: the dtypes of the tensors that `operands` names; None: any
+    dtypes: ClassVar[frozenset[str] | None] = frozenset({"float32"})
+    #: the ranks of inputs[0]; None: any
+    ranks: ClassVar[Sequence[int] | None] = None
+    #: whether tensors without elements are taken
+    takes_empty: ClassVar[bool] = False
 
-    def refuse(self, node: Node, target: Target) -> str | None:
-        """Why this implementation cannot (or should not) run the node; None if it can."""
-        raise NotImplementedError
+    def op(self, node: Node) -> O:
+        """The node's operator, with its type."""
+        return cast(O, node.op)
 
-    def layouts(self, node: Node, target: Target) -> tuple[dict[Value, str], str]:
-        """The layout wanted for each operand that is not packed at bind time, and the layout of the results."""
+    def operands(self, node: Node) -> list[Value]:
+        """The inputs that a kernel reads as tensors, rather than as packed weights or sizes."""
+        return [node.input(0)]
+
+    def refusal(self, node: Node, selection: Selection) -> str | None:
+        """Why this implementation cannot compute the node; None if it can."""
+        operands = self.operands(node)
+        if all(v.constant is not None for v in operands):
+            return "constant input"
+        for v in operands:
+            if self.dtypes is not None and str(v.dtype) not in self.dtypes:
+                return f"dtype {v.dtype}"
+        if self.ranks is not None and len(operands[0].dims) not in self.ranks:
+            return f"rank {len(operands[0].dims)}"
+        if not self.takes_empty and any(0 in v.dims for v in (*operands, *node.results)):
+            return "empty tensor"
+        return self.refuse(node, selection)
+
+    def refuse(self, node: Node, selection: Selection) -> str | None:
+        """What `refusal` says of a node whose operands fit `dtypes` and `ranks`."""
+        return None
+
+    def time_share(self, node: Node, target: Target) -> float:
+        """Its estimated time by that of the implementations behind it in the price list; 0 if it is always faster."""
+        return 0.0
+
+    def layouts(self, node: Node, target: Target) -> tuple[dict[Value, Layout], Layout]:
+        """The layout wanted for each operand that is not packed when the plan is made, and the layout of the results."""
         raise NotImplementedError
 
     def halo(self, node: Node) -> Halo:
-        """The zeros that inputs[0] must have around it."""
+        """The halo that inputs[0] must have."""
         return ()
 
     def alias(self, node: Node, reads: dict[Value, Tensor], writes: dict[Value, Tensor]) -> None:
-        """Let tensors share memory where that saves a copy: a view of an input, an input written in place of the output."""
+        """Let tensors share memory where that saves a copy: a result inside an input, or an input inside the result."""
 
     def workspace(self, node: Node, target: Target) -> int:
         """Bytes of scratch memory that the steps need while they run."""
         return 0
 
     def bind(self, node: Node, binder: Binder) -> list[Step]:
-        """The steps of the plan that compute the node."""
+        """The steps that compute the node."""
         raise NotImplementedError

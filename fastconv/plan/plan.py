@@ -1,11 +1,12 @@
-"""The Plan: what runs, in order, for one input shape."""
+"""The Plan: what runs, in order, for one set of input shapes."""
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Iterable, MutableMapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,23 +16,14 @@ from ..evaluate import evaluate
 from ..graph import Graph, Value, shape_text
 from ..shown import Shown
 from .arena import Lifetime, assign
-from .bind import ARENA, FIRST_INPUT, Binder, Packed, Step, empty_aligned, halo_sides, memory, reference_to
-from .layouts import Seam, Task, Tensor, arrange
-from .select import BLOCKED, NCHW, Choice, Target, select
+from .binder import Binder, Packed, Step
+from .cost import microseconds, node_microseconds, pieces
+from .layout import ROW_MAJOR, halo_sides
+from .packing import empty_aligned
+from .select import Target, select
 from .strided import reorder
-from .work import microseconds, node_microseconds, pieces
-
-
-@dataclass
-class Entry:
-    """One line of the plan: a task with its compiled steps, or (steps None) a node that runs its reference in Python.
-
-    It runs for each of `images` images.
-    """
-
-    task: Task
-    steps: list[Step] | None
-    images: int = 1
+from .tensors import Boundary, Entry, Tensor, insert_reorders
+from .view import ARENA, FIRST_INPUT
 
 
 class Arenas:
@@ -48,8 +40,8 @@ class Arenas:
         try:
             arena = self.free.pop()
         except IndexError:
-            return empty_aligned((-(-size // 4),))
-        return arena if arena.nbytes >= size else empty_aligned((-(-size // 4),))
+            return empty_aligned((size,), np.uint8)
+        return arena if arena.nbytes >= size else empty_aligned((size,), np.uint8)
 
     def give(self, arena: np.ndarray) -> None:
         """Give an arena back."""
@@ -87,7 +79,7 @@ class Plan(Shown):
         self._keep = keep
         self._arenas = arenas
         self._constants = [(i, v.constant) for i, v in enumerate(graph.outputs) if v.constant is not None]
-        self._segments = list(_segments(entries, flush=target.accuracy != "exact"))
+        self._sections = list(_sections(entries, flush=target.accuracy != "exact"))
 
     # ---- running
 
@@ -115,7 +107,8 @@ class Plan(Shown):
             own = np.zeros((threads, FIRST_INPUT + len(arrays)), np.uintp)
             own[:, ARENA] = [a.ctypes.data for a in arenas]
             images = np.stack([a.ctypes.data + a.strides[0] * np.arange(len(a), dtype=np.uintp) for a in arrays], axis=1)
-            ((_, program),) = self._segments  # an arena holds what is between two steps of one image
+            ((_, program),) = self._sections  # an arena holds the tensors of one image
+            assert program is not None, "batches of nodes without kernels run together"
             program.run_each(own, images)
         finally:
             for arena in arenas:
@@ -126,8 +119,8 @@ class Plan(Shown):
     ) -> None:
         arena = self._arenas.take(self.arena_size)
         try:
-            buffers = (None, arena, *inputs, *outputs)  # in the order of bind.ABSOLUTE, ARENA, FIRST_INPUT
-            for entries, program in self._segments:
+            buffers = (None, arena, *inputs, *outputs)  # in the order of view.ABSOLUTE, ARENA, FIRST_INPUT
+            for entries, program in self._sections:
                 if program is None:
                     began = time.perf_counter()
                     self._run_reference(entries[0], buffers)
@@ -160,10 +153,10 @@ class Plan(Shown):
         return memory[offset : offset + math.prod(dims) * dtype.itemsize].view(dtype).reshape(dims)
 
     def _run_reference(self, entry: Entry, buffers: Sequence[np.ndarray | None]) -> None:
-        arrays = {value: self._array(tensor, buffers) for value, tensor in entry.task.reads.items()}
-        assert entry.task.choice is not None
-        evaluate(entry.task.choice.node, arrays, judge=False)
-        for value, tensor in entry.task.writes.items():
+        assert entry.node is not None
+        arrays = {value: self._array(tensor, buffers) for value, tensor in entry.reads.items()}
+        evaluate(entry.node, arrays, judge=False)
+        for value, tensor in entry.writes.items():
             self._array(tensor, buffers)[...] = arrays[value]
 
     # ---- what it is, in words
@@ -181,48 +174,32 @@ class Plan(Shown):
         ]
         for i, e in enumerate(self.entries):
             lines.append(f"  {i:3d} {self._describe(e)}")
-            if e.task.choice:
-                lines += [f"        not {name}: {reason}" for name, reason in e.task.choice.refusals]
+            lines += [f"        not {name}: {reason}" for name, reason in e.refusals]
         return "\n".join(lines)
 
     def _describe(self, entry: Entry) -> str:
-        task = entry.task
-        if task.choice is None:
-            what = "reorder"
-        else:
-            node = task.choice.node
-            what = "+".join(type(n.op).__name__ for n in node.chain) + f" {task.choice.name}"
-        if entry.steps is None:
-            what += " (Python)"
-        return f"{task.label!r} {what}: {', '.join(map(self._place, task.reads.values()))} -> " + ", ".join(
-            map(self._place, task.writes.values())
-        )
+        operators = "+".join(type(n.op).__name__ for n in entry.node.chain) + " " if entry.node else ""
+        python = " (Python)" if entry.steps is None else ""
+        reads, writes = (", ".join(map(self._place, tensors.values())) for tensors in (entry.reads, entry.writes))
+        return f"{entry.label!r} {operators}{entry.algorithm}{python}: {reads} -> {writes}"
 
     def _place(self, tensor: Tensor) -> str:
         base, offset = self.places[tensor.root]
         where = f"arena+{offset}" if base == ARENA else "input" if base < FIRST_INPUT + len(self.graph.inputs) else "output"
-        inside = (
-            f" in {tensor.root.value.name!r}[{tensor.channel}:]"
-            if tensor.root is not tensor and tensor.layout == BLOCKED
-            else ""
-        )
+        is_part = tensor.root is not tensor and tensor.layout.is_blocked
+        inside = f" in {tensor.root.value.name!r}[{tensor.channel}:]" if is_part else ""
         halo = f" halo {'/'.join(map(str, tensor.root.halo))}" if any(tensor.root.halo) else ""
         return f"{tensor.value.name!r} {shape_text(tensor.value.dims)} {tensor.layout} @{where}{inside}{halo}"
 
 
-def _segments(entries: Iterable[Entry], flush: bool) -> Iterable[tuple[list[Entry], Any]]:
-    """Runs of compiled entries, each with its Program, and Python entries, each alone with None."""
-    run: list[Entry] = []
-    for e in entries:
-        if e.steps is None:
-            if run:
-                yield run, _program(run, flush)
-                run = []
-            yield [e], None
+def _sections(entries: Iterable[Entry], flush: bool) -> Iterable[tuple[list[Entry], _executor.Program | None]]:
+    """Neighbouring compiled entries with the Program of their steps, and each entry that runs in Python alone, with None."""
+    for compiled, group in itertools.groupby(entries, lambda e: e.steps is not None):
+        if compiled:
+            section = list(group)
+            yield section, _program(section, flush)
         else:
-            run.append(e)
-    if run:
-        yield run, _program(run, flush)
+            yield from (([e], None) for e in group)
 
 
 def _program(entries: list[Entry], flush: bool) -> _executor.Program:
@@ -235,117 +212,112 @@ def build(
     packed: MutableMapping[Any, Packed],
     arenas: Arenas | None = None,
     images: int = 1,
-    source: Seam | None = None,
-    sink: Seam | None = None,
+    source: Boundary | None = None,
+    sink: Boundary | None = None,
 ) -> Plan:
-    """The plan of a graph whose shapes are all known, for `images` times what it says. `packed` finds packed weights again from
-    plan to plan, which share `arenas` too. `source` and `sink` as in `arrange`."""
-    choices = select(graph, target, source.layout if source else NCHW)
-    tasks, outputs = arrange(graph, choices, source, sink)
-    for task in tasks:
-        if task.choice and task.choice.implementation:
-            task.workspace = task.choice.implementation.workspace(task.choice.node, target)
-    places, arena_size, copies = _lay_out(graph, target, tasks, outputs)
+    """The plan of a graph whose shapes are all known; it computes `images` times what the graph says, one after the other.
+
+    Plans of a model share the weights in `packed` and the `arenas`. `source` and `sink` as in `insert_reorders`.
+    """
+    choices = select(graph, target, source.layout if source else ROW_MAJOR)
+    entries, outputs = insert_reorders(graph, choices, source, sink)
+    for entry in entries:
+        entry.images = images
+        if entry.node and entry.implementation:
+            entry.workspace = entry.implementation.workspace(entry.node, target)
+    places, arena_size, copies = _lay_out(graph, entries, outputs)
     binder = Binder(target, packed, places)
-    entries: list[Entry] = []
     zeroed: set[Tensor] = set()
-    for task in tasks:
-        binder.task = task
-        halos: list[Step] = []
-        for tensor in task.writes.values():
-            root = tensor.root
-            if any(root.halo) and root not in zeroed:
-                zeroed.add(root)
-                halos += _halo_steps(binder, root)
-        steps: list[Step] | None = None
-        if task.choice is None:
-            steps = halos + _reorder_steps(binder, task)
-        elif task.choice.implementation is not None:
-            steps = halos + task.choice.implementation.bind(task.choice.node, binder)
-        else:
-            _hold_constants(task.choice.node.operands, binder)
-        if steps is not None:
-            count = pieces(_microseconds(task), target.threads) if target.pieces is None else target.pieces
-            steps = [replace(s, pieces=count) for s in steps]
-        entries.append(Entry(task, steps, images))
+    for entry in entries:
+        binder.entry = entry
+        entry.steps = _bind(entry, binder, zeroed)
+        if entry.steps is None:
+            assert entry.node is not None, "a reorder has steps"
+            _hold_constants(entry.node.operands, binder)
     _hold_constants(graph.outputs, binder)
     binder.finish()
     return Plan(graph, target, entries, binder.keep, arena_size, places, outputs, copies, arenas or Arenas(), images)
 
 
+def _bind(entry: Entry, binder: Binder, zeroed: set[Tensor]) -> list[Step] | None:
+    """The steps of an entry, those first that zero the halos of tensors it is the first to write; None if it has no kernel."""
+    if entry.node is None:
+        (src,), (dst,) = entry.reads.values(), entry.writes.values()
+        steps = reorder(binder, binder.view_of(src), binder.view_of(dst))
+        time = microseconds(0, [*entry.reads, *entry.writes])
+    elif entry.implementation is not None:
+        steps = entry.implementation.bind(entry.node, binder)
+        time = node_microseconds(entry.node)
+    else:
+        return None
+    roots = dict.fromkeys(t.root for t in entry.writes.values() if any(t.root.halo) and t.root not in zeroed)
+    zeroed.update(roots)
+    target = binder.target
+    count = pieces(time, target.threads) if target.pieces is None else target.pieces
+    return [replace(s, pieces=count) for s in (*(step for root in roots for step in _halo_steps(binder, root)), *steps)]
+
+
 def _hold_constants(values: Iterable[Value], binder: Binder) -> None:
-    """What runs in Python would otherwise read its weights again and again."""
+    """Read the constants that a reference needs once, not at each run."""
     for v in values:
         if v.constant is not None:
             v.constant = binder.array(v.constant)
 
 
-def _microseconds(task: Task) -> float:
-    return node_microseconds(task.choice.node) if task.choice else microseconds(0, [*task.reads, *task.writes])
-
-
 def _lay_out(
-    graph: Graph, target: Target, tasks: list[Task], outputs: dict[Value, Tensor]
+    graph: Graph, entries: list[Entry], outputs: dict[Value, Tensor]
 ) -> tuple[dict[Tensor, tuple[int, int]], int, list[tuple[int, Tensor]]]:
     """(base, offset) of every root tensor, the arena's size, and the outputs that must be copied at the end."""
     places: dict[Tensor, tuple[int, int]] = {}
     first: dict[Tensor, int] = {}
     last: dict[Tensor, int] = {}
-    for i, task in enumerate(tasks):
-        for tensor in (*task.reads.values(), *task.writes.values()):
+    for i, entry in enumerate(entries):
+        for tensor in (*entry.reads.values(), *entry.writes.values()):
             first.setdefault(tensor.root, i)
             last[tensor.root] = i
     for tensor in (*first, *(t.root for t in outputs.values())):
-        if tensor.outside:
+        if tensor.is_input:
             places[tensor] = (FIRST_INPUT + graph.inputs.index(tensor.value), 0)
     copies: list[tuple[int, Tensor]] = []
     for i, v in enumerate(graph.outputs):
         if v.constant is not None:
             continue
         root = outputs[v].root
-        if root not in places and _size(root, target) == _size(outputs[v], target):
+        if root not in places and root.geometry.nbytes == outputs[v].geometry.nbytes:
             places[root] = (FIRST_INPUT + len(graph.inputs) + i, 0)
         else:
-            last[root] = len(tasks)
+            last[root] = len(entries)
             copies.append((i, outputs[v]))
     roots = [t for t in first if t not in places]
-    lifetimes = [Lifetime(_size(t, target), first[t], last[t]) for t in roots]
-    lifetimes += [Lifetime(task.workspace, i, i) for i, task in enumerate(tasks) if task.workspace]
+    lifetimes = [Lifetime(t.geometry.nbytes, first[t], last[t]) for t in roots]
+    lifetimes += [Lifetime(entry.workspace, i, i) for i, entry in enumerate(entries) if entry.workspace]
     offsets, size = assign(lifetimes)
     for t, offset in zip(roots, offsets, strict=False):
         places[t] = (ARENA, offset)
-    for task, offset in zip((t for t in tasks if t.workspace), offsets[len(roots) :], strict=True):
-        task.place = (ARENA, offset)
+    for entry, offset in zip((e for e in entries if e.workspace), offsets[len(roots) :], strict=True):
+        entry.workspace_place = (ARENA, offset)
     return places, size, copies
 
 
-def _size(tensor: Tensor, target: Target) -> int:
-    return memory(tensor, target.V).size
-
-
 def _halo_steps(binder: Binder, root: Tensor) -> list[Step]:
-    m, dst = memory(root, binder.target.V), reference_to(*binder.place(root))
-    (*front, top, left), (*back, bottom, right) = halo_sides(root)
-    lanes = m.pitch // (root.value.dims[-1] + left + right)
+    """Zero the halo of a root tensor: around each plane, and for a volume the planes before and behind it."""
+    g, dst, itemsize = root.geometry, binder.address_of(root), root.itemsize
+    (*front, top, left), (*back, bottom, right) = halo_sides(len(root.value.dims), root.halo)
+    elements = g.nbytes // itemsize
+    halo = binder.kernels.halo
     steps = [
         binder.step(
-            binder.kernels.halo, dst=dst, planes=m.size // 4 // m.plane, rows=m.rows, pitch=m.pitch,
-            top=top, left=left * lanes, bottom=bottom, right=right * lanes,
+            halo, dst=dst, planes=elements // g.d, rows=g.d // g.h, pitch=g.h,
+            top=top, left=left * g.w, bottom=bottom, right=right * g.w,
         )
     ]  # fmt: skip
-    if any((*front, *back)):  # planes of zeros, of which each is a row here
+    if any((*front, *back)):  # a plane is one row
         steps.append(
             binder.step(
-                binder.kernels.halo, dst=dst, planes=m.size // 4 // m.channel, rows=m.depth, pitch=m.plane,
-                top=front[0], left=0, bottom=back[0], right=0,
+                halo, dst=dst, planes=elements // g.c, rows=g.c // g.d, pitch=g.d, top=front[0], left=0, bottom=back[0], right=0
             )
-        )  # fmt: skip
+        )
     return steps
 
 
-def _reorder_steps(binder: Binder, task: Task) -> list[Step]:
-    (src,), (dst,) = task.reads.values(), task.writes.values()
-    return reorder(binder, binder.view_of(src), binder.view_of(dst))
-
-
-__all__ = ["Arenas", "Choice", "Entry", "Plan", "build"]
+__all__ = ["Arenas", "Plan", "build"]

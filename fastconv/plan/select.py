@@ -1,27 +1,24 @@
-"""Per node, the first implementation that does not refuse; the refusals are kept, in words."""
+"""Choose an implementation for each node: the first that does not refuse it. Refusals are kept, in words."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..graph import Graph, Node, Value
+from .cost import WORTHWHILE_SHARE
+from .layout import ROW_MAJOR, Layout, blocked
 
 if TYPE_CHECKING:
     from ..kernels import Kernels
     from ..ops.base import Op
     from .implementation import Implementation
 
-#: the layouts a tensor can have: as NumPy has it; the same in planes that may carry a halo of zeros; channels in blocks of V
-NCHW, PLANAR, BLOCKED = "nchw", "planar", "blocked"
-#: the ranks of tensors that may be planar or blocked: images N C H W, and volumes N C D H W
-RANKS = (4, 5)
 
-
-@dataclass
+@dataclass(frozen=True)
 class Target:
-    """What a plan is made for. `layouts` is filled as the selection goes: the layout each value is produced in."""
+    """What a plan is made for."""
 
     #: the implementations of each operator, best first
     implementations: Mapping[type[Op], Sequence[Implementation]]
@@ -30,55 +27,54 @@ class Target:
     accuracy: str = "default"
     #: an implementation's name that nodes must take where they have it, for tests and benches
     algorithm: str | None = None
-    #: into how many pieces each thread's share of every step goes, for tests; None: by the step's estimated time
+    #: how many pieces of every step each thread has, for tests; None: as many as the step's estimated time is worth
     pieces: int | None = None
-    layouts: dict[Value, str] = field(default_factory=dict)
 
     @property
     def V(self) -> int:
         """Floats in a vector: the channels of a block."""
         return self.kernels.V
 
-    def layout(self, value: Value | None) -> str:
-        """The layout `value` is produced in."""
-        return NCHW if value is None else self.layouts.get(value, NCHW)
+    @property
+    def blocked(self) -> Layout:
+        """The blocked layout of float32 tensors, nChw{V}c."""
+        return blocked(self.V)
 
 
 @dataclass
-class Choice:
-    """A node with the implementation that runs it (None: the op's reference) and why the ones before it refused."""
+class Selection:
+    """The state of a selection, as refusals see it: the target, and the layout in which each value is produced."""
+
+    target: Target
+    layouts: dict[Value, Layout] = field(default_factory=dict)
+
+    def layout(self, value: Value) -> Layout:
+        """The layout in which `value` is produced."""
+        return self.layouts.get(value, ROW_MAJOR)
+
+
+class Choice(NamedTuple):
+    """A node, its implementation (None: it runs its reference), and the refusals of those before it: (name, reason).
+
+    `wants` has the layout of each operand that is no constant, `gives` is that of the results.
+    """
 
     node: Node
     implementation: Implementation | None
     refusals: list[tuple[str, str]]
-    wants: dict[Value, str]
-    gives: str
-
-    @property
-    def name(self) -> str:
-        """The implementation's name, as dumps and tables print it."""
-        return self.implementation.name if self.implementation else "reference"
-
-    @property
-    def reason(self) -> str:
-        """Why it runs by reference, as the implementation that takes most says; empty where it does not."""
-        if self.implementation is not None:
-            return ""
-        return self.refusals[-1][1] if self.refusals else "no kernel"
+    wants: dict[Value, Layout]
+    gives: Layout
 
 
-def select(graph: Graph, target: Target, inputs: str = NCHW) -> list[Choice]:
+def select(graph: Graph, target: Target, inputs: Layout = ROW_MAJOR) -> list[Choice]:
     """A Choice for each node, in the graph's order; `inputs` is the layout of the graph's inputs."""
+    selection = Selection(target, dict.fromkeys(graph.inputs, inputs))
     choices = []
-    target.layouts = dict.fromkeys(graph.inputs, inputs)
     for node in graph.nodes:
-        refusals, chosen = [], None
-        candidates = target.implementations.get(type(node.op), ())
-        for candidate in candidates:
-            reason = None
-            if target.algorithm and target.algorithm != candidate.name:
-                reason = f"{target.algorithm} was asked for" if any(i.name == target.algorithm for i in candidates) else None
-            reason = reason or candidate.refuse(node, target)
+        refusals: list[tuple[str, str]] = []
+        chosen = None
+        for candidate in target.implementations.get(type(node.op), ()):
+            reason = _refusal(candidate, node, selection)
             if reason is None:
                 chosen = candidate
                 break
@@ -86,8 +82,20 @@ def select(graph: Graph, target: Target, inputs: str = NCHW) -> list[Choice]:
         if chosen is not None:
             wants, gives = chosen.layouts(node, target)
         else:
-            wants, gives = {v: NCHW for v in node.operands if v.constant is None}, NCHW
-        for v in node.results:
-            target.layouts[v] = gives
+            wants, gives = {v: ROW_MAJOR for v in node.operands if v.constant is None}, ROW_MAJOR
+        selection.layouts |= dict.fromkeys(node.results, gives)
         choices.append(Choice(node, chosen, refusals, wants, gives))
     return choices
+
+
+def _refusal(candidate: Implementation, node: Node, selection: Selection) -> str | None:
+    """Why a node is not computed by this implementation: another one was asked for, it cannot, or it would be slower."""
+    target = selection.target
+    wanted = target.algorithm
+    if wanted not in (None, candidate.name) and any(i.name == wanted for i in target.implementations[type(node.op)]):
+        return f"{wanted} was asked for"
+    if (reason := candidate.refusal(node, selection)) is not None:
+        return reason
+    if wanted is None and (share := candidate.time_share(node, target)) > WORTHWHILE_SHARE:
+        return f"estimated {share:.2f} of the time of the next"
+    return None

@@ -1,9 +1,11 @@
-"""What of a graph can be planned before it runs, and what has to wait for values.
+"""Stages: the parts of a graph that can be planned at once.
 
-Two things wait: a node with an input that says how to compute (a shape, axes, weights) and is no constant, and whatever reads
-the result of a node that only its reference can run: its sizes depend on elements (NonZero), or it has strings or sequences.
-So a graph runs in stages: the plan of a stage, then such nodes, then what waited for them as the next stage, whose graph is
-told the shapes of its inputs and, of those that say how, the elements. Most graphs have one stage.
+A plan needs the shape of every tensor. Two kinds of nodes have to wait for values: those with a control input (a shape, axes,
+weights) that is no constant, and those that read the result of a data-dependent node: one that only its reference can run,
+as its sizes depend on elements (NonZero), or as it has strings or sequences.
+
+So a graph runs in stages: the plan of a stage, then its data-dependent nodes, then the nodes that waited as the next stage,
+planned for the shapes of its inputs and the elements of its control inputs. Most graphs have one stage.
 """
 
 from __future__ import annotations
@@ -18,54 +20,57 @@ import numpy as np
 from ..evaluate import evaluate
 from ..graph import Graph, Node, Value
 
-#: a node that ran by its reference, the shape of its first result, and the seconds that took
+#: a node that ran its reference, the shape of its first result, and the seconds that took
 Stamp = tuple[Node, tuple[int, ...], float]
-#: of each input of a graph its shape, and of each the bytes of its elements where they say how
-Told = tuple[tuple[tuple[int, ...], ...], tuple[bytes | None, ...]]
+#: what a stage is planned for: the shape of each input, and the bytes of each control input
+Key = tuple[tuple[tuple[int, ...], ...], tuple[bytes | None, ...]]
 
 
-class Part:
-    """A graph with what it has to be told of its inputs before it can be planned."""
+class StageGraph:
+    """The graph of a stage and all that come after it, and which of its inputs control the computation."""
 
     def __init__(self, graph: Graph):
         self.graph = graph
         self.names = [v.name for v in graph.outputs]
-        read = {v for node in graph.nodes for v in _hows(node)}
-        self.says_how = [v in read for v in graph.inputs]
+        read = {v for node in graph.nodes for v in _open_controls(node)}
+        self.controls = [v in read for v in graph.inputs]
         self._last: tuple[bytes | None, ...] = (None,) * len(graph.inputs)
 
-    def told(self, arrays: Sequence[np.ndarray]) -> Told:
-        """What these arrays tell."""
+    def key(self, arrays: Sequence[np.ndarray]) -> Key:
+        """What the stage is planned for, if these arrays are its inputs."""
         elements = self._last
-        if any(self.says_how):
-            given = zip(arrays, elements, self.says_how, strict=True)
-            elements = self._last = tuple(_bytes(a, last) if how else None for a, last, how in given)
+        if any(self.controls):
+            given = zip(arrays, elements, self.controls, strict=True)
+            elements = self._last = tuple(_bytes(a, last) if control else None for a, last, control in given)
         return tuple([a.shape for a in arrays]), elements
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A graph cut at what has to wait: `now` can be planned, then `tell` run by their references, then comes `rest`.
+    """The first stage of a graph: `graph` is planned, then the data-dependent nodes run, then comes `rest`.
 
-    `outputs` are those of the graph's outputs that need not wait for `rest`.
+    `outputs` are the outputs of the whole graph that are known before `rest` runs.
     """
 
-    now: Graph
-    tell: list[Node]
-    rest: Part | None
+    graph: Graph
+    data_dependent: list[Node]
+    rest: StageGraph | None
     outputs: list[Value]
 
     @cached_property
-    def whole(self) -> bool:
-        """Whether the plan's outputs are all that the graph gives, and as they are."""
-        return self.rest is None and not self.tell and not any(v.dtype == object for v in self.outputs)
+    def complete(self) -> bool:
+        """Whether the plan's outputs are all outputs of the whole graph, with nothing left to do for any."""
+        return self.rest is None and not self.data_dependent and not any(v.dtype == object for v in self.outputs)
 
     def values(
         self, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray], stamps: list[Stamp] | None = None
     ) -> Mapping[Value, np.ndarray]:
-        """Every value that the stage gives, for the inputs and outputs of its plan; `stamps` takes what its nodes took."""
-        arrays = dict(zip((*self.now.inputs, *self.now.outputs), (*inputs, *outputs), strict=True))
-        for node in self.tell:
+        """Run the data-dependent nodes on the inputs and outputs of the plan, and return every value that is known then.
+
+        `stamps` takes the time of each node.
+        """
+        arrays = dict(zip((*self.graph.inputs, *self.graph.outputs), (*inputs, *outputs), strict=True))
+        for node in self.data_dependent:
             began = time.perf_counter()
             evaluate(node, arrays, judge=False)
             if stamps is not None:
@@ -76,35 +81,37 @@ class Stage:
 def split(graph: Graph) -> Stage:
     """The first stage of a graph whose inputs' shapes are known."""
     late: set[Value] = set()
-    now: list[Node] = []
-    tell: list[Node] = []
-    rest: list[Node] = []
+    planned: list[Node] = []
+    data_dependent: list[Node] = []
+    waiting: list[Node] = []
     for node in graph.nodes:
-        waits = any(v in late for v in node.operands) or any(_hows(node))
-        if (
-            not waits
-            and all(v.known for v in node.results)
-            and not any(v.dtype == object for v in (*node.operands, *node.results))
-        ):
-            now.append(node)
+        waits = any(v in late for v in node.operands) or any(_open_controls(node))
+        if not waits and all(v.known for v in node.results) and not _has_objects(node):
+            planned.append(node)
         else:
-            (rest if waits else tell).append(node)
+            (waiting if waits else data_dependent).append(node)
             late.update(node.results)
     if not late:
         return Stage(graph, [], None, graph.outputs)
-    waiting = {v for node in rest for v in node.results}
-    ready = [v for v in graph.outputs if v not in waiting]
-    for_others = [v for v in _reads([*tell, *rest]) if v not in late and v not in graph.inputs]
-    planned = Graph(graph.inputs, dict.fromkeys([*(v for v in ready if v not in late), *for_others]), now, graph.name)
-    inputs = [v for v in _reads(rest) if v not in waiting]
-    part = Part(Graph(inputs, [v for v in graph.outputs if v in waiting], rest, graph.name)) if rest else None
-    return Stage(planned, tell, part, ready)
+    late_outputs = {v for node in waiting for v in node.results}
+    ready = [v for v in graph.outputs if v not in late_outputs]
+    for_others = [v for v in _reads([*data_dependent, *waiting]) if v not in late and v not in graph.inputs]
+    outputs = dict.fromkeys([*(v for v in ready if v not in late), *for_others])
+    rest = None
+    if waiting:
+        inputs = [v for v in _reads(waiting) if v not in late_outputs]
+        rest = StageGraph(Graph(inputs, [v for v in graph.outputs if v in late_outputs], waiting, graph.name))
+    return Stage(Graph(graph.inputs, outputs, planned, graph.name), data_dependent, rest, ready)
 
 
-def why_told(node: Node) -> str:
-    """Why a node of `Stage.tell` runs by reference."""
-    objects = any(v.dtype == object for v in (*node.operands, *node.results))
-    return "strings or sequences" if objects else "a size that depends on elements"
+def reference_reason(node: Node) -> str:
+    """Why a data-dependent node runs its reference."""
+    return "strings or sequences" if _has_objects(node) else "a size that depends on elements"
+
+
+def _has_objects(node: Node) -> bool:
+    """Whether a node reads or gives strings or sequences."""
+    return any(v.dtype == object for v in (*node.operands, *node.results))
 
 
 def _bytes(array: np.ndarray, last: bytes | None) -> bytes:
@@ -114,18 +121,18 @@ def _bytes(array: np.ndarray, last: bytes | None) -> bytes:
     return array.tobytes()
 
 
-def _hows(node: Node) -> Iterator[Value]:
-    """What says how the node computes and is no constant."""
+def _open_controls(node: Node) -> Iterator[Value]:
+    """The control inputs that are no constants."""
     for n in node.chain:
         for i in n.op.how:
-            v = n.inputs[i] if i < len(n.inputs) else None
+            v = n.optional(i)
             if v is not None and v.constant is None:
                 yield v
 
 
 def _reads(nodes: Sequence[Node]) -> list[Value]:
-    """What the nodes read and is no constant, each value once."""
+    """What the nodes read that is no constant, each value once."""
     return list(dict.fromkeys(v for node in nodes for v in node.operands if v.constant is None))
 
 
-__all__ = ["Part", "Stage", "Stamp", "Told", "split", "why_told"]
+__all__ = ["Key", "Stage", "StageGraph", "Stamp", "reference_reason", "split"]

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
-from .bind import Binder, Step, View
-from .select import BLOCKED
+from .binder import Binder, Step
+from .layout import Strides, contiguous
+from .view import View
 
 #: AXES in pyx/isa/copy.pyx and pyx/isa/elementwise.pyx
 AXES = 6
 #: elements of a kernel's item: its source and its result stay in L1
 ITEM = 4096
-#: rows of an item, where elements that follow each other lie apart in the source: what is between them may be the next row's
+#: least rows of an item whose neighbouring elements lie apart in the source: the elements between may be the next row's
 ROWS = 16
-
-Strides = tuple[int, ...]
-
-
-def contiguous(dims: Sequence[int]) -> Strides:
-    """The strides of a row-major array, in elements."""
-    return tuple(math.prod(dims[i + 1 :]) for i in range(len(dims)))
 
 
 def collapse(dims: Sequence[int], *strides: Sequence[int]) -> tuple[Strides, list[Strides]]:
@@ -44,20 +37,25 @@ def collapse(dims: Sequence[int], *strides: Sequence[int]) -> tuple[Strides, lis
     return out, rest
 
 
+def broadcast_strides(shape: tuple[int, ...], result: tuple[int, ...]) -> Strides:
+    """The strides of a row-major tensor of this shape that broadcasts to the result's: 0 where it is repeated."""
+    strides = tuple(s if d > 1 else 0 for d, s in zip(shape, contiguous(shape), strict=True))
+    return (0,) * (len(result) - len(shape)) + strides
+
+
 def pad_axes(values: Sequence[int], fill: int) -> list[int]:
     """The entries for `AXES` axes: those missing stand in front."""
     return [fill] * (AXES - len(values)) + list(values)
 
 
 def item_size(M: int, L: int, least: int = 1) -> tuple[int, int]:
-    """How many rows of how many elements an item takes of the last two axes, M x L: rather long rows than more of them, but
-    of these at least `least`."""
+    """How many rows of how many elements an item takes of the last two axes, M × L: long rows, but `least` of them or more."""
     chunk = max(min(L, ITEM // max(min(M, least), 1)), 1)
     return ITEM // chunk, chunk
 
 
-def copy(binder: Binder, src: int, src_strides: Strides, dst: int, dst_strides: Strides, dims: Strides) -> Step:
-    """A step that copies dims elements between two arrangements (references, and strides in floats)."""
+def copy(binder: Binder, itemsize: int, src: int, src_strides: Strides, dst: int, dst_strides: Strides, dims: Strides) -> Step:
+    """A step that copies dims elements of `itemsize` bytes between two arrangements (addresses, and strides in elements)."""
     axes = sorted(range(len(dims)), key=lambda i: (-dst_strides[i], i))
     dims, (src_strides, dst_strides) = collapse(*([values[i] for i in axes] for values in (dims, src_strides, dst_strides)))
     M, L = (1, *dims)[-2:]
@@ -66,6 +64,7 @@ def copy(binder: Binder, src: int, src_strides: Strides, dst: int, dst_strides: 
         binder.kernels.copy,
         src=src,
         dst=dst,
+        itemsize=itemsize,
         rows=rows,
         chunk=chunk,
         dims=pad_axes(dims, 1),
@@ -77,44 +76,45 @@ def copy(binder: Binder, src: int, src_strides: Strides, dst: int, dst_strides: 
 def reorder(binder: Binder, src: View, dst: View) -> list[Step]:
     """Steps that copy a tensor of rank 4 or 5 from one layout to another: full channel blocks, then the channels left over."""
     N, C, *size = dst.shape
-    V = binder.target.V
-    lanes = V if BLOCKED in (src.layout, dst.layout) else 1
+    block = max(src.layout.block, dst.layout.block)
     steps = []
-    for block, blocks, width in ((0, C // lanes, lanes), (C // lanes, 1, C % lanes)):
-        if not blocks or not width:
+    for first, blocks, channels in ((0, C // block, block), (C // block * block, 1, C % block)):
+        if not blocks or not channels:
             continue
-        strides = []
-        for view in (src, dst):
-            lane, step = (1, view.c) if view.layout == BLOCKED else (view.c, view.c * lanes)
-            strides.append((view.ref + block * step * 4, (view.n, step, *view.spatial, lane)))
-        (src_ref, src_strides), (dst_ref, dst_strides) = strides
-        steps.append(copy(binder, src_ref, src_strides, dst_ref, dst_strides, (N, blocks, *size, width)))
+        (src_block, src_lane), (dst_block, dst_lane) = (
+            (v.c, 1) if v.layout.is_blocked else (v.c * block, v.c) for v in (src, dst)
+        )
+        src_strides, dst_strides = (src.n, src_block, *src.spatial, src_lane), (dst.n, dst_block, *dst.spatial, dst_lane)
+        dims = (N, blocks, *size, channels)
+        steps.append(copy(binder, dst.itemsize, src.at(c=first), src_strides, dst.at(c=first), dst_strides, dims))
     return steps
 
 
 def copy_channels(binder: Binder, src: View, begin: int, dst: View, channel: int, count: int) -> list[Step]:
     """Steps that copy `count` channels of a blocked tensor, from `begin` on, into another from `channel` on.
 
-    There is one for each way in which runs of channels lie in the blocks of both.
+    There is one for each way in which neighbouring channels lie in the blocks of both.
     """
     N, _, *size = dst.shape
-    V = binder.target.V
-    runs: dict[tuple[int, int, int], tuple[int, int, int]] = {}
+    block = src.layout.block
+    # (lanes before the channels in src and in dst, how many) -> (first channel in src and in dst, blocks)
+    alike: dict[tuple[int, int, int], tuple[int, int, int]] = {}
     c = 0
     while c < count:
-        (sb, sl), (db, dl) = divmod(begin + c, V), divmod(channel + c, V)
-        n = min(V - sl, V - dl, count - c)
-        first = runs.get((sl, dl, n), (sb, db, 0))
-        runs[sl, dl, n] = (*first[:2], first[2] + 1)  # runs that lie alike follow each other block by block
+        src_lane, dst_lane = (begin + c) % block, (channel + c) % block
+        n = min(block - src_lane, block - dst_lane, count - c)
+        first = alike.get((src_lane, dst_lane, n), (begin + c, channel + c, 0))
+        alike[src_lane, dst_lane, n] = (*first[:2], first[2] + 1)  # those that lie alike follow each other block by block
         c += n
     return [
         copy(
             binder,
-            src.ref + (sb * src.c + sl) * 4,
+            dst.itemsize,
+            src.at(c=src_first),
             (src.n, src.c, *src.spatial, 1),
-            dst.ref + (db * dst.c + dl) * 4,
+            dst.at(c=dst_first),
             (dst.n, dst.c, *dst.spatial, 1),
             (N, blocks, *size, n),
         )
-        for (sl, dl, n), (sb, db, blocks) in runs.items()
+        for (_, _, n), (src_first, dst_first, blocks) in alike.items()
     ]

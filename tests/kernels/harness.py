@@ -19,9 +19,8 @@ from fastconv.graph import Graph, Node, Value
 from fastconv.implementations import IMPLEMENTATIONS
 from fastconv.ops.base import Op
 from fastconv.plan import Plan, Target, build
-from fastconv.plan.bind import empty_aligned
 from fastconv.plan.implementation import Implementation
-from fastconv.plan.select import BLOCKED
+from fastconv.plan.packing import empty_aligned
 from fastconv.plan.strided import copy_channels
 from fastconv.reference import run_references
 
@@ -48,7 +47,7 @@ class BlockCopy(Implementation):
         return None
 
     def layouts(self, node, target):
-        return {node.inputs[0]: BLOCKED}, BLOCKED
+        return {node.inputs[0]: target.blocked}, target.blocked
 
     def bind(self, node, binder):
         x, y = binder.view(node.inputs[0]), binder.view(node.outputs[0])
@@ -155,15 +154,15 @@ def run_threads(op, inputs, isa, algorithm=None, constants=(), **options):
 
 def choice(plan):
     """The name of the implementation that runs the node."""
-    return next(e.task.choice.name for e in reversed(plan.entries) if e.task.choice is not None)
+    return next(e.algorithm for e in reversed(plan.entries) if e.node is not None)
 
 
 def refusals(op, inputs, isa, **options):
     """Why each implementation refuses the node: {name: reason}."""
     graph, _ = make_graph(op, inputs, **options)
     plan = build(graph, Target(WITH_BLOCK, kernels.load(isa), 1), {})
-    entry = next(e for e in reversed(plan.entries) if e.task.choice is not None)
-    return dict(entry.task.choice.refusals)
+    entry = next(e for e in reversed(plan.entries) if e.node is not None)
+    return dict(entry.refusals)
 
 
 def same_bits(a, b):

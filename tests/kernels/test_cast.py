@@ -12,14 +12,14 @@ from .harness import ISAS, choice, refusals, run_threads, same_bits
 
 EVERY_ISA = pytest.mark.parametrize("isa", ISAS)
 EVERY_TYPE = pytest.mark.parametrize("dtype", [t.dtype for t in DATA_TYPES.values() if t.numpy in TYPES], ids=str)
-COVERS = {"Cast": ("view", "plain")}
+COVERS = {"Cast": ("view", "row-major")}
 FLOAT = np.dtype(np.float32)
 ITEM = 1024
 #: what is half way between two floats of 16 bits, and where their ranges end
 EDGES = [0.0, 2.0**-25, 2.0**-24, 1.5 * 2.0**-24, 2.0**-14, 1 + 2.0**-11, 1 + 3 * 2.0**-11, 2048.5, 65504, 65520, 1e30]
 
 
-def cast(x, dtype, isa, name="plain", **options):
+def cast(x, dtype, isa, name="row-major", **options):
     """x as `dtype`, by the implementation `name`."""
     (y,), plan = run_threads(Cast(to=number_of(np.dtype(dtype))), [x], isa, **options)
     assert choice(plan) == name
@@ -131,4 +131,4 @@ def test_what_has_the_type_already_stays_where_it_is(isa, dtype):
     ],
 )
 def test_other_types_are_refused(x, dtype, reason):
-    assert refusals(Cast(to=number_of(np.dtype(dtype))), [x], ISAS[-1])["plain"] == reason
+    assert refusals(Cast(to=number_of(np.dtype(dtype))), [x], ISAS[-1])["row-major"] == reason

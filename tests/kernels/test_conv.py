@@ -13,7 +13,7 @@ from fastconv.ops.binary import Add
 from fastconv.ops.conv import Conv
 from fastconv.ops.conv_transpose import ConvTranspose
 from fastconv.plan import Target, build
-from fastconv.plan.bind import KINDS
+from fastconv.plan.epilogue import KINDS
 from fastconv.reference import run_references
 
 from .cases import FORMS, Case, channels, check, input_size, pairs
@@ -136,7 +136,7 @@ def test_strided_pixels_that_are_gathered_first(implementation, isa, threads):
     x, w = np.zeros((1, 8, 4, 4), np.float32), np.zeros((256, 8, 1, 1), np.float32)
     graph, _ = make_graph(Conv(strides=(2, 2)), [x, w], constants=(1,))
     plan = build(graph, Target(IMPLEMENTATIONS, kernels.load(isa), threads, algorithm=implementation), {})
-    steps = next(e.steps for e in plan.entries if e.task.choice is not None)
+    steps = next(e.steps for e in plan.entries if e.node is not None)
     assert len(steps) == 2, "a gathering step, and the convolution"
 
 
@@ -214,7 +214,7 @@ def test_between_others(implementation, isa, residual):
     # what a first layer reads is in planes, what it adds is blocked: it leaves a source that is both to another
     left = implementation == "first" and residual == "itself"
     plan = build(graph, Target(IMPLEMENTATIONS, kernels.load(isa), 2, "exact", None if left else implementation), {})
-    ran = [e.task.choice.name for e in plan.entries if e.task.choice]
+    ran = [e.algorithm for e in plan.entries if e.node]
     assert ran == ["direct" if left else implementation, implementation, *["phases"] * 3], str(plan)
     arrays = [integers(rng, v.shape, -3, 3) for v in graph.inputs]
     for given, wanted in zip(run_plan(plan, arrays, 2), run_references(graph, arrays), strict=True):
@@ -279,6 +279,6 @@ def test_who_refuses_what(isa):
         ("weights are not constant", Conv(), [x, w, w[:, 0, 0, 0]], (1,)),
         ("dtype float64", Conv(), [x.astype(np.float64), w.astype(np.float64)], (1,)),
         ("rank 3", Conv(), [x[0:1, :, 0], w[:, :, 0]], (1,)),
-        ("empty input", Conv(), [x[:0], w], (1,)),
+        ("empty tensor", Conv(), [x[:0], w], (1,)),
     ):
         assert reasons(op, *arrays, constants=constants) == dict.fromkeys(everyone, reason)

@@ -136,6 +136,6 @@ def test_what_it_refuses(isa):
         ("weights are not constant", ConvTranspose(), [x, w], ()),
         ("dtype float64", ConvTranspose(), [x.astype(np.float64), w.astype(np.float64)], (1,)),
         ("rank 3", ConvTranspose(), [x[0:1, :, 0], w[:, :, 0]], (1,)),
-        ("empty input", ConvTranspose(), [x[:0], w], (1,)),
+        ("empty tensor", ConvTranspose(), [x[:0], w], (1,)),
     ):
         assert refusals(op, arrays, isa, constants=constants) == {"phases": reason}

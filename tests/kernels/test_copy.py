@@ -9,10 +9,11 @@ from fastconv import _executor, kernels
 from fastconv.graph import Value
 from fastconv.implementations import IMPLEMENTATIONS
 from fastconv.plan import Target
-from fastconv.plan.bind import ABSOLUTE, Binder, memory, reference_to
-from fastconv.plan.layouts import Tensor
-from fastconv.plan.select import BLOCKED, NCHW, PLANAR
-from fastconv.plan.strided import AXES, ITEM, contiguous, copy, reorder
+from fastconv.plan.binder import Binder
+from fastconv.plan.layout import PLANAR, ROW_MAJOR, blocked, contiguous
+from fastconv.plan.strided import AXES, ITEM, copy, reorder
+from fastconv.plan.tensors import Tensor
+from fastconv.plan.view import ABSOLUTE, address
 
 from .harness import ISAS, THREADS, poisoned, same_bits
 
@@ -30,13 +31,12 @@ def run(steps, threads):
     _executor.Program([(s.run, s.args, s.pieces) for s in steps]).run((None,), threads)
 
 
-def lay_out(x, tensor, V, guard):
+def lay_out(x, tensor, guard):
     """The memory of a tensor that holds x, poisoned wherever that has nothing."""
-    m = memory(tensor, V)
-    flat = poisoned((m.size // 4,), FLOAT, guard)
+    flat = poisoned((tensor.geometry.nbytes // 4,), FLOAT, guard)
     N, C, H, W = x.shape
-    (top, left, _, _), lanes = tensor.halo, V if tensor.layout == BLOCKED else 1
-    rows, columns = (m.rows, m.pitch // lanes) if m.rows else (H, W)
+    (top, left, bottom, right), lanes = tensor.halo, tensor.layout.block
+    rows, columns = top + H + bottom, left + W + right
     planes = flat.reshape(N, -(-C // lanes), rows, columns, lanes)
     for c in range(C):
         planes[:, c // lanes, top : top + H, left : left + W, c % lanes] = x[:, c]
@@ -48,14 +48,14 @@ def test_reorder(isa, threads):
     """Between every two layouts and halos, with every tail of the channels: exactly the tensor's elements are written."""
     V = kernels.load(isa).V
     rng = np.random.default_rng(0)
-    layouts = [(NCHW, (0, 0, 0, 0)), (PLANAR, (1, 2, 3, 0)), (BLOCKED, (0, 0, 0, 0)), (BLOCKED, (2, 0, 1, 3))]
+    layouts = [(ROW_MAJOR, (0,) * 4), (PLANAR, (1, 2, 3, 0)), (blocked(V), (0,) * 4), (blocked(V), (2, 0, 1, 3))]
     sizes = [(1, 1), (3, 5), (1, 37), (7, 2)]
     for (given, wanted), C in itertools.product(itertools.product(layouts, layouts), range(1, 2 * V + 2)):
         (H, W), N, guard = sizes[C % 4], 1 + C % 3, (None, "before", "after")[C % 3]
         x = rng.standard_normal((N, C, H, W), np.float32)
         src, dst = (Tensor(Value("x", x.shape, FLOAT), *layout) for layout in (given, wanted))
-        source = lay_out(x, src, V, guard)
-        result, expected = poisoned((memory(dst, V).size // 4,), FLOAT, guard), lay_out(x, dst, V, None)
+        source = lay_out(x, src, guard)
+        result, expected = poisoned((dst.geometry.nbytes // 4,), FLOAT, guard), lay_out(x, dst, None)
         places = {t: (ABSOLUTE, a.ctypes.data) for t, a in ((src, source), (dst, result))}
         binder = Binder(Target(IMPLEMENTATIONS, kernels.load(isa), threads), {}, places)
         run(reorder(binder, binder.view_of(src), binder.view_of(dst)), threads)
@@ -96,8 +96,8 @@ def test_any_arrangement(isa, threads, guard):
         )
         view = np.lib.stride_tricks.as_strided
         view(expected, dims, [4 * s for s in dst])[...] = view(source[-low:], dims, [4 * s for s in src])
-        refs = (reference_to(ABSOLUTE, a.ctypes.data) for a in (source[-low:], result))
-        run([copy(binder, next(refs), src, next(refs), dst, dims)], threads)
+        refs = (address(ABSOLUTE, a.ctypes.data) for a in (source[-low:], result))
+        run([copy(binder, 4, next(refs), src, next(refs), dst, dims)], threads)
         assert same_bits(result, expected), f"{dims}: {src} to {dst}"
 
 
@@ -113,7 +113,7 @@ def test_halo(isa, threads):
         inside = expected[:, top : top + H, left : left + W].copy()
         expected[...] = 0
         expected[:, top : top + H, left : left + W] = inside
-        ref = reference_to(ABSOLUTE, dst.ctypes.data)
+        ref = address(ABSOLUTE, dst.ctypes.data)
         fields = {
             "planes": planes,
             "rows": shape[1],

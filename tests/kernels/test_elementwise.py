@@ -9,7 +9,8 @@ from fastconv import kernels
 from fastconv.implementations import IMPLEMENTATIONS
 from fastconv.implementations.elementwise import FUNCTIONS
 from fastconv.ops import binary, elementwise
-from fastconv.plan.strided import collapse, contiguous
+from fastconv.plan.layout import contiguous
+from fastconv.plan.strided import collapse
 
 from .harness import EPS, ISAS, assert_within, choice, reference, refusals, run_node, run_threads, same_bits
 
@@ -32,7 +33,7 @@ ACTIVATIONS = [
     elementwise.Gelu(approximate="tanh"),
     elementwise.Mish(),
 ]
-COVERS = {type(op).__name__: ("blocked", "plain") for op in (*BINARY, *UNARY, *ACTIVATIONS, elementwise.Clip())}
+COVERS = {type(op).__name__: ("blocked", "row-major") for op in (*BINARY, *UNARY, *ACTIVATIONS, elementwise.Clip())}
 BY_NAME = {"ids": lambda op: type(op).__name__}
 SPECIAL = np.array([0, -0.0, 1, -1, np.inf, -np.inf, np.nan, 1e-30, -1e30, 88.7, -87.4, -103, 3e-39, 0.5], np.float32)
 
@@ -112,10 +113,10 @@ def test_plain_lengths(isa, op):
     V = kernels.load(isa).V
     for n in (*range(1, 2 * V + 2), 4095, 4096, 4097, 12289):
         x, y = rng.standard_normal((2, n), np.float32)
-        check_exact(op, [x, y], isa, "plain")
-        check_exact(op, [x, y[:1]], isa, "plain", constants=(1,))
+        check_exact(op, [x, y], isa, "row-major")
+        check_exact(op, [x, y[:1]], isa, "row-major", constants=(1,))
         if not isinstance(op, binary.PRelu):
-            check_exact(op, [x[:1], y], isa, "plain")
+            check_exact(op, [x[:1], y], isa, "row-major")
 
 
 @EVERY_ISA
@@ -127,9 +128,9 @@ def test_plain_broadcasting(isa, shape):
     pairs = list(itertools.product(sides, sides))
     for a, b in pairs[:: len(pairs) // 64 or 1]:
         x, y = rng.standard_normal(a).astype(np.float32), rng.standard_normal(b).astype(np.float32)
-        check_exact(binary.Sub(), [x, y], isa, "plain", run=run_two)
+        check_exact(binary.Sub(), [x, y], isa, "row-major", run=run_two)
         lead = next((i for i, d in enumerate(b) if d > 1), len(b))
-        check_exact(binary.Sub(), [x, y.reshape(b[lead:])], isa, "plain", run=run_two, constants=(1,))
+        check_exact(binary.Sub(), [x, y.reshape(b[lead:])], isa, "row-major", run=run_two, constants=(1,))
 
 
 @EVERY_ISA
@@ -137,7 +138,7 @@ def test_plain_broadcasting(isa, shape):
 @pytest.mark.parametrize("blocked", [(), (0, 1)])
 def test_special_values(isa, op, blocked):
     x, y = (v.reshape(1, -1, 1, 1).copy() for v in np.meshgrid(SPECIAL, SPECIAL))
-    check_exact(op, [x, y], isa, "blocked" if blocked else "plain", blocked=blocked)
+    check_exact(op, [x, y], isa, "blocked" if blocked else "row-major", blocked=blocked)
 
 
 @EVERY_ISA
@@ -148,8 +149,8 @@ def test_unary(isa, op):
     for C in range(1, 2 * V + 2):
         x = rng.standard_normal((2, C, 3, 3), np.float32)
         check_exact(op, [x], isa, "blocked", blocked=(0,))
-        check_exact(op, [x[0, :, 0, 0]], isa, "plain")
-    check_exact(op, [SPECIAL], isa, "plain")
+        check_exact(op, [x[0, :, 0, 0]], isa, "row-major")
+    check_exact(op, [SPECIAL], isa, "row-major")
 
 
 def check_activation(op, x, isa, name, **options):
@@ -168,9 +169,9 @@ def check_activation(op, x, isa, name, **options):
 def test_activations(isa, op):
     rng = np.random.default_rng(6)
     V = kernels.load(isa).V
-    check_activation(op, SPECIAL, isa, "plain")
-    check_activation(op, np.linspace(-20, 20, 9973, dtype=np.float32), isa, "plain")
-    check_activation(op, np.linspace(-1, 1, 4999, dtype=np.float32), isa, "plain")
+    check_activation(op, SPECIAL, isa, "row-major")
+    check_activation(op, np.linspace(-20, 20, 9973, dtype=np.float32), isa, "row-major")
+    check_activation(op, np.linspace(-1, 1, 4999, dtype=np.float32), isa, "row-major")
     for C in range(1, 2 * V + 2):
         check_activation(op, rng.standard_normal((2, C, 3, 5), np.float32), isa, "blocked", blocked=(0,))
 
@@ -180,7 +181,7 @@ def test_clip_bounds(isa):
     x = np.linspace(-5, 5, 101, dtype=np.float32)
     for bounds in ([], [-1.0], [-1.0, 2.0], [None, 2.0], [3.0, 1.0]):
         inputs = [x, *(None if b is None else np.array(b, np.float32) for b in bounds)]
-        check_exact(elementwise.Clip(), inputs, isa, "plain", constants=(1, 2))
+        check_exact(elementwise.Clip(), inputs, isa, "row-major", constants=(1, 2))
         inputs[0] = x[:90].reshape(2, 5, 3, 3)
         check_exact(elementwise.Clip(), inputs, isa, "blocked", constants=(1, 2), blocked=(0,))
 
@@ -205,8 +206,10 @@ def test_stays_inside_its_memory(isa, guard):
         x = rng.standard_normal((2, C, 3, 5), np.float32)
         for y in (x[:, :, :1, :1].copy(), x[:, :1].copy(), x[:1, :, :1, :1].copy(), x[0, 0, 0]):
             for blocked in ((), (0,)):
-                check_exact(binary.Mul(), [x, y], isa, "blocked" if blocked else "plain", blocked=blocked, guard=guard)
-                check_activation(elementwise.Sigmoid(), x, isa, "blocked" if blocked else "plain", blocked=blocked, guard=guard)
+                check_exact(binary.Mul(), [x, y], isa, "blocked" if blocked else "row-major", blocked=blocked, guard=guard)
+                check_activation(
+                    elementwise.Sigmoid(), x, isa, "blocked" if blocked else "row-major", blocked=blocked, guard=guard
+                )
 
 
 @EVERY_ISA
@@ -222,11 +225,11 @@ def test_refusals():
     x = np.zeros((1, 4, 5, 5), np.float32)
     isa = ISAS[-1]
     wide = np.zeros((2, 1) * 4, np.float32), np.zeros((1, 2) * 4, np.float32)
-    assert refusals(binary.Add(), [*wide], isa)["plain"] == "broadcasting over 8 axes"
-    assert refusals(binary.Add(), [x.astype(np.float64)] * 2, isa)["plain"] == "dtype float64"
+    assert refusals(binary.Add(), [*wide], isa)["row-major"] == "broadcasting over 8 axes"
+    assert refusals(binary.Add(), [x.astype(np.float64)] * 2, isa)["row-major"] == "dtype float64"
     assert refusals(binary.Add(), [x, x], isa) == {"blocked": "no operand of the result's shape is blocked"}
-    assert refusals(binary.Sum(), [x, x, x], isa)["plain"] == "3 operands"
-    assert refusals(elementwise.Swish(alpha=2.0), [x], isa)["plain"] == "not an activation of the kernels"
+    assert refusals(binary.Sum(), [x, x, x], isa)["row-major"] == "3 operands"
+    assert refusals(elementwise.Swish(alpha=2.0), [x], isa)["row-major"] == "not an activation of the kernels"
     assert refusals(binary.Add(), [x, x[:, :, :1, :1][0]], isa, blocked=(0,)) == {"blocked": "channels in an operand of rank 3"}
 
 

@@ -10,7 +10,7 @@ from fastconv.ops.normalization import GroupNormalization, InstanceNormalization
 
 from .harness import EPS, ISAS, assert_within, choice, reference, refusals, run_threads, same_bits
 
-COVERS = dict.fromkeys(("InstanceNormalization", "GroupNormalization"), ("plain", "blocked"))
+COVERS = dict.fromkeys(("InstanceNormalization", "GroupNormalization"), ("row-major", "blocked"))
 EVERY_ISA = pytest.mark.parametrize("isa", ISAS)
 SIDES = ((1, 1), (3, 3), (2, 9), (40, 33))
 
@@ -57,9 +57,9 @@ def test_rows(isa):
     rng = np.random.default_rng(1)
     V = kernels.load(isa).V
     for K in (*range(1, 4 * V + 2), 4095, 4096, 4097, 9000):
-        check(InstanceNormalization(), data(rng, 2, 3, K), isa, "plain")
+        check(InstanceNormalization(), data(rng, 2, 3, K), isa, "row-major")
     for shape in ((2, 3, 3, 5, 1, 7), (1, 2, 17, 1, 3, 3)):
-        check(InstanceNormalization(epsilon=1e-3), data(rng, *shape), isa, "plain")
+        check(InstanceNormalization(epsilon=1e-3), data(rng, *shape), isa, "row-major")
 
 
 @EVERY_ISA
@@ -71,7 +71,7 @@ def test_groups(isa, groups):
     for H, W in SIDES:
         check(op, data(rng, 2, 30, H, W), isa, "blocked", blocked=(0,))
     for shape in ((2, 30), (2, 30, 7), (1, 30, 2, 3, 1, 5)):
-        check(op, data(rng, *shape), isa, "plain")
+        check(op, data(rng, *shape), isa, "row-major")
 
 
 @EVERY_ISA
@@ -81,7 +81,7 @@ def test_far_from_zero(isa, shape, mean):
     """The mean may be a million times the deviation, from one channel of a group to the next as well."""
     inputs = data(np.random.default_rng(3), *shape)
     inputs[0] += np.float32(mean)
-    name = "blocked" if len(shape) == 4 else "plain"
+    name = "blocked" if len(shape) == 4 else "row-major"
     check(InstanceNormalization(), inputs, isa, name)
     check(GroupNormalization(num_groups=1), inputs, isa, name)
     inputs[0][:, 3] -= np.float32(mean)
@@ -104,7 +104,7 @@ def test_epilogue(isa, shape, epilogue):
     rng = np.random.default_rng(4)
     residual = rng.standard_normal(shape, np.float32)
     given = [(item[0], residual) if isinstance(item, tuple) else item for item in epilogue]
-    check(InstanceNormalization(), data(rng, *shape), isa, "blocked" if len(shape) == 4 else "plain", epilogue=given)
+    check(InstanceNormalization(), data(rng, *shape), isa, "blocked" if len(shape) == 4 else "row-major", epilogue=given)
 
 
 @EVERY_ISA
@@ -124,7 +124,7 @@ def test_stays_inside_its_memory(isa, guard):
     rng = np.random.default_rng(6)
     for C in (1, 3, 8, 17):
         check(InstanceNormalization(), data(rng, 2, C, 3, 5), isa, "blocked", guard=guard)
-        check(InstanceNormalization(), data(rng, 2, C, 15), isa, "plain", guard=guard)
+        check(InstanceNormalization(), data(rng, 2, C, 15), isa, "row-major", guard=guard)
 
 
 @EVERY_ISA
@@ -140,7 +140,7 @@ def test_refusals():
     x, ones = np.zeros((2, 3, 4), np.float32), np.ones(3, np.float32)
     isa, op = ISAS[-1], InstanceNormalization()
     reasons = refusals(op, [x, ones, ones], isa)
-    assert reasons == {"blocked": "rank 3", "plain": "scale or bias is not constant"}
+    assert reasons == {"blocked": "rank 3", "row-major": "scale or bias is not constant"}
     assert refusals(op, [x, ones, ones], isa, constants=(1, 2)) == {"blocked": "rank 3"}
     wide = [a.astype(float) for a in (x, ones, ones)]
-    assert refusals(op, wide, isa, constants=(1, 2))["plain"] == "dtype float64"
+    assert refusals(op, wide, isa, constants=(1, 2))["row-major"] == "dtype float64"

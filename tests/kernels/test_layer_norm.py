@@ -8,7 +8,7 @@ from fastconv.ops.normalization import LayerNormalization
 
 from .harness import EPS, ISAS, assert_within, choice, reference, refusals, run_threads, same_bits
 
-COVERS = {"LayerNormalization": ("plain", "blocked")}
+COVERS = {"LayerNormalization": ("row-major", "blocked")}
 EVERY_ISA = pytest.mark.parametrize("isa", ISAS)
 CHANNELS = LayerNormalization(axis=1, alone=1, epsilon=1e-6)
 
@@ -47,7 +47,7 @@ def test_rows(isa):
     V = kernels.load(isa).V
     for K in (*range(1, 2 * V + 2), 100, 768):
         for rows in (1, 7, 8, 19):
-            check(LayerNormalization(), data(rng, (rows, K), (1,)), isa, "plain")
+            check(LayerNormalization(), data(rng, (rows, K), (1,)), isa, "row-major")
 
 
 @EVERY_ISA
@@ -56,10 +56,10 @@ def test_last_axes(isa):
     shape = (2, 3, 4, 5)
     for axis in range(-4, 4):
         axes = tuple(range(axis % 4, 4))
-        check(LayerNormalization(axis=axis), data(rng, shape, axes), isa, "plain")
-    check(LayerNormalization(axis=1), data(rng, shape, (1, 2, 3), bias=False), isa, "plain")
-    check(LayerNormalization(axis=2, alone=1), data(rng, (2, 3, 4, 1), (2,)), isa, "plain")
-    check(LayerNormalization(), [data(rng, shape, (3,))[0], np.float32([2])], isa, "plain")
+        check(LayerNormalization(axis=axis), data(rng, shape, axes), isa, "row-major")
+    check(LayerNormalization(axis=1), data(rng, shape, (1, 2, 3), bias=False), isa, "row-major")
+    check(LayerNormalization(axis=2, alone=1), data(rng, (2, 3, 4, 1), (2,)), isa, "row-major")
+    check(LayerNormalization(), [data(rng, shape, (3,))[0], np.float32([2])], isa, "row-major")
 
 
 @EVERY_ISA
@@ -76,14 +76,14 @@ def test_channels(isa):
 def test_far_from_zero(isa):
     """The mean is taken off before squares are summed."""
     x = 1000 + np.random.default_rng(3).standard_normal((5, 64), np.float32)
-    check(LayerNormalization(), [x, np.ones(64, np.float32)], isa, "plain")
+    check(LayerNormalization(), [x, np.ones(64, np.float32)], isa, "row-major")
 
 
 @EVERY_ISA
 def test_nan_stays_in_its_row(isa):
     x = np.ones((9, 19), np.float32)
     x[2, 3], x[4, 18] = np.nan, np.inf
-    y = check(LayerNormalization(), [x, np.ones(19, np.float32)], isa, "plain")
+    y = check(LayerNormalization(), [x, np.ones(19, np.float32)], isa, "row-major")
     assert np.isnan(y).all(axis=1).tolist() == [i in (2, 4) for i in range(9)]
 
 
@@ -92,7 +92,7 @@ def test_nan_stays_in_its_row(isa):
 def test_stays_inside_its_memory(isa, guard):
     rng = np.random.default_rng(4)
     for shape in ((1, 1), (3, 5), (9, 17)):
-        check(LayerNormalization(), data(rng, shape, (1,)), isa, "plain", guard=guard)
+        check(LayerNormalization(), data(rng, shape, (1,)), isa, "row-major", guard=guard)
     for C in (3, 8, 17):
         check(CHANNELS, data(rng, (2, C, 3, 5), (1,)), isa, "blocked", guard=guard)
 
@@ -109,10 +109,10 @@ def test_refusals():
     x, ones = np.zeros((2, 3), np.float32), np.ones(3, np.float32)
     isa, given = ISAS[-1], {"constants": (1,)}
     assert refusals(LayerNormalization(), [x, ones], isa) == dict.fromkeys(
-        ("blocked", "plain"), "scale or bias is not constant"
+        ("blocked", "row-major"), "scale or bias is not constant"
     )
     assert refusals(LayerNormalization(), [x, ones[:1]], isa, **given) == {"blocked": "rank 2"}
-    assert refusals(LayerNormalization(axis=0), [x, ones], isa, **given)["plain"] == "scale or bias of shape (3,)"
-    assert refusals(LayerNormalization(axis=0, alone=1), [x, ones[:1]], isa, **given)["plain"] == "axes (0,)"
-    assert refusals(LayerNormalization(), [x, ones], isa, results=3, **given)["plain"] == "the statistics are asked for"
-    assert refusals(LayerNormalization(), [x.astype(float), ones.astype(float)], isa, **given)["plain"] == "dtype float64"
+    assert refusals(LayerNormalization(axis=0), [x, ones], isa, **given)["row-major"] == "scale or bias of shape (3,)"
+    assert refusals(LayerNormalization(axis=0, alone=1), [x, ones[:1]], isa, **given)["row-major"] == "axes (0,)"
+    assert refusals(LayerNormalization(), [x, ones], isa, results=3, **given)["row-major"] == "the statistics are asked for"
+    assert refusals(LayerNormalization(), [x.astype(float), ones.astype(float)], isa, **given)["row-major"] == "dtype float64"

@@ -126,4 +126,4 @@ def test_refusals():
     assert refusals(op, [x], ISAS[-1], results=2) == {"blocked": "indices output"}
     assert refusals(op, [x.astype(np.float64)], ISAS[-1]) == {"blocked": "dtype float64"}
     assert refusals(MaxPool(kernel_shape=(2,)), [x[0]], ISAS[-1]) == {"blocked": "rank 3"}
-    assert refusals(op, [x[:0]], ISAS[-1]) == {"blocked": "empty input"}
+    assert refusals(op, [x[:0]], ISAS[-1]) == {"blocked": "empty tensor"}

@@ -10,7 +10,7 @@ from fastconv.ops.quantize import SCALES, DequantizeLinear, QuantizeLinear
 
 from .harness import ISAS, choice, refusals, run_node, run_threads, same_bits
 
-COVERS = {"QuantizeLinear": ("blocked", "plain", "integers"), "DequantizeLinear": ("integers",)}
+COVERS = {"QuantizeLinear": ("blocked", "row-major", "integers"), "DequantizeLinear": ("integers",)}
 EVERY_ISA = pytest.mark.parametrize("isa", ISAS)
 EVERY_BYTE = pytest.mark.parametrize("dtype", ["uint8", "int8"])
 SCALE = np.float32(0.0371)
@@ -98,7 +98,7 @@ def test_there_and_back(isa, dtype, zero, blocked):
     )
     with np.errstate(all="ignore"):
         assert same_bits(y, there_and_back(x, dtype, SCALE, zero))
-    assert choice(plan) == ("blocked" if blocked else "plain")
+    assert choice(plan) == ("blocked" if blocked else "row-major")
 
 
 @EVERY_ISA
@@ -143,5 +143,5 @@ def test_refusals():
 def test_integers_that_are_read_are_no_activation():
     assert refusals(QuantizeLinear(), [np.zeros(3, np.float32), np.array(SCALE)], ISAS[-1], constants=(1,)) == {
         "blocked": "not an activation of the kernels",
-        "plain": "not an activation of the kernels",
+        "row-major": "not an activation of the kernels",
     }

@@ -14,7 +14,7 @@ from fastconv.plan import Target, build
 from .cases import FORMS, rounding
 from .harness import EPS, ISAS, assert_within, choice, refusals, run_node, run_plan, run_threads, same_bits
 
-COVERS = dict.fromkeys(("RNN", "GRU", "LSTM"), ("plain",))
+COVERS = dict.fromkeys(("RNN", "GRU", "LSTM"), ("row-major",))
 EVERY_ISA = pytest.mark.parametrize("isa", ISAS)
 EVERY = pytest.mark.parametrize("cls", [RNN, GRU, LSTM])
 DIRECTIONS = ("forward", "reverse", "bidirectional")
@@ -81,7 +81,7 @@ def check_step(cls, N, I, H, isa, **options):  # noqa: E741
     inputs = operands(cls, 1, N, I, H, "bidirectional")
     op = make(cls, H, direction="bidirectional")
     (y, *last), plan = run_threads(op, inputs, isa, constants=(1, 2, 3), results=1 + cls.states, **options)
-    assert choice(plan) == "plain"
+    assert choice(plan) == "row-major"
     assert same_bits(y[0], last[0])
     x, w, r, b, _, *states = inputs
     for d in range(2):
@@ -193,7 +193,7 @@ def test_refusals():
     for reason, op, given, fixed in (
         ("weights are not constant", LSTM(), inputs[:4], (1, 2)),
         ("dtype float64", LSTM(), [v.astype(np.float64) for v in inputs[:4]], constants),
-        ("empty input", LSTM(), empty, constants),
+        ("empty tensor", LSTM(), empty, constants),
         ("sequence_lens", LSTM(), lengths, (*constants, 4)),
         ("sequence_lens", LSTM(), lengths, constants),
         ("peepholes", LSTM(), [*inputs, np.ones((1, 15), np.float32)], (*constants, 7)),
@@ -202,11 +202,11 @@ def test_refusals():
         ("input_forget", LSTM(input_forget=1), inputs, constants),
         ("linear_before_reset 0", GRU(), operands(GRU, 2, 3, 4, 5), constants),
     ):
-        assert refusals(op, given, isa, constants=fixed) == {"plain": reason}
+        assert refusals(op, given, isa, constants=fixed) == {"row-major": reason}
 
 
 def test_full_lengths_are_none():
     inputs = operands(GRU, 2, 3, 4, 5)
     inputs[4] = np.full(3, 2, np.int32)
     _, plan = run_node(make(GRU, 5), inputs, ISAS[-1], 1, constants=(1, 2, 3, 4))
-    assert choice(plan) == "plain"
+    assert choice(plan) == "row-major"

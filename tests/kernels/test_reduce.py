@@ -20,7 +20,7 @@ from fastconv.ops.reduce import (
 from .harness import EPS, ISAS, assert_within, choice, integers, reference, refusals, run_threads, same_bits
 
 OPS = (ReduceSum, ReduceMean, ReduceMax, ReduceMin, ReduceProd, ReduceL1, ReduceL2, ReduceSumSquare)
-COVERS = {op.__name__: ("plain",) for op in OPS}
+COVERS = {op.__name__: ("row-major",) for op in OPS}
 EVERY_ISA = pytest.mark.parametrize("isa", ISAS)
 EVERY_OP = pytest.mark.parametrize("op", OPS)
 
@@ -36,7 +36,7 @@ def check(op, x, axes, isa, **options):
     (y,), plan = run_threads(op, inputs, isa, constants=(1,), **options)
     (expected,) = reference(op, inputs)
     assert_within(y, expected, EPS * np.abs(expected) if isinstance(op, ReduceMean | ReduceL2) else 0)
-    assert choice(plan) == "plain"
+    assert choice(plan) == "row-major"
     return y
 
 
@@ -109,6 +109,6 @@ def test_images_do_not_depend_on_the_batch(isa):
 def test_refusals():
     x, isa = np.zeros((2, 3, 4), np.float32), ISAS[-1]
     given = {"constants": (1,)}
-    assert refusals(ReduceSum(), [x, np.int64([0, 2])], isa, **given) == {"plain": "axes [0, 2]"}
-    assert refusals(ReduceMin(), [x.astype(np.int32), np.int64([0])], isa, **given) == {"plain": "dtype int32"}
-    assert refusals(ReduceSum(), [x[:, :0], np.int64([1])], isa, **given) == {"plain": "empty input"}
+    assert refusals(ReduceSum(), [x, np.int64([0, 2])], isa, **given) == {"row-major": "axes [0, 2]"}
+    assert refusals(ReduceMin(), [x.astype(np.int32), np.int64([0])], isa, **given) == {"row-major": "dtype int32"}
+    assert refusals(ReduceSum(), [x[:, :0], np.int64([1])], isa, **given) == {"row-major": "empty tensor"}

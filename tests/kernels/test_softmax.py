@@ -10,7 +10,7 @@ from fastconv.ops.softmax import LogSoftmax, Softmax
 
 from .harness import EPS, ISAS, assert_within, choice, integers, reference, refusals, run_threads, same_bits
 
-COVERS = dict.fromkeys(("Softmax", "LogSoftmax"), ("plain",))
+COVERS = dict.fromkeys(("Softmax", "LogSoftmax"), ("row-major",))
 EVERY_ISA = pytest.mark.parametrize("isa", ISAS)
 BOTH = pytest.mark.parametrize("op", [Softmax, LogSoftmax])
 
@@ -29,7 +29,7 @@ def check(op, x, isa, **options):
         assert_within(y, expected, (relative + far * EPS) * expected + np.finfo(np.float32).tiny)
     else:
         assert_within(y, expected, relative + EPS * (far + np.abs(expected)))
-    assert choice(plan) == "plain"
+    assert choice(plan) == "row-major"
     return y
 
 
@@ -106,5 +106,5 @@ def test_images_do_not_depend_on_the_batch(isa, op):
 
 
 def test_refusals():
-    assert refusals(Softmax(), [np.zeros((2, 3))], ISAS[-1]) == {"plain": "dtype float64"}
-    assert refusals(Softmax(), [np.zeros((2, 0), np.float32)], ISAS[-1]) == {"plain": "empty input"}
+    assert refusals(Softmax(), [np.zeros((2, 3))], ISAS[-1]) == {"row-major": "dtype float64"}
+    assert refusals(Softmax(), [np.zeros((2, 0), np.float32)], ISAS[-1]) == {"row-major": "empty tensor"}

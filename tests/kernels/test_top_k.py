@@ -12,7 +12,7 @@ from fastconv.plan import Target, build
 
 from .harness import ISAS, choice, reference, refusals, run_plan, run_threads, same_bits
 
-COVERS = {"TopK": ("plain",), "ArgMax": ("plain",)}
+COVERS = {"TopK": ("row-major",), "ArgMax": ("row-major",)}
 EVERY_ISA = pytest.mark.parametrize("isa", ISAS)
 BOTH = pytest.mark.parametrize("largest", [0, 1])
 RNG = np.random.default_rng(5)
@@ -23,7 +23,7 @@ def check(x, k, isa, **options):
     guard = options.pop("guard", None)
     op, inputs = TopK(**options), [x, np.array([k])]
     got, plan = run_threads(op, inputs, isa, constants=(1,), results=2, guard=guard)
-    assert choice(plan) == "plain"
+    assert choice(plan) == "row-major"
     for y, expected in zip(got, reference(op, inputs, results=2), strict=True):
         np.testing.assert_array_equal(y, expected)
     assert [y.dtype.name for y in got] == ["float32", "int64"]
@@ -118,13 +118,13 @@ def test_arg_max(isa, axis, keepdims):
             op = ArgMax(axis=axis, keepdims=keepdims)
             (y,), plan = run_threads(op, [x], isa)
             np.testing.assert_array_equal(y, reference(op, [x])[0], strict=True)
-            assert choice(plan) == "plain"
+            assert choice(plan) == "row-major"
             x.reshape(-1)[RNG.integers(0, x.size, x.size // 4)] = np.nan
 
 
 def test_refusals():
     isa, k = ISAS[-1], np.array([2])
-    assert refusals(TopK(), [np.zeros((2, 3)), k], isa, constants=(1,)) == {"plain": "dtype float64"}
-    assert refusals(TopK(), [np.zeros((0, 3), np.float32), k], isa, constants=(1,)) == {"plain": "empty tensor"}
-    assert refusals(ArgMax(select_last_index=1), [np.zeros((2, 3), np.float32)], isa) == {"plain": "select_last_index"}
-    assert refusals(TopK(), [np.zeros((2, 3), np.float32), k[:1] * 0], isa, constants=(1,)) == {"plain": "empty tensor"}
+    assert refusals(TopK(), [np.zeros((2, 3)), k], isa, constants=(1,)) == {"row-major": "dtype float64"}
+    assert refusals(TopK(), [np.zeros((0, 3), np.float32), k], isa, constants=(1,)) == {"row-major": "empty tensor"}
+    assert refusals(ArgMax(select_last_index=1), [np.zeros((2, 3), np.float32)], isa) == {"row-major": "select_last_index"}
+    assert refusals(TopK(), [np.zeros((2, 3), np.float32), k[:1] * 0], isa, constants=(1,)) == {"row-major": "empty tensor"}
