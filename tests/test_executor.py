@@ -12,7 +12,7 @@ import pytest
 import fastconv
 from fastconv import _executor, kernels, onnx_json
 from fastconv.implementations import IMPLEMENTATIONS
-from fastconv.plan import Target, build
+from fastconv.plan import Target, build, cost
 
 from .graphs import Net, normal
 from .kernels.harness import ISAS, same_bits
