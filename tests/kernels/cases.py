@@ -20,7 +20,7 @@ from fastconv.ops.conv_transpose import ConvTranspose
 from fastconv.ops.elementwise import Clip, Elu, HardSigmoid, HardSwish, LeakyRelu, Relu, Sigmoid, Softplus, Swish, Tanh
 from fastconv.ops.quantize import DequantizeLinear, QuantizeLinear
 
-from .harness import EPS, THREADS, assert_within, integers, reference, run_node
+from ..support.harness import EPS, THREADS, assert_within, integers, reference, run_node
 
 #: sigmoid and its like cut e^x to 0 below 2^-126: what is lost of x·e^x there
 CUT = 88 * float(np.finfo(np.float32).tiny)

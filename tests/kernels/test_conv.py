@@ -16,8 +16,19 @@ from fastconv.plan import Target, build
 from fastconv.plan.bind import KINDS
 from fastconv.reference import run_references
 
+from ..support.harness import (
+    ISAS,
+    THREADS,
+    assert_within,
+    integers,
+    make_graph,
+    reference,
+    refusals,
+    run_node,
+    run_plan,
+    same_bits,
+)
 from .cases import FORMS, Case, channels, check, input_size, pairs
-from .harness import ISAS, THREADS, assert_within, integers, make_graph, reference, refusals, run_node, run_plan, same_bits
 
 COVERS = {"Conv": ("first", "depthwise", "pointwise", "direct", "im2col")}
 EVERY = pytest.mark.parametrize(

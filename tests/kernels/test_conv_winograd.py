@@ -10,8 +10,8 @@ from fastconv import kernels
 from fastconv.implementations import conv_winograd
 from fastconv.ops.conv import Conv
 
+from ..support.harness import EPS, ISAS, THREADS, refusals, run_node, same_bits
 from .cases import Case, check, pairs
-from .harness import EPS, ISAS, THREADS, refusals, run_node, same_bits
 
 COVERS = {"Conv": ("winograd",)}
 EVERY_ISA = pytest.mark.parametrize("isa", [pytest.param(isa, id=f"conv-winograd-{isa}") for isa in ISAS])

@@ -14,7 +14,7 @@ from fastconv.plan.layouts import Tensor
 from fastconv.plan.select import BLOCKED, NCHW, PLANAR
 from fastconv.plan.strided import AXES, ITEM, contiguous, copy, reorder
 
-from .harness import ISAS, THREADS, poisoned, same_bits
+from ..support.harness import ISAS, THREADS, poisoned, same_bits
 
 FLOAT = np.dtype(np.float32)
 

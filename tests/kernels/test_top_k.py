@@ -10,7 +10,7 @@ from fastconv.ops.arg_max import ArgMax
 from fastconv.ops.top_k import TopK
 from fastconv.plan import Target, build
 
-from .harness import ISAS, choice, reference, refusals, run_plan, run_threads, same_bits
+from ..support.harness import ISAS, choice, reference, refusals, run_plan, run_threads, same_bits
 
 COVERS = {"TopK": ("plain",), "ArgMax": ("plain",)}
 EVERY_ISA = pytest.mark.parametrize("isa", ISAS)

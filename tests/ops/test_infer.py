@@ -11,7 +11,7 @@ from fastconv.errors import ModelError, UnsupportedError
 from fastconv.graph import Value
 from fastconv.ops import REGISTRY, NodeSpec, make_node
 
-from .nodes import infer
+from ..support.nodes import infer
 from .onnx_cases import as_array, attribute, node_cases, other_types
 
 HUGE = 1 << 62

@@ -11,9 +11,9 @@ from fastconv.errors import ModelError, UnsupportedError
 from fastconv.ops import REGISTRY
 from fastconv.reference import run_references
 
-from ..onnx_dicts import info, model, node, tensor
-from ..test_passes import quantized_network
-from .nodes import compute, infer, value
+from ..passes.test_passes import quantized_network
+from ..support.nodes import compute, infer, value
+from ..support.onnx_dicts import info, model, node, tensor
 
 RNG = np.random.default_rng(5)
 DOMAIN = "com.microsoft"

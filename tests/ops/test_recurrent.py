@@ -7,7 +7,7 @@ import pytest
 
 from fastconv.errors import ModelError
 
-from .nodes import compute, infer
+from ..support.nodes import compute, infer
 
 T, N, IN, H = 5, 3, 4, 6
 GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}

@@ -9,7 +9,7 @@ from fastconv.errors import ModelError, UnsupportedError
 from fastconv.graph import Value
 from fastconv.ops import NodeSpec, make_node
 
-from .nodes import compute, infer, node
+from ..support.nodes import compute, infer, node
 
 rng = np.random.default_rng(3)
 X = rng.standard_normal((2, 4, 4, 6)).astype(np.float32)
