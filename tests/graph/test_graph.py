@@ -9,8 +9,9 @@ from fastconv.ops import REGISTRY
 from fastconv.passes import run_passes
 
 from ..support.graphs import Net, normal, ops
+from ..support.rng import generator
 
-RNG = np.random.default_rng(3)
+RNG = generator(__name__)
 
 
 def fused():

@@ -35,8 +35,9 @@ from fastconv.weights import Scaled, Weights, Widened, key_of
 
 from ..support.graphs import Net, in_type, normal
 from ..support.harness import same_bits
+from ..support.rng import generator
 
-RNG = np.random.default_rng(8)
+RNG = generator(__name__)
 ROWS = LARGE // 4 // 32
 FLOAT = np.dtype(np.float32)
 

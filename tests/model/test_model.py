@@ -27,8 +27,9 @@ from fastconv.reference import run_references
 
 from ..support.graphs import Net, in_type, normal
 from ..support.harness import same_bits
+from ..support.rng import generator
 
-RNG = np.random.default_rng(5)
+RNG = generator(__name__)
 DIGITS = fastconv.data.DIGITS
 W = normal(RNG, 8, 3, 3, 3) / 5
 X = normal(RNG, 2, 3, 8, 8)

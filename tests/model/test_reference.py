@@ -10,8 +10,9 @@ from fastconv.ops import REGISTRY, Op
 from fastconv.reference import run_references
 
 from ..support.graphs import Net, normal
+from ..support.rng import generator
 
-RNG = np.random.default_rng(17)
+RNG = generator(__name__)
 X = normal(RNG, 2, 3, 8, 8)
 W = normal(RNG, 5, 3, 3, 3)
 TINY = np.float32(2.0**-20)  # 1 + TINY² is 1 in float32, and not in float64

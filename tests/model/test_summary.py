@@ -12,8 +12,9 @@ from fastconv.ops.base import REGISTRY
 
 from ..bench.test_zoo import zoo
 from ..support.graphs import Net, normal
+from ..support.rng import generator
 
-RNG = np.random.default_rng(3)
+RNG = generator(__name__)
 
 
 @pytest.fixture

@@ -8,8 +8,9 @@ from fastconv import kernels, onnx_json
 
 from ..support.graphs import Net, normal
 from ..support.harness import EPS
+from ..support.rng import generator
 
-RNG = np.random.default_rng(6)
+RNG = generator(__name__)
 ISAS = kernels.available()
 
 

@@ -8,8 +8,10 @@ import fastconv
 from fastconv.errors import InputError, ModelError, UnsupportedError
 from fastconv.onnx_json import MOST_NESTED, as_dict
 
+from ..support.rng import generator
+
 F, INT, B = TensorProto.FLOAT, TensorProto.INT64, TensorProto.BOOL
-RNG = np.random.default_rng(7)
+RNG = generator(__name__)
 X = RNG.standard_normal((1, 8, 6, 6)).astype(np.float32)
 W = RNG.standard_normal((8, 8, 3, 3)).astype(np.float32)
 node, info = helper.make_node, helper.make_tensor_value_info

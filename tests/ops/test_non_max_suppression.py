@@ -8,8 +8,9 @@ from fastconv.model import load
 from fastconv.ops.non_max_suppression import NonMaxSuppression
 
 from ..support.graphs import Net
+from ..support.rng import generator
 
-RNG = np.random.default_rng(3)
+RNG = generator(__name__)
 
 
 def draw(N, C, B):

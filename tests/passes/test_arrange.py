@@ -13,9 +13,10 @@ from fastconv.reference import run_references
 from ..support import onnx_dicts
 from ..support.graphs import Net, eighths, normal, ops, powers
 from ..support.onnx_dicts import info, model, node, tensor
+from ..support.rng import generator
 from .test_passes import passed, there_and_back
 
-RNG = np.random.default_rng(3)
+RNG = generator(__name__)
 LAST, FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
 W = normal(RNG, 4, 4, 3, 3) / 6
 X = normal(RNG, 2, 4, 6, 8)

@@ -16,8 +16,9 @@ from fastconv.reference import run_references
 from fastconv.weights import Weights, Widened
 
 from ..support.graphs import Net, eighths, in_type, networks, normal, ops, powers
+from ..support.rng import generator
 
-RNG = np.random.default_rng(7)
+RNG = generator(__name__)
 W3 = normal(RNG, 8, 3, 3, 3) / 4
 #: weights are rounded to float32 once after scaling: half an eps for each of the 27 or fewer products, and for the bias
 ROUNDED = 28 * 2.0**-24

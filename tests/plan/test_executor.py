@@ -16,9 +16,10 @@ from fastconv.plan import Target, build, images
 
 from ..support.graphs import Net, normal
 from ..support.harness import ISAS, same_bits
+from ..support.rng import generator
 
 EVERY_ISA = pytest.mark.parametrize("isa", ISAS)
-RNG = np.random.default_rng(21)
+RNG = generator(__name__)
 THREADS = pytest.mark.parametrize("threads", [1, 2, 3])
 
 

@@ -8,8 +8,9 @@ from fastconv import onnx_json
 from fastconv.plan import SplitPlan, images
 
 from ..support.graphs import Net, in_type, normal
+from ..support.rng import generator
 
-RNG = np.random.default_rng(3)
+RNG = generator(__name__)
 N, SHAPE = 5, (5, 8, 12, 10)
 
 

@@ -27,9 +27,10 @@ from fastconv.reference import run_references
 
 from ..support.graphs import Net, eighths, networks, normal
 from ..support.harness import ISAS, poisoned, run_plan, same_bits
+from ..support.rng import generator
 
 EVERY_ISA = pytest.mark.parametrize("isa", ISAS)
-RNG = np.random.default_rng(11)
+RNG = generator(__name__)
 X = normal(RNG, 2, 3, 8, 8)
 
 

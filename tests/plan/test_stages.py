@@ -15,9 +15,10 @@ from fastconv.plan.stages import Part, split
 
 from ..support.graphs import Net, normal, ops
 from ..support.harness import same_bits
+from ..support.rng import generator
 
 pytestmark = pytest.mark.filterwarnings("ignore::fastconv.SlowPathWarning")
-RNG = np.random.default_rng(11)
+RNG = generator(__name__)
 X = normal(RNG, 2, 8, 12, 12)
 W, B = normal(RNG, 16, 8, 3, 3), normal(RNG, 16)
 

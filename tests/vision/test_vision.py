@@ -15,7 +15,9 @@ from skimage.feature import peak_local_max
 import fastconv
 from fastconv import FastconvError, InputError, vision
 
-RNG = np.random.default_rng(0)
+from ..support.rng import generator
+
+RNG = generator(__name__)
 
 
 def noise(h, w):
