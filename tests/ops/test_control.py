@@ -193,6 +193,19 @@ def test_scan(forward_in, forward_out, axis_in, axis_out):
     assert model.outputs[1].shape == (4, 4)
 
 
+def test_sequence_map():
+    """The body gets one element of the first sequence at a time, and all of a tensor; it sees the outer k."""
+    body = graph([node("Mul", ["e", "k"], ["ek"]), node("Add", ["ek", "t"], ["r"])], [("e", F, None), ("t", F, [2])], ["r"])
+    nodes = [
+        node("SequenceConstruct", ["a", "b"], ["s"]),
+        node("SequenceMap", ["s", "t"], ["m"], body=body),
+        node("ConcatFromSequence", ["m"], ["y"], axis=0),
+    ]
+    model = load(nodes, [("a", F, [1, 2]), ("b", F, [3, 2]), ("t", F, [2]), ("k", F, [])], ["y"])
+    a, b, t = (RNG.integers(-9, 9, shape).astype(np.float32) for shape in ((1, 2), (3, 2), (2,)))
+    np.testing.assert_array_equal(model(a=a, b=b, t=t, k=np.float32(3)), np.concatenate([a, b]) * 3 + t)
+
+
 # ---- what the reader refuses
 
 
