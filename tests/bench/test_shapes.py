@@ -1,18 +1,10 @@
 """The layer lists of bench/shapes against what is known of the networks."""
 
 import dataclasses
-import importlib.util
 import math
-import sys
-from pathlib import Path
 
+import layers
 import pytest
-
-BENCH = Path(__file__).parents[2] / "bench"
-
-spec = importlib.util.spec_from_file_location("bench_layers", BENCH / "layers.py")
-layers = sys.modules["bench_layers"] = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(layers)
 
 
 def test_every_file_is_a_network():

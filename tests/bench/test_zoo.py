@@ -1,12 +1,11 @@
 """The networks of bench/zoo.py against the layer lists of bench/shapes: two descriptions of the same networks."""
 
-import importlib.util
-import sys
 from collections import Counter
-from pathlib import Path
 
+import layers
 import numpy as np
 import pytest
+import zoo
 
 import fastconv
 from fastconv import kernels, onnx_json
@@ -14,18 +13,6 @@ from fastconv.implementations import IMPLEMENTATIONS
 from fastconv.model import specialise
 from fastconv.passes import run_passes
 from fastconv.plan import Target, build
-
-BENCH = Path(__file__).parents[2] / "bench"
-
-
-def module(name):
-    spec = importlib.util.spec_from_file_location(f"bench_{name}", BENCH / f"{name}.py")
-    loaded = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
-    return loaded
-
-
-zoo, layers = module("zoo"), module("layers")
 
 
 def described(node):

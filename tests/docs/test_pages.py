@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 
 import fastconv
+from fastconv import onnx_json
 from fastconv.cli import main
 from fastconv.ops import REGISTRY
+
+from ..support.graphs import Net
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -37,14 +40,22 @@ def test_the_first_code_of_the_readme_runs_as_it_stands(capsys):
     assert str(digits) in capsys.readouterr().out
 
 
-def test_the_guide_says_what_a_call_does():
-    model = fastconv.load(fastconv.data.DIGITS)
-    x = np.zeros((2, 1, 8, 8), np.float32)
-    y = np.empty((2, 10), np.float32)
-    model(x, out=y)
-    np.testing.assert_array_equal(model.run(x, outputs=[model.outputs[0].name])[model.outputs[0].name], y)
-    with pytest.raises(fastconv.InputError, match=repr(model.inputs[0].name)):
-        model(x.astype(np.float64))
+def test_the_calls_of_the_guide_run_as_they_stand(tmp_path):
+    """Those that name the inputs "image" and "scale" run on a model of two inputs, the others on one of one."""
+    x, s = np.ones((1, 3, 4, 4), np.float32), np.full((1, 3, 1, 1), 2, np.float32)
+
+    def model(*names):
+        net = Net()
+        inputs = [net.input(name, *shape) for name, shape in zip(names, (x.shape, s.shape), strict=False)]
+        onnx_json.write(net.graph(net("Relu", net("Mul", inputs[0], inputs[-1], name="layer4"))), tmp_path / "net.json")
+        return fastconv.load(tmp_path / "net.json")
+
+    code = re.search(r"## Calls\n\n```python\n(.*?)```", (DOCS / "guide.md").read_text(encoding="utf-8"), re.S)[1]
+    for line in code.splitlines():
+        two = "scale" in line
+        names = {"model": model("image", "scale") if two else model("image"), "x": x, "s": s, "y": np.zeros_like(x)}
+        exec(line, names)
+        np.testing.assert_array_equal(names["features"]["layer4"] if "features" in names else names["y"], x * 2 if two else x)
 
 
 @pytest.mark.parametrize("command", [["run", "--random"], ["summary"], ["profile"], ["bench", "--seconds", "0"]])

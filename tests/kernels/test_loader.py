@@ -42,10 +42,17 @@ def test_every_kernel_is_there_for_every_instruction_set(isa):
 
 
 @pytest.mark.parametrize("isa", ISAS)
-def test_a_kernel_refuses_fields_that_are_not_its_own(isa):
+def test_a_step_needs_every_field_of_its_kernel(isa):
+    axes = [1] * 6
+    fields = {"src": 0, "dst": 0, "rows": 1, "chunk": 1, "dims": axes, "src_strides": axes, "dst_strides": axes}
     copy = kernels.load(isa).copy
-    with pytest.raises((KeyError, ValueError, TypeError)):
-        copy.step({})
+    copy.step(fields)
+    for name in fields:
+        with pytest.raises(ValueError, match=f"No value specified for struct attribute '{name}'"):
+            copy.step({n: v for n, v in fields.items() if n != name})
+    for wrong, error in (({"rows": 1.5}, TypeError), ({"rows": 1 << 64}, OverflowError), ({"dims": axes[1:]}, IndexError)):
+        with pytest.raises(error):
+            copy.step(fields | wrong)
 
 
 def test_a_kernel_that_is_not_there():

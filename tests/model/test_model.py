@@ -808,7 +808,6 @@ def test_any_number_of_threads_gives_the_same_bits(threads):
 
 
 def test_threads_as_asked_for(monkeypatch):
-    monkeypatch.setattr("fastconv.threads.cpu_limit", lambda: (8, "affinity mask"))
     monkeypatch.setattr("fastconv.threads.cpu_limit", lambda: fastconv.threads.Threads(8, "affinity mask"))
     if not _executor.openmp:
         pytest.skip("built without OpenMP")

@@ -5,12 +5,12 @@ from functools import partial
 
 import numpy as np
 import pytest
+import zoo
 
 import fastconv
 from fastconv import onnx_json
 from fastconv.ops.base import REGISTRY
 
-from ..bench.test_zoo import zoo
 from ..support.graphs import Net, normal
 from ..support.rng import generator
 
