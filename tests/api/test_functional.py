@@ -13,11 +13,11 @@ from fastconv.errors import InputError
 from fastconv.implementations import IMPLEMENTATIONS
 from fastconv.ops import REGISTRY
 
-EPS = float(np.finfo(np.float32).eps)
+from ..kernels.cases import rounding, winograd_rounding
+from ..support.harness import assert_within
+
 #: the operator behind each function
 OPERATORS = {"conv2d": "Conv", "max_pool2d": "MaxPool", "linear": "Gemm"}
-#: Winograd's transforms multiply the error: see "Winograd error" in tests/kernels
-FACTOR = {"winograd": 40}
 
 
 def algorithms(function):
@@ -28,14 +28,13 @@ def normal(*shape):
     return np.random.default_rng(shape).standard_normal(shape, np.float32)
 
 
-def assert_close(y, function, *arrays, factor=4, **options):
-    """Within `factor` EPS of the sum of magnitudes, for each output its own."""
+def assert_close(y, function, *arrays, error=rounding, **options):
+    """Off by no more than `error` of the sum of magnitudes, for each output its own."""
     assert y.dtype == np.float32
     wide = [a if a is None else a.astype(np.float64) for a in arrays]
     expected = function(*wide, **options)
     scale = function(*(a if a is None else np.abs(a) for a in wide), **options)
-    assert y.shape == expected.shape
-    assert (np.abs(y - expected) <= factor * EPS * scale).all()
+    assert_within(y, expected, error(scale))
 
 
 @pytest.mark.parametrize("bias", [False, True])
@@ -49,7 +48,8 @@ def test_conv2d(algorithm, bias):
     }.get(algorithm, ((6, 3, 3), {"stride": (1, 2), "padding": (2, 1), "dilation": (1, 2)}))
     x, w, b = normal(2, IC, 7, 9), normal(6, IC // groups, KH, KH), normal(6) if bias else None
     y = fastconv.conv2d(x, w, b, groups=groups, algorithm=algorithm, **options)
-    assert_close(y, naive.conv2d, x, w, b, factor=FACTOR.get(algorithm, 4), groups=groups, **options)
+    error = winograd_rounding(1) if algorithm == "winograd" else rounding
+    assert_close(y, naive.conv2d, x, w, b, error=error, groups=groups, **options)
 
 
 @pytest.mark.parametrize("algorithm", algorithms("max_pool2d"))

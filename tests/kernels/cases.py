@@ -76,6 +76,23 @@ def rounding(scale):
     return 4 * EPS * scale
 
 
+@cache
+def winograd_rounding(D):
+    """How far Winograd's sums may be off: 40 EPS (windows of 6x6, points 0, ±1/√2, ±√2) of the largest `scale` in the tile.
+
+    All pixels of a tile, which are D apart, are computed from all that the tile reads: a small one beside large ones has their
+    error.
+    """
+
+    def bound(scale):
+        H, W = scale.shape[2:]
+        around = np.pad(scale, [(0, 0), (0, 0), (3 * D, 3 * D), (3 * D, 3 * D)])
+        shifts = range(0, 6 * D + 1, D)
+        return 40 * EPS * np.max([around[:, :, i : i + H, j : j + W] for i, j in itertools.product(shifts, shifts)], axis=0)
+
+    return bound
+
+
 def answer(op, inputs, residual, form, exact, magnitude=None, error=rounding):
     """(what the node should give, in float64, and the largest error allowed).
 
