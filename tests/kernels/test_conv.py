@@ -276,7 +276,7 @@ def test_who_refuses_what(isa):
     assert reasons(strided, x, w) == {
         "first": "8 input channels",
         "depthwise": "8 filters over 8 of 8 channels",
-        "pointwise": "kernel 3x3",
+        "pointwise": "kernel 3×3",
     }
     assert reasons(strided, x[:, :4], w[:, :4]) == {}
     assert reasons(Conv(), x[:, :4], w[:, :4], blocked=(0,))["first"] == "the source is blocked"
