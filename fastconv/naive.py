@@ -1,7 +1,8 @@
 """What fastconv computes, in plain loops: start reading here.
 
-These three functions are the specification. The tests compare every fast kernel with them, the benchmarks time the fast kernels
-against them, and they are slow on purpose: no blocking, no vectors, no threads, one sum at a time in the order it is written.
+These three functions are the specification. The tests compare every implementation of Conv, MaxPool and Gemm with them, the
+benchmarks time the fast kernels against them, and they are slow on purpose: no blocking, no vectors, no threads, one sum at a
+time in the order it is written.
 
 Sizes are upper case, indices lower case, and the names are the same in every layer of the library: N images, IC input and OC
 output channels, IH x IW input and OH x OW output pixels, KH x KW kernel taps. Sums are computed in the dtype of the arrays:

@@ -4,6 +4,8 @@ import os
 import sys
 from pathlib import Path
 
+from .support.rng import reseed
+
 CHECKOUT = Path(__file__).parents[1]
 
 # `python -m pytest` looks for packages in the checkout first: where that is not compiled, the installed package is meant
@@ -15,6 +17,11 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 # Python processes that tests start take the installed package, not the checkout they may stand in
 os.environ["PYTHONSAFEPATH"] = "1"
+
+
+def pytest_runtest_setup(item):
+    """Give each test random numbers of its own."""
+    reseed(item.nodeid)
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -20,7 +20,7 @@ from fastconv.ops.conv_transpose import ConvTranspose
 from fastconv.ops.elementwise import Clip, Elu, HardSigmoid, HardSwish, LeakyRelu, Relu, Sigmoid, Softplus, Swish, Tanh
 from fastconv.ops.quantize import DequantizeLinear, QuantizeLinear
 
-from .harness import EPS, THREADS, assert_within, integers, reference, run_node
+from ..support.harness import EPS, THREADS, assert_within, integers, reference, run_node
 
 #: sigmoid and its like cut e^x to 0 below 2^-126: what is lost of x·e^x there
 CUT = 88 * float(np.finfo(np.float32).tiny)
@@ -74,6 +74,23 @@ FORMS = {
 def rounding(scale):
     """How far sums may be off whose terms have magnitudes that sum up to `scale`: every output has a scale of its own."""
     return 4 * EPS * scale
+
+
+@cache
+def winograd_rounding(D):
+    """How far Winograd's sums may be off: 40 EPS (windows of 6x6, points 0, ±1/√2, ±√2) of the largest `scale` in the tile.
+
+    All pixels of a tile, which are D apart, are computed from all that the tile reads: a small one beside large ones has their
+    error.
+    """
+
+    def bound(scale):
+        H, W = scale.shape[2:]
+        around = np.pad(scale, [(0, 0), (0, 0), (3 * D, 3 * D), (3 * D, 3 * D)])
+        shifts = range(0, 6 * D + 1, D)
+        return 40 * EPS * np.max([around[:, :, i : i + H, j : j + W] for i, j in itertools.product(shifts, shifts)], axis=0)
+
+    return bound
 
 
 def answer(op, inputs, residual, form, exact, magnitude=None, error=rounding):

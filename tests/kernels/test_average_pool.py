@@ -10,7 +10,7 @@ from fastconv.ops.average_pool import AveragePool
 from fastconv.ops.global_pool import GlobalAveragePool
 from fastconv.ops.reduce import ReduceMean
 
-from .harness import EPS, ISAS, assert_within, choice, integers, reference, refusals, run_threads, same_bits
+from ..support.harness import EPS, ISAS, assert_within, choice, integers, reference, refusals, run_threads, same_bits
 from .test_max_pool import WINDOWS
 
 COVERS = dict.fromkeys(("AveragePool", "GlobalAveragePool", "ReduceMean"), ("blocked",))

@@ -8,7 +8,7 @@ from fastconv.dtypes import DATA_TYPES, number_of
 from fastconv.implementations.cast import TYPES
 from fastconv.ops.cast import Cast
 
-from .harness import ISAS, choice, refusals, run_threads, same_bits
+from ..support.harness import ISAS, choice, refusals, run_threads, same_bits
 
 EVERY_ISA = pytest.mark.parametrize("isa", ISAS)
 EVERY_TYPE = pytest.mark.parametrize("dtype", [t.dtype for t in DATA_TYPES.values() if t.numpy in TYPES], ids=str)

@@ -16,8 +16,19 @@ from fastconv.plan import Target, build
 from fastconv.plan.epilogue import KINDS
 from fastconv.reference import run_references
 
+from ..support.harness import (
+    ISAS,
+    THREADS,
+    assert_within,
+    integers,
+    make_graph,
+    reference,
+    refusals,
+    run_node,
+    run_plan,
+    same_bits,
+)
 from .cases import FORMS, Case, channels, check, input_size, pairs
-from .harness import ISAS, THREADS, assert_within, integers, make_graph, reference, refusals, run_node, run_plan, same_bits
 
 COVERS = {"Conv": ("first", "depthwise", "pointwise", "direct", "im2col")}
 EVERY = pytest.mark.parametrize(
@@ -265,7 +276,7 @@ def test_who_refuses_what(isa):
     assert reasons(strided, x, w) == {
         "first": "8 input channels",
         "depthwise": "8 filters over 8 of 8 channels",
-        "pointwise": "kernel 3x3",
+        "pointwise": "kernel 3×3",
     }
     assert reasons(strided, x[:, :4], w[:, :4]) == {}
     assert reasons(Conv(), x[:, :4], w[:, :4], blocked=(0,))["first"] == "the source is blocked"

@@ -11,8 +11,8 @@ from fastconv.ops.binary import Add
 from fastconv.ops.conv_transpose import ConvTranspose
 from fastconv.ops.elementwise import Relu
 
+from ..support.harness import ISAS, THREADS, assert_within, integers, reference, refusals, run_node, run_threads, same_bits
 from .cases import FORMS, Case, answer, channels, check, pairs
-from .harness import ISAS, THREADS, assert_within, integers, reference, refusals, run_node, run_threads, same_bits
 
 COVERS = {"ConvTranspose": ("phases",)}
 EVERY = pytest.mark.parametrize(

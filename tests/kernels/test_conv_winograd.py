@@ -10,8 +10,8 @@ from fastconv import kernels
 from fastconv.implementations import conv_winograd
 from fastconv.ops.conv import Conv
 
-from .cases import Case, check, pairs
-from .harness import EPS, ISAS, THREADS, refusals, run_node, same_bits
+from ..support.harness import ISAS, THREADS, refusals, run_node, same_bits
+from .cases import Case, check, pairs, winograd_rounding
 
 COVERS = {"Conv": ("winograd",)}
 EVERY_ISA = pytest.mark.parametrize("isa", [pytest.param(isa, id=f"conv-winograd-{isa}") for isa in ISAS])
@@ -42,27 +42,10 @@ def M(request, monkeypatch):
 KERNELS = {4: [3], 2: [3, 5]}
 
 
-@cache
-def error(D):
-    """How far the sums may be off: 40 EPS (windows of 6x6, points 0, ±1/√2, ±√2) of the largest sum of magnitudes in the tile.
-
-    All pixels of a tile, which are D apart, are computed from all that the tile reads: a small one beside large ones has their
-    error.
-    """
-
-    def bound(scale):
-        H, W = scale.shape[2:]
-        around = np.pad(scale, [(0, 0), (0, 0), (3 * D, 3 * D), (3 * D, 3 * D)])
-        shifts = range(0, 6 * D + 1, D)
-        return 40 * EPS * np.max([around[:, :, i : i + H, j : j + W] for i, j in itertools.product(shifts, shifts)], axis=0)
-
-    return bound
-
-
 def check_each(cases, isa, threads, variant=None):
     """`check`, with the error of each case's dilation."""
     for D, some in itertools.groupby(cases, lambda case: case.dilations[0]):
-        check(some, "winograd", isa, threads, error(D), variant)
+        check(some, "winograd", isa, threads, winograd_rounding(D), variant)
 
 
 @cache

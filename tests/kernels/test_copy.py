@@ -15,7 +15,7 @@ from fastconv.plan.strided import AXES, ITEM, copy, reorder
 from fastconv.plan.tensors import Tensor
 from fastconv.plan.view import ABSOLUTE, address
 
-from .harness import ISAS, THREADS, poisoned, same_bits
+from ..support.harness import ISAS, THREADS, poisoned, same_bits
 
 FLOAT = np.dtype(np.float32)
 

@@ -12,7 +12,7 @@ from fastconv.ops import binary, elementwise
 from fastconv.plan.layout import contiguous
 from fastconv.plan.strided import collapse
 
-from .harness import EPS, ISAS, assert_within, choice, reference, refusals, run_node, run_threads, same_bits
+from ..support.harness import EPS, ISAS, assert_within, choice, reference, refusals, run_node, run_threads, same_bits
 
 EVERY_ISA = pytest.mark.parametrize("isa", ISAS)
 #: of the functions that one IEEE operation computes, and so exactly

@@ -13,8 +13,8 @@ from fastconv.ops.einsum import Einsum
 from fastconv.ops.gemm import Gemm
 from fastconv.ops.matmul import MatMul
 
+from ..support.harness import ISAS, THREADS, assert_within, choice, integers, refusals, run_node, run_threads, same_bits
 from .cases import FORMS, answer, noting, pairwise
-from .harness import ISAS, THREADS, assert_within, choice, integers, refusals, run_node, run_threads, same_bits
 
 COVERS = {"Gemm": ("gemm", "strided"), "MatMul": ("gemm", "strided"), "Einsum": ("strided",)}
 EVERY = pytest.mark.parametrize(

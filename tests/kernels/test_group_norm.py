@@ -8,7 +8,7 @@ from fastconv.ops.binary import Add
 from fastconv.ops.elementwise import Relu, Sigmoid
 from fastconv.ops.normalization import GroupNormalization, InstanceNormalization
 
-from .harness import EPS, ISAS, assert_within, choice, reference, refusals, run_threads, same_bits
+from ..support.harness import EPS, ISAS, assert_within, choice, reference, refusals, run_threads, same_bits
 
 COVERS = dict.fromkeys(("InstanceNormalization", "GroupNormalization"), ("row-major", "blocked"))
 EVERY_ISA = pytest.mark.parametrize("isa", ISAS)

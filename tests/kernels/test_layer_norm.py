@@ -6,7 +6,7 @@ import pytest
 from fastconv import kernels
 from fastconv.ops.normalization import LayerNormalization
 
-from .harness import EPS, ISAS, assert_within, choice, reference, refusals, run_threads, same_bits
+from ..support.harness import EPS, ISAS, assert_within, choice, reference, refusals, run_threads, same_bits
 
 COVERS = {"LayerNormalization": ("row-major", "blocked")}
 EVERY_ISA = pytest.mark.parametrize("isa", ISAS)

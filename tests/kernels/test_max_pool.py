@@ -8,7 +8,7 @@ from fastconv.ops.global_pool import GlobalMaxPool
 from fastconv.ops.max_pool import MaxPool
 from fastconv.ops.reduce import ReduceMax
 
-from .harness import ISAS, choice, integers, reference, refusals, run_threads, same_bits
+from ..support.harness import ISAS, choice, integers, reference, refusals, run_threads, same_bits
 
 COVERS = dict.fromkeys(("MaxPool", "GlobalMaxPool", "ReduceMax"), ("blocked",))
 EVERY_ISA = pytest.mark.parametrize("isa", ISAS)

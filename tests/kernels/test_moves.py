@@ -25,7 +25,7 @@ from fastconv.ops.transpose import Transpose
 from fastconv.plan import Target, build
 from fastconv.reference import run_references
 
-from .harness import ISAS, THREADS, WITH_BLOCK, Block, choice, refusals, run_node, run_plan, run_threads
+from ..support.harness import ISAS, THREADS, WITH_BLOCK, Block, choice, refusals, run_node, run_plan, run_threads
 
 COVERS = {
     **dict.fromkeys(("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout"), ("view",)),

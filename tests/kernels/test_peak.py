@@ -7,7 +7,7 @@ import pytest
 
 from fastconv import kernels
 
-from .harness import ISAS
+from ..support.harness import ISAS
 
 STREAMS, LINE = 6, 16  # of pyx/isa/peak.pyx
 

@@ -8,7 +8,7 @@ from fastconv.ops.binary import Add
 from fastconv.ops.elementwise import Relu
 from fastconv.ops.quantize import SCALES, DequantizeLinear, QuantizeLinear
 
-from .harness import ISAS, choice, refusals, run_node, run_threads, same_bits
+from ..support.harness import ISAS, choice, refusals, run_node, run_threads, same_bits
 
 COVERS = {"QuantizeLinear": ("blocked", "row-major", "integers"), "DequantizeLinear": ("integers",)}
 EVERY_ISA = pytest.mark.parametrize("isa", ISAS)

@@ -11,8 +11,8 @@ from fastconv.implementations import IMPLEMENTATIONS
 from fastconv.ops.recurrent import GRU, LSTM, RNN
 from fastconv.plan import Target, build
 
+from ..support.harness import EPS, ISAS, assert_within, choice, refusals, run_node, run_plan, run_threads, same_bits
 from .cases import FORMS, rounding
-from .harness import EPS, ISAS, assert_within, choice, refusals, run_node, run_plan, run_threads, same_bits
 
 COVERS = dict.fromkeys(("RNN", "GRU", "LSTM"), ("row-major",))
 EVERY_ISA = pytest.mark.parametrize("isa", ISAS)

@@ -17,7 +17,7 @@ from fastconv.ops.reduce import (
     ReduceSumSquare,
 )
 
-from .harness import EPS, ISAS, assert_within, choice, integers, reference, refusals, run_threads, same_bits
+from ..support.harness import EPS, ISAS, assert_within, choice, integers, reference, refusals, run_threads, same_bits
 
 OPS = (ReduceSum, ReduceMean, ReduceMax, ReduceMin, ReduceProd, ReduceL1, ReduceL2, ReduceSumSquare)
 COVERS = {op.__name__: ("row-major",) for op in OPS}

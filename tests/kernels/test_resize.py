@@ -6,7 +6,7 @@ import pytest
 from fastconv import kernels
 from fastconv.ops.resize import COORDINATES, ROUNDING, Resize
 
-from .harness import EPS, ISAS, assert_within, choice, integers, reference, refusals, run_threads, same_bits
+from ..support.harness import EPS, ISAS, assert_within, choice, integers, reference, refusals, run_threads, same_bits
 
 COVERS = {"Resize": ("blocked",)}
 EVERY_ISA = pytest.mark.parametrize("isa", ISAS)

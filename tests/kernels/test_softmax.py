@@ -8,7 +8,7 @@ import pytest
 from fastconv import kernels
 from fastconv.ops.softmax import LogSoftmax, Softmax
 
-from .harness import EPS, ISAS, assert_within, choice, integers, reference, refusals, run_threads, same_bits
+from ..support.harness import EPS, ISAS, assert_within, choice, integers, reference, refusals, run_threads, same_bits
 
 COVERS = dict.fromkeys(("Softmax", "LogSoftmax"), ("row-major",))
 EVERY_ISA = pytest.mark.parametrize("isa", ISAS)

@@ -10,12 +10,13 @@ from fastconv.ops.arg_max import ArgMax
 from fastconv.ops.top_k import TopK
 from fastconv.plan import Target, build
 
-from .harness import ISAS, choice, reference, refusals, run_plan, run_threads, same_bits
+from ..support.harness import ISAS, choice, reference, refusals, run_plan, run_threads, same_bits
+from ..support.rng import generator
 
 COVERS = {"TopK": ("row-major",), "ArgMax": ("row-major",)}
 EVERY_ISA = pytest.mark.parametrize("isa", ISAS)
 BOTH = pytest.mark.parametrize("largest", [0, 1])
-RNG = np.random.default_rng(5)
+RNG = generator(__name__)
 
 
 def check(x, k, isa, **options):

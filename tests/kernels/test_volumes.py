@@ -22,12 +22,12 @@ from fastconv.ops.split import Split
 from fastconv.plan import Target, build
 from fastconv.reference import run_references
 
+from ..support.harness import ISAS, THREADS, WITH_BLOCK, Block, choice, integers, run_node, run_plan, run_threads, same_bits
 from . import test_average_pool as average_pools
 from . import test_group_norm as group_norms
 from . import test_max_pool as max_pools
 from . import test_resize as resizes
 from .cases import Case, check
-from .harness import ISAS, THREADS, WITH_BLOCK, Block, choice, integers, run_node, run_plan, run_threads, same_bits
 
 EVERY_ISA = pytest.mark.parametrize("isa", ISAS)
 GUARDS = pytest.mark.parametrize("guard", [None, "before", "after"])

@@ -12,6 +12,35 @@ from onnx.backend.test.loader import load_model_tests
 
 from fastconv.dtypes import DATA_TYPES
 
+#: The operators without a case that NumPy's types can hold, by the module beside this one that tests them.
+WITHOUT_CASES = {
+    "test_control": ("If", "Loop", "Scan", "SequenceMap"),
+    "test_lp_pool": ("GlobalLpPool",),
+    "test_quantized": (
+        "com.microsoft::DequantizeLinear",
+        "com.microsoft::QGemm",
+        "com.microsoft::QLinearAdd",
+        "com.microsoft::QLinearAveragePool",
+        "com.microsoft::QLinearConcat",
+        "com.microsoft::QLinearGlobalAveragePool",
+        "com.microsoft::QLinearLeakyRelu",
+        "com.microsoft::QLinearMul",
+        "com.microsoft::QLinearSigmoid",
+        "com.microsoft::QLinearSoftmax",
+        "com.microsoft::QuantizeLinear",
+    ),
+    "test_sequence": (
+        "ConcatFromSequence",
+        "SequenceAt",
+        "SequenceConstruct",
+        "SequenceEmpty",
+        "SequenceErase",
+        "SequenceInsert",
+        "SequenceLength",
+        "SplitToSequence",
+    ),
+}
+
 
 @functools.cache
 def node_cases():
@@ -27,6 +56,13 @@ def node_cases():
                 continue
             found.setdefault(f"{node.domain}::{node.op_type}" if node.domain else node.op_type, []).append(case)
     return found
+
+
+def cases_of(key):
+    """The node cases of an operator that are of NumPy's types: there are some, unless WITHOUT_CASES has the operator."""
+    cases = [case for case in node_cases().get(key, ()) if not other_types(case.model)]
+    assert bool(cases) != (key in set().union(*WITHOUT_CASES.values()))
+    return cases
 
 
 def attribute(proto):

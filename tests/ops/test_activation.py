@@ -12,7 +12,7 @@ from fastconv.evaluate import evaluate
 from fastconv.graph import Value
 from fastconv.ops import REGISTRY
 
-from .nodes import compute, node
+from ..support.nodes import compute, node
 
 X = np.linspace(-9, 9, 181)
 

@@ -11,8 +11,8 @@ from fastconv.errors import ModelError, UnsupportedError
 from fastconv.graph import Value
 from fastconv.ops import REGISTRY, NodeSpec, make_node
 
-from .nodes import infer
-from .onnx_cases import as_array, attribute, node_cases, other_types
+from ..support.nodes import infer
+from .onnx_cases import as_array, attribute, cases_of
 
 HUGE = 1 << 62
 ints = np.int64
@@ -325,8 +325,7 @@ def wrong_values(array):
 @pytest.mark.parametrize("key", sorted(REGISTRY))
 def test_malformed_nodes_are_model_errors(key):
     """Whatever stands in a file, making a node and inferring its results gives shapes or a ModelError, and nothing else."""
-    cases = [c for c in node_cases().get(key, ()) if not other_types(c.model)]
-    if not cases:
+    if not (cases := cases_of(key)):
         return
     case = max(cases, key=lambda c: len(c.model.graph.node[0].attribute) + len(c.model.graph.input))
     (proto,) = case.model.graph.node

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from .nodes import compute
+from ..support.nodes import compute
 
 NAN, INF = np.nan, np.inf
 ONE_NAN = np.array([1, NAN, -2], np.float32)

@@ -11,11 +11,12 @@ from fastconv.errors import ModelError, UnsupportedError
 from fastconv.ops import REGISTRY
 from fastconv.reference import run_references
 
-from ..onnx_dicts import info, model, node, tensor
-from ..test_passes import quantized_network
-from .nodes import compute, infer, value
+from ..passes.test_passes import quantized_network
+from ..support.nodes import compute, infer, value
+from ..support.onnx_dicts import info, model, node, tensor
+from ..support.rng import generator
 
-RNG = np.random.default_rng(5)
+RNG = generator(__name__)
 DOMAIN = "com.microsoft"
 OF_Y = [np.float32(0.031), np.uint8(99)]
 

@@ -7,12 +7,13 @@ import pytest
 
 from fastconv.errors import ModelError
 
-from .nodes import compute, infer
+from ..support.nodes import compute, infer
+from ..support.rng import generator
 
 T, N, IN, H = 5, 3, 4, 6
 GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
 STATES = {"RNN": 1, "GRU": 1, "LSTM": 2}
-RNG = np.random.default_rng(4)
+RNG = generator(__name__)
 X = RNG.standard_normal((T, N, IN)).astype(np.float32)
 LENGTHS = np.array([5, 2, 0], np.int32)
 

@@ -19,7 +19,7 @@ from fastconv.evaluate import evaluate
 from fastconv.graph import Value
 from fastconv.ops import REGISTRY, NodeSpec, make_node
 
-from .onnx_cases import as_array, attribute, node_cases, other_types
+from .onnx_cases import WITHOUT_CASES, as_array, attribute, cases_of
 
 # Operators whose output sizes depend on the elements of their inputs.
 DATA_DEPENDENT = {"Compress", "NonMaxSuppression", "NonZero", "Unique"}
@@ -29,6 +29,12 @@ FEW_DIGITS = {"test_averagepool_2d_ceil_last_window_starts_on_pad": 4, "test_gri
 
 # In roundings of the largest element: reductions in another order make the few below.
 ROUNDINGS = 8
+
+# Operators whose cases have no input in float32.
+WITHOUT_FLOAT32 = (
+    "And BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor Constant ConstantOfShape ConvInteger CumProd CumSum Einsum Equal "
+    "EyeLike MatMulInteger NonZero Not OptionalHasElement Or Trilu Xor"
+)
 
 # What the classic networks consist of: none of them may go missing.
 CLASSIC = (
@@ -104,9 +110,7 @@ def check_outputs(case, got, expected, doubles=False):
 @pytest.mark.parametrize("key", sorted(set(REGISTRY) - DATA_DEPENDENT - {"Upsample"}))  # which becomes Resize
 def test_what_says_how_settles_the_shapes(key):
     """With the shapes of all inputs, and the elements of those in `Op.how`, every shape is known."""
-    for case in node_cases().get(key, ()):
-        if other_types(case.model):
-            continue
+    for case in cases_of(key):
         arrays = iter(map(as_array, case.data_sets[0][0]))
         (n,) = case.model.graph.node
         inputs = [
@@ -122,9 +126,7 @@ def test_what_says_how_settles_the_shapes(key):
 
 @pytest.mark.parametrize("key", sorted(REGISTRY))
 def test_node_cases(key):
-    for case in node_cases().get(key, ()):
-        if other_types(case.model):
-            continue
+    for case in cases_of(key):
         for inputs, outputs in case.data_sets:
             arrays = [as_array(x) for x in inputs]
             rest = len(arrays) - 1
@@ -139,15 +141,22 @@ def test_node_cases(key):
 @pytest.mark.parametrize("key", sorted(set(REGISTRY) - {"BitCast", "DynamicQuantizeLinear"}))
 def test_references_compute_in_the_dtype_of_their_inputs(key):
     """In float64 they are what kernels are compared with. (Where a result is an integer, the precision may show.)"""
-    for case in node_cases().get(key, ()):
-        if other_types(case.model):
-            continue
+    compared = False
+    for case in cases_of(key):
         for inputs, outputs in case.data_sets:
             arrays = [as_array(x) for x in inputs]
             if not any(x.dtype == np.float32 for x in arrays):
                 continue
             doubles = [x.astype(np.float64) if x.dtype == np.float32 else x for x in arrays]
             check_outputs(case.name, run(case.model, doubles, ["shape"] * len(doubles)), outputs, doubles=True)
+            compared = True
+    assert compared != (key in set(WITHOUT_FLOAT32.split()).union(*WITHOUT_CASES.values()))
+
+
+@pytest.mark.parametrize("module", WITHOUT_CASES)
+def test_operators_without_cases_are_tested_beside(module):
+    text = Path(__file__).with_name(f"{module}.py").read_text(encoding="utf-8")
+    assert [op for op in WITHOUT_CASES[module] if f'"{op.rpartition(":")[2]}"' not in text] == []
 
 
 def old_models():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from .nodes import compute, node
+from ..support.nodes import compute, node
 
 ROW = np.arange(9, dtype=np.float32).reshape(1, 1, 1, 9)
 

@@ -9,9 +9,10 @@ from fastconv.errors import ModelError, UnsupportedError
 from fastconv.graph import Value
 from fastconv.ops import NodeSpec, make_node
 
-from .nodes import compute, infer, node
+from ..support.nodes import compute, infer, node
+from ..support.rng import generator
 
-rng = np.random.default_rng(3)
+rng = generator(__name__)
 X = rng.standard_normal((2, 4, 4, 6)).astype(np.float32)
 C = rng.standard_normal(4).astype(np.float32)
 SCALES = np.array([1, 1, 2, 1.5], np.float32)

@@ -1,0 +1,275 @@
+"""The run of compiled steps: who runs which piece, signals that come meanwhile, and the floating point mode."""
+
+import ctypes
+import math
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import fastconv
+from fastconv import _executor, kernels, onnx_json
+from fastconv.implementations import IMPLEMENTATIONS
+from fastconv.plan import Target, build, cost
+
+from ..support.graphs import Net, normal
+from ..support.harness import ISAS, same_bits
+from ..support.rng import generator
+
+EVERY_ISA = pytest.mark.parametrize("isa", ISAS)
+RNG = generator(__name__)
+THREADS = pytest.mark.parametrize("threads", [1, 2, 3])
+
+
+# ---- pieces
+
+
+class Steps:
+    """Steps that do nothing but call run(step, bases, piece, pieces, thread)."""
+
+    def __init__(self, run):
+        kind = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.POINTER(ctypes.c_size_t), *[ctypes.c_ssize_t] * 3)
+        self.function = kind(lambda args, *rest: run(ctypes.string_at(args, 1)[0], *rest))
+
+    def program(self, *pieces):
+        run = ctypes.cast(self.function, ctypes.c_void_p).value
+        return _executor.Program([(run, bytes([i]), count) for i, count in enumerate(pieces)])
+
+
+@THREADS
+def test_every_piece_runs_once_and_step_after_step(threads):
+    calls, counts = [], [3, 1, 0, 0, 7, 0, 40, 2, 2]
+    steps = Steps(lambda step, bases, *call: calls.append((step, *call)))
+    for _ in range(20):
+        calls.clear()
+        steps.program(*counts).run((), threads)
+        assert [step for step, *_ in calls] == sorted(step for step, *_ in calls)
+        for i, count in enumerate(counts):
+            mine = [call[1:] for call in calls if call[0] == i]
+            pieces = count * threads if threads > 1 and _executor.openmp else 1
+            if not count:
+                assert mine == [(0, 1, 0)], "thread 0 runs it whole"
+            else:
+                assert sorted(piece for piece, _, _ in mine) == list(range(pieces))
+                assert {(total, 0 <= thread < threads) for _, total, thread in mine} == {(pieces, True)}
+
+
+@pytest.mark.skipif(not _executor.openmp, reason="built without OpenMP")
+@pytest.mark.parametrize("held_up", [0, 1, 2])
+def test_who_is_done_takes_the_pieces_of_the_others(held_up):
+    """One thread is held up in its first piece of each step until all other pieces have been run."""
+    threads, count, waited = 3, 5, []
+    others = [threading.Semaphore(0) for _ in range(3)]
+
+    def run(step, bases, piece, pieces, thread):
+        if piece == held_up * count:
+            waited.append(all(others[step].acquire(timeout=60) for _ in range(pieces - 1)))
+        else:
+            others[step].release()
+
+    Steps(run).program(count, count, count).run((), threads)
+    assert waited == [True] * 3
+
+
+@pytest.mark.skipif(not _executor.openmp, reason="built without OpenMP")
+def test_who_is_done_takes_images_of_the_others_into_memory_of_its_own():
+    threads, count, waited, calls = 3, 4, [], []
+    others = threading.Semaphore(0)
+
+    def run(step, bases, piece, pieces, thread):
+        where, image = bases[1], bases[2]
+        calls.append((step, image, where))
+        if image == 4 and step == 0:
+            waited.append(all(others.acquire(timeout=60) for _ in range(threads * count - 1)))
+        elif step == 1 and image != 4:
+            others.release()
+
+    own = np.array([[0, 100 + t, 0] for t in range(threads)], np.uintp)
+    Steps(run).program(1, 0).run_each(own, np.arange(threads * count, dtype=np.uintp)[:, None])
+    assert waited == [True], "the other threads did all other images meanwhile"
+    assert sorted((image, step) for step, image, _ in calls) == [(i, s) for i in range(threads * count) for s in (0, 1)]
+    for i in range(threads * count):
+        assert len({where for _, image, where in calls if image == i}) == 1, "both steps on one thread"
+
+
+# ---- signals
+
+
+class Interrupted(BaseException):
+    """What the handler of a signal raises, as the one for Ctrl-C raises KeyboardInterrupt."""
+
+
+@pytest.fixture
+def alarm():
+    """alarm(seconds, handler): the handler runs in the main thread then, and each 60 ms after."""
+    before = signal.getsignal(signal.SIGALRM)
+
+    def alarm(seconds, handler):
+        signal.signal(signal.SIGALRM, handler)
+        signal.setitimer(signal.ITIMER_REAL, seconds, 0.06)
+
+    yield alarm
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def interrupt(arenas):
+    """A handler that raises Interrupted once a run has taken its arenas, of those that were kept from the run before; the timer
+    brings it again until then."""
+
+    def handler(number, frame):
+        if not arenas.free:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            raise Interrupted
+
+    return handler
+
+
+@pytest.fixture(scope="module")
+def slow(tmp_path_factory):
+    """(path of a model, an input): one call takes a while, in many steps."""
+    net = Net()
+    x = y = net.input("x", 1, 64, 64, 64)
+    w = normal(RNG, 64, 64, 5, 5) / 40
+    for _ in range(60):
+        y = net("Relu", net("Conv", y, w, pads=(2,) * 4))
+    path = tmp_path_factory.mktemp("slow") / "slow.json"
+    onnx_json.write(net.graph(y), path)
+    return path, np.abs(normal(RNG, *x.shape))
+
+
+@THREADS
+def test_what_a_signal_s_handler_raises_ends_a_run(slow, alarm, threads):
+    path, x = slow
+    model = fastconv.load(path, threads=threads)
+    y, arenas = model(x), model.plan()._arenas
+    out = np.full(y.shape, np.nan, np.float32)
+    alarm(0.02, interrupt(arenas))
+    with pytest.raises(Interrupted):
+        model(x, out=out)
+    assert np.isnan(out).all(), "the last step did not run"
+    assert model._calls == 0
+    assert not np.isnan(y).any()
+    assert len(arenas.free) == 1
+    assert same_bits(model(x), y), "and the model is as good as before"
+
+
+@THREADS
+def test_it_ends_a_batch_that_goes_image_by_image(tmp_path, monkeypatch, alarm, threads):
+    monkeypatch.setattr(cost, "CACHES", ((1 << 18, 1.0),))
+    net = Net()
+    x = y = net.input("x", 2000, 16, 32, 32)
+    w = normal(RNG, 16, 16, 3, 3) / 12
+    for _ in range(3):  # each image takes much less than the time between two looks for signals
+        y = net("Relu", net("Conv", y, w, pads=(1,) * 4))
+    onnx_json.write(net.graph(y), tmp_path / "small.json")
+    model = fastconv.load(tmp_path / "small.json", threads=threads)
+    assert model.plan().images == 2000
+    x, out = normal(RNG, *x.shape), np.full(y.shape, np.nan, np.float32)
+    y, arenas = model(x), model.plan()._arenas
+    alarm(0.02, interrupt(arenas))
+    with pytest.raises(Interrupted):
+        model(x, out=out)
+    threads = model.threads  # no more than the machine has
+    per = 2000 // threads
+    assert all(np.isnan(out[t * per : (t + 1) * per]).any() for t in range(threads)), "no thread came to its end"
+    assert len(arenas.free) == threads
+    assert not np.isnan(y).any()
+    assert same_bits(model(x), y)
+
+
+@THREADS
+def test_a_handler_that_raises_nothing_does_not_end_a_run(slow, alarm, threads):
+    path, x = slow
+    model = fastconv.load(path, threads=threads)
+    y = model(x)
+    times = []
+    alarm(0.01, lambda number, frame: times.append(time.perf_counter()))
+    began = time.perf_counter()
+    again = model(x)
+    ended = time.perf_counter()
+    assert same_bits(again, y)
+    assert sum(began < t < ended for t in times) >= 2, "they ran during the call, not after it"
+
+
+def test_signals_are_the_main_thread_s(slow, alarm):
+    path, x = slow
+    model = fastconv.load(path, threads=2)
+    y, results, done = model(x), [], threading.Event()
+
+    def call():
+        results.append(model(x))
+        done.set()
+
+    threading.Thread(target=call).start()
+    alarm(0.02, interrupt(model.plan()._arenas))
+    with pytest.raises(Interrupted):
+        done.wait()
+    assert not results
+    assert done.wait(60)
+    assert same_bits(results[0], y)
+
+
+# ---- arrays
+
+
+def test_arrays_with_gaps_are_refused():
+    program = _executor.Program([])
+    program.run((None, np.ones(4, np.float32)), 1)
+    with pytest.raises((BufferError, ValueError), match="contiguous"):
+        program.run((None, np.ones(4, np.float32)[::2]), 1)
+
+
+# ---- denormals
+
+TINY = np.float32(1e-40)
+
+
+def keeps_denormals():
+    return math.nextafter(0.0, 1.0) * 1.0 > 0 and bool(np.float32(1e-40) * np.ones(4, np.float32) @ np.ones(4, np.float32) > 0)
+
+
+def copies(isa, threads, accuracy, value, C=40):
+    """A tensor full of a value times one, by a pointwise convolution that all threads share."""
+    net = Net()
+    x = net.input("x", 2, C, 30, 30)
+    graph = net.graph(net("Conv", x, np.eye(C, dtype=np.float32).reshape(C, C, 1, 1)))
+    plan = build(graph, Target(IMPLEMENTATIONS, kernels.load(isa), threads, accuracy, pieces=2), {})
+    arrays, out = [np.full(x.dims, value, np.float32)], [np.empty(x.dims, np.float32)]
+    plan.run(arrays, out, threads)
+    return out[0]
+
+
+@EVERY_ISA
+@THREADS
+def test_denormals_are_zero_unless_accuracy_is_exact(isa, threads):
+    assert TINY > 0
+    assert (copies(isa, threads, "default", TINY) == 0).all()
+    assert (copies(isa, threads, "exact", TINY) == TINY).all()
+    least = np.finfo(np.float32).smallest_normal
+    for accuracy in ("default", "exact"):
+        assert (copies(isa, threads, accuracy, least) == least).all()
+        assert (copies(isa, threads, accuracy, -np.inf) != 0).all()
+
+
+def test_the_caller_s_mode_is_as_it_was():
+    kept = []
+    for threads in (1, 2, 3):
+        copies(ISAS[-1], threads, "default", TINY)
+        kept.append(keeps_denormals())
+        thread = threading.Thread(target=lambda: kept.append(keeps_denormals()))
+        thread.start()
+        thread.join()
+    assert kept == [True] * 6
+
+
+def test_handlers_of_signals_run_in_the_caller_s_mode(slow, alarm):
+    path, x = slow
+    model, kept = fastconv.load(path, threads=2), []
+    model.plan()
+    alarm(0.01, lambda number, frame: kept.append(keeps_denormals()))
+    model(x)
+    assert len(kept) >= 2
+    assert all(kept)
