@@ -1,13 +1,14 @@
-"""Builds the Cython modules: those of pyx/ once, those of pyx/isa/ once per instruction set.
+"""Builds the Cython modules: those of pyx/ once, those of pyx/isa/ for each instruction set.
 
-Metadata is in pyproject.toml. A compiler that lacks an instruction set's flags loses that build only; one without OpenMP
-builds a serial library. FASTCONV_OPENMP=0 opts out of OpenMP, FASTCONV_ISAS=avx2,baseline builds only those.
+Metadata is in pyproject.toml, the instruction sets in fastconv/kernels/isas.py. A set whose flags the compiler does not know is
+left out. If the compiler lacks OpenMP, the library is serial. Variables of the environment:
 
-FASTCONV_ISAS=avx512-lowered,neon-lowered builds the kernels as those instruction sets have them, with the same width of vectors
-and number of registers, for any machine: the compiler splits the vectors. They are slow and right. They are for tests, and not
-built unless asked for.
+- FASTCONV_OPENMP=0 builds without OpenMP.
+- FASTCONV_ISAS=avx2,baseline builds these sets only. FASTCONV_ISAS=avx512-lowered,neon-lowered builds the kernels of other
+  machines for this one, with the same width of vectors and number of registers: the compiler splits the vectors.
 """
 
+import importlib.util
 import os
 import platform
 import subprocess
@@ -19,24 +20,15 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.command.sdist import sdist
 
-# name -> flags; on x86 the packages' loader picks the last one that CPU and operating system allow
-X86 = {
-    "baseline": [],
-    "avx2": ["-mavx2", "-mfma"],
-    "avx512": ["-mavx512f", "-mavx512vl", "-mavx512bw", "-mavx512dq", "-mfma", "-mprefer-vector-width=512"],
-}
-ARM64 = {"neon": []}
+# loaded by its path: the package cannot be imported before it is built
+spec = importlib.util.spec_from_file_location("isas", "fastconv/kernels/isas.py")
+isas = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(isas)
+
 # set for a cross build, as linux-aarch64 or macosx-11.0-arm64: sysconfig takes it for the platform's name
 CROSS = os.environ.get("_PYTHON_HOST_PLATFORM", "")
 MACHINE = (CROSS.rpartition("-")[2] or platform.machine()).lower()
-# -O2: split vectors take GCC five times as long at -O3
-LOWERED = {
-    "avx512-lowered": ["-DVBYTES=64", "-DREGS=32", "-DLOWERED", "-Wno-psabi", "-O2"],
-    "neon-lowered": ["-DVBYTES=16", "-DREGS=32", "-DLOWERED", "-O2"],
-}
-ISAS = X86 if MACHINE in ("x86_64", "amd64") else ARM64 if MACHINE in ("aarch64", "arm64") else {"baseline": []}
-if wanted := os.environ.get("FASTCONV_ISAS"):
-    ISAS = {name: (ISAS | LOWERED)[name] for name in wanted.split(",")}
+KINDS = {"x86_64": isas.X86, "amd64": isas.X86, "aarch64": isas.ARM64, "arm64": isas.ARM64}
 
 # Never -ffast-math or -Ofast: linking with them changes the floating point mode of the whole process.
 FLAGS = [
@@ -48,18 +40,19 @@ FLAGS = [
     "-g0",
     "-Wno-unused-function",
 ]
-# For GCC, where the compiler is one. Its own limits would leave the tile's loop over R * J sums as a loop, with the sums in
-# memory, and that over the V channels of a block: bench/hot_loops.py tells. Its elimination of common subexpressions between
-# blocks takes most of the build for functions as long as the tile's, for nothing. Counters and addresses that it updates two at
-# a time, as vectors, wait for the store of the one before.
+# For GCC, if the compiler is one. bench/hot_loops.py shows what they change.
 GCC = [
+    # by its own limits GCC does not unroll the loops over a register tile's R * J sums and a block's V channels: the sums would
+    # stay in memory
     "--param=max-completely-peel-times=32",
     "--param=max-completely-peeled-insns=1000",
+    # takes most of the build time for functions as long as the register tile's, and gains nothing
     "-fno-gcse",
     "-fno-gcse-after-reload",
+    # puts counters and addresses into vectors, two at a time: each then waits for the store of the one before
     "-fno-tree-slp-vectorize",
-    # loads moved ahead before registers are given out (GCC does so on arm64), or kept for the loop's next rounds (tiles of
-    # neighbouring pixels, tails of channels), push the tile's sums out of the registers
+    # move loads before registers are allocated (on arm64), or keep loads for the next rounds of a loop (neighbouring pixels,
+    # remaining channels): the register tile's sums would spill
     "-fno-schedule-insns",
     "-fno-predictive-commoning",
 ]
@@ -82,34 +75,49 @@ int main(void) { int n = 0;
 """
 
 
-def suffix(isa):
-    """How the names of an instruction set's modules end: names of modules have no hyphens."""
-    return isa.replace("-", "_")
+def instruction_sets():
+    """The instruction sets to build: those of this kind of machine, or those that FASTCONV_ISAS names."""
+    kind = KINDS.get(MACHINE, isas.OTHER)
+    possible = [isa for isa, row in isas.ISAS.items() if kind in row.machines or not row.machines]
+    wanted = os.environ.get("FASTCONV_ISAS")
+    names = wanted.split(",") if wanted else [isa for isa in possible if isas.ISAS[isa].machines]
+    if unknown := [isa for isa in names if isa not in possible]:
+        raise SystemExit(f"fastconv: FASTCONV_ISAS: no {', '.join(unknown)} for {MACHINE}; possible: {', '.join(possible)}")
+    for isa in names:  # and the parents that they take kernels from
+        if isas.ISAS[isa].kernels is not None and isas.ISAS[isa].parent not in names:
+            names.append(isas.ISAS[isa].parent)
+    return names
 
 
 def isa_of(extension):
     """The instruction set that a module is built for, or None."""
-    inside = extension.name.startswith("fastconv.kernels.")
-    return next((isa for isa in ISAS if inside and extension.name.endswith(f"_{suffix(isa)}")), None)
+    names = isas.kernel_and_isa(extension.name)
+    return names and names[1]
+
+
+def cythonized(modules, folder):
+    """The modules as C, in a build folder of their own."""
+    return cythonize(
+        modules,
+        include_path=["pyx"],
+        build_dir=f"build/cython/{folder}",
+        compiler_directives=DIRECTIVES,
+        nthreads=os.cpu_count() or 1,
+    )
 
 
 def extensions():
-    """Every module, cythonized: an own build directory per instruction set, as the C names differ."""
-    jobs = os.cpu_count() or 1
-    if not list(Path("pyx").glob("*.pyx")) or not list(Path("pyx/isa").glob("*.pyx")):
+    """Every module, cythonized: once for each instruction set, as the names of modules differ in C."""
+    once, kernels = sorted(Path("pyx").glob("*.pyx")), sorted(Path("pyx/isa").glob("*.pyx"))
+    if not once or not kernels:
         raise SystemExit(
             "fastconv: there are no Cython sources in pyx/ beside setup.py: build from a checkout or a whole sdist"
         )
-    once = [Extension(f"fastconv._{p.stem}", [str(p)]) for p in sorted(Path("pyx").glob("*.pyx"))]
-    modules = cythonize(
-        once, include_path=["pyx"], build_dir="build/cython/once", compiler_directives=DIRECTIVES, nthreads=jobs
-    )
-    for isa in ISAS:
-        sources = sorted(Path("pyx/isa").glob("*.pyx"))
-        kernels = [Extension(f"fastconv.kernels._{p.stem}_{suffix(isa)}", [str(p)]) for p in sources]
-        modules += cythonize(
-            kernels, include_path=["pyx"], build_dir=f"build/cython/{isa}", compiler_directives=DIRECTIVES, nthreads=jobs
-        )
+    modules = cythonized([Extension(f"fastconv._{p.stem}", [str(p)]) for p in once], "once")
+    for isa in instruction_sets():
+        names = isas.ISAS[isa].kernels
+        own = [p for p in kernels if names is None or p.stem in names]
+        modules += cythonized([Extension(isas.module_name(p.stem, isa), [str(p)]) for p in own], isa)
     return modules
 
 
@@ -154,14 +162,15 @@ class BuildExt(build_ext):
         openmp = os.environ.get("FASTCONV_OPENMP", "1") != "0" and self.works(OPENMP_PROGRAM, ["-fopenmp"], run=True)
         if not openmp:
             self.announce("fastconv: building without OpenMP: the library will use one thread", level=3)
-        lost = [isa for isa, flags in ISAS.items() if not self.works("int main(void) { return 0; }", flags)]
+        wanted = dict.fromkeys(isa for e in self.extensions if (isa := isa_of(e)))
+        lost = [isa for isa in wanted if not self.works("int main(void) { return 0; }", isas.flags(isa))]
         for isa in lost:
             self.announce(f"fastconv: this compiler cannot build for {isa}: left out", level=3)
         self.extensions = [e for e in self.extensions if isa_of(e) not in lost]
         gcc = GCC if self.works("int main(void) { return 0; }", GCC) else []
         for e in self.extensions:
             isa = isa_of(e)
-            e.extra_compile_args = [*FLAGS, *([*gcc, *ISAS[isa]] if isa else [])]
+            e.extra_compile_args = [*FLAGS, *([*gcc, *isas.flags(isa)] if isa else [])]
             e.extra_link_args = ["-s"] if MACHINE != "arm64" else []
             if e.name == "fastconv._naive":
                 e.extra_compile_args += NAIVE

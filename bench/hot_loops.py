@@ -1,8 +1,8 @@
-"""What the compiler made of the inner loops, seen without running them: this needs no machine that has the instruction set.
+"""Shows the machine code of the inner loops without running it: no machine with the instruction set is needed.
 
     python bench/hot_loops.py                                   every kernel that was built
     python bench/hot_loops.py fastconv/kernels --mca haswell    some modules or folders; with the cycles that llvm-mca expects
-    python bench/hot_loops.py --faults                          only what is wrong: exit code 1 if anything is
+    python bench/hot_loops.py --faults                          faults only: exit code 1 if there are any
 
 A hot loop is a loop with multiply-adds in which no other loop has any. For each the tool lists the multiply-adds, the width of
 their registers, the spills (vectors moved to or from the stack) and the stores. A loop that loads a sum, adds to it and stores
@@ -26,16 +26,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fastconv import kernels
+from fastconv.kernels.isas import kernel_and_isa, module_name
 
 
 class Tiles(NamedTuple):
-    """The tiles of an instruction set: bytes of a vector, most rows of a tile of one, two and three channel blocks (`rows` of
-    pyx/tile.pxd), most pixels of a depthwise one, and most sequences of a recurrent one."""
+    """The largest register tiles of an instruction set."""
 
-    width: int
-    rows: tuple[int, int, int]
-    pixels: int
-    sequences: int
+    width: int  # bytes of a vector
+    rows: tuple[int, int, int]  # pixels of a tile whose panel is one, two and three blocks (`rows` of pyx/tile.pxd)
+    pixels: int  # of a depthwise tile
+    sequences: int  # of a recurrent tile
 
 
 TILES = {
@@ -44,7 +44,7 @@ TILES = {
     "avx512": Tiles(64, (14, 14, 9), 14, 6),
     "neon": Tiles(16, (14, 14, 9), 14, 6),
 }
-#: taps of the kernel rows that the depthwise tile takes at once
+#: taps of the kernel rows that have a depthwise tile of their own
 KERNEL_WIDTHS = (1, 3, 5)
 #: of an RNN, a GRU and an LSTM
 GATES = (1, 3, 4)
@@ -53,7 +53,7 @@ TILED = ("conv_direct", "conv_im2col", "conv_winograd", "gemm")
 
 ITERATIONS = 200
 
-#: of floats: Winograd's weights are transformed in doubles, once
+#: of floats only: Winograd's weights are transformed in doubles, once
 MULTIPLY_ADD = re.compile(r"(vfn?m(?:add|sub)(?P<form>132|213|231)ps|mulps) .*|fml[as] v\d+\.4s.*")
 BRANCH = re.compile(r"j\w+|b(?:\.\w+)?|cbn?z|tbn?z")
 X86_MOVE = re.compile(r"v?mov[ua]p[sd]|vmovdq[ua]\d*|v?movdq[ua]")
@@ -277,7 +277,7 @@ def _modelled(figure: str, code: list[Instruction], cpu: str) -> float:
 
 
 def products(kernel: str, tiles: Tiles) -> set[int]:
-    """The multiply-adds of each tile that a kernel can choose, for one channel or one run of taps."""
+    """The multiply-adds of each tile that a kernel can choose, for one channel or the taps of one kernel row."""
     if kernel == "conv_depthwise":
         return {r * k for r in range(1, tiles.pixels + 1) for k in KERNEL_WIDTHS}
     if kernel == "recurrent":
@@ -288,7 +288,7 @@ def products(kernel: str, tiles: Tiles) -> set[int]:
 
 
 def faults(kernel: str, isa: str, loops: Iterable[Loop]) -> list[str]:
-    """What is wrong with the hot loops of a kernel: tiles without one, or whose sums do not stay in registers."""
+    """The faults of a kernel's hot loops: a tile has none, or its sums do not stay in registers."""
     tiles, loops = TILES[isa], list(loops)
     clean = [x.multiply_adds for x in loops if x.width == tiles.width and not x.spills and not x.in_memory]
     wanted = [p for p in sorted(products(kernel, tiles)) if not any(n % p == 0 for n in clean)]
@@ -299,7 +299,7 @@ def faults(kernel: str, isa: str, loops: Iterable[Loop]) -> list[str]:
 
 def built(kernel: str, isa: str) -> Path | None:
     """The module of a kernel for an instruction set, where it was built; it is not imported."""
-    spec = importlib.util.find_spec(kernels.module_name(kernel, isa))
+    spec = importlib.util.find_spec(module_name(kernel, isa))
     return Path(spec.origin) if spec is not None and spec.origin is not None else None
 
 
@@ -311,19 +311,18 @@ def main() -> int:
     parser.add_argument("--faults", action="store_true", help="tiles whose sums do not stay in registers, and nothing else")
     args = parser.parse_args()
     paths = args.paths or [Path(kernels.__file__).parent]
+    modules = sorted(m for p in paths for m in ([p] if p.is_file() else p.rglob("*.so")))
     if args.faults:
         found = [
-            f"{name} for {isa}: {fault}"
-            for isa in TILES
-            for name in kernels.NAMES
-            for path in paths
-            for module in ([path] if path.is_file() else path.rglob("*.so"))
-            if module.name.split(".")[0] == kernels.module_name(name, isa).rpartition(".")[2]
-            for fault in faults(name, isa, hot_loops(disassemble(module, args.objdump)))
+            f"{kernel} for {isa}: {fault}"
+            for module in modules
+            for kernel, isa in filter(None, [kernel_and_isa(module.name.split(".")[0])])
+            if isa in TILES
+            for fault in faults(kernel, isa, hot_loops(disassemble(module, args.objdump)))
         ]
         print("\n".join(found) or "no faults")
         return bool(found)
-    for module in sorted(m for p in paths for m in ([p] if p.is_file() else p.rglob("*.so"))):
+    for module in modules:
         lines: Counter[str] = Counter()
         for loop in hot_loops(disassemble(module, args.objdump)):
             share = f", {share_of_peak(loop, args.mca):4.0%} of peak by {args.mca}'s model" if args.mca else ""

@@ -7,7 +7,6 @@ one is what the hardware does, and the median says how much of it the neighbours
 """
 
 import argparse
-import importlib
 import os
 import statistics
 import time
@@ -40,15 +39,11 @@ def _seconds(work: Callable[[int], object], threads: int) -> float:
     return max(ends) - min(begins)
 
 
-def _module(isa: str | None):
-    return importlib.import_module(kernels.module_name("peak", kernels.load(isa).isa))
-
-
 def fma_bursts(
     isa: str | None = None, threads: int = 1, bursts: int = BURSTS, burst_seconds: float = BURST_SECONDS
 ) -> list[float]:
     """GFLOP/s of each of several bursts on `threads` threads together; `isa` as in fastconv.kernels.load."""
-    fma = _module(isa).fma
+    fma = kernels.load(isa).peak.fma
 
     def seconds(loops: int, threads: int) -> float:
         return _seconds(lambda _: fma(loops), threads)
@@ -67,7 +62,7 @@ def _buffer() -> np.ndarray:
 
 def read_bursts(threads: int = 1, bursts: int = 2 * PARTS) -> list[float]:
     """GB/s of each of several bursts, which go through a large buffer part by part; each thread reads its share of a part."""
-    read, buffer = _module(None).read, _buffer()
+    read, buffer = kernels.load().peak.read, _buffer()
     count = buffer.size // PARTS // threads
 
     def seconds(part: int) -> float:

@@ -1,9 +1,8 @@
-"""What this installation is and what it uses on this machine, for people and for bug reports."""
+"""This installation and what it uses on this machine: for users and bug reports."""
 
 from __future__ import annotations
 
 import os
-import pkgutil
 import platform
 import re
 from pathlib import Path
@@ -15,9 +14,9 @@ import fastconv
 from . import _executor, kernels
 from .threads import cpu_limit, resolve
 
-#: flags of /proc/cpuinfo that tell vector and matrix instructions
+#: flags of /proc/cpuinfo for vector and matrix instructions
 FLAGS = re.compile(r"avx\w*|fma4?|f16c|amx\w*|asimd\w*|sve\w*|i8mm|bf16")
-#: fields of /proc/cpuinfo that tell which CPU it is, on x86 and on arm64, and their words
+#: fields of /proc/cpuinfo that identify the CPU, on x86 and on arm64, and how they are printed
 KINDS = {"cpu family": "family", "model": "model", "stepping": "stepping"}
 ARM_KINDS = {"CPU implementer": "implementer", "CPU part": "part"}
 
@@ -37,9 +36,9 @@ def _name(processor: dict[str, str]) -> str:
     name = processor.get("model name", platform.machine())
     kinds = KINDS if "cpu family" in processor else ARM_KINDS
     numbers = ", ".join(f"{word} {processor[key]}" for key, word in kinds.items() if key in processor)
-    # "Intel(R) Xeon(R) CPU @ 2.20GHz", as virtual machines have it, may be any
-    says_which = kinds is KINDS and re.search(r"\d", name.partition("@")[0])
-    return name if says_which or not numbers else f"{name} ({numbers})"
+    # virtual machines report families of CPUs, as "Intel(R) Xeon(R) CPU @ 2.20GHz"
+    identifies = kinds is KINDS and re.search(r"\d", name.partition("@")[0])
+    return name if identifies or not numbers else f"{name} ({numbers})"
 
 
 def cpu(root: Path = Path("/")) -> str:
@@ -49,29 +48,26 @@ def cpu(root: Path = Path("/")) -> str:
 
 
 def cpu_flags(root: Path = Path("/")) -> str:
-    """The vector and matrix instructions that all processors have, as Linux names them; nothing where none are told."""
+    """The vector and matrix instructions that all processors have, by Linux's names; empty if it lists none."""
     flags = [p.get("flags", p.get("Features", "")).split() for p in _processors(root)]
     return " ".join(f for f in sorted(set(flags[0]).intersection(*flags[1:])) if FLAGS.fullmatch(f)) if flags else ""
 
 
 def built() -> list[str]:
-    """The instruction sets that this installation has kernels for, whether this machine can run them or not."""
-    begin = kernels.module_name("conv_direct", "").rpartition(".")[2]
-    names = (module.name for module in pkgutil.iter_modules(kernels.__path__))
-    found = {name.removeprefix(begin).replace("_", "-") for name in names if name.startswith(begin)}
+    """The instruction sets that this installation has kernels for: first those that this machine can run, slowest first."""
     possible = kernels.available()
-    return [*possible, *sorted(found.difference(possible))]
+    return [*possible, *sorted(set(kernels.built()).difference(possible))]
 
 
 def config() -> dict[str, str]:
-    """The CPU, instruction sets, threads and where they come from, OpenMP and versions, as words."""
+    """The rows that `show_config` prints: the name of each and its text."""
     threads, limit = resolve(None), cpu_limit()
     chosen = kernels.load()
     source = "FASTCONV_ISA" if os.environ.get("FASTCONV_ISA") else "the fastest of this machine"
     return {
         "fastconv": fastconv.__version__,
         "CPU": cpu(),
-        "CPU flags": cpu_flags() or "not told",
+        "CPU flags": cpu_flags() or "unknown",
         "instruction sets": f"built: {', '.join(built())}; possible here: {', '.join(kernels.available())}",
         "instruction set": f"{chosen.isa} ({source}), vectors of {chosen.V} floats",
         "threads": f"{threads.count} ({threads.source})",

@@ -1,32 +1,48 @@
-"""What this CPU and operating system can run."""
+"""The vector instructions that this CPU and its operating system can run."""
 
 cdef extern from *:
     """
     #if defined(__x86_64__) || defined(__i386__)
-      /* the compiler's own runtime checks cpuid and, for the registers' state, the operating system (XCR0) */
-      static int has_avx2(void) { __builtin_cpu_init(); return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
-      static int has_avx512(void) { __builtin_cpu_init(); return has_avx2() && __builtin_cpu_supports("avx512f") &&
-          __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq"); }
-    #else
-      static int has_avx2(void) { return 0; }
-      static int has_avx512(void) { return 0; }
+      #include <cpuid.h>
+    #elif defined(__aarch64__) && defined(__linux__)
+      #include <sys/auxv.h>
+    #elif defined(__aarch64__) && defined(__APPLE__)
+      #include <sys/sysctl.h>
     #endif
-    #if defined(__aarch64__)
-      static int has_neon(void) { return 1; }
-    #else
-      static int has_neon(void) { return 0; }
-    #endif
+    #define MOST 16
+
+    /* Store the names of the features that can be used, at most MOST, and return how many there are. */
+    static int find_features(const char** names) {
+        int n = 0;
+        #if defined(__x86_64__) || defined(__i386__)
+          /* The compiler's runtime reads cpuid, and from XCR0 whether the operating system saves the registers. */
+          #define FIND(name) if (__builtin_cpu_supports(name)) names[n++] = name;
+          __builtin_cpu_init();
+          FIND("avx2") FIND("fma")
+          FIND("avx512f") FIND("avx512vl") FIND("avx512bw") FIND("avx512dq") FIND("avx512vnni") FIND("avx512bf16")
+          /* Clang 14 does not know avxvnni by name: leaf 7.1, EAX, bit 4. It has the registers of avx2. */
+          unsigned a, b, c, d;
+          if (__builtin_cpu_supports("avx2") && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1)) names[n++] = "avxvnni";
+        #elif defined(__aarch64__) && defined(__linux__)
+          if (getauxval(AT_HWCAP) & 1 << 20) names[n++] = "asimddp"; /* HWCAP_ASIMDDP, which old headers lack */
+        #elif defined(__aarch64__) && defined(__APPLE__)
+          int has = 0;
+          size_t size = sizeof(has);
+          if (!sysctlbyname("hw.optional.arm.FEAT_DotProd", &has, &size, NULL, 0) && has) names[n++] = "asimddp";
+        #endif
+        return n;
+    }
     """
-    int has_avx2()
-    int has_avx512()
-    int has_neon()
+    enum: MOST
+    int find_features(const char** names)
 
 
-def isas():
-    """The instruction sets this machine can run, slowest first, by the names of setup.py's tables."""
-    found = ["avx512-lowered", "neon-lowered", "neon" if has_neon() else "baseline"]
-    if has_avx2():
-        found.append("avx2")
-    if has_avx512():
-        found.append("avx512")
-    return found
+cdef _features():
+    cdef const char* names[MOST]
+    cdef int count = find_features(names)
+    return frozenset([name.decode() for name in names[:count]])
+
+
+#: Of the features that instruction sets ask for (fastconv/kernels/isas.py) those of this machine, by the names of GCC's
+#: __builtin_cpu_supports on x86 and of Linux's /proc/cpuinfo on arm64.
+FEATURES = _features()

@@ -1,7 +1,5 @@
 """The loops that bench/peak.py times: they read and compute what they say."""
 
-import importlib
-
 import numpy as np
 import pytest
 
@@ -16,7 +14,7 @@ STREAMS, LINE = 6, 16  # of pyx/isa/peak.pyx
 @pytest.mark.parametrize("rest", [0, 1, STREAMS * LINE - 1])
 @pytest.mark.parametrize("lines", [0, 1, 5])
 def test_every_float_is_read_once(isa, lines, rest):
-    kernel = importlib.import_module(kernels.module_name("peak", isa))
+    kernel = kernels.load(isa).peak
     whole = STREAMS * LINE * lines
     x = np.random.default_rng(lines).integers(-8, 9, whole + rest).astype(np.float32)
     assert kernel.read(x.ctypes.data, x.size) == x[:whole].sum()
@@ -25,7 +23,7 @@ def test_every_float_is_read_once(isa, lines, rest):
 @pytest.mark.parametrize("isa", ISAS)
 def test_multiply_adds_are_counted(isa):
     """A loop is a number of registers' worth of them."""
-    kernel = importlib.import_module(kernels.module_name("peak", isa))
+    kernel = kernels.load(isa).peak
     once = kernel.fma(1)
     assert once > 0
     assert once % (2 * kernels.load(isa).V) == 0
