@@ -11,9 +11,9 @@ import pytest
 import fastconv
 from fastconv import kernels, onnx_json
 from fastconv.implementations import IMPLEMENTATIONS
-from fastconv.model import specialise
 from fastconv.passes import run_passes
 from fastconv.plan import Target, build
+from fastconv.specialise import specialise
 
 BENCH = Path(__file__).parents[1] / "bench"
 

@@ -14,7 +14,6 @@ from fastconv import kernels
 from fastconv.errors import ModelError
 from fastconv.graph import Graph, Node, Value
 from fastconv.implementations import IMPLEMENTATIONS
-from fastconv.model import specialise
 from fastconv.ops import REGISTRY, Op
 from fastconv.ops.concat import Concat
 from fastconv.ops.reshape import Reshape
@@ -24,6 +23,7 @@ from fastconv.plan.implementation import Implementation
 from fastconv.plan.select import BLOCKED, NCHW
 from fastconv.plan.work import MOST_PIECES
 from fastconv.reference import run_references
+from fastconv.specialise import specialise
 
 from .graphs import Net, eighths, networks, normal
 from .kernels.harness import ISAS, poisoned, run_plan, same_bits
