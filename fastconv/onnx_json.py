@@ -713,7 +713,7 @@ ENCODINGS: tuple[tuple[type, str, str, str, Callable[[Any], Any]], ...] = (
 )
 
 
-def _tensor_dict(array: np.ndarray, name: str = "", data: DataWriter | None = None) -> dict[str, Any]:
+def _tensor_dict(array: np.ndarray | Weights, name: str = "", data: DataWriter | None = None) -> dict[str, Any]:
     tensor: dict[str, Any] = {"dims": [str(d) for d in array.shape], "data_type": _code(array.dtype, name), "name": name}
     flat = np.ascontiguousarray(array).reshape(-1)
     if flat.dtype.kind == "O":

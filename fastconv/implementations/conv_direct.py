@@ -61,7 +61,7 @@ def windows_of(node: Node) -> Windows:
     return node.op.geometry(x.dims, w.dims[2:])  # type: ignore[attr-defined]
 
 
-def bias_of(node: Node) -> np.ndarray | None:
+def bias_of(node: Node) -> np.ndarray | Weights | None:
     """The constant bias, where there is one."""
     bias = node.inputs[2] if len(node.inputs) > 2 else None
     return bias.constant if bias is not None else None

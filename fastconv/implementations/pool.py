@@ -172,7 +172,7 @@ class ReduceMeanBlocked(GlobalAveragePoolBlocked):
             return reason
         if axes is not None and axes.constant is None:
             return "axes are not constant"
-        given = None if axes is None or axes.constant is None else axes.constant.reshape(-1).tolist()
+        given = None if axes is None or axes.constant is None else np.asarray(axes.constant).reshape(-1).tolist()
         over = node.op.axes(4, given)  # type: ignore[attr-defined]
         return None if set(over) == {2, 3} else f"axes {over}"
 

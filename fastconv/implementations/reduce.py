@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from ..graph import Node, Value
 from ..plan.bind import Binder, Step
 from ..plan.implementation import Implementation, input_refusal
@@ -36,7 +38,7 @@ class ReducePlain(Implementation):
         """The axes of more than one element that are reduced."""
         x, axes = node.inputs[0], node.inputs[1] if len(node.inputs) > 1 else None
         assert x is not None
-        given = None if axes is None or axes.constant is None else axes.constant.reshape(-1).tolist()
+        given = None if axes is None or axes.constant is None else np.asarray(axes.constant).reshape(-1).tolist()
         return sorted(i for i in node.op.axes(len(x.dims), given) if x.dims[i] > 1)  # type: ignore[attr-defined]
 
     def layouts(self, node: Node, target: Target) -> tuple[dict[Value, str], str]:

@@ -108,8 +108,8 @@ def geometry(node: Node) -> tuple[np.ndarray | None, list[int], list[float]]:
     """The roi, the output's sizes and the factors of a Resize whose operands are constant."""
     x, *given = node.inputs
     assert x is not None
-    arrays = [None if v is None or v.constant is None or v.constant.size == 0 else v.constant for v in (*given, None, None)]
-    roi, scales, sizes = arrays[:3]
+    constants = [None if v is None else v.constant for v in (*given, None, None)[:3]]
+    roi, scales, sizes = (None if c is None or c.size == 0 else np.asarray(c) for c in constants)
     out, factors = node.op.output(x.dims, roi, scales, None if sizes is None else tuple(sizes.tolist()))  # type: ignore[attr-defined]
     return roi, out, factors
 
