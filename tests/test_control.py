@@ -6,7 +6,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 import fastconv
 from fastconv.errors import InputError, ModelError, UnsupportedError
-from fastconv.onnx_json import MOST_NESTED, as_dict
+from fastconv.onnx_json.format import MOST_NESTED
+from fastconv.onnx_json.protobuf import as_dict
 
 F, INT, B = TensorProto.FLOAT, TensorProto.INT64, TensorProto.BOOL
 RNG = np.random.default_rng(7)
@@ -197,7 +198,7 @@ def test_scan(forward_in, forward_out, axis_in, axis_out):
 def test_errors():
     inside = graph([node("Relu", ["nowhere"], ["a"])], [], ["a"])
     one = {"then_branch": inside, "else_branch": branches()["else_branch"]}
-    with pytest.raises(ModelError, match=r"nowhere.*nothing gives"):
+    with pytest.raises(ModelError, match=r"nowhere.*nothing defines"):
         load([node("If", ["c"], ["y"], **one)], [("x", F, [1]), ("c", B, [])], ["y"])
     itself = graph([node("Relu", ["y"], ["a"])], [], ["a"])
     with pytest.raises(ModelError, match="reads its own result 'y'"):

@@ -21,7 +21,8 @@ from fastconv.dtypes import DATA_TYPES
 from fastconv.errors import FastconvError, InputError, ModelError, UnsupportedError
 from fastconv.evaluate import evaluate
 from fastconv.graph import Graph, Node, Value
-from fastconv.onnx_json import IR_VERSIONS, NEWER, OPSET, read, write
+from fastconv.onnx_json import read, write
+from fastconv.onnx_json.format import IR_VERSIONS, NEWER, OPSET
 from fastconv.ops import REGISTRY
 from fastconv.ops.normalization import LayerNormalization
 from fastconv.passes import run_passes

@@ -28,6 +28,7 @@ from fastconv.errors import ModelError
 from fastconv.external_data import LARGE, MOST_OPEN, DataReader
 from fastconv.graph import Graph, Value
 from fastconv.implementations import conv_direct
+from fastconv.onnx_json import writer
 from fastconv.plan import bind, packing
 from fastconv.plan.packing import Packing, Slabs, ranges
 from fastconv.threads import share_out
@@ -230,7 +231,7 @@ FORMS = ["path", "text", "dict", "no padding", "url-safe", "escaped", "onnx"]
 
 def inside(graph, folder, monkeypatch, form):
     """The source of a model that has its weights inside."""
-    monkeypatch.setattr(onnx_json, "INSIDE", 1 << 40)
+    monkeypatch.setattr(writer, "INSIDE", 1 << 40)
     path = folder / "inside.json"
     onnx_json.write(graph, path)
     text = path.read_text()
