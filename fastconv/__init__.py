@@ -27,8 +27,10 @@ if TYPE_CHECKING:
     from .config import show_config
     from .errors import FastconvError, InputError, ModelError, ModelWarning, SlowPathWarning, UnsupportedError
     from .functional import conv2d, linear, max_pool2d
-    from .model import Model, Outputs, TensorInfo, load
+    from .model import Model, load
+    from .outputs import Outputs
     from .report import Profile, Summary
+    from .tensor_info import TensorInfo
     from .torch_export import from_torch
     from .version import __version__ as __version__
 else:  # to a type checker it would say that any name is there
@@ -39,11 +41,11 @@ else:  # to a type checker it would say that any name is there
         "Model": "model",
         "ModelError": "errors",
         "ModelWarning": "errors",
-        "Outputs": "model",
+        "Outputs": "outputs",
         "Profile": "report",
         "SlowPathWarning": "errors",
         "Summary": "report",
-        "TensorInfo": "model",
+        "TensorInfo": "tensor_info",
         "UnsupportedError": "errors",
         "__version__": "version",
         "conv2d": "functional",

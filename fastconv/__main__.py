@@ -1,4 +1,4 @@
-"""`python -m fastconv`: the command line, see cli.py."""
+"""`python -m fastconv`: the command line, see cli/."""
 
 import sys
 

@@ -21,7 +21,7 @@ except ImportError:
 
 from .errors import InputError
 from .model import Model, load
-from .onnx_json import as_dict
+from .onnx_json.protobuf import as_dict
 
 
 class FastconvRep(BackendRep):

@@ -15,7 +15,10 @@ import numpy as np
 from .dtypes import DATA_TYPES
 from .errors import InputError, ModelError
 from .external_data import DataReader, DataWriter, write_model
-from .onnx_json import DATA_LOCATIONS, INSIDE, SMALL, TENSOR_DATA, parse_json, parse_onnx, to_json
+from .onnx_json.format import DATA_LOCATIONS, TENSOR_DATA
+from .onnx_json.protobuf import parse_onnx
+from .onnx_json.source import parse_json
+from .onnx_json.writer import INSIDE, SMALL, to_json
 from .state_dict import Placement, place
 from .strict_json import brief, string
 

@@ -16,7 +16,6 @@ import os
 import re
 import stat
 from collections.abc import Callable, Hashable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
@@ -26,6 +25,7 @@ import numpy as np
 from .errors import ModelError
 from .strict_json import raw
 from .weights import Weights
+from .write_files import write_files
 
 #: Tensors begin at multiples of this in the files that fastconv writes.
 ALIGNMENT = 64
@@ -298,29 +298,9 @@ class DataWriter:
 
 
 def write_model(path: Path, model: bytes, data: DataWriter) -> list[Path]:
-    """Write a model and, if it has one, its data file beside it, so that no reader ever meets a half-written one.
-
-    Both are complete under temporary names before the first is renamed to its own. What stands under their names is
-    replaced, a link too: it is never followed. On an error nothing is left behind, and what stood there before still stands.
-    Gives the paths of both, the model's first.
-    """
+    """Write a model and, if it has one, its data file beside it: both or none. Returns their paths, the model's first."""
     files: dict[Path, Callable[[BinaryIO], object]] = {path: lambda file: file.write(model)}
     if len(data):
         files = {path.with_name(data.location): data.write, **files}
-    made: list[Path] = []
-    try:
-        for target, write in files.items():
-            if target.is_dir() and not target.is_symlink():
-                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
-            temporary = target.with_name(f".{os.urandom(8).hex()}.tmp")
-            with open(temporary, "xb") as file:  # x: it is made anew, so it is no link that somebody put there
-                made.append(temporary)
-                write(file)
-        for temporary, target in zip(list(made), files, strict=True):
-            os.replace(temporary, target)
-            made.remove(temporary)
-    finally:
-        for temporary in made:
-            with suppress(OSError):
-                temporary.unlink()
+    write_files(files)
     return list(files)[::-1]

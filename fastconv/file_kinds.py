@@ -1,13 +1,16 @@
-"""What a file is that is no model, by its first bytes: for an error that says what to do with it."""
+"""Kinds of files that are no models, told by their first bytes, for an error that says what to do with such a file."""
 
 from __future__ import annotations
 
 import re
 
+from .errors import ModelError
+
 _EXPORT = "export its network to ONNX"
 _UNPACK = "give the model that is in it"
 _NAME = rb"PK\x03\x04.{26}[^\0]{0,255}?"  # of the first file in an archive
-_KINDS = {
+#: A pattern of the first bytes -> what the file is, and what to do with it.
+KINDS = {
     rb"\s*\Z": ("an empty file", "copy or download it again"),
     rb"\x93NUMPY": ("an array of NumPy (.npy)", "it can be an input: fastconv run MODEL -i FILE"),
     _NAME + rb"\.npy": ("arrays of NumPy (.npz)", "they can be inputs: fastconv run MODEL -i FILE"),
@@ -38,12 +41,11 @@ _KINDS = {
         f"{_EXPORT} with tf2onnx",
     ),
 }
-KINDS = {re.compile(begin, re.DOTALL): text for begin, text in _KINDS.items()}
 
 
-def not_a_model(data: bytes) -> str | None:
-    """What these bytes are instead of a model, and what to do; None where that is not known."""
+def other_kind(data: bytes) -> ModelError | None:
+    """The error that says what these bytes are in place of a model, and what to do; None if they are of no known kind."""
     for begin, (what, hint) in KINDS.items():
-        if begin.match(data):
-            return f"{what}, not an ONNX model: {hint}"
+        if re.match(begin, data, re.DOTALL):
+            return ModelError(f"{what}, not an ONNX model: {hint}")
     return None

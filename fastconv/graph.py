@@ -17,6 +17,7 @@ from .errors import ModelError
 
 if TYPE_CHECKING:
     from .ops.base import Op
+    from .weights import Weights
 
 Dim = int | str | None
 Shape = tuple[Dim, ...] | None
@@ -37,11 +38,17 @@ def node_label(name: str, outputs: Iterable[Value | None]) -> str:
 
 
 class Value:
-    """One tensor of the graph: `constant` holds its array, or Weights that stand for it, where it is known before the run."""
+    """One tensor of the graph; `constant` is its array, or Weights that stand for it, if it is known before the run."""
 
     __slots__ = ("constant", "dtype", "name", "shape")
 
-    def __init__(self, name: str, shape: Shape = None, dtype: np.dtype | None = None, constant: np.ndarray | None = None):
+    def __init__(
+        self,
+        name: str,
+        shape: Shape = None,
+        dtype: np.dtype | None = None,
+        constant: np.ndarray | Weights | None = None,
+    ):
         self.name = name
         self.constant = constant
         self.shape = shape if constant is None else constant.shape

@@ -12,6 +12,7 @@ from .errors import InputError
 from .evaluate import evaluate
 from .graph import Graph, Value
 from .ops.cast import Cast, dtype_of
+from .weights import Weights
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
@@ -29,7 +30,7 @@ def run_references(graph: Graph, inputs: Sequence[np.ndarray], dtype: DTypeLike 
                 v.constant = wide(v.constant)
         if isinstance(node.op, Cast) and wide.takes(dtype_of(node.op.to, "to")):  # itself it would round
             [x], [y] = node.operands, node.results
-            arrays[y] = (arrays[x] if x.constant is None else x.constant).astype(wide.dtype)
+            arrays[y] = np.asarray(arrays[x] if x.constant is None else x.constant, wide.dtype)
         else:
             evaluate(node, arrays)
         for v in node.results:
@@ -55,8 +56,8 @@ class _Wide:
     def takes(self, other: np.dtype) -> bool:
         return kind(other) == "f" and 1 < other.itemsize < self.dtype.itemsize  # those of one byte are there to store numbers
 
-    def __call__(self, array: np.ndarray) -> np.ndarray:
-        return array.astype(self.dtype) if self.takes(array.dtype) else np.asarray(array)
+    def __call__(self, array: np.ndarray | Weights) -> np.ndarray:
+        return np.asarray(array, self.dtype if self.takes(array.dtype) else None)
 
 
 __all__ = ["run_references"]

@@ -21,7 +21,7 @@ import numpy as np
 from .dtypes import DATA_TYPES
 from .errors import InputError, ModelError
 from .graph import shape_text
-from .onnx_json import TENSOR_DATA
+from .onnx_json.format import TENSOR_DATA
 from .strict_json import brief
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import numpy as np
 
 from .errors import FastconvError, InputError, ModelError
 from .model import Accuracy, Model
-from .onnx_json import as_dict
+from .onnx_json.protobuf import as_dict
 
 if TYPE_CHECKING:
     import torch

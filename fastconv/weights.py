@@ -16,10 +16,10 @@ from .graph import shape_text
 
 
 class Weights:
-    """Stands for an array, and is one to NumPy's functions; `w[a:b]` makes no more than its rows a to b.
+    """A constant whose values are read or computed when they are needed.
 
-    What else is asked of it is asked of the array, made for the purpose. Immutable: any number of threads may read it.
-    Packing takes float32: those of other dtypes are there to be Widened.
+    `w[a:b]` loads rows a to b, `np.asarray(w)` all of them, and so does any function of NumPy. Immutable: any number of threads
+    may read it. Packing takes float32; Widened converts other dtypes.
     """
 
     def __init__(self, shape: tuple[int, ...], dtype: Any = np.float32):
@@ -56,31 +56,26 @@ class Weights:
         return self.size * self.dtype.itemsize
 
     @property
-    def T(self) -> Any:
-        """The transposed array, of which a matrix still stands for its values."""
-        return Transposed(self) if self.ndim == 2 else self.__array__().T
+    def T(self) -> Weights:
+        """The transpose of a matrix."""
+        return Transposed(self)
 
-    def reshape(self, *shape: Any) -> Any:
-        """The same values in another shape, which still stand for themselves where it has as many rows."""
+    def reshape(self, *shape: Any) -> np.ndarray | Weights:
+        """The same values in another shape: Weights if the number of rows stays, else the loaded array."""
         new = np.broadcast_to(np.float32(0), self.shape).reshape(*shape).shape
-        return Reshaped(self, new) if new[:1] == self.shape[:1] else self.__array__().reshape(new)
+        return Reshaped(self, new) if new[:1] == self.shape[:1] else np.asarray(self).reshape(new)
 
     def __len__(self) -> int:
         return self.shape[0]
 
-    def __getitem__(self, key: Any) -> Any:
-        if isinstance(key, slice) and key.step in (None, 1):
-            begin, end, _ = key.indices(len(self))
-            return self.rows(begin, max(begin, end))
-        return self.__array__()[key]
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        if not isinstance(rows, slice) or rows.step not in (None, 1):
+            raise TypeError(f"expected a slice of rows, w[a:b], got {rows!r}")
+        begin, end, _ = rows.indices(len(self))
+        return self.rows(begin, max(begin, end))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return self.rows(0, len(self)).astype(dtype or self.dtype, copy=False)
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return getattr(self.__array__(), name)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {shape_text(self.shape)}>"

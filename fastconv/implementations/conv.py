@@ -53,7 +53,7 @@ class ConvImplementation(Implementation[C]):
 def bias_of(node: Node) -> np.ndarray | None:
     """The constant bias, where there is one."""
     bias = node.optional(2)
-    return bias.constant if bias is not None else None
+    return None if bias is None else np.asarray(bias.constant)
 
 
 def pack_bias(b: np.ndarray | None, OC: int, groups: int, V: int) -> np.ndarray:

@@ -35,9 +35,9 @@ def pack_matrix(w: np.ndarray | Weights, transposed: bool, alpha: float, V: int)
     return pack_panels(lambda a, b: source[a:b].T[:, :, None, None], scale, (1, OC, K, 1, 1), 1, V, by_input=True)
 
 
-def pack_vector(c: np.ndarray | None, beta: float, OC: int, V: int) -> np.ndarray:
+def pack_vector(c: np.ndarray | Weights | None, beta: float, OC: int, V: int) -> np.ndarray:
     """beta times a bias that broadcasts to OC, in whole vectors."""
-    b = None if c is None else np.broadcast_to((c * np.float64(beta)).astype(np.float32).reshape(-1), (OC,))
+    b = None if c is None else np.broadcast_to((np.asarray(c) * np.float64(beta)).astype(np.float32).reshape(-1), (OC,))
     return pack_bias(b, OC, 1, V)
 
 

@@ -159,7 +159,7 @@ class ReducePlanesBlocked(GlobalPoolBlocked[Reduce]):
         axes = node.optional(1)
         if axes is not None and axes.constant is None:
             return "axes are not constant"
-        given = None if axes is None or axes.constant is None else axes.constant.reshape(-1).tolist()
+        given = None if axes is None or axes.constant is None else np.asarray(axes.constant).reshape(-1).tolist()
         over = self.op(node).axes(4, given)
         return None if set(over) == {2, 3} else f"axes {over}"
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from ..graph import Node, Value
 from ..ops.reduce import Reduce
 from ..plan.binder import Binder, Step
@@ -34,7 +36,7 @@ class ReduceRowMajor(Implementation[Reduce]):
     def axes(self, node: Node) -> list[int]:
         """The axes of more than one element that are reduced."""
         dims, axes = node.input(0).dims, node.optional(1)
-        given = None if axes is None or axes.constant is None else axes.constant.reshape(-1).tolist()
+        given = None if axes is None or axes.constant is None else np.asarray(axes.constant).reshape(-1).tolist()
         return sorted(i for i in self.op(node).axes(len(dims), given) if dims[i] > 1)
 
     def layouts(self, node: Node, target: Target) -> tuple[dict[Value, Layout], Layout]:

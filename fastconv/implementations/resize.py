@@ -69,7 +69,8 @@ class ResizeBlocked(Implementation[Resize]):
     def sizes(self, node: Node) -> tuple[np.ndarray | None, list[int], list[float]]:
         """The roi, the output's sizes and the factors of a node whose operands are constant."""
         inputs = (node.optional(i) for i in (1, 2, 3))
-        roi, scales, sizes = (None if v is None or v.constant is None or v.constant.size == 0 else v.constant for v in inputs)
+        given = (None if v is None or v.constant is None or v.constant.size == 0 else np.asarray(v.constant) for v in inputs)
+        roi, scales, sizes = given
         dims = node.input(0).dims
         out, factors = self.op(node).output(dims, roi, scales, None if sizes is None else tuple(sizes.tolist()))
         return roi, out, factors  # type: ignore[return-value]  # known, as the input's sizes are

@@ -88,7 +88,7 @@ def taken(node: Node) -> list[Node] | None:
     condition = node.inputs[0] if isinstance(node.op, If) else None
     if not isinstance(node.op, If) or condition is None or condition.constant is None:
         return None
-    branch = node.op.branch(condition.constant).copy()
+    branch = node.op.branch(np.asarray(condition.constant)).copy()
     instead: dict[Value, Value | None] = dict(zip(branch.inputs, node.inputs[1:], strict=True))
     for n in branch.nodes:
         n.inputs = [v and instead.get(v, v) for v in n.inputs]

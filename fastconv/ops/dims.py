@@ -142,7 +142,7 @@ def known_ints(value: Value | None, name: str) -> tuple[int, ...] | None:
         check_rank(value, name, 0, 1)
         check_dtype(value, name, "iu")
         return None
-    return to_ints(value.constant, name)
+    return to_ints(np.asarray(value.constant), name)
 
 
 def length(value: Value) -> int | None:

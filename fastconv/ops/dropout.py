@@ -44,4 +44,4 @@ class Dropout(Op):
 def trains(node: Node) -> bool:
     """Whether a Dropout drops anything, as far as the plan can tell."""
     training = node.inputs[2] if len(node.inputs) > 2 else None
-    return training is not None and (training.constant is None or bool(training.constant.any()))
+    return training is not None and (training.constant is None or bool(np.any(training.constant)))

@@ -140,7 +140,7 @@ def parameters(node: Node) -> tuple[float, int, np.dtype] | None:
     constants = [v.constant for v in node.inputs[1:] if v is not None]
     if any(c is None or c.size != 1 or c.ndim > 1 for c in constants):
         return None
-    scale, zero = (*(c.reshape(()) for c in constants if c is not None), np.zeros((), int))[:2]
+    scale, zero = (*(np.asarray(c).reshape(()) for c in constants if c is not None), np.zeros((), int))[:2]
     floats = node.inputs[0] if isinstance(node.op, QuantizeLinear) else node.outputs[0]
     assert floats is not None and integers is not None
     if {floats.dtype, scale.dtype} != {np.dtype(np.float32)}:
@@ -153,7 +153,7 @@ def parameters(node: Node) -> tuple[float, int, np.dtype] | None:
 class Dequantized(Weights):
     """Integers as the floats that a DequantizeLinear makes of them."""
 
-    def __init__(self, op: DequantizeLinear, integers: np.ndarray, scale: np.ndarray, zero: np.ndarray | None):
+    def __init__(self, op: DequantizeLinear, integers: np.ndarray | Weights, scale: np.ndarray, zero: np.ndarray | None):
         super().__init__(integers.shape)
         self._op = op
         self._integers = integers
@@ -178,7 +178,7 @@ def dequantized(node: Node) -> Dequantized | None:
     integers, scale, zero = (None if v is None else v.constant for v in (*node.inputs, None)[:3])
     if integers is None or integers.size * 4 < LARGE or scale is None or scale.dtype != np.float32:
         return None
-    return Dequantized(node.op, integers, scale, zero)
+    return Dequantized(node.op, integers, np.asarray(scale), None if zero is None else np.asarray(zero))
 
 
 class DynamicQuantizeLinear(Op):

@@ -84,7 +84,7 @@ class Arrangement:
         assert array is not None
         if array.size == 1:
             return v
-        full = array.reshape((1,) * (self.rank - array.ndim) + array.shape)
+        full = np.asarray(array).reshape((1,) * (self.rank - array.ndim) + array.shape)
         order = sorted(range(self.rank), key=self.axes.__getitem__)
         return Value(v.name, constant=full.transpose(order).reshape(self.shape(full.shape)))  # type: ignore[arg-type]
 
@@ -243,7 +243,7 @@ def _named_axes(n: Node, to: Arrangement) -> Rewrite | None:
     if given is not None:
         if given.constant is None:
             return None
-        axes = given.constant.reshape(-1).tolist()
+        axes = np.asarray(given.constant).reshape(-1).tolist()
     elif count and isinstance(count[0], int):
         axes = list(range(count[0] // (2 if isinstance(n.op, Pad) else 1)))
     else:
@@ -265,7 +265,7 @@ def _reduce(n: Node, to: Arrangement) -> Rewrite | None:
     given = n.inputs[1] if len(n.inputs) > 1 else None
     if given is None or given.constant is None or not given.constant.size:
         return None
-    over = op.axes(to.rank, given.constant.reshape(-1).tolist())
+    over = op.axes(to.rank, np.asarray(given.constant).reshape(-1).tolist())
     left = [to.axes[i] for i in range(to.rank) if i not in over]
     if not op.keepdims and left != sorted(left):
         return None

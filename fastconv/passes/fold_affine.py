@@ -8,13 +8,13 @@ the last axis behind a matrix product. New weights are computed in float64 and r
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from ..graph import Graph, Node, Value
 from ..ops import REGISTRY
-from ..weights import Scaled
+from ..weights import Scaled, Weights
 from .infer_shapes import infer_node
 
 #: whose scale and bias are one a channel
@@ -84,7 +84,7 @@ def _affine(node: Node, axis: int) -> tuple[Value, np.ndarray | None, np.ndarray
             return None
         if any(p is None or p.constant is None or p.constant.ndim != 1 for p in params) or node.op.training_mode:  # type: ignore[attr-defined]
             return None
-        gamma, beta, mean, var = (p.constant.astype(np.float64) for p in params)  # type: ignore[union-attr]
+        gamma, beta, mean, var = (np.asarray(p.constant, np.float64) for p in params)  # type: ignore[union-attr]
         with np.errstate(invalid="ignore", divide="ignore"):  # a negative variance gives NaN, as by the definition
             scale = gamma / np.sqrt(var + node.op.epsilon)  # type: ignore[attr-defined]
         return (x, scale, beta - mean * scale) if np.isfinite(scale).all() else None
@@ -107,16 +107,16 @@ def _affine(node: Node, axis: int) -> tuple[Value, np.ndarray | None, np.ndarray
     return (a, scale, zero) if np.isfinite(scale).all() else None
 
 
-def _per_channel(c: np.ndarray, rank: int, axis: int) -> np.ndarray | None:
+def _per_channel(c: np.ndarray | Weights, rank: int, axis: int) -> np.ndarray | None:
     """A constant of one value, or of one for each index of the axis, as float64; None where it is neither."""
     if c.dtype.kind != "f":
         return None
     if c.size == 1:
-        return c.reshape(1).astype(np.float64)
+        return np.asarray(c, np.float64).reshape(1)
     shape = (1,) * (rank - c.ndim) + c.shape
     if rank < 2 or any(d != 1 for i, d in enumerate(shape) if i != axis % rank):
         return None
-    return c.reshape(-1).astype(np.float64)
+    return np.asarray(c, np.float64).reshape(-1)
 
 
 def _absorb(before: Node, scale: np.ndarray | None, shift: np.ndarray) -> bool:
@@ -153,10 +153,11 @@ def _absorb(before: Node, scale: np.ndarray | None, shift: np.ndarray) -> bool:
     if biased and not isinstance(OC, int):
         return False
     if scale is not None and w.constant is not None:
+        scaled: np.ndarray | Weights
         if kind in NORMALIZATIONS:
-            scaled = (w.constant * scale).astype(np.float32)
+            scaled = (np.asarray(w.constant) * scale).astype(np.float32)
         else:
-            scaled = cast(np.ndarray, Scaled(w.constant, np.broadcast_to(scale, (OC,)), axis % len(w.shape)))
+            scaled = Scaled(w.constant, np.broadcast_to(scale, (OC,)), axis % len(w.shape))
         before.inputs[1] = Value(w.name, constant=scaled)
     elif scale is not None:
         before.op = replace(op, alpha=op.alpha * float(scale[0]))

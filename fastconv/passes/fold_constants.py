@@ -6,7 +6,6 @@ Large weights that are stored as integers stay so until they are packed.
 from __future__ import annotations
 
 import math
-from typing import cast
 
 import numpy as np
 
@@ -77,7 +76,7 @@ def _fold(node: Node) -> bool:
     if any(v.constant is None and v not in arrays for v in node.operands) or not all(v.known for v in results):
         return False
     if (weights := dequantized(node)) is not None:
-        results[0].constant = cast(np.ndarray, weights)
+        results[0].constant = weights
         return True
     evaluate(node, arrays)
     for v in results:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
+
 from ..graph import Graph, Node
 
 
@@ -35,10 +37,10 @@ def _zero_borders(pad: Node) -> list[tuple[int, int]] | None:
     x, pads, fill, axes = (*pad.inputs, None, None)[:4]
     if x is None or x.shape is None or pads is None or pads.constant is None:
         return None
-    if any(v is not None and v.constant is None for v in (fill, axes)) or (fill is not None and fill.constant.any()):  # type: ignore[union-attr]
+    if any(v is not None and v.constant is None for v in (fill, axes)) or (fill is not None and np.any(fill.constant)):
         return None
-    where = None if axes is None or axes.constant is None else tuple(int(a) for a in axes.constant)
-    borders = op.borders([int(p) for p in pads.constant], where, len(x.shape))  # type: ignore[attr-defined]
+    where = None if axes is None or axes.constant is None else tuple(np.asarray(axes.constant).tolist())
+    borders = op.borders(np.asarray(pads.constant).tolist(), where, len(x.shape))  # type: ignore[attr-defined]
     if any(b != (0, 0) for b in borders[:2]) or any(v < 0 for b in borders for v in b):
         return None
     return borders[2:]

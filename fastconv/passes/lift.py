@@ -64,7 +64,7 @@ def _reduce(n: Node, to: Arrangement) -> Rewrite | None:
     """Over the whole plane, where it is over the spatial axis."""
     op: Any = n.op
     axes = n.inputs[1].constant if len(n.inputs) > 1 and n.inputs[1] is not None else None
-    if axes is None or [a % to.rank for a in axes.reshape(-1).tolist()] != [2]:
+    if axes is None or [a % to.rank for a in np.asarray(axes).reshape(-1).tolist()] != [2]:
         return None
     both = Value(f"{n.label}.axes", constant=np.array([2, 3], np.int64))
     return Rewrite(op, [n.inputs[0], both], outputs=bool(op.keepdims))

@@ -47,7 +47,7 @@ def _kind(node: Node | None) -> str:
 def _scalar(value: Value | None) -> float | None:
     """A constant's single value."""
     return (
-        float(value.constant.reshape(-1)[0])
+        float(np.asarray(value.constant).reshape(-1)[0])
         if value is not None and value.constant is not None and value.constant.size == 1
         else None
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from ..graph import Graph, Node, Value
 from ..ops.dropout import trains
 
@@ -24,7 +26,7 @@ def remove_identity(graph: Graph) -> None:
 
 
 def _is_zero(v: Value | None) -> bool:
-    return v is not None and v.constant is not None and not v.constant.any()
+    return v is not None and v.constant is not None and not np.any(v.constant)
 
 
 def _hands_on(node: Node, x: Value, y: Value) -> bool:
@@ -45,5 +47,5 @@ def _hands_on(node: Node, x: Value, y: Value) -> bool:
         return x.dtype is not None and x.dtype == y.dtype
     if kind == "Pad":
         pads = node.inputs[1]
-        return pads is not None and pads.constant is not None and not pads.constant.any()
+        return pads is not None and pads.constant is not None and not np.any(pads.constant)
     return False

@@ -54,7 +54,7 @@ def _pow(node: Node) -> list[Node] | None:
         or p.constant.size != 1
     ):
         return None
-    exponent = float(p.constant.reshape(-1)[0])
+    exponent = float(np.asarray(p.constant).reshape(-1)[0])
     chain = _Chain(node)
     if abs(exponent) == 0.5:
         x = chain.add("Sqrt", x)

@@ -8,7 +8,6 @@ nodes that keep their type, as they have sequences or graphs in them or an attri
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, cast
 
 import numpy as np
 
@@ -107,7 +106,7 @@ def _keeps_type(node: Node, twins: Sequence[Value | None]) -> bool:
     return any(e is not None and dtype != e for e, (_, dtype) in zip(expected, results, strict=False))
 
 
-def _widened(constant: Any) -> np.ndarray:
+def _widened(constant: np.ndarray | Weights) -> np.ndarray | Weights:
     """A constant in float32: a large one only when it is packed."""
     large = isinstance(constant, Weights) or constant.nbytes >= LARGE
-    return cast(np.ndarray, Widened(constant)) if large else constant.astype(np.float32)
+    return Widened(constant) if large else np.asarray(constant, np.float32)

@@ -121,7 +121,7 @@ class Binder:
         """The address of what pack(*arrays, **options) makes, once for all plans of the model; `finish` fills it."""
         return address(ABSOLUTE, self._pack(kind, pack, *arrays, **options).ctypes.data)
 
-    def array(self, constant: np.ndarray) -> np.ndarray:
+    def array(self, constant: np.ndarray | Weights) -> np.ndarray:
         """A constant as an array, for a node that runs its reference."""
         return self._pack("array", np.asarray, constant) if isinstance(constant, Weights) else constant
 

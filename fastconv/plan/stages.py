@@ -23,7 +23,7 @@ from ..graph import Graph, Node, Value
 #: a node that ran its reference, the shape of its first result, and the seconds that took
 Stamp = tuple[Node, tuple[int, ...], float]
 #: what a stage is planned for: the shape of each input, and the bytes of each control input
-Key = tuple[tuple[tuple[int, ...], ...], tuple[bytes | None, ...]]
+StageKey = tuple[tuple[tuple[int, ...], ...], tuple[bytes | None, ...]]
 
 
 class StageGraph:
@@ -36,7 +36,7 @@ class StageGraph:
         self.controls = [v in read for v in graph.inputs]
         self._last: tuple[bytes | None, ...] = (None,) * len(graph.inputs)
 
-    def key(self, arrays: Sequence[np.ndarray]) -> Key:
+    def key(self, arrays: Sequence[np.ndarray]) -> StageKey:
         """What the stage is planned for, if these arrays are its inputs."""
         elements = self._last
         if any(self.controls):
@@ -135,4 +135,4 @@ def _reads(nodes: Sequence[Node]) -> list[Value]:
     return list(dict.fromkeys(v for node in nodes for v in node.operands if v.constant is None))
 
 
-__all__ = ["Key", "Stage", "StageGraph", "Stamp", "reference_reason", "split"]
+__all__ = ["Stage", "StageGraph", "StageKey", "Stamp", "reference_reason", "split"]

@@ -10,9 +10,9 @@ import zoo
 import fastconv
 from fastconv import kernels, onnx_json
 from fastconv.implementations import IMPLEMENTATIONS
-from fastconv.model import specialise
 from fastconv.passes import run_passes
 from fastconv.plan import Target, build
+from fastconv.specialise import specialise
 
 
 def described(node):

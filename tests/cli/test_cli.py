@@ -470,7 +470,7 @@ def test_config_as_json(fastconv_):
         (["run", MODEL, "--random", "-o", "{tmp}/no/y.npz"], "there is no folder '{tmp}/no'"),
         (["run", MODEL, "--random", "-o", "{tmp}"], "'{tmp}' is a folder"),
         (["run", MODEL, "--random", "--threads", "0"], "expected a number of 1 or more, got '0'"),
-        (["profile", "{tmp}/open.json"], "input 'x' is N×3×H×W: say its sizes with --shape x=..."),
+        (["profile", "{tmp}/open.json"], "input 'x' is N×3×H×W: give its sizes with --shape x=..."),
         (["profile", MODEL, "--runs", "x"], "expected a number of 1 or more, got 'x'"),
         (["summary", MODEL, "--shape", "1x3x8x8"], "error: input 'image': expected N×1×8×8, got 1×3×8×8"),
         (["convert", MODEL], "one of the arguments target -o/--output is required"),

@@ -15,7 +15,9 @@ from onnx import helper
 import fastconv
 from fastconv import ModelError
 from fastconv.convert import convert
-from fastconv.onnx_json import parse_json, parse_onnx, read
+from fastconv.onnx_json import read
+from fastconv.onnx_json.protobuf import parse_onnx
+from fastconv.onnx_json.source import parse_json
 
 from ..support.onnx_dicts import text, tiny
 
@@ -154,7 +156,7 @@ def test_metadata_of_the_onnx_package():
 @pytest.mark.parametrize(
     "props, message",
     [
-        ([("a", "1"), ("a", "1")], r"metadata_props\[1\]: key 'a' is there twice"),
+        ([("a", "1"), ("a", "1")], r"metadata_props\[1\]: key 'a' appears twice"),
         ([("a", "1"), ("b", 2)], r"metadata_props\[1\]\.value: expected a string, got 2"),
         ([("\ud800", "1")], r"metadata_props\[0\]\.key: expected Unicode text"),
         ([("a", ["1"])], r"metadata_props\[0\]\.value: expected a string, got a list"),

@@ -119,7 +119,7 @@ def test_t08_keys_of_external_data_set_nothing(folder):
     assert g.nodes[0].inputs[0].constant.tolist() == [1, 2]
     t = external()
     t["external_data"].append({"key": "location", "value": "../secret"})
-    refused(places(t)["initializer"], r"external_data\[1\]: key 'location' is there twice", external_dir=folder)
+    refused(places(t)["initializer"], r"external_data\[1\]: key 'location' appears twice", external_dir=folder)
     for key in ("key", "value"):
         t = external()
         t["external_data"][0][key] = 5
@@ -267,7 +267,7 @@ def test_t13_the_same_attribute_twice():
     alpha = {"name": "alpha", "f": 1, "type": "FLOAT"}
     refused(
         model([node("LeakyRelu", ["x"], ["y"], alpha, alpha)]),
-        r"graph\.node\[0\]\.attribute\[1\]: attribute 'alpha' is there twice",
+        r"graph\.node\[0\]\.attribute\[1\]: attribute 'alpha' appears twice",
     )
 
 
@@ -292,15 +292,15 @@ def relu(a, b, **more):
 @pytest.mark.parametrize(
     "m, match",
     [
-        (model([relu("x", "y")] * 2), r"node\[1\]\.output\[0\]: 'y' is given twice, first by graph\.node\[0\]\.output\[0\]"),
-        (model([node("Dropout", ["x"], ["y", "y"])]), r"node\[0\]\.output\[1\]: 'y' is given twice"),
-        (model([relu("x", "x"), relu("x", "y")]), r"'x' is given twice, first by graph\.input\[0\]"),
-        (model([relu("x", "y")], [tensor("y", np.float32(1))]), r"'y' is given twice, first by graph\.initializer\[0\]"),
-        (model([relu("x", "y")], [tensor("w", np.float32(1))] * 2), r"graph\.initializer\[1\]: 'w' is given twice"),
-        (model([relu("x", "y")], inputs=[info("x", 1)] * 2), r"graph\.input\[1\]: 'x' is given twice"),
-        (model([relu("x", "y")], outputs=[info("y", 1)] * 2), r"graph\.output: a value stands there twice"),
-        (model([relu("nobody", "y")]), r"node 'y' \(Relu\) at graph\.node\[0\]: it reads 'nobody', which nothing gives"),
-        (model([relu("x", "z")]), r"graph\.output: nothing gives 'y'"),
+        (model([relu("x", "y")] * 2), r"node\[1\]\.output\[0\]: 'y' is defined twice, first by graph\.node\[0\]\.output\[0\]"),
+        (model([node("Dropout", ["x"], ["y", "y"])]), r"node\[0\]\.output\[1\]: 'y' is defined twice"),
+        (model([relu("x", "x"), relu("x", "y")]), r"'x' is defined twice, first by graph\.input\[0\]"),
+        (model([relu("x", "y")], [tensor("y", np.float32(1))]), r"'y' is defined twice, first by graph\.initializer\[0\]"),
+        (model([relu("x", "y")], [tensor("w", np.float32(1))] * 2), r"graph\.initializer\[1\]: 'w' is defined twice"),
+        (model([relu("x", "y")], inputs=[info("x", 1)] * 2), r"graph\.input\[1\]: 'x' is defined twice"),
+        (model([relu("x", "y")], outputs=[info("y", 1)] * 2), r"graph\.output: a value is listed twice"),
+        (model([relu("nobody", "y")]), r"node 'y' \(Relu\) at graph\.node\[0\]: it reads 'nobody', which nothing defines"),
+        (model([relu("x", "z")]), r"graph\.output: nothing defines 'y'"),
         (model([relu("y", "y")]), r"node 'y' .*: it reads its own result 'y'"),
         (
             model([relu("x", "a"), node("Add", ["a", "c"], ["b"]), relu("b", "c"), relu("c", "y")]),
@@ -455,7 +455,7 @@ def test_t29_wire_format(tmp_path):
     for data in bad:
         path.write_bytes(wire + data)
         graph_or_error(path)
-    path.write_bytes(wire + wire)  # a message said twice is merged: every name is given twice
+    path.write_bytes(wire + wire)  # a message said twice is merged: every name is defined twice
     refused(path, "given twice|imported twice")
 
 

@@ -22,7 +22,7 @@ import fastconv
 from fastconv import _executor, onnx_json
 from fastconv.convert import convert
 from fastconv.errors import FastconvError, InputError, ModelError, ModelWarning, SlowPathWarning, UnsupportedError
-from fastconv.model import MOST_PLANS
+from fastconv.plan_cache import MOST_PLANS, PlanCache
 from fastconv.reference import run_references
 
 from ..support.graphs import Net, in_type, normal
@@ -648,7 +648,7 @@ def test_sizes_of_one_symbol_that_differ(load):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         model.plan({"x": SHAPES[0]})
-        plans, model._plans = model._plans, type(model._plans)()
+        plans, model._plans = model._plans, PlanCache(model._kernels, model.threads, "default")
         takes_its_shapes(model)
     (warning,) = caught
     assert warning.category is ModelWarning
@@ -724,10 +724,10 @@ def test_plans_are_made_once_for_a_shape_and_bounded(small):
 
 def test_weights_are_packed_once(small):
     small(np.zeros((1, 3, 40, 40), np.float32))
-    packed = {key: value.array.ctypes.data for key, value in small._packed.items()}
+    packed = {key: value.array.ctypes.data for key, value in small._plans.packed.items()}
     for h in range(40, 45):
         small(np.zeros((1, 3, h, 40), np.float32))
-    assert {key: value.array.ctypes.data for key, value in small._packed.items()} == packed
+    assert {key: value.array.ctypes.data for key, value in small._plans.packed.items()} == packed
 
 
 def test_plans_share_the_memory_they_run_in(small):
@@ -735,7 +735,7 @@ def test_plans_share_the_memory_they_run_in(small):
 
     def run(h):
         small(np.zeros((1, 3, h, 40), np.float32))
-        (arena,) = small._arenas.free
+        (arena,) = small._plans.arenas.free
         return arena.nbytes, small.plan({"x": (1, 3, h, 40)}).arena_size
 
     most, needed = run(100)
@@ -754,7 +754,7 @@ def test_packed_weights_do_not_pile_up(small):
     for i in range(1, 3 * MOST_PLANS):
         small.run(X, outputs=[n for j, n in enumerate(names) if i >> j & 1])
         gc.collect()
-        counts.append(len(small._packed))
+        counts.append(len(small._plans.packed))
     gc.unfreeze()
     assert max(counts[len(counts) // 2 :]) <= max(counts[: len(counts) // 2])
 
@@ -1254,7 +1254,7 @@ def test_calls_leave_nothing_behind(small):
 def test_a_model_goes_with_its_last_reference(load):
     model = load(large(Net()))
     model(normal(RNG, 1, 600))
-    gone, packed = weakref.ref(model), model._packed
+    gone, packed = weakref.ref(model), model._plans.packed
     assert len(packed)
     del model
     gc.collect()

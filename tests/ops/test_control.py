@@ -6,7 +6,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 import fastconv
 from fastconv.errors import InputError, ModelError, UnsupportedError
-from fastconv.onnx_json import MOST_NESTED, as_dict
+from fastconv.onnx_json.format import MOST_NESTED
+from fastconv.onnx_json.protobuf import as_dict
 
 from ..support.rng import generator
 
@@ -212,7 +213,7 @@ def test_sequence_map():
 def test_errors():
     inside = graph([node("Relu", ["nowhere"], ["a"])], [], ["a"])
     one = {"then_branch": inside, "else_branch": branches()["else_branch"]}
-    with pytest.raises(ModelError, match=r"nowhere.*nothing gives"):
+    with pytest.raises(ModelError, match=r"nowhere.*nothing defines"):
         load([node("If", ["c"], ["y"], **one)], [("x", F, [1]), ("c", B, [])], ["y"])
     itself = graph([node("Relu", ["y"], ["a"])], [], ["a"])
     with pytest.raises(ModelError, match="reads its own result 'y'"):

@@ -9,6 +9,7 @@ from fastconv.implementations import IMPLEMENTATIONS
 from fastconv.passes import run_passes
 from fastconv.plan import Target, build
 from fastconv.reference import run_references
+from fastconv.specialise import specialise
 
 from ..support import onnx_dicts
 from ..support.graphs import Net, eighths, normal, ops, powers
@@ -245,7 +246,7 @@ def test_one_spatial_axis_runs_on_the_kernels_of_two(name, isa):
     wanted = run_references(graph, [LINES])[0]
     graph = passed(graph, LINES, tolerance=1e-7)
     assert "Unsqueeze" in kinds(graph)
-    fixed = fastconv.model.specialise(graph, [LINES.shape])
+    fixed = specialise(graph, [LINES.shape])
     plan = build(fixed, Target(IMPLEMENTATIONS, kernels.load(isa), 2), {})
     assert not plan.python_steps
     found = np.empty(wanted.shape, np.float32)

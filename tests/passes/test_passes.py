@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from fastconv.errors import ModelError, ModelWarning
 from fastconv.graph import Node, Subgraph, Value
-from fastconv.model import specialise
 from fastconv.ops import REGISTRY
 from fastconv.passes import PASSES, run_passes
 from fastconv.passes.fuse import fuse
 from fastconv.reference import run_references
+from fastconv.specialise import specialise
 from fastconv.weights import Weights, Widened
 
 from ..support.graphs import Net, eighths, in_type, networks, normal, ops, powers

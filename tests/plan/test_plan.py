@@ -15,7 +15,6 @@ from fastconv import kernels
 from fastconv.errors import ModelError
 from fastconv.graph import Graph, Node, Value
 from fastconv.implementations import IMPLEMENTATIONS
-from fastconv.model import specialise
 from fastconv.ops import REGISTRY, Op
 from fastconv.ops.concat import Concat
 from fastconv.ops.reshape import Reshape
@@ -26,6 +25,7 @@ from fastconv.plan.layout import ROW_MAJOR
 from fastconv.plan.packing import empty_aligned
 from fastconv.plan.view import ARENA, FIRST_INPUT
 from fastconv.reference import run_references
+from fastconv.specialise import specialise
 
 from ..support.graphs import Net, eighths, networks, normal
 from ..support.harness import ISAS, poisoned, run_plan, same_bits

@@ -9,9 +9,9 @@ import fastconv
 from fastconv import onnx_json
 from fastconv.errors import InputError
 from fastconv.graph import Value
-from fastconv.model import MOST_PLANS
 from fastconv.passes import run_passes
 from fastconv.plan.stages import StageGraph, split
+from fastconv.plan_cache import MOST_PLANS
 
 from ..support.graphs import Net, normal, ops
 from ..support.harness import same_bits
@@ -69,7 +69,7 @@ def test_weights_that_come_as_inputs_give_the_bits_of_constant_ones(late, load):
 def test_they_are_packed_again_only_when_they_change(late):
     def call(w):
         y = late({"x": X, "w": w, "b": B})
-        return y, {id(p) for p in late._packed.values()}
+        return y, {id(p) for p in late._plans.packed.values()}
 
     first, packed = call(W)
     assert packed
@@ -90,7 +90,7 @@ def test_plans_for_elements_are_bounded(late):
     for i in range(2 * MOST_PLANS):
         late({"x": X, "w": W, "b": B + i})
         assert len(late._plans) <= MOST_PLANS
-    assert len(late._packed) <= 2 * MOST_PLANS
+    assert len(late._plans.packed) <= 2 * MOST_PLANS
 
 
 def test_what_is_not_a_number_is_found_again(late):

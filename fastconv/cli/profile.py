@@ -1,0 +1,21 @@
+"""`fastconv profile`."""
+
+from __future__ import annotations
+
+import argparse
+
+from .arguments import ACCURACY, FILES, JSON, MODEL, SHAPE, THREADS, Commands, add_command, count
+from .common import load_model, show
+from .inputs import random_arrays, read_arrays
+
+
+def add(commands: Commands) -> None:
+    """Add the command and its arguments."""
+    parser = add_command(commands, profile, "MODEL --shape 8x1x8x8", MODEL, FILES, SHAPE, THREADS, ACCURACY, JSON)
+    parser.add_argument("--runs", type=count, default=10, metavar="N", help="the number of runs; default: 10")
+
+
+def profile(args: argparse.Namespace) -> None:
+    """Print the time of each layer, the median over some runs, on random input or on that of files."""
+    model = load_model(args)
+    show(args, model.profile(random_arrays(model, args.shape, read_arrays(model, args.input)), args.runs))

@@ -1,0 +1,10 @@
+"""The model format, ONNX's ModelProto as JSON (what `onnx.save(model, "model.json")` writes): read to a Graph and written back.
+
+A `.onnx` file becomes the same dict first, so there is one way to build a graph. Nothing here trusts the file: sizes are
+checked before memory is allocated, and every error names the JSON path.
+"""
+
+from .source import Reading, Source, read
+from .writer import write
+
+__all__ = ["Reading", "Source", "read", "write"]
