@@ -13,7 +13,7 @@ class AffineGrid(Op):
     """inputs: matrices N R R+1, and the size N C *size of what is to be sampled -> N *size R, for R spatial axes."""
 
     arity = (2, 2)
-    how = (1,)
+    control_inputs = (1,)
 
     align_corners: int = 0
 

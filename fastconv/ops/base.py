@@ -83,20 +83,20 @@ class Op:
 
     __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
     domain: ClassVar[str] = ""
-    #: least and most inputs and outputs; None is "any number"
+    #: least and greatest number of inputs, and of outputs; None is "any number"
     arity: ClassVar[tuple[int, int | None]] = (1, 1)
-    results: ClassVar[tuple[int, int | None]] = (1, 1)
-    #: the inputs that say how to compute, rather than what with: a plan is made for their elements, and so are shapes
-    how: ClassVar[tuple[int, ...]] = ()
-    #: the inputs that training finds where they are constants: weights, biases, slopes, tables of embeddings
-    learned: ClassVar[tuple[int, ...]] = ()
-    #: whether it takes strings and sequences, which only references compute with
+    output_arity: ClassVar[tuple[int, int | None]] = (1, 1)
+    #: the inputs that control the computation, such as a shape or axes: shapes and plans are made for their elements
+    control_inputs: ClassVar[tuple[int, ...]] = ()
+    #: the inputs that are trained parameters if they are constant: weights, biases, slopes, tables of embeddings
+    parameter_inputs: ClassVar[tuple[int, ...]] = ()
+    #: whether inputs may be strings and sequences, which only references compute with
     takes_objects: ClassVar[bool] = False
-    #: whether the implementations apply an activation in their store: the node's epilogue
+    #: whether a following activation may be fused into the node, as its epilogue
     takes_epilogue: ClassVar[bool] = False
     #: whether that epilogue may begin with an Add of another tensor of the result's shape
     takes_residual: ClassVar[bool] = False
-    #: the axis of the result along which the weights and the bias have their entries: -1 for matrix products
+    #: the axis of the result with the channels, which weights and bias have an entry for: -1 for matrix products
     channel_axis: ClassVar[int] = 1
 
     def __init_subclass__(cls, abstract: bool = False, **kwargs: Any) -> None:
@@ -135,23 +135,23 @@ class Op:
         """Rewrite a node of an older opset to the newest form; setting `spec.op_type` hands it to another Op."""
 
     def infer(self, *inputs: Any) -> Sequence[tuple[Shape, Any]]:
-        """(shape, dtype) of each output from the input Values; ModelError where they cannot be right."""
+        """(shape, dtype) of each output for the input Values; ModelError if no tensors can have them."""
         raise NotImplementedError(type(self).__name__)
 
     def reference(self, *inputs: Any) -> Any:
-        """The outputs (one array, or a tuple) from the input arrays, computed in their dtype by obvious NumPy."""
+        """The outputs (one array, or a tuple) for the input arrays, in their dtype: the definition, in obvious NumPy."""
         raise NotImplementedError(type(self).__name__)
 
     def compute(self, *inputs: Any) -> Any:
-        """What `reference` gives, as calls compute it that no kernel takes: faster, where that is no step of a plan."""
+        """The same as `reference`, faster if that is slow: for a node that no implementation takes."""
         return self.reference(*inputs)
 
-    def by_image(self, node: Node) -> bool:
-        """Whether it computes each image from that image alone: axis 0 of all that is no constant has the images."""
+    def independent_images(self, node: Node) -> bool:
+        """Whether each image of a batch is computed from that image alone: axis 0 of every computed operand is the images'."""
         return False
 
     def is_identity(self, node: Node) -> bool:
-        """Whether outputs[0], without the epilogue, always equals inputs[0]."""
+        """Whether outputs[0], without the epilogue, equals inputs[0]."""
         return False
 
     def selects_elements(self, node: Node) -> bool:
@@ -171,28 +171,28 @@ class Op:
         return {}
 
     def activation(self, node: Node) -> Activation | None:
-        """The Activation this node with its epilogue is, where it is one: a function of inputs[0] alone, element by element."""
+        """The node with its epilogue as a function of each element of inputs[0]; None if it is not one that kernels apply."""
         return None
 
     def parameters(self, node: Node) -> list[Value]:
-        """The constants that training found, as far as the graph shows: none of bounds, axes, sizes, indices, statistics."""
-        given = [v for i in self.learned for v in node.inputs[i : i + 1] if v is not None and v.constant is not None]
+        """The constants that are trained parameters, as far as the graph shows: no bounds, axes, sizes, indices, statistics."""
+        given = [v for i in self.parameter_inputs for v in node.inputs[i : i + 1] if v is not None and v.constant is not None]
         return [v for v in given if not _is_spread(v.constant)]
 
     def multiply_adds(self, node: Node) -> int:
-        """How many products it sums up, where that is what it does."""
+        """The multiply-adds of an operator that sums products; else 0."""
         return 0
 
     def flops(self, node: Node) -> int:
-        """Floating point operations, a multiply-add counted as two; one an element of the result where no rule is known."""
+        """Floating-point operations, a multiply-add counted as two; without a rule, one for each element of the result."""
         return 2 * self.multiply_adds(node) or math.prod(node.results[0].dims)
 
     def window(self, node: Node) -> Windows | None:
-        """The windows that slide over inputs[0], where there are any and their kernel is known."""
+        """The windows that slide over inputs[0]; None if there are none or their kernel is unknown."""
         return None
 
     def attributes(self) -> dict[str, Any]:
-        """The attributes that differ from their defaults, as the file has them."""
+        """The attributes that differ from their defaults, as a file lists them."""
         out = {}
         for f in dataclasses.fields(self):
             value = getattr(self, f.name)
@@ -266,7 +266,7 @@ def make_node(spec: NodeSpec) -> Node:
             cls.upgrade(spec)
         except ModelError as e:
             raise error(type(e), str(e)) from None
-    for what, given, (least, most) in (("inputs", spec.inputs, cls.arity), ("outputs", spec.outputs, cls.results)):
+    for what, given, (least, most) in (("inputs", spec.inputs, cls.arity), ("outputs", spec.outputs, cls.output_arity)):
         present = len(given)
         while present and given[present - 1] is None:
             present -= 1

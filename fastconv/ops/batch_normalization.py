@@ -17,9 +17,9 @@ class BatchNormalization(Op):
     """
 
     arity = (5, 5)
-    how = (1, 2, 3, 4)
-    learned = (1, 2)
-    results = (1, 3)
+    control_inputs = (1, 2, 3, 4)
+    parameter_inputs = (1, 2)
+    output_arity = (1, 3)
 
     epsilon: float = 1e-5
     momentum: float = 0.9

@@ -28,7 +28,7 @@ class Binary(Op, abstract=True):
         if spec.opset < 7:
             _align(spec)
 
-    def by_image(self, node):
+    def independent_images(self, node):
         return _same_images(node)
 
     def infer(self, a, b):
@@ -65,7 +65,7 @@ def _align(spec: NodeSpec) -> None:
 class Affine(Binary, abstract=True):
     """With one value a channel it is a layer's bias or scale."""
 
-    learned = (0, 1)
+    parameter_inputs = (0, 1)
 
     def parameters(self, node):
         """Values as layers keep them, (C,) or (C, 1, 1): those of other shapes are anchors, bounds, factors."""
@@ -141,7 +141,7 @@ class Pow(Binary):
 
 
 class PRelu(Binary):
-    learned = (1,)
+    parameter_inputs = (1,)
     takes_epilogue = True
 
     @classmethod
@@ -245,7 +245,7 @@ class Variadic(Op, abstract=True):
     arity = (1, None)
     function: ClassVar[Callable[..., Any]]
 
-    def by_image(self, node):
+    def independent_images(self, node):
         return _same_images(node)
 
     def is_identity(self, node: Node) -> bool:

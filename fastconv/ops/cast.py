@@ -78,7 +78,7 @@ class Cast(Casting):
         super().__post_init__()
         dtype_of(self.to, "to")
 
-    def by_image(self, node):
+    def independent_images(self, node):
         return True
 
     def infer(self, x):

@@ -10,7 +10,7 @@ from .dims import as_shape, axis_indices, check, known_ints, to_ints, unknown
 
 class CenterCropPad(Op):
     arity = (2, 2)
-    how = (1,)
+    control_inputs = (1,)
 
     axes: tuple[int, ...] | None = None
 

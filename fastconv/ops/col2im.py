@@ -14,7 +14,7 @@ class Col2Im(Windowed):
     """inputs: the columns, the image's size, and a block's; the attributes are those of windows over the image."""
 
     arity = (3, 3)
-    how = (1, 2)
+    control_inputs = (1, 2)
 
     def geometry(self, shape, image, block):
         """(C, windows over the image) for columns of this shape."""

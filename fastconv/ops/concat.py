@@ -19,7 +19,7 @@ class Concat(Op):
         if spec.opset < 4:
             spec.attributes.setdefault("axis", 1)
 
-    def by_image(self, node):
+    def independent_images(self, node):
         return self.axis % len(node.results[0].dims) > 0 and all(v.constant is None for v in node.inputs)
 
     def flops(self, node):

@@ -37,7 +37,7 @@ class Constant(Op):
 class ConstantOfShape(Op):
     """A tensor of the shape asked for, each element the one of `value`, which is a float32 zero where it is left out."""
 
-    how = (0,)
+    control_inputs = (0,)
 
     value: np.ndarray | None = None
 

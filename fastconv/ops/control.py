@@ -24,7 +24,7 @@ class WithGraph(Op, abstract=True):
     """A node with a graph, or two, in it."""
 
     arity = (1, None)
-    results = (1, None)
+    output_arity = (1, None)
     takes_objects = True
 
 
@@ -52,7 +52,7 @@ def infer(graph: Graph, inputs: Sequence[Value]) -> list[tuple[Shape, Any]]:
 class If(WithGraph):
     """The outputs of one branch or the other."""
 
-    how = (0,)
+    control_inputs = (0,)
 
     then_branch: Subgraph
     else_branch: Subgraph

@@ -19,8 +19,8 @@ from .windows import Windowed, Windows
 
 class ConvTranspose(Windowed):
     arity = (2, 3)
-    how = (1, 2)
-    learned = (1, 2)
+    control_inputs = (1, 2)
+    parameter_inputs = (1, 2)
     takes_epilogue = True
     takes_residual = True
     group: int = 1

@@ -15,7 +15,7 @@ class DeformConv(ConvLike):
     """inputs: data, weights, offsets (N OG·KH·KW·2 OH OW), bias, mask (N OG·KH·KW OH OW), where OG is offset_group."""
 
     arity = (3, 5)
-    learned = (1, 3)
+    parameter_inputs = (1, 3)
 
     offset_group: int = 1
 

@@ -13,8 +13,8 @@ class Dropout(Op):
     """inputs: data, the share that is dropped, and whether to train."""
 
     arity = (1, 3)
-    how = (2,)
-    results = (1, 2)
+    control_inputs = (2,)
+    output_arity = (1, 2)
 
     seed: int | None = None
 
@@ -24,7 +24,7 @@ class Dropout(Op):
             spec.attributes.pop("is_test", None)
             spec.attributes.pop("ratio", None)
 
-    def by_image(self, node):
+    def independent_images(self, node):
         return only_first_varies(node)
 
     def is_identity(self, node: Node) -> bool:

@@ -25,7 +25,7 @@ class Unary(Op, abstract=True):
     def infer(self, x):
         return [(x.shape, x.dtype)]
 
-    def by_image(self, node):
+    def independent_images(self, node):
         return True
 
     def reference(self, x):
@@ -276,7 +276,7 @@ class Clip(Op):
             spec.attribute_to_input("min", 1, FLOAT, dtype or np.float32)
             spec.attribute_to_input("max", 2, FLOAT, dtype or np.float32)
 
-    def by_image(self, node):
+    def independent_images(self, node):
         return only_first_varies(node)
 
     def infer(self, x, low=None, high=None):

@@ -13,7 +13,7 @@ class Expand(Op):
     """Broadcast together with the shape asked for, in which a 1 leaves the input's size."""
 
     arity = (2, 2)
-    how = (1,)
+    control_inputs = (1,)
 
     def is_identity(self, node: Node) -> bool:
         return keeps_shape(node)
@@ -34,7 +34,7 @@ class Tile(Op):
     """`repeats` times along each axis."""
 
     arity = (2, 2)
-    how = (1,)
+    control_inputs = (1,)
 
     def infer(self, x, repeats):
         times = known_ints(repeats, "repeats")

@@ -10,7 +10,7 @@ from .dims import axis_index, check_dtype, check_rank_least, index_array
 
 class Gather(Op):
     arity = (2, 2)
-    learned = (0,)
+    parameter_inputs = (0,)
     axis: int = 0
 
     def infer(self, x, indices):

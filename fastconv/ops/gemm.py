@@ -11,7 +11,7 @@ from .dims import broadcasts_to, check_rank, same_dtype, unify
 
 class Gemm(Op):
     arity = (2, 3)
-    learned = (0, 1, 2)
+    parameter_inputs = (0, 1, 2)
     takes_epilogue = True
     takes_residual = True
     channel_axis = -1
@@ -25,7 +25,7 @@ class Gemm(Op):
         if spec.opset < 7:
             spec.attributes.pop("broadcast", None)
 
-    def by_image(self, node):
+    def independent_images(self, node):
         c = node.inputs[2] if len(node.inputs) > 2 else None
         return only_first_varies(node) and not self.transA and (c is None or len(c.dims) < 2 or c.dims[0] == 1)
 

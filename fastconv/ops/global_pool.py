@@ -9,7 +9,7 @@ from .dims import check, check_rank_least
 
 
 class GlobalPool(Op, abstract=True):
-    def by_image(self, node):
+    def independent_images(self, node):
         return only_first_varies(node)
 
     def flops(self, node):

@@ -46,7 +46,7 @@ class ConvInteger(ConvLike):
     """inputs: data, weights and their zero points; gives int32."""
 
     arity = (2, 4)
-    learned = (1,)
+    parameter_inputs = (1,)
 
     def infer(self, x, w, x_zero=None, w_zero=None):
         for name, v in (("input", x), ("weights", w)):
@@ -64,7 +64,7 @@ class QLinearConv(ConvLike, QOperator):
     """inputs: data, weights and result, each with scale and zero point; then the bias in int32."""
 
     arity = (8, 9)
-    learned = (3, 8)
+    parameter_inputs = (3, 8)
     weights = 3
 
     @property
@@ -95,7 +95,7 @@ class MatMulInteger(Op):
     """inputs: A, B and their zero points (for A one a row, for B one a column); gives int32."""
 
     arity = (2, 4)
-    learned = (0, 1)
+    parameter_inputs = (0, 1)
 
     def multiply_adds(self, node):
         return math.prod(node.results[0].dims) * node.inputs[0].dims[-1]
@@ -116,7 +116,7 @@ class QLinearMatMul(QOperator):
     """inputs: A, B and result, each with scale and zero point."""
 
     arity = (8, 8)
-    learned = (0, 3)
+    parameter_inputs = (0, 3)
     floats = MatMul()
 
     def multiply_adds(self, node):
@@ -149,7 +149,7 @@ class QGemm(QOperator):
 
     domain = "com.microsoft"
     arity = (6, 9)
-    learned = (0, 3, 6)
+    parameter_inputs = (0, 3, 6)
 
     alpha: float = 1.0
     transA: int = 0  # noqa: N815

@@ -13,7 +13,7 @@ class MatMul(Op):
     """What passes fold in is not of the standard: a factor, a third input (N) to add, and Transposes of A, B and the result."""
 
     arity = (2, 2)
-    learned = (0, 1)
+    parameter_inputs = (0, 1)
     takes_epilogue = True
     takes_residual = True
     channel_axis = -1
@@ -22,7 +22,7 @@ class MatMul(Op):
     perm_b: tuple[int, ...] | None = None
     perm_y: tuple[int, ...] | None = None
 
-    def by_image(self, node):
+    def independent_images(self, node):
         a, b = node.inputs[:2]
         if any(perm is not None and perm[0] != 0 for perm in (self.perm_a, self.perm_b, self.perm_y)):
             return False

@@ -11,7 +11,7 @@ from .windows import Pool
 
 
 class MaxPool(Pool):
-    results = (1, 2)
+    output_arity = (1, 2)
 
     #: the Indices count the elements of a channel row by row (0) or column by column (1)
     storage_order: int = 0

@@ -17,7 +17,7 @@ class MaxUnpool(Op):
     """inputs: the elements, their indices, and the shape of the result where the attributes leave it open."""
 
     arity = (2, 3)
-    how = (2,)
+    control_inputs = (2,)
 
     kernel_shape: tuple[int, ...]
     pads: tuple[int, ...] | None = None

@@ -23,7 +23,7 @@ class OverChannels(Op, abstract=True):
     """By the statistics of groups of channels of each image."""
 
     arity = (3, 3)
-    learned = (1, 2)
+    parameter_inputs = (1, 2)
     takes_epilogue = True
     takes_residual = True
     epsilon: float = 1e-5
@@ -32,7 +32,7 @@ class OverChannels(Op, abstract=True):
         """How many groups so many channels are in."""
         raise NotImplementedError
 
-    def by_image(self, node):
+    def independent_images(self, node):
         return only_first_varies(node)
 
     def weight_axis(self, node: Node) -> int | None:
@@ -128,8 +128,8 @@ class LayerNormalization(AxisOn):
     """Also gives the mean and the inverse of the standard deviation."""
 
     arity = (2, 3)
-    learned = (1, 2)
-    results = (1, 3)
+    parameter_inputs = (1, 2)
+    output_arity = (1, 3)
 
     #: over `axis` but not those behind it, as a pass may make it. Not an attribute of the standard.
     alone: int = 0
@@ -155,7 +155,7 @@ class LayerNormalization(AxisOn):
 
 class RMSNormalization(AxisOn):
     arity = (2, 2)
-    learned = (1,)
+    parameter_inputs = (1,)
 
     def infer(self, x, scale):
         self.check_operands(x, scale)

@@ -12,7 +12,7 @@ class OneHot(Op):
     """inputs: indices, depth, and the values (off, on). An index out of range gives only off values."""
 
     arity = (3, 3)
-    how = (1,)
+    control_inputs = (1,)
 
     axis: int = -1
 

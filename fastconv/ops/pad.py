@@ -17,7 +17,7 @@ class Pad(Op):
     """inputs: data, pads (begins, then ends), the constant, and the axes that pads is about."""
 
     arity = (2, 4)
-    how = (1, 2, 3)
+    control_inputs = (1, 2, 3)
 
     mode: str = "constant"
 

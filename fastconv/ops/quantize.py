@@ -45,7 +45,7 @@ class Quantization(Op, abstract=True):
     def __post_init__(self):
         check(self.block_size >= 0, f"block_size: expected 0 or more, got {self.block_size}")
 
-    def by_image(self, node):
+    def independent_images(self, node):
         return only_first_varies(node) and (self.axis != 0 or all(v is None or v.constant.size == 1 for v in node.inputs[1:]))
 
     def check_operands(self, x, scale, zero):
@@ -112,7 +112,7 @@ class QuantizeLinear(Quantization):
 
 
 class DequantizeLinear(Quantization):
-    learned = (0,)
+    parameter_inputs = (0,)
 
     def infer(self, x, scale, zero=None):
         check_dtype(x, "input", "f" if x.dtype is not None and is_small_float(x.dtype) else "iu")
@@ -184,7 +184,7 @@ def dequantized(node: Node) -> Dequantized | None:
 class DynamicQuantizeLinear(Op):
     """To uint8 over the range of the data and zero; gives the integers, the scale and the zero point."""
 
-    results = (3, 3)
+    output_arity = (3, 3)
 
     def infer(self, x):
         check_dtype(x, "input", "f")

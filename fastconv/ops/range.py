@@ -14,7 +14,7 @@ from .dims import check, same_dtype
 
 class Range(Op):
     arity = (3, 3)
-    how = (0, 1, 2)
+    control_inputs = (0, 1, 2)
 
     #: the type that halves are computed in
     stash_type: int = 1

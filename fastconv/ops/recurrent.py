@@ -40,8 +40,8 @@ class Recurrent(Op, abstract=True):
     """
 
     arity = (3, 6)
-    learned: ClassVar[tuple[int, ...]] = (1, 2, 3)
-    results = (0, 2)
+    parameter_inputs: ClassVar[tuple[int, ...]] = (1, 2, 3)
+    output_arity = (0, 2)
     gates: ClassVar[int]
     states: ClassVar[int] = 1
     defaults: ClassVar[tuple[str, ...]]
@@ -192,8 +192,8 @@ class LSTM(Recurrent):
     """The gates are input, output, forget and cell; the peepholes belong to the first three."""
 
     arity = (3, 8)
-    learned = (1, 2, 3, 7)
-    results = (0, 3)
+    parameter_inputs = (1, 2, 3, 7)
+    output_arity = (0, 3)
     gates = 4
     states = 2
     defaults = ("Sigmoid", "Tanh", "Tanh")

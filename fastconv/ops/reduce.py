@@ -17,7 +17,7 @@ class Reduce(Op, abstract=True):
     """inputs: data and the axes; without axes, over all of them (or none, with noop_with_empty_axes)."""
 
     arity = (1, 2)
-    how = (1,)
+    control_inputs = (1,)
 
     keepdims: int = 1
     noop_with_empty_axes: int = 0

@@ -24,7 +24,7 @@ from .dims import (
 class View(Op, abstract=True):
     """The output holds the elements of inputs[0] in the same order: in row-major layout nothing needs to move."""
 
-    def by_image(self, node):
+    def independent_images(self, node):
         return only_first_varies(node)
 
     def flops(self, node):
@@ -41,7 +41,7 @@ class Reshape(View):
     """In the shape asked for, 0 takes the input's size of that axis (unless allowzero) and -1 what is left over."""
 
     arity = (2, 2)
-    how = (1,)
+    control_inputs = (1,)
 
     allowzero: int = 0
 
@@ -120,7 +120,7 @@ class Squeeze(View):
     """Without the axes named, each of size 1; where none is named, without every axis of size 1."""
 
     arity = (1, 2)
-    how = (1,)
+    control_inputs = (1,)
 
     @classmethod
     def upgrade(cls, spec):
@@ -158,7 +158,7 @@ class Unsqueeze(View):
     """With axes of size 1 put in, so that they stand at `axes` of the result."""
 
     arity = (2, 2)
-    how = (1,)
+    control_inputs = (1,)
 
     @classmethod
     def upgrade(cls, spec):

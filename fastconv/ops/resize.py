@@ -47,7 +47,7 @@ class Resize(Op):
     """inputs: data, roi (starts, then ends, as fractions), and either scales or sizes; all three name `axes` only."""
 
     arity = (1, 4)
-    how = (1, 2, 3)
+    control_inputs = (1, 2, 3)
     antialias: int = 0
     axes: tuple[int, ...] | None = None
     coordinate_transformation_mode: str = "half_pixel"
@@ -144,7 +144,7 @@ class Resize(Op):
     def selects_elements(self, node: Node) -> bool:
         return self.mode == "nearest" and not self.extrapolates
 
-    def by_image(self, node):
+    def independent_images(self, node):
         return only_first_varies(node)
 
     def infer(self, x, roi=None, scales=None, sizes=None):

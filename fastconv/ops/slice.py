@@ -16,7 +16,7 @@ class Slice(Op):
     """inputs: data, starts, ends, axes (all where left out), steps (1 where left out)."""
 
     arity = (3, 5)
-    how = (1, 2, 3, 4)
+    control_inputs = (1, 2, 3, 4)
 
     @classmethod
     def upgrade(cls, spec):

@@ -26,7 +26,7 @@ class AlongAxis(Op, abstract=True):
         axis = axis_index(self.axis, rank)
         return tuple(range(axis, rank)) if self.joint else (axis,)
 
-    def by_image(self, node):
+    def independent_images(self, node):
         return only_first_varies(node) and 0 not in self.axes(len(node.inputs[0].dims))
 
     def infer(self, x):

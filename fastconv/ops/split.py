@@ -14,8 +14,8 @@ class Split(Op):
     """inputs: data and the parts' sizes; without sizes, num_outputs equal parts, of which the last may be smaller."""
 
     arity = (1, 2)
-    how = (1,)
-    results = (1, None)
+    control_inputs = (1,)
+    output_arity = (1, None)
 
     axis: int = 0
     num_outputs: int | None = None

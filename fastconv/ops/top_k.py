@@ -13,8 +13,8 @@ from .dims import axis_index, check, check_rank_least, known_ints, to_int
 
 class TopK(Op):
     arity = (2, 2)
-    how = (1,)
-    results = (1, 2)
+    control_inputs = (1,)
+    output_arity = (1, 2)
     axis: int = -1
     largest: int = 1
     #: 0 leaves the order of the K open

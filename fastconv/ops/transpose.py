@@ -15,7 +15,7 @@ class Transpose(Op):
         """Which axis of an input of this rank each axis of the result is."""
         return self.perm or tuple(reversed(range(rank)))
 
-    def by_image(self, node):
+    def independent_images(self, node):
         return only_first_varies(node) and self.perm is not None and self.perm[0] == 0
 
     def flops(self, node):

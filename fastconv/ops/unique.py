@@ -11,7 +11,7 @@ from .dims import axis_index, check, check_dtype, check_rank
 class Unique(Op):
     """Each element (or slice along an axis) once; its first place, which of the results each input is, and their counts."""
 
-    results = (1, 4)
+    output_arity = (1, 4)
 
     axis: int | None = None
     #: 0: in the order of their first places

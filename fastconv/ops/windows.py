@@ -73,7 +73,7 @@ class Windowed(Op, abstract=True):
             check(values is None or all(v > 0 for v in values), f"{name}: expected values above 0, got {values}")
         check(self.pads is None or all(p >= 0 for p in self.pads), f"pads: expected values of 0 or more, got {self.pads}")
 
-    def by_image(self, node: Node) -> bool:
+    def independent_images(self, node: Node) -> bool:
         return only_first_varies(node)
 
     def padded(self, borders: Sequence[tuple[int, int]]) -> Self | None:
