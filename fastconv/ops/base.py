@@ -26,56 +26,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ..activation import Activation
-from ..errors import ModelError, UnsupportedError
-from ..graph import Graph, Node, Shape, Value, node_label
+from ..graph import Graph, Node, Shape, Value
 
 if TYPE_CHECKING:
+    from .node_spec import NodeSpec
     from .scale_shift import ScaleShift
     from .windows import Windows
 
-#: every operator that was imported, by name; its attributes are keywords, so its type is open to the checker
-REGISTRY: dict[str, Any] = {}
-
-# How a field's annotation reads an attribute's value.
-INT, FLOAT, STRING = "int", "float", "str"
-INTS, FLOATS, STRINGS = "tuple[int, ...]", "tuple[float, ...]", "tuple[str, ...]"
-TENSOR, SUBGRAPH = "np.ndarray", "Subgraph"
-
-
-@dataclass
-class NodeSpec:
-    """A node as the file has it, before its Op is made: what `Op.upgrade` may rewrite."""
-
-    op_type: str
-    attributes: dict[str, Any]
-    inputs: list[Value | None]
-    outputs: list[Value | None]
-    opset: int
-    name: str = ""
-    where: str = ""
-
-    def input(self, i: int) -> Value | None:
-        """Input i, or None where it is left out."""
-        return self.inputs[i] if i < len(self.inputs) else None
-
-    def take(self, attribute: str, kind: str, default: Any = None) -> Any:
-        """Remove an attribute of older opsets and return its value, read as `kind`; the default where it is left out."""
-        if attribute not in self.attributes:
-            return default
-        value = self.attributes.pop(attribute)
-        if (taken := _read(kind, value)) is None:
-            raise ModelError(f"attribute {attribute!r} should be {kind}, not {value!r:.60}")
-        return taken
-
-    def attribute_to_input(self, attribute: str, i: int, kind: str = INTS, dtype: Any = np.int64) -> None:
-        """Older opsets had it as an attribute, newer ones have it as input i."""
-        value = self.take(attribute, kind)
-        if value is None:
-            return
-        while len(self.inputs) <= i:
-            self.inputs.append(None)
-        array = np.asarray(value, dtype)
-        self.inputs[i] = Value(f"{node_label(self.name, self.outputs)}.{attribute}", constant=array)
+#: every operator that was imported, by `Op.key`
+REGISTRY: dict[str, type[Op]] = {}
 
 
 class Op:
@@ -226,71 +185,4 @@ def _same(a: Any, b: Any) -> bool:
     return type(a) is type(b) and not isinstance(a, np.ndarray) and a == b
 
 
-def _read(kind: str, value: Any) -> Any:
-    """An attribute's value as its field's type; None where it does not fit."""
-    kind = kind.removesuffix(" | None")
-    if kind == TENSOR:
-        return value if isinstance(value, np.ndarray) else None
-    if kind == SUBGRAPH:
-        return value if isinstance(value, Graph) else None
-    if kind in (INTS, FLOATS, STRINGS):
-        item = {INTS: INT, FLOATS: FLOAT, STRINGS: STRING}[kind]
-        if not isinstance(value, list | tuple):
-            return None
-        items = tuple(_read(item, v) for v in value)
-        return None if any(v is None for v in items) else items
-    if kind == INT:
-        return value if isinstance(value, int) and not isinstance(value, bool) else None
-    if kind == FLOAT:
-        return value if isinstance(value, float) else None
-    return value if isinstance(value, str) else None
-
-
-def make_node(spec: NodeSpec) -> Node:
-    """The Node of a node in a file: upgraded, its attributes and arity checked. ModelError and UnsupportedError name it."""
-
-    def error(kind: type[ModelError], message: str) -> ModelError:
-        label = node_label(spec.name, spec.outputs)
-        return kind(f"node {label!r} ({spec.op_type}){f' at {spec.where}' if spec.where else ''}: {message}")
-
-    seen = set()
-    spec.attributes.pop("consumed_inputs", None)  # before opset 6 a hint about memory, without a meaning for the result
-    while True:
-        cls = REGISTRY.get(spec.op_type)
-        if cls is None:
-            raise error(UnsupportedError, "operator not supported")
-        if spec.op_type in seen:
-            break
-        seen.add(spec.op_type)
-        try:
-            cls.upgrade(spec)
-        except ModelError as e:
-            raise error(type(e), str(e)) from None
-    for what, given, (least, most) in (("inputs", spec.inputs, cls.arity), ("outputs", spec.outputs, cls.output_arity)):
-        present = len(given)
-        while present and given[present - 1] is None:
-            present -= 1
-        if present < least or (most is not None and present > most):
-            bounds = f"{least}" if least == most else f"{least} or more" if most is None else f"{least} to {most}"
-            raise error(ModelError, f"has {present} {what}, expected {bounds}")
-        if any(v is None for v in given[:least]):
-            raise error(ModelError, f"a required one of its {what} is left out")
-    fields = {f.name: f for f in dataclasses.fields(cls)}
-    values = {}
-    for name, value in spec.attributes.items():
-        if name not in fields:
-            raise error(UnsupportedError, f"attribute {name!r} is not known in this operator")
-        values[name] = _read(str(fields[name].type), value)
-        if values[name] is None:
-            raise error(ModelError, f"attribute {name!r} should be {fields[name].type}, not {value!r:.60}")
-    missing = [n for n, f in fields.items() if f.default is dataclasses.MISSING and n not in values]
-    if missing:
-        raise error(ModelError, f"attribute {missing[0]!r} is missing")
-    try:
-        op = cls(**values)
-    except ModelError as e:
-        raise error(type(e), str(e)) from None
-    return Node(op, spec.inputs, spec.outputs, spec.name, spec.where)
-
-
-__all__ = ["REGISTRY", "NodeSpec", "Op", "keeps_shape", "make_node", "only_first_varies"]
+__all__ = ["REGISTRY", "Op", "keeps_shape", "only_first_varies"]

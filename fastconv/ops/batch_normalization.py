@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from ..graph import Node
-from .base import INT, Op
+from .base import Op
 from .dims import check, check_rank_least, unify
+from .node_spec import INT
 from .scale_shift import ScaleShift
 
 
@@ -27,7 +28,7 @@ class BatchNormalization(Op):
 
     @classmethod
     def upgrade(cls, spec):
-        x, scale = spec.input(0), spec.input(1)
+        x, scale = spec.optional(0), spec.optional(1)
         if not spec.take("spatial", INT, 1) and x is not None and scale is not None and None not in (x.shape, scale.shape):
             fits = len(scale.shape) == len(x.shape) - 1
             check(fits, f"spatial=0: expected parameters of the shape {x.shape[1:]}, got {scale.shape}")

@@ -12,8 +12,9 @@ import numpy as np
 from ..dtypes import kind
 from ..errors import ModelError, UnsupportedError
 from ..graph import Node, Value
-from .base import INT, NodeSpec, Op
+from .base import Op
 from .dims import axis_index, broadcast, broadcasts_to, check, check_dtype, same_dtype
+from .node_spec import INT, NodeSpec
 from .scale_shift import ScaleShift, constant_operand, scaled
 
 
@@ -50,7 +51,7 @@ def _align(spec: NodeSpec) -> None:
     axis = spec.take("axis", INT)
     if not spec.take("broadcast", INT, 0) or axis is None:
         return
-    a, b = spec.input(0), spec.input(1)
+    a, b = spec.optional(0), spec.optional(1)
     if a is None or b is None or a.shape is None or b.shape is None:
         raise UnsupportedError("broadcast with an axis (opset < 7) needs operands of known rank")
     behind = len(a.shape) - axis_index(axis, len(a.shape)) - len(b.shape)
@@ -146,7 +147,7 @@ class PRelu(Binary):
 
     @classmethod
     def upgrade(cls, spec):
-        slope, x = spec.input(1), spec.input(0)
+        slope, x = spec.optional(1), spec.optional(0)
         if spec.opset < 7 and slope is not None and slope.shape is not None and slope.shape != (1,) and len(slope.shape) == 1:
             # before opset 7 the slopes lay on the channels
             if x is None or x.shape is None or slope.constant is None:

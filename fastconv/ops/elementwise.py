@@ -13,8 +13,9 @@ import numpy as np
 
 from ..activation import Activation
 from ..graph import Node
-from .base import FLOAT, Op, only_first_varies
+from .base import Op, only_first_varies
 from .dims import check, check_dtype, check_scalar, same_dtype
+from .node_spec import FLOAT
 
 
 class Unary(Op, abstract=True):

@@ -7,8 +7,9 @@ import itertools
 import numpy as np
 
 from ..errors import ModelError
-from .base import STRING, Op
+from .base import Op
 from .dims import check, check_dtype, check_rank, unify
+from .node_spec import STRING
 
 MODES = {"bilinear": "linear", "bicubic": "cubic"}  # opset 16 -> 20
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from .base import NodeSpec
 from .dims import check
 from .global_pool import GlobalPool
+from .node_spec import NodeSpec
 from .windows import Pool
 
 

@@ -66,13 +66,13 @@ class GroupNormalization(OverChannels):
 
     @classmethod
     def upgrade(cls, spec):
-        groups, x = spec.attributes.get("num_groups"), spec.input(0)
+        groups, x = spec.attributes.get("num_groups"), spec.optional(0)
         if spec.opset >= 21 or not isinstance(groups, int) or groups < 1 or x is None:
             return
         # before opset 21 scale and bias had one entry a group
         C = x.shape[1] if x.shape is not None and len(x.shape) > 1 else None
         for i in (1, 2):
-            v = spec.input(i)
+            v = spec.optional(i)
             if v is None or v.constant is None or not isinstance(C, int):
                 raise UnsupportedError("scale and bias by group (opset < 21) need to be constants, and the channels known")
             spec.inputs[i] = Value(v.name, constant=np.repeat(v.constant, C // groups))

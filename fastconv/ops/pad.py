@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..graph import Dim, Node, Value
-from .base import FLOAT, Op
+from .base import Op
 from .dims import axis_indices, check, check_scalar, known_ints, same_dtype, to_ints, unknown
+from .node_spec import FLOAT
 
 MODES = ("constant", "reflect", "edge", "wrap")
 

@@ -15,8 +15,9 @@ import numpy as np
 from ..dtypes import kind, limits
 from ..errors import ModelError, UnsupportedError
 from ..graph import Dim, Node, Value
-from .base import FLOAT, FLOATS, STRING, Op, only_first_varies
+from .base import Op, only_first_varies
 from .dims import axis_indices, check, check_rank_least, known_ints, length, to_ints, unknown
+from .node_spec import FLOAT, FLOATS, STRING
 
 COORDINATES = (
     "half_pixel",

@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 
-from .base import INT, Op, only_first_varies
+from .base import Op, only_first_varies
 from .dims import axis_index, check_rank_least
+from .node_spec import INT
 
 
 class AlongAxis(Op, abstract=True):

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .base import INT, Op
+from .base import Op
 from .dims import axis_index, check, check_rank_least, known_ints, length, to_ints
+from .node_spec import INT
 
 
 class Split(Op):
@@ -24,7 +25,7 @@ class Split(Op):
     def upgrade(cls, spec):
         if spec.opset < 13:
             spec.attribute_to_input("split", 1)
-        if spec.input(1) is None:
+        if spec.optional(1) is None:
             n = spec.take("num_outputs", INT, len(spec.outputs))
             check(n == len(spec.outputs) > 0, f"num_outputs: expected the {len(spec.outputs)} outputs, got {n}")
             spec.attributes["num_outputs"] = n

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from .base import INT, Op
+from .base import Op
 from .dims import axis_index, check, check_rank_least, known_ints, to_int
+from .node_spec import INT
 
 
 class TopK(Op):
