@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..graph import Dim
-from .base import Op
+from ..graph import Dim, Value
+from .base import Array, Inferred, Op, Results
 from .dims import as_shape, check, check_dtype, check_rank, known_ints, to_ints, unify
 
 
@@ -22,7 +22,7 @@ class AffineGrid(Op):
         check(len(size) in (4, 5), f"size: expected 4 or 5 values, got {tuple(size)}")
         return as_shape(size, "size")[2:]
 
-    def infer(self, theta, size):
+    def infer(self, theta: Value, size: Value) -> Inferred:
         check_rank(theta, "theta", 3)
         check_dtype(theta, "theta", "f")
         sizes = known_ints(size, "size")
@@ -36,7 +36,7 @@ class AffineGrid(Op):
             unify(len(spatial) + 1, theta.shape[2], "theta: columns")
         return [((N, *spatial, len(spatial)), theta.dtype)]
 
-    def reference(self, theta, size):
+    def reference(self, theta: Array, size: Array) -> Results:
         spatial = self.spatial(to_ints(size, "size"))
         edges = [1.0 if self.align_corners else 1 - 1 / max(d, 1) for d in spatial]
         axes = [np.linspace(-e, e, d) for e, d in zip(edges, spatial, strict=True)]

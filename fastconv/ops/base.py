@@ -6,10 +6,10 @@ declares the ONNX attributes as annotated fields with their defaults:
     class LeakyRelu(Op):
         alpha: float = 0.01
 
-        def infer(self, x):
+        def infer(self, x: Value) -> Inferred:
             return [(x.shape, x.dtype)]
 
-        def reference(self, x):
+        def reference(self, x: Array) -> Results:
             return np.where(x < 0, self.alpha * x, x)
 
 Operators have one form, the newest one of the standard. `upgrade` turns the forms of older opsets into it.
@@ -32,6 +32,13 @@ if TYPE_CHECKING:
     from .node_spec import NodeSpec
     from .scale_shift import ScaleShift
     from .windows import Windows
+
+#: (shape, dtype) of each output
+Inferred = Sequence[tuple[Shape, np.dtype | None]]
+#: an input of a reference
+Array = np.ndarray
+#: what a reference returns, one array or a tuple of them; Any because NumPy's functions are typed so
+Results = Any
 
 #: every operator that was imported, by `Op.key`
 REGISTRY: dict[str, type[Op]] = {}
@@ -93,15 +100,15 @@ class Op:
     def upgrade(cls, spec: NodeSpec) -> None:
         """Rewrite a node of an older opset to the newest form; setting `spec.op_type` hands it to another Op."""
 
-    def infer(self, *inputs: Any) -> Sequence[tuple[Shape, Any]]:
+    def infer(self, *inputs: Any) -> Inferred:
         """(shape, dtype) of each output for the input Values; ModelError if no tensors can have them."""
         raise NotImplementedError(type(self).__name__)
 
-    def reference(self, *inputs: Any) -> Any:
+    def reference(self, *inputs: Any) -> Results:
         """The outputs (one array, or a tuple) for the input arrays, in their dtype: the definition, in obvious NumPy."""
         raise NotImplementedError(type(self).__name__)
 
-    def compute(self, *inputs: Any) -> Any:
+    def compute(self, *inputs: Any) -> Results:
         """The same as `reference`, faster if that is slow: for a node that no implementation takes."""
         return self.reference(*inputs)
 
@@ -185,4 +192,4 @@ def _same(a: Any, b: Any) -> bool:
     return type(a) is type(b) and not isinstance(a, np.ndarray) and a == b
 
 
-__all__ = ["REGISTRY", "Op", "keeps_shape", "only_first_varies"]
+__all__ = ["REGISTRY", "Array", "Inferred", "Op", "Results", "keeps_shape", "only_first_varies"]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..graph import Node
-from .base import Op
+from ..graph import Node, Value
+from .base import Array, Inferred, Op, Results
 from .dims import check, check_rank_least, unify
-from .node_spec import INT
+from .node_spec import INT, NodeSpec
 from .scale_shift import ScaleShift
 
 
@@ -27,7 +27,7 @@ class BatchNormalization(Op):
     training_mode: int = 0
 
     @classmethod
-    def upgrade(cls, spec):
+    def upgrade(cls, spec: NodeSpec) -> None:
         x, scale = spec.optional(0), spec.optional(1)
         if not spec.take("spatial", INT, 1) and x is not None and scale is not None and None not in (x.shape, scale.shape):
             fits = len(scale.shape) == len(x.shape) - 1
@@ -49,7 +49,7 @@ class BatchNormalization(Op):
             scale = gamma / np.sqrt(var + self.epsilon)
         return ScaleShift(x, scale, beta - mean * scale) if np.isfinite(scale).all() else None
 
-    def infer(self, x, scale, bias, mean, var):
+    def infer(self, x: Value, scale: Value, bias: Value, mean: Value, var: Value) -> Inferred:
         check_rank_least(x, "input", 1)
         image = (1,) if x.shape is not None and len(x.shape) == 1 else x.shape and x.shape[1:]
         for name, v in (("scale", scale), ("B", bias), ("mean", mean), ("var", var)):
@@ -60,7 +60,7 @@ class BatchNormalization(Op):
                 unify(d, n, f"{name}: channels")
         return [(x.shape, x.dtype), (mean.shape, mean.dtype), (var.shape, var.dtype)]
 
-    def reference(self, x, scale, bias, mean, var):
+    def reference(self, x: Array, scale: Array, bias: Array, mean: Array, var: Array) -> Results:
         running_mean, running_var = mean, var
         if self.training_mode:
             over = (0, *range(2, x.ndim))

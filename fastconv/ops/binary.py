@@ -12,7 +12,7 @@ import numpy as np
 from ..dtypes import kind
 from ..errors import ModelError, UnsupportedError
 from ..graph import Node, Value
-from .base import Op
+from .base import Array, Inferred, Op, Results
 from .dims import axis_index, broadcast, broadcasts_to, check, check_dtype, same_dtype
 from .node_spec import INT, NodeSpec
 from .scale_shift import ScaleShift, constant_operand, scaled
@@ -25,17 +25,17 @@ class Binary(Op, abstract=True):
     function: ClassVar[Callable[..., Any]]
 
     @classmethod
-    def upgrade(cls, spec):
+    def upgrade(cls, spec: NodeSpec) -> None:
         if spec.opset < 7:
             _align(spec)
 
-    def independent_images(self, node):
+    def independent_images(self, node: Node) -> bool:
         return _same_images(node)
 
-    def infer(self, a, b):
+    def infer(self, a: Value, b: Value) -> Inferred:
         return [(broadcast(a.shape, b.shape), same_dtype(a, b))]
 
-    def reference(self, a, b):
+    def reference(self, a: Array, b: Array) -> Results:
         return type(self).function(a, b)
 
 
@@ -68,7 +68,7 @@ class Affine(Binary, abstract=True):
 
     parameter_inputs = (0, 1)
 
-    def parameters(self, node):
+    def parameters(self, node: Node) -> list[Value]:
         """Values as layers keep them, (C,) or (C, 1, 1): those of other shapes are anchors, bounds, factors."""
         return [v for v in super().parameters(node) if kind(v.dtype) == "f" and 1 < math.prod(v.dims) == v.dims[0]]
 
@@ -111,7 +111,7 @@ class Div(Binary):
         with np.errstate(divide="ignore"):
             return scaled(found[0], 1 / found[1])
 
-    def reference(self, a, b):
+    def reference(self, a: Array, b: Array) -> Results:
         if kind(a.dtype) == "f":
             return a / b
         if not np.all(b):
@@ -124,17 +124,17 @@ class Mod(Binary):
 
     fmod: int = 0
 
-    def reference(self, a, b):
+    def reference(self, a: Array, b: Array) -> Results:
         if kind(a.dtype) != "f" and not np.all(b):
             raise ModelError("integer division by zero")
         return np.fmod(a, b) if self.fmod else np.mod(a, b)
 
 
 class Pow(Binary):
-    def infer(self, a, b):
+    def infer(self, a: Value, b: Value) -> Inferred:
         return [(broadcast(a.shape, b.shape), a.dtype)]
 
-    def reference(self, a, b):
+    def reference(self, a: Array, b: Array) -> Results:
         if kind(a.dtype) != "f" and kind(b.dtype) == "i" and (b < 0).any():
             a, dtype = a.astype(np.float64), a.dtype
             return np.power(a, b).astype(dtype)
@@ -146,7 +146,7 @@ class PRelu(Binary):
     takes_epilogue = True
 
     @classmethod
-    def upgrade(cls, spec):
+    def upgrade(cls, spec: NodeSpec) -> None:
         slope, x = spec.optional(1), spec.optional(0)
         if spec.opset < 7 and slope is not None and slope.shape is not None and slope.shape != (1,) and len(slope.shape) == 1:
             # before opset 7 the slopes lay on the channels
@@ -154,20 +154,20 @@ class PRelu(Binary):
                 raise UnsupportedError("a slope for each channel (opset < 7) needs a constant slope and an input of known rank")
             spec.inputs[1] = Value(slope.name, constant=slope.constant.reshape(-1, *(1,) * (len(x.shape) - 2)))
 
-    def infer(self, x, slope):
+    def infer(self, x: Value, slope: Value) -> Inferred:
         broadcasts_to(slope.shape, x.shape, "slope")
         return [(x.shape, same_dtype(x, slope))]
 
-    def reference(self, x, slope):
+    def reference(self, x: Array, slope: Array) -> Results:
         return np.where(x < 0, slope * x, x)
 
 
 class Comparison(Binary, abstract=True):
-    def infer(self, a, b):
+    def infer(self, a: Value, b: Value) -> Inferred:
         same_dtype(a, b)
         return [(broadcast(a.shape, b.shape), np.dtype(bool))]
 
-    def reference(self, a, b):
+    def reference(self, a: Array, b: Array) -> Results:
         return np.asarray(super().reference(a, b), bool)
 
 
@@ -193,7 +193,7 @@ class LessOrEqual(Comparison):
 
 
 class Logical(Comparison, abstract=True):
-    def infer(self, a, b):
+    def infer(self, a: Value, b: Value) -> Inferred:
         check_dtype(a, "A", "b")
         check_dtype(b, "B", "b")
         return super().infer(a, b)
@@ -212,7 +212,7 @@ class Xor(Logical):
 
 
 class Bitwise(Binary, abstract=True):
-    def infer(self, a, b):
+    def infer(self, a: Value, b: Value) -> Inferred:
         check_dtype(a, "A", "iu")
         check_dtype(b, "B", "iu")
         return super().infer(a, b)
@@ -233,10 +233,10 @@ class BitwiseXor(Bitwise):
 class BitShift(Bitwise):
     direction: str
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check(self.direction in ("LEFT", "RIGHT"), f"direction: expected LEFT or RIGHT, got {self.direction!r}")
 
-    def reference(self, a, b):
+    def reference(self, a: Array, b: Array) -> Results:
         return np.left_shift(a, b) if self.direction == "LEFT" else np.right_shift(a, b)
 
 
@@ -246,16 +246,16 @@ class Variadic(Op, abstract=True):
     arity = (1, None)
     function: ClassVar[Callable[..., Any]]
 
-    def independent_images(self, node):
+    def independent_images(self, node: Node) -> bool:
         return _same_images(node)
 
     def is_identity(self, node: Node) -> bool:
         return len(node.inputs) == 1
 
-    def infer(self, *xs):
+    def infer(self, *xs: Value) -> Inferred:
         return [(broadcast(*(x.shape for x in xs)), same_dtype(*xs))]
 
-    def reference(self, *xs):
+    def reference(self, *xs: Array) -> Results:
         return functools.reduce(type(self).function, xs)
 
 
@@ -265,7 +265,7 @@ class Sum(Variadic):
 
 
 class Mean(Variadic):
-    def reference(self, *xs):
+    def reference(self, *xs: Array) -> Results:
         return functools.reduce(np.add, xs) / len(xs)
 
 
@@ -282,9 +282,9 @@ class Max(Variadic):
 class Where(Op):
     arity = (3, 3)
 
-    def infer(self, condition, x, y):
+    def infer(self, condition: Value, x: Value, y: Value) -> Inferred:
         check_dtype(condition, "condition", "b")
         return [(broadcast(condition.shape, x.shape, y.shape), same_dtype(x, y))]
 
-    def reference(self, condition, x, y):
+    def reference(self, condition: Array, x: Array, y: Array) -> Results:
         return np.where(condition, x, y)

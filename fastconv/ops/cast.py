@@ -7,8 +7,9 @@ import numpy as np
 from ..dtypes import DATA_TYPES, data_type, limits
 from ..errors import ModelError, UnsupportedError
 from ..graph import Node, Value
-from .base import Op
+from .base import Array, Inferred, Op, Results
 from .dims import check
+from .node_spec import NodeSpec
 
 ROUND_MODES = ("up", "down", "nearest")
 
@@ -31,7 +32,7 @@ class Casting(Op, abstract=True):
     #: the power of two that a number becomes in FLOAT8E8M0
     round_mode: str = "up"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check(self.round_mode in ROUND_MODES, f"round_mode: expected {', '.join(ROUND_MODES)}, got {self.round_mode!r}")
 
     def is_identity(self, node: Node) -> bool:
@@ -66,7 +67,7 @@ class Cast(Casting):
     to: int
 
     @classmethod
-    def upgrade(cls, spec):
+    def upgrade(cls, spec: NodeSpec) -> None:
         to = spec.attributes.get("to")
         if spec.opset < 6 and isinstance(to, str):
             numbers = {t.name: number for number, t in DATA_TYPES.items()}
@@ -74,17 +75,17 @@ class Cast(Casting):
                 raise UnsupportedError(f"to: element type {to!r} is not supported")
             spec.attributes["to"] = numbers[to]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         dtype_of(self.to, "to")
 
-    def independent_images(self, node):
+    def independent_images(self, node: Node) -> bool:
         return True
 
-    def infer(self, x):
+    def infer(self, x: Value) -> Inferred:
         return [(x.shape, dtype_of(self.to, "to"))]
 
-    def reference(self, x):
+    def reference(self, x: Array) -> Results:
         return self.cast(x, dtype_of(self.to, "to"))
 
 
@@ -93,14 +94,14 @@ class CastLike(Casting):
 
     arity = (2, 2)
 
-    def infer(self, x, like):
+    def infer(self, x: Value, like: Value) -> Inferred:
         return [(x.shape, like.dtype)]
 
     def placeholders(self, node: Node) -> dict[Value, np.ndarray]:
         like = node.input(1)
         return {} if like.dtype is None else {like: np.empty(0, like.dtype)}
 
-    def reference(self, x, like):
+    def reference(self, x: Array, like: Array) -> Results:
         return self.cast(x, like.dtype)
 
 
@@ -109,12 +110,12 @@ class BitCast(Op):
 
     to: int
 
-    def infer(self, x):
+    def infer(self, x: Value) -> Inferred:
         dtype = dtype_of(self.to, "to")
         if x.dtype is not None:
             fits = np.dtype(x.dtype).itemsize == dtype.itemsize
             check(fits, f"to: expected a type of {np.dtype(x.dtype).itemsize} bytes, got {dtype}")
         return [(x.shape, dtype)]
 
-    def reference(self, x):
+    def reference(self, x: Array) -> Results:
         return np.ascontiguousarray(x).view(dtype_of(self.to, "to")).reshape(x.shape)

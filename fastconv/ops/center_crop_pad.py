@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .base import Op
+from ..graph import Value
+from .base import Array, Inferred, Op, Results
 from .dims import as_shape, axis_indices, check, known_ints, to_ints, unknown
 
 
@@ -21,13 +22,13 @@ class CenterCropPad(Op):
         wanted = dict(zip(axes, as_shape(sizes, "shape"), strict=True))
         return tuple(wanted.get(i, d) for i, d in enumerate(shape))
 
-    def infer(self, x, shape):
+    def infer(self, x: Value, shape: Value) -> Inferred:
         sizes = known_ints(shape, "shape")
         if x.shape is None or sizes is None:
             return [(unknown(None if x.shape is None else len(x.shape)), x.dtype)]
         return [(self.target(x.shape, sizes), x.dtype)]
 
-    def reference(self, x, shape):
+    def reference(self, x: Array, shape: Array) -> Results:
         target = self.target(x.shape, to_ints(shape, "shape"))
         starts = [max(d - n, 0) // 2 for d, n in zip(x.shape, target, strict=True)]
         x = x[tuple(slice(a, a + n) for a, n in zip(starts, target, strict=True))]

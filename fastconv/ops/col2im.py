@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 
+from ..graph import Value
+from .base import Array, Inferred, Results
 from .dims import as_shape, check, check_rank, known_ints, to_ints
 from .windows import Windowed
 
@@ -25,7 +27,7 @@ class Col2Im(Windowed):
         check(not isinstance(shape[2], int) or shape[2] == count, f"input: expected {count} columns, got {shape}")
         return shape[1] // size if isinstance(shape[1], int) else None, windows
 
-    def infer(self, x, image, block):
+    def infer(self, x: Value, image: Value, block: Value) -> Inferred:
         check_rank(x, "input", 3)
         sizes, kernel = known_ints(image, "image_shape"), known_ints(block, "block_shape")
         if x.shape is None or sizes is None or kernel is None:
@@ -33,7 +35,7 @@ class Col2Im(Windowed):
         C, _ = self.geometry(x.shape, sizes, kernel)
         return [((x.shape[0], C, *sizes), x.dtype)]
 
-    def reference(self, x, image, block):
+    def reference(self, x: Array, image: Array, block: Array) -> Results:
         image, block = to_ints(image, "image_shape"), to_ints(block, "block_shape")
         C, w = self.geometry(x.shape, image, block)
         columns = x.reshape(len(x), C, *block, *w.out)

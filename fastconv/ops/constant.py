@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .base import Op
+from ..graph import Value
+from .base import Array, Inferred, Op, Results
 from .dims import as_shape, check, known_ints, length, to_ints, unknown
 
 
@@ -19,15 +20,15 @@ class Constant(Op):
     value_int: int | None = None
     value_ints: tuple[int, ...] | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         given = list(self.attributes())
         check(len(given) == 1, f"expected exactly one of its attributes, got {', '.join(given) or 'none'}")
 
-    def infer(self):
+    def infer(self) -> Inferred:
         array = self.reference()
         return [(array.shape, array.dtype)]
 
-    def reference(self):
+    def reference(self) -> Results:
         if self.value is not None:
             return self.value
         (name, value), *_ = self.attributes().items()
@@ -41,14 +42,14 @@ class ConstantOfShape(Op):
 
     value: np.ndarray | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check(self.value is None or self.value.size == 1, f"value: expected one element, got {self.value}"[:200])
 
-    def infer(self, shape):
+    def infer(self, shape: Value) -> Inferred:
         dtype = np.dtype(np.float32) if self.value is None else self.value.dtype
         sizes = known_ints(shape, "input")
         return [(unknown(length(shape)) if sizes is None else as_shape(sizes, "input"), dtype)]
 
-    def reference(self, shape):
+    def reference(self, shape: Array) -> Results:
         value = np.zeros(1, np.float32) if self.value is None else self.value
         return np.full(as_shape(to_ints(shape, "input"), "input"), value.reshape(()), value.dtype)

@@ -16,8 +16,9 @@ from ..errors import ModelError, UnsupportedError
 from ..evaluate import evaluate
 from ..graph import Dim, Graph, Node, Shape, Subgraph, Value
 from ..infer_node import infer_node
-from .base import REGISTRY, Op
+from .base import REGISTRY, Array, Inferred, Op, Results
 from .dims import axis_index, check, check_scalar
+from .node_spec import NodeSpec
 
 
 class WithGraph(Op, abstract=True):
@@ -57,7 +58,7 @@ class If(WithGraph):
     then_branch: Subgraph
     else_branch: Subgraph
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         fits = len(self.then_branch.inputs) == len(self.else_branch.inputs) == self.then_branch.captured
         check(fits, "a branch: expected no inputs")
         check(len(self.then_branch.outputs) == len(self.else_branch.outputs), "branches: expected equally many outputs")
@@ -67,7 +68,7 @@ class If(WithGraph):
         check(condition.size == 1, f"condition: expected a scalar, got shape {condition.shape}")
         return self.then_branch if condition.any() else self.else_branch
 
-    def infer(self, condition, *captured):
+    def infer(self, condition: Value, *captured: Value) -> Inferred:
         check_scalar(condition, "condition")
         if condition.constant is not None:
             return infer(self.branch(condition.constant), captured)
@@ -79,7 +80,7 @@ class If(WithGraph):
                 either.append([(None, v.dtype) for v in branch.outputs])
         return [(a if a == b else None, s or t) for (a, s), (b, t) in zip(*either, strict=True)]
 
-    def reference(self, condition, *captured):
+    def reference(self, condition: Array, *captured: Array) -> Results:
         return tuple(run(self.branch(condition), captured))
 
 
@@ -113,19 +114,19 @@ class Loop(WithGraph):
         """How many values go from step to step."""
         return len(self.body.inputs) - 2 - self.body.captured
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check(
             0 <= self.carried < len(self.body.outputs), "body: expected 2 inputs, and an output for each of the others and one"
         )
 
-    def infer(self, most=None, condition=None, *values):
+    def infer(self, most: Value | None = None, condition: Value | None = None, *values: Value) -> Inferred:
         check(len(values) == self.carried + self.body.captured, f"expected {self.carried} carried values")
         carried = [Value(v.name, None, v.dtype) for v in values[: self.carried]]
         step, go = Value("step", (), np.dtype(np.int64)), Value("go", (), np.dtype(bool))
         _, *results = infer(self.body, [step, go, *carried, *values[self.carried :]])
         return [(None, dtype) for _, dtype in results]
 
-    def reference(self, most=None, condition=None, *values):
+    def reference(self, most: Array | None = None, condition: Array | None = None, *values: Array) -> Results:
         state, captured = list(values[: self.carried]), values[self.carried :]
         collected: list[list[np.ndarray]] = [[] for _ in self.body.outputs[1 + self.carried :]]
         go, step = condition is None or bool(condition.any()), 0
@@ -160,7 +161,7 @@ class Scan(WithGraph):
     scan_output_directions: tuple[int, ...] | None = None
 
     @classmethod
-    def upgrade(cls, spec):
+    def upgrade(cls, spec: NodeSpec) -> None:
         if spec.opset < 9:
             raise UnsupportedError("the form of opset 8, over batches, is not supported")
 
@@ -169,7 +170,7 @@ class Scan(WithGraph):
         """How many values go from step to step."""
         return len(self.body.inputs) - self.num_scan_inputs - self.body.captured
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         scanned, collected = self.num_scan_inputs, len(self.body.outputs) - self.states
         check(scanned > 0 and self.states >= 0 and collected >= 0, "body: its inputs and outputs do not fit num_scan_inputs")
         for name, count in (("input", scanned), ("output", collected)):
@@ -177,7 +178,7 @@ class Scan(WithGraph):
                 given = getattr(self, f"scan_{name}_{what}")
                 check(given is None or len(given) == count, f"scan_{name}_{what}: expected {count} values, got {given}")
 
-    def infer(self, *values):
+    def infer(self, *values: Value) -> Inferred:
         states, scanned = values[: self.states], values[self.states : self.states + self.num_scan_inputs]
         captured = values[self.states + self.num_scan_inputs :]
         check(len(captured) == self.body.captured, f"expected {self.states} states and {self.num_scan_inputs} tensors")
@@ -199,7 +200,7 @@ class Scan(WithGraph):
             out.append((shape, dtype))
         return out
 
-    def reference(self, *values):
+    def reference(self, *values: Array) -> Results:
         state, scanned = list(values[: self.states]), values[self.states : self.states + self.num_scan_inputs]
         captured = values[self.states + self.num_scan_inputs :]
         axes = [axis_index(a, x.ndim) for a, x in zip(self.scan_input_axes or (0,) * len(scanned), scanned, strict=True)]
@@ -223,13 +224,13 @@ class SequenceMap(WithGraph):
 
     body: Subgraph
 
-    def infer(self, *values):
+    def infer(self, *values: Value) -> Inferred:
         own = len(values) - self.body.captured
         check(own > 0 and is_sequence(values[0].dtype), "input_sequence: expected a sequence")
         items = [Value(v.name, None, element_of(v.dtype)) if is_sequence(v.dtype) else v for v in values[:own]]
         return [(None, sequence_of(dtype)) for _, dtype in infer(self.body, [*items, *values[own:]])]
 
-    def reference(self, *values):
+    def reference(self, *values: Array) -> Results:
         own = len(values) - self.body.captured
         steps = []
         for i in range(len(values[0])):

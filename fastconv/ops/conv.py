@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..graph import Dim, Node, Value
+from .base import Array, Inferred, Results
 from .dims import check, check_rank, same_dtype, unify
 from .windows import Windowed, Windows
 
@@ -25,7 +26,7 @@ class Conv(Windowed):
     takes_residual = True
     group: int = 1
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check(self.group > 0, f"group: expected 1 or more, got {self.group}")
 
@@ -33,20 +34,20 @@ class Conv(Windowed):
         """The windows over an input of this shape (N IC *size) for weights with this kernel."""
         return self.windows(shape[2:], kernel)
 
-    def window(self, node):
+    def window(self, node: Node) -> Windows | None:
         return self.windows_of(*node.inputs[:2])
 
     def windows_of(self, x: Value, w: Value) -> Windows | None:
         """The windows over x for these weights, None where x has no known rank or the kernel no known sizes."""
         return self.geometry(x.shape, w.dims[2:]) if x.shape is not None and w.known else None
 
-    def multiply_adds(self, node):
+    def multiply_adds(self, node: Node) -> int:
         return products(node, node.inputs[1])
 
     def weight_axis(self, node: Node) -> int | None:
         return 0
 
-    def infer(self, x, w, b=None):
+    def infer(self, x: Value, w: Value, b: Value | None = None) -> Inferred:
         check_rank(x, "input", 3, 5)
         check_rank(w, "weights", 3, 5)
         dtype = same_dtype(x, w, b)
@@ -69,7 +70,7 @@ class Conv(Windowed):
         out = self.geometry(x.shape, sizes).out if len(sizes) == len(kernel) else (None,) * len(kernel)
         return [((x.shape[0], OC, *out), dtype)]
 
-    def reference(self, x, w, b=None):
+    def reference(self, x: Array, w: Array, b: Array | None = None) -> Results:
         N, G, OCG = len(x), self.group, len(w) // self.group
         windows = self.geometry(x.shape, w.shape[2:])
         wei = w.reshape(G, OCG, *w.shape[1:])

@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 from typing import ClassVar
 
+from ..graph import Node
 from .conv import Conv, products
 from .dims import check
-from .windows import Windowed
+from .windows import Windowed, Windows
 
 
 class ConvLike(Windowed, abstract=True):
@@ -18,14 +19,14 @@ class ConvLike(Windowed, abstract=True):
 
     group: int = 1
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check(self.group > 0, f"group: expected 1 or more, got {self.group}")
 
-    def window(self, node):
+    def window(self, node: Node) -> Windows | None:
         return self.conv.windows_of(node.inputs[0], node.inputs[self.weights])
 
-    def multiply_adds(self, node):
+    def multiply_adds(self, node: Node) -> int:
         return products(node, node.inputs[self.weights])
 
     @property

@@ -12,7 +12,8 @@ from dataclasses import replace
 import numpy as np
 
 from ..errors import ModelError
-from ..graph import Dim, Node
+from ..graph import Dim, Node, Value
+from .base import Array, Inferred, Results
 from .dims import check, check_rank, same_dtype, unify
 from .windows import Windowed, Windows
 
@@ -27,7 +28,7 @@ class ConvTranspose(Windowed):
     output_padding: tuple[int, ...] | None = None
     output_shape: tuple[int, ...] | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check(self.group > 0, f"group: expected 1 or more, got {self.group}")
         pads = self.output_padding
@@ -82,21 +83,21 @@ class ConvTranspose(Windowed):
             raise ModelError(f"pads: nothing is left of {full} on spatial axis {i} without {before} and {after}")
         return before, after, full - before - after
 
-    def window(self, node):
+    def window(self, node: Node) -> Windows | None:
         x, w = node.inputs[:2]
         if x.shape is None or not w.known:
             return None
         windows, more = self.geometry(x.shape, w.dims[2:]), self.output_padding or (0,) * (len(x.shape) - 2)
         return replace(windows, end=tuple(e if e is None else e + m for e, m in zip(windows.end, more, strict=True)))
 
-    def multiply_adds(self, node):
+    def multiply_adds(self, node: Node) -> int:
         x, w = node.inputs[:2]
         return math.prod(x.dims) * math.prod(w.dims[1:])
 
     def weight_axis(self, node: Node) -> int | None:
         return 1 if self.group == 1 else None
 
-    def infer(self, x, w, b=None):
+    def infer(self, x: Value, w: Value, b: Value | None = None) -> Inferred:
         check_rank(x, "input", 3, 5)
         check_rank(w, "weights", 3, 5)
         dtype = same_dtype(x, w, b)
@@ -119,7 +120,7 @@ class ConvTranspose(Windowed):
         out = self.geometry(x.shape, sizes).out if len(sizes) == len(kernel) else (None,) * len(kernel)
         return [((x.shape[0], OC, *out), dtype)]
 
-    def reference(self, x, w, b=None):
+    def reference(self, x: Array, w: Array, b: Array | None = None) -> Results:
         N, G, ICG = len(x), self.group, len(w) // self.group
         windows = self.geometry(x.shape, w.shape[2:])
         src = x.reshape(N, G, ICG, math.prod(windows.size))

@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .base import Op
+from ..graph import Value
+from .base import Array, Inferred, Op, Results
 from .dims import axis_index, check_rank_least, known_ints, to_int
 
 
@@ -20,14 +21,14 @@ class Cumulative(Op, abstract=True):
     exclusive: int = 0
     reverse: int = 0
 
-    def infer(self, x, axis):
+    def infer(self, x: Value, axis: Value) -> Inferred:
         check_rank_least(x, "input", 1)
         known_ints(axis, "axis")
         if axis.constant is not None and x.shape is not None:
             axis_index(to_int(axis.constant, "axis"), len(x.shape))
         return [(x.shape, x.dtype)]
 
-    def reference(self, x, axis):
+    def reference(self, x: Array, axis: Array) -> Results:
         axis = axis_index(to_int(axis, "axis"), x.ndim)
         x = np.flip(x, axis) if self.reverse else x
         y = type(self).function(x, axis, dtype=x.dtype)

@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 
+from ..graph import Value
+from .base import Array, Inferred, Results
 from .conv_like import ConvLike
 from .dims import check, check_rank, product, unify
 from .grid_sample import linear, sample, zeros
@@ -19,11 +21,11 @@ class DeformConv(ConvLike):
 
     offset_group: int = 1
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check(self.offset_group > 0, f"offset_group: expected 1 or more, got {self.offset_group}")
 
-    def infer(self, x, w, offset, b=None, mask=None):
+    def infer(self, x: Value, w: Value, offset: Value, b: Value | None = None, mask: Value | None = None) -> Inferred:
         for name, v in (("input", x), ("weights", w), ("offset", offset)):
             check_rank(v, name, 4)
         ((shape, dtype),) = self.conv.infer(x, w, b)
@@ -38,7 +40,7 @@ class DeformConv(ConvLike):
                     shape = (*shape[:2], *(unify(d, e, f"{name}: size") for d, e in zip(shape[2:], v.shape[2:], strict=True)))
         return [(shape, dtype)]
 
-    def reference(self, x, w, offset, b=None, mask=None):
+    def reference(self, x: Array, w: Array, offset: Array, b: Array | None = None, mask: Array | None = None) -> Results:
         windows = self.conv.geometry(x.shape, w.shape[2:])
         N, C, OG, OC, G = len(x), x.shape[1], self.offset_group, len(w), self.group
         offset = offset.reshape(N, OG, *windows.kernel, 2, *windows.out)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..errors import ModelError
-from ..graph import Node
-from .base import Op
+from ..graph import Node, Value
+from .base import Array, Inferred, Op, Results
 from .dims import check, check_rank
 
 
@@ -13,7 +13,7 @@ class Blocks(Op, abstract=True):
     #: which of the channel's parts runs fastest: DCR = the channel itself, CRD = the place in the block
     mode: str = "DCR"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check(self.blocksize > 0, f"blocksize: expected 1 or more, got {self.blocksize}")
         check(self.mode in ("DCR", "CRD"), f"mode: expected DCR or CRD, got {self.mode!r}")
 
@@ -34,14 +34,14 @@ class Blocks(Op, abstract=True):
 
 
 class DepthToSpace(Blocks):
-    def infer(self, x):
+    def infer(self, x: Value) -> Inferred:
         check_rank(x, "input", 4)
         if x.shape is None:
             return [((None,) * 4, x.dtype)]
         N, C, H, W = x.shape
         return [((N, self.divided(C, self.blocksize**2, "channels"), self.times(H), self.times(W)), x.dtype)]
 
-    def reference(self, x):
+    def reference(self, x: Array) -> Results:
         (N, C, H, W), b = x.shape, self.blocksize
         if self.mode == "DCR":
             blocks = x.reshape(N, b, b, C // b**2, H, W).transpose(0, 3, 4, 1, 5, 2)
@@ -51,7 +51,7 @@ class DepthToSpace(Blocks):
 
 
 class SpaceToDepth(Blocks):
-    def infer(self, x):
+    def infer(self, x: Value) -> Inferred:
         check_rank(x, "input", 4)
         if x.shape is None:
             return [((None,) * 4, x.dtype)]
@@ -59,7 +59,7 @@ class SpaceToDepth(Blocks):
         sizes = (self.divided(d, self.blocksize, name) for d, name in ((H, "height"), (W, "width")))
         return [((N, C * self.blocksize**2 if isinstance(C, int) else None, *sizes), x.dtype)]
 
-    def reference(self, x):
+    def reference(self, x: Array) -> Results:
         (N, C, H, W), b = x.shape, self.blocksize
         blocks = x.reshape(N, C, H // b, b, W // b, b)
         order = (0, 3, 5, 1, 2, 4) if self.mode == "DCR" else (0, 1, 3, 5, 2, 4)

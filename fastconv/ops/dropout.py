@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..graph import Node
-from .base import Op, only_first_varies
+from ..graph import Node, Value
+from .base import Array, Inferred, Op, Results, only_first_varies
 from .dims import check, check_scalar
+from .node_spec import NodeSpec
 
 
 class Dropout(Op):
@@ -19,23 +20,23 @@ class Dropout(Op):
     seed: int | None = None
 
     @classmethod
-    def upgrade(cls, spec):
+    def upgrade(cls, spec: NodeSpec) -> None:
         if spec.opset < 12:
             spec.attributes.pop("is_test", None)
             spec.attributes.pop("ratio", None)
 
-    def independent_images(self, node):
+    def independent_images(self, node: Node) -> bool:
         return only_first_varies(node)
 
     def is_identity(self, node: Node) -> bool:
         return not trains(node)
 
-    def infer(self, x, ratio=None, training=None):
+    def infer(self, x: Value, ratio: Value | None = None, training: Value | None = None) -> Inferred:
         check_scalar(ratio, "ratio")
         check_scalar(training, "training_mode")
         return [(x.shape, x.dtype), (x.shape, np.dtype(bool))]
 
-    def reference(self, x, ratio=None, training=None):
+    def reference(self, x: Array, ratio: Array | None = None, training: Array | None = None) -> Results:
         if training is None or not training.any():
             return x, np.ones(x.shape, bool)
         share = 0.5 if ratio is None else float(ratio.reshape(()))

@@ -8,8 +8,8 @@ import re
 import numpy as np
 
 from ..errors import ModelError
-from ..graph import Dim, Shape
-from .base import Op
+from ..graph import Dim, Node, Shape, Value
+from .base import Array, Inferred, Op, Results
 from .dims import broadcast, check, same_dtype
 
 
@@ -19,7 +19,7 @@ class Einsum(Op):
     takes_residual = True
     equation: str
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         pattern = r"[A-Za-z]*(\.\.\.)?[A-Za-z]*"
         fits = re.fullmatch(rf"{pattern}(,{pattern})*(->{pattern})?", self.terms)
         check(fits is not None, f"equation: expected terms of letters, got {self.equation!r}")
@@ -45,14 +45,14 @@ class Einsum(Op):
             for term, count in zip((*terms, self.result), (*free, max(free)), strict=True)
         ]
 
-    def multiply_adds(self, node):
+    def multiply_adds(self, node: Node) -> int:
         shapes = [v.dims for v in node.inputs]
         *terms, result = self.names(*shapes)
         axes = [(n, d) for names, dims in zip(terms, shapes, strict=True) for n, d in zip(names, dims, strict=True)]
         summed = {n: d for n, d in axes if n not in result}
         return math.prod(node.results[0].dims) * math.prod(summed.values()) if len(terms) > 1 else 0
 
-    def infer(self, *xs):
+    def infer(self, *xs: Value) -> Inferred:
         dtype = same_dtype(*xs)
         terms = self.terms.partition("->")[0].split(",")
         check(len(terms) == len(xs), f"equation: expected a term for each of the {len(xs)} inputs, got {self.equation!r}")
@@ -78,7 +78,7 @@ class Einsum(Op):
         check(fits, f"equation: expected each name of the result once and in an input, got {self.equation!r}")
         return [((*(sizes[n] for n in before), *((middle or ()) if dots else ()), *(sizes[n] for n in after)), dtype)]
 
-    def reference(self, *xs):
+    def reference(self, *xs: Array) -> Results:
         dtype = xs[0].dtype
         if dtype.kind == "V":  # what NumPy has not it cannot multiply here
             xs = tuple(x.astype(np.float32) for x in xs)

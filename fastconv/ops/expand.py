@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..graph import Node
-from .base import Op, keeps_shape
+from ..graph import Node, Value
+from .base import Array, Inferred, Op, Results, keeps_shape
 from .dims import as_shape, broadcast, check, known_ints, length, to_ints, unknown
 
 
@@ -18,14 +18,14 @@ class Expand(Op):
     def is_identity(self, node: Node) -> bool:
         return keeps_shape(node)
 
-    def infer(self, x, shape):
+    def infer(self, x: Value, shape: Value) -> Inferred:
         sizes = known_ints(shape, "shape")
         if sizes is not None:
             return [(broadcast(x.shape, as_shape(sizes, "shape")), x.dtype)]
         count = length(shape)
         return [(unknown(None if count is None or x.shape is None else max(count, len(x.shape))), x.dtype)]
 
-    def reference(self, x, shape):
+    def reference(self, x: Array, shape: Array) -> Results:
         target = broadcast(x.shape, as_shape(to_ints(shape, "shape"), "shape"))
         return np.broadcast_to(x, target).copy()  # type: ignore[arg-type]
 
@@ -36,7 +36,7 @@ class Tile(Op):
     arity = (2, 2)
     control_inputs = (1,)
 
-    def infer(self, x, repeats):
+    def infer(self, x: Value, repeats: Value) -> Inferred:
         times = known_ints(repeats, "repeats")
         if x.shape is None:
             return [(None, x.dtype)]
@@ -47,7 +47,7 @@ class Tile(Op):
         dims = zip(x.shape, times, strict=True)
         return [(tuple(d if t == 1 else d * t if isinstance(d, int) else None for d, t in dims), x.dtype)]
 
-    def reference(self, x, repeats):
+    def reference(self, x: Array, repeats: Array) -> Results:
         times = as_shape(to_ints(repeats, "repeats"), "repeats")
         check(len(times) == x.ndim, f"repeats: expected {x.ndim} values, got {times}")
         return np.tile(x, times)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .base import Op
+from ..graph import Value
+from .base import Array, Inferred, Op, Results
 from .dims import axis_index, check_dtype, check_rank_least, index_array
 
 
@@ -13,7 +14,7 @@ class Gather(Op):
     parameter_inputs = (0,)
     axis: int = 0
 
-    def infer(self, x, indices):
+    def infer(self, x: Value, indices: Value) -> Inferred:
         check_rank_least(x, "data", 1)
         check_dtype(indices, "indices", "iu")
         if x.shape is None:
@@ -26,6 +27,6 @@ class Gather(Op):
             return [(None, x.dtype)]
         return [(x.shape[:axis] + indices.shape + x.shape[axis + 1 :], x.dtype)]
 
-    def reference(self, x, indices):
+    def reference(self, x: Array, indices: Array) -> Results:
         axis = axis_index(self.axis, x.ndim)
         return np.take(x, index_array(indices, x.shape[axis], "indices"), axis)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import ModelError
-from .base import Op
+from ..graph import Value
+from .base import Array, Inferred, Op, Results
 from .dims import axis_index, check, check_dtype, check_rank_least, index_array, same_dtype, unify
+from .node_spec import NodeSpec
 
 #: how several updates of one place combine; none = the last one stays
 REDUCTIONS = {"none": None, "add": np.add, "mul": np.multiply, "max": np.maximum, "min": np.minimum}
@@ -39,11 +41,11 @@ class GatherElements(Op):
 
     axis: int = 0
 
-    def infer(self, data, indices):
+    def infer(self, data: Value, indices: Value) -> Inferred:
         check_indices(data, indices, self.axis)
         return [(indices.shape, data.dtype)]
 
-    def reference(self, data, indices):
+    def reference(self, data: Array, indices: Array) -> Results:
         return data[elements(data, indices, axis_index(self.axis, data.ndim))]
 
 
@@ -53,10 +55,10 @@ class ScatterElements(Op):
     axis: int = 0
     reduction: str = "none"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check(self.reduction in REDUCTIONS, f"reduction: expected one of {', '.join(REDUCTIONS)}, got {self.reduction!r}")
 
-    def infer(self, data, indices, updates):
+    def infer(self, data: Value, indices: Value, updates: Value) -> Inferred:
         check_indices(data, indices, self.axis)
         if indices.shape is not None and updates.shape is not None:
             fits = len(indices.shape) == len(updates.shape)
@@ -65,7 +67,7 @@ class ScatterElements(Op):
                 unify(n, u, f"updates: size of axis {i}")
         return [(data.shape, same_dtype(data, updates))]
 
-    def reference(self, data, indices, updates):
+    def reference(self, data: Array, indices: Array, updates: Array) -> Results:
         y, combine = data.copy(), REDUCTIONS[self.reduction]
         where = elements(data, indices, axis_index(self.axis, data.ndim))
         if combine is None:
@@ -81,5 +83,5 @@ class Scatter(Op):
     arity = (3, 3)
 
     @classmethod
-    def upgrade(cls, spec):
+    def upgrade(cls, spec: NodeSpec) -> None:
         spec.op_type = "ScatterElements"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .base import Op
+from ..graph import Value
+from .base import Array, Inferred, Op, Results
 from .dims import check, check_dtype, check_rank_least, index_array, same_dtype, unify
 from .gather_elements import REDUCTIONS
 
@@ -43,13 +44,13 @@ class GatherND(Op):
 
     batch_dims: int = 0
 
-    def infer(self, data, indices):
+    def infer(self, data: Value, indices: Value) -> Inferred:
         n = check_tuples(data, indices, self.batch_dims)
         if n is None:
             return [(None, data.dtype)]
         return [(indices.shape[:-1] + data.shape[self.batch_dims + n :], data.dtype)]
 
-    def reference(self, data, indices):
+    def reference(self, data: Array, indices: Array) -> Results:
         return data[tuples(data, indices, self.batch_dims)]
 
 
@@ -58,10 +59,10 @@ class ScatterND(Op):
 
     reduction: str = "none"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check(self.reduction in REDUCTIONS, f"reduction: expected one of {', '.join(REDUCTIONS)}, got {self.reduction!r}")
 
-    def infer(self, data, indices, updates):
+    def infer(self, data: Value, indices: Value, updates: Value) -> Inferred:
         n = check_tuples(data, indices)
         if n is not None and updates.shape is not None:
             expected = indices.shape[:-1] + data.shape[n:]
@@ -70,7 +71,7 @@ class ScatterND(Op):
                 unify(e, u, f"updates: size of axis {i}")
         return [(data.shape, same_dtype(data, updates))]
 
-    def reference(self, data, indices, updates):
+    def reference(self, data: Array, indices: Array, updates: Array) -> Results:
         y, combine = data.copy(), REDUCTIONS[self.reduction]
         if combine is None:
             y[tuples(data, indices)] = updates

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
-from ..graph import Node
-from .base import Op, only_first_varies
+from ..graph import Node, Value
+from .base import Array, Inferred, Op, Results, only_first_varies
 from .dims import broadcasts_to, check_rank, same_dtype, unify
+from .node_spec import NodeSpec
 
 
 class Gemm(Op):
@@ -21,22 +22,22 @@ class Gemm(Op):
     transB: int = 0  # noqa: N815
 
     @classmethod
-    def upgrade(cls, spec):
+    def upgrade(cls, spec: NodeSpec) -> None:
         if spec.opset < 7:
             spec.attributes.pop("broadcast", None)
 
-    def independent_images(self, node):
+    def independent_images(self, node: Node) -> bool:
         c = node.inputs[2] if len(node.inputs) > 2 else None
         return only_first_varies(node) and not self.transA and (c is None or len(c.dims) < 2 or c.dims[0] == 1)
 
-    def multiply_adds(self, node):
+    def multiply_adds(self, node: Node) -> int:
         return math.prod(node.results[0].dims) * _transposed(node.inputs[0].dims, self.transA)[1]
 
     def weight_axis(self, node: Node) -> int | None:
         plain = not self.transA and self.alpha == 1 and self.beta == 1
         return None if not plain else 0 if self.transB else -1
 
-    def infer(self, a, b, c=None):
+    def infer(self, a: Value, b: Value, c: Value | None = None) -> Inferred:
         check_rank(a, "A", 2)
         check_rank(b, "B", 2)
         M, K = _transposed(a.shape or (None, None), self.transA)
@@ -46,7 +47,7 @@ class Gemm(Op):
             broadcasts_to(c.shape, (M, N), "C")
         return [((M, N), same_dtype(a, b, c))]
 
-    def reference(self, a, b, c=None):
+    def reference(self, a: Array, b: Array, c: Array | None = None) -> Results:
         y = self.alpha * ((a.T if self.transA else a) @ (b.T if self.transB else b))
         return (y if c is None else y + self.beta * c).astype(a.dtype)
 

@@ -7,9 +7,10 @@ import itertools
 import numpy as np
 
 from ..errors import ModelError
-from .base import Op
+from ..graph import Value
+from .base import Array, Inferred, Op, Results
 from .dims import check, check_dtype, check_rank, unify
-from .node_spec import STRING
+from .node_spec import STRING, NodeSpec
 
 MODES = {"bilinear": "linear", "bicubic": "cubic"}  # opset 16 -> 20
 
@@ -55,16 +56,16 @@ class GridSample(Op):
     padding_mode: str = "zeros"
 
     @classmethod
-    def upgrade(cls, spec):
+    def upgrade(cls, spec: NodeSpec) -> None:
         if spec.opset < 20:
             mode = spec.take("mode", STRING, "bilinear")
             spec.attributes["mode"] = MODES.get(mode, mode)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, words in (("mode", ("linear", "nearest", "cubic")), ("padding_mode", ("zeros", "border", "reflection"))):
             check(getattr(self, name) in words, f"{name}: expected one of {', '.join(words)}, got {getattr(self, name)!r}")
 
-    def infer(self, x, grid):
+    def infer(self, x: Value, grid: Value) -> Inferred:
         check_dtype(grid, "grid", "f")
         if x.shape is None or grid.shape is None:
             return [(None, x.dtype)]
@@ -92,7 +93,7 @@ class GridSample(Op):
             index = self.reflected(index, d).astype(np.int64)
         return np.clip(index, 0, d - 1), np.ones(index.shape, bool)
 
-    def reference(self, x, grid):
+    def reference(self, x: Array, grid: Array) -> Results:
         check(x.ndim == grid.ndim and x.ndim - 2 == grid.shape[-1], f"grid: expected rank {x.ndim}, got shape {grid.shape}")
         if not np.isfinite(grid).all():
             raise ModelError("grid: expected finite numbers")

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from ..graph import Value
-from .base import Op
+from ..graph import Node, Value
+from .base import Array, Inferred, Op, Results
 from .conv_like import ConvLike
 from .dims import broadcasts_to, check_dtype, unify
 from .gemm import Gemm
@@ -48,7 +48,7 @@ class ConvInteger(ConvLike):
     arity = (2, 4)
     parameter_inputs = (1,)
 
-    def infer(self, x, w, x_zero=None, w_zero=None):
+    def infer(self, x: Value, w: Value, x_zero: Value | None = None, w_zero: Value | None = None) -> Inferred:
         for name, v in (("input", x), ("weights", w)):
             check_dtype(v, name, "iu")
         result = self.conv.infer(_as(x, np.int32), _as(w, np.int32))
@@ -56,7 +56,7 @@ class ConvInteger(ConvLike):
         _check_spread(w_zero, "weights zero point", w, 0)
         return result
 
-    def reference(self, x, w, x_zero=None, w_zero=None):
+    def reference(self, x: Array, w: Array, x_zero: Array | None = None, w_zero: Array | None = None) -> Results:
         return self.conv.reference(_centred(x, x_zero), _centred(w, w_zero, 0))
 
 
@@ -75,7 +75,18 @@ class QLinearConv(ConvLike, QOperator):
         bias = None if b is None else Operand(b, (x_scale, w_scale))
         return [Operand(x, (x_scale,), x_zero), Operand(w, (w_scale,), w_zero), bias], y_scale, y_zero
 
-    def infer(self, x, x_scale, x_zero, w, w_scale, w_zero, y_scale, y_zero, b=None):
+    def infer(
+        self,
+        x: Value,
+        x_scale: Value,
+        x_zero: Value,
+        w: Value,
+        w_scale: Value,
+        w_zero: Value,
+        y_scale: Value,
+        y_zero: Value,
+        b: Value | None = None,
+    ) -> Inferred:
         for name, v in (("input", x), ("weights", w), ("output zero point", y_zero)):
             check_dtype(v, name, "iu")
         ((shape, _),) = self.conv.infer(_as(x, np.int32), _as(w, np.int32), b)
@@ -85,7 +96,18 @@ class QLinearConv(ConvLike, QOperator):
             _check_spread(of_y, f"output {kind}", x)
         return [(shape, y_zero.dtype)]
 
-    def reference(self, x, x_scale, x_zero, w, w_scale, w_zero, y_scale, y_zero, b=None):
+    def reference(
+        self,
+        x: Array,
+        x_scale: Array,
+        x_zero: Array,
+        w: Array,
+        w_scale: Array,
+        w_zero: Array,
+        y_scale: Array,
+        y_zero: Array,
+        b: Array | None = None,
+    ) -> Results:
         sums = self.conv.reference(_centred(x, x_zero), _centred(w, w_zero, 0), b)
         scale = y_scale / (x_scale * _along(w_scale, x.ndim, 1))
         return quantized(sums, scale, y_zero.astype(np.int64), y_zero.dtype)
@@ -97,10 +119,10 @@ class MatMulInteger(Op):
     arity = (2, 4)
     parameter_inputs = (0, 1)
 
-    def multiply_adds(self, node):
+    def multiply_adds(self, node: Node) -> int:
         return math.prod(node.results[0].dims) * node.inputs[0].dims[-1]
 
-    def infer(self, a, b, a_zero=None, b_zero=None):
+    def infer(self, a: Value, b: Value, a_zero: Value | None = None, b_zero: Value | None = None) -> Inferred:
         for name, v in (("A", a), ("B", b)):
             check_dtype(v, name, "iu")
         result = MatMul().infer(_as(a, np.int32), _as(b, np.int32))
@@ -108,7 +130,7 @@ class MatMulInteger(Op):
         _check_spread(b_zero, "B's zero point", b, -1)
         return result
 
-    def reference(self, a, b, a_zero=None, b_zero=None):
+    def reference(self, a: Array, b: Array, a_zero: Array | None = None, b_zero: Array | None = None) -> Results:
         return _centred(a, a_zero, a.ndim - 2) @ _centred(b, b_zero, b.ndim - 1)
 
 
@@ -119,13 +141,15 @@ class QLinearMatMul(QOperator):
     parameter_inputs = (0, 3)
     floats = MatMul()
 
-    def multiply_adds(self, node):
+    def multiply_adds(self, node: Node) -> int:
         return math.prod(node.results[0].dims) * node.inputs[0].dims[-1]
 
     def split(self, a, a_scale, a_zero, b, b_scale, b_zero, y_scale, y_zero):
         return [Operand(a, (a_scale,), a_zero, -2), Operand(b, (b_scale,), b_zero, -1)], y_scale, y_zero
 
-    def infer(self, a, a_scale, a_zero, b, b_scale, b_zero, y_scale, y_zero):
+    def infer(
+        self, a: Value, a_scale: Value, a_zero: Value, b: Value, b_scale: Value, b_zero: Value, y_scale: Value, y_zero: Value
+    ) -> Inferred:
         for name, v in (("A", a), ("B", b), ("output zero point", y_zero)):
             check_dtype(v, name, "iu")
         ((shape, _),) = MatMul().infer(_as(a, np.int32), _as(b, np.int32))
@@ -135,7 +159,9 @@ class QLinearMatMul(QOperator):
             _check_spread(of_y, f"output {kind}", a)
         return [(shape, y_zero.dtype)]
 
-    def reference(self, a, a_scale, a_zero, b, b_scale, b_zero, y_scale, y_zero):
+    def reference(
+        self, a: Array, a_scale: Array, a_zero: Array, b: Array, b_scale: Array, b_zero: Array, y_scale: Array, y_zero: Array
+    ) -> Results:
         sums = _centred(a, a_zero, a.ndim - 2) @ _centred(b, b_zero, b.ndim - 1)
         scale = y_scale / (_along(a_scale, a.ndim, a.ndim - 2) * _along(b_scale, b.ndim, b.ndim - 1))
         return quantized(sums, scale, y_zero.astype(np.int64), y_zero.dtype)
@@ -155,7 +181,7 @@ class QGemm(QOperator):
     transA: int = 0  # noqa: N815
     transB: int = 0  # noqa: N815
 
-    def multiply_adds(self, node):
+    def multiply_adds(self, node: Node) -> int:
         return math.prod(node.results[0].dims) * node.inputs[0].dims[0 if self.transA else 1]
 
     @property
@@ -167,7 +193,18 @@ class QGemm(QOperator):
         bias = None if c is None else Operand(c, (a_scale, b_scale), axis=-1)
         return [Operand(a, (a_scale,), a_zero), columns, bias], y_scale, y_zero
 
-    def reference(self, a, a_scale, a_zero, b, b_scale, b_zero, c=None, y_scale=None, y_zero=None):
+    def reference(
+        self,
+        a: Array,
+        a_scale: Array,
+        a_zero: Array,
+        b: Array,
+        b_scale: Array,
+        b_zero: Array,
+        c: Array | None = None,
+        y_scale: Array | None = None,
+        y_zero: Array | None = None,
+    ) -> Results:
         sums = Gemm(transA=self.transA, transB=self.transB).reference(
             _centred(a, a_zero), _centred(b, b_zero, 0 if self.transB else 1), c
         )

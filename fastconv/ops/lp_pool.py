@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..graph import Value
+from .base import Array, Inferred, Results
 from .dims import check
 from .global_pool import GlobalPool
 from .node_spec import NodeSpec
@@ -21,17 +23,17 @@ class LpPool(Pool):
     p: int = 2
 
     @classmethod
-    def upgrade(cls, spec):
+    def upgrade(cls, spec: NodeSpec) -> None:
         _whole(spec)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check(self.p > 0, f"p: expected 1 or more, got {self.p}")
 
-    def infer(self, x):
+    def infer(self, x: Value) -> Inferred:
         return [(self.output_shape(x), x.dtype)]
 
-    def reference(self, x):
+    def reference(self, x: Array) -> Results:
         return sum(np.abs(part) ** self.p for _, part in self.geometry(x.shape).taps(x, 0)) ** (1 / self.p)
 
 
@@ -39,11 +41,11 @@ class GlobalLpPool(GlobalPool):
     p: int = 2
 
     @classmethod
-    def upgrade(cls, spec):
+    def upgrade(cls, spec: NodeSpec) -> None:
         _whole(spec)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check(self.p > 0, f"p: expected 1 or more, got {self.p}")
 
-    def reference(self, x):
+    def reference(self, x: Array) -> Results:
         return (np.abs(x) ** self.p).sum(tuple(range(2, x.ndim)), keepdims=True) ** (1 / self.p)

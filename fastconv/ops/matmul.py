@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from ..graph import Node
-from .base import Op, only_first_varies
+from ..graph import Node, Value
+from .base import Array, Inferred, Op, Results, only_first_varies
 from .dims import broadcast, broadcasts_to, check_rank_least, same_dtype, unify
 
 
@@ -22,7 +22,7 @@ class MatMul(Op):
     perm_b: tuple[int, ...] | None = None
     perm_y: tuple[int, ...] | None = None
 
-    def independent_images(self, node):
+    def independent_images(self, node: Node) -> bool:
         a, b = node.inputs[:2]
         if any(perm is not None and perm[0] != 0 for perm in (self.perm_a, self.perm_b, self.perm_y)):
             return False
@@ -30,17 +30,17 @@ class MatMul(Op):
             return only_first_varies(node) and len(b.dims) == 2
         return a.constant is None and len(a.dims) == len(b.dims) > 2
 
-    def parameters(self, node):
+    def parameters(self, node: Node) -> list[Value]:
         return [*super().parameters(node), *node.inputs[2:]]
 
-    def multiply_adds(self, node):
+    def multiply_adds(self, node: Node) -> int:
         return math.prod(node.results[0].dims) * _ordered(node.inputs[0].dims, self.perm_a)[-1]
 
     def weight_axis(self, node: Node) -> int | None:
         b = node.input(1)
         return -1 if b.shape is not None and len(b.shape) >= 2 and (b.constant is None or len(b.shape) == 2) else None
 
-    def infer(self, a, b, bias=None):
+    def infer(self, a: Value, b: Value, bias: Value | None = None) -> Inferred:
         check_rank_least(a, "A", 1)
         check_rank_least(b, "B", 1)
         dtype = same_dtype(a, b, bias)
@@ -54,7 +54,7 @@ class MatMul(Op):
             broadcasts_to(bias.shape, shape, "bias")
         return [(_ordered(shape, self.perm_y), dtype)]
 
-    def reference(self, a, b, bias=None):
+    def reference(self, a: Array, b: Array, bias: Array | None = None) -> Results:
         y = a.transpose(self.perm_a or range(a.ndim)) @ b.transpose(self.perm_b or range(b.ndim))
         y = y if self.alpha == 1 else (y * self.alpha).astype(a.dtype)
         y = y if bias is None else y + bias

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..dtypes import kind, limits
-from ..graph import Node
+from ..graph import Node, Value
+from .base import Array, Inferred, Results
 from .dims import check
 from .windows import Pool
 
@@ -16,18 +17,18 @@ class MaxPool(Pool):
     #: the Indices count the elements of a channel row by row (0) or column by column (1)
     storage_order: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check(self.storage_order in (0, 1), f"storage_order: expected 0 or 1, got {self.storage_order}")
 
     def selects_elements(self, node: Node) -> bool:
         return True
 
-    def infer(self, x):
+    def infer(self, x: Value) -> Inferred:
         shape = self.output_shape(x)
         return [(shape, x.dtype), (shape, np.dtype(np.int64))]
 
-    def reference(self, x):
+    def reference(self, x: Array) -> Results:
         windows = self.geometry(x.shape)
         places = np.arange(x[0, 0].size).reshape(x.shape[2:], order="F" if self.storage_order else "C") if x.size else 0
         channels = np.arange(x.shape[0] * x.shape[1]).reshape(*x.shape[:2], *(1,) * (x.ndim - 2))

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import Dim
-from .base import Op
+from ..graph import Dim, Value
+from .base import Array, Inferred, Op, Results
 from .dims import as_shape, check, check_dtype, check_rank, index_array, known_ints, to_ints
 
 
@@ -23,7 +23,7 @@ class MaxUnpool(Op):
     pads: tuple[int, ...] | None = None
     strides: tuple[int, ...] | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         rank = len(self.kernel_shape)
         for name, count, least in (("kernel_shape", rank, 1), ("strides", rank, 1), ("pads", 2 * rank, 0)):
             given = getattr(self, name)
@@ -51,7 +51,7 @@ class MaxUnpool(Op):
         check(fits, f"output_shape: expected at least {pooled}, got {tuple(wanted)}")
         return tuple(wanted)
 
-    def infer(self, x, indices, shape=None):
+    def infer(self, x: Value, indices: Value, shape: Value | None = None) -> Inferred:
         rank = len(self.kernel_shape) + 2
         check_rank(x, "input", rank)
         check_rank(indices, "indices", rank)
@@ -61,7 +61,7 @@ class MaxUnpool(Op):
             return [((None,) * rank, x.dtype)]
         return [(self.result(x.shape, wanted), x.dtype)]
 
-    def reference(self, x, indices, shape=None):
+    def reference(self, x: Array, indices: Array, shape: Array | None = None) -> Results:
         check(x.shape == indices.shape, f"indices: expected the input's shape {x.shape}, got {indices.shape}")
         pooled = self.pooled(x.shape)
         y = np.zeros(math.prod(pooled), x.dtype)

@@ -12,6 +12,7 @@ from .concat import Concat
 from .dims import check
 from .elementwise import LeakyRelu, Sigmoid
 from .global_pool import GlobalAveragePool
+from .node_spec import NodeSpec
 from .qoperator import Operand, QOperator
 from .softmax import Softmax
 from .windows import Pool
@@ -25,7 +26,7 @@ class QuantizeLinear(Op):
     domain = DOMAIN
 
     @classmethod
-    def upgrade(cls, spec):
+    def upgrade(cls, spec: NodeSpec) -> None:
         spec.op_type = cls.__name__
 
 
@@ -69,7 +70,7 @@ class QLinearSoftmax(QLinearUnary):
 class QLinearPool(QLinearUnary, abstract=True):
     channels_last: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if self.channels_last:
             raise UnsupportedError("channels_last is not supported")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from .. import _boxes
-from .base import Op
+from ..graph import Value
+from .base import Array, Inferred, Op, Results
 from .dims import check, check_rank, unify
 
 
@@ -20,10 +21,12 @@ class NonMaxSuppression(Op):
     #: boxes are two corners (y x y x), or (1) a centre with width and height (x y w h)
     center_point_box: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check(self.center_point_box in (0, 1), f"center_point_box: expected 0 or 1, got {self.center_point_box}")
 
-    def infer(self, boxes, scores, most=None, overlap=None, least=None):
+    def infer(
+        self, boxes: Value, scores: Value, most: Value | None = None, overlap: Value | None = None, least: Value | None = None
+    ) -> Inferred:
         check_rank(boxes, "boxes", 3)
         check_rank(scores, "scores", 3)
         if boxes.shape is not None:
@@ -33,7 +36,7 @@ class NonMaxSuppression(Op):
                 unify(boxes.shape[1], scores.shape[2], "scores: boxes")
         return [((None, 3), np.dtype(np.int64))]
 
-    def reference(self, boxes, scores, *options):
+    def reference(self, boxes: Array, scores: Array, *options: Array) -> Results:
         limit, threshold, least = self.options(*options)
         low, high = self.corners(boxes)
         chosen = []
@@ -46,7 +49,7 @@ class NonMaxSuppression(Op):
             chosen += [(n, c, b) for b in kept]
         return np.array(chosen, np.int64).reshape(-1, 3)
 
-    def compute(self, boxes, scores, *options):
+    def compute(self, boxes: Array, scores: Array, *options: Array) -> Results:
         if boxes.dtype != np.float32 or scores.dtype != np.float32:
             return self.reference(boxes, scores, *options)
         corners = np.concatenate(self.corners(boxes), axis=-1)

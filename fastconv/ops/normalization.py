@@ -6,8 +6,9 @@ import numpy as np
 
 from ..errors import UnsupportedError
 from ..graph import Node, Value
-from .base import Op, only_first_varies
+from .base import Array, Inferred, Op, Results, only_first_varies
 from .dims import axis_index, broadcasts_to, check, check_rank, check_rank_least, unify
+from .node_spec import NodeSpec
 
 
 def normalized(x, axes, epsilon):
@@ -32,7 +33,7 @@ class OverChannels(Op, abstract=True):
         """How many groups so many channels are in."""
         raise NotImplementedError
 
-    def independent_images(self, node):
+    def independent_images(self, node: Node) -> bool:
         return only_first_varies(node)
 
     def weight_axis(self, node: Node) -> int | None:
@@ -45,14 +46,14 @@ class InstanceNormalization(OverChannels):
     def groups(self, channels):
         return channels
 
-    def infer(self, x, scale, bias):
+    def infer(self, x: Value, scale: Value, bias: Value) -> Inferred:
         check_rank_least(x, "input", 3)
         for name, v in (("scale", scale), ("B", bias)):
             check_rank(v, name, 1)
             unify(x.shape and x.shape[1], v.shape and v.shape[0], f"{name}: channels")
         return [(x.shape, x.dtype)]
 
-    def reference(self, x, scale, bias):
+    def reference(self, x: Array, scale: Array, bias: Array) -> Results:
         y = normalized(x, tuple(range(2, x.ndim)), self.epsilon)
         return y * _per_channel(scale, x.ndim) + _per_channel(bias, x.ndim)
 
@@ -65,7 +66,7 @@ class GroupNormalization(OverChannels):
     stash_type: int = 1
 
     @classmethod
-    def upgrade(cls, spec):
+    def upgrade(cls, spec: NodeSpec) -> None:
         groups, x = spec.attributes.get("num_groups"), spec.optional(0)
         if spec.opset >= 21 or not isinstance(groups, int) or groups < 1 or x is None:
             return
@@ -80,10 +81,10 @@ class GroupNormalization(OverChannels):
     def groups(self, channels):
         return self.num_groups
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check(self.num_groups > 0, f"num_groups: expected 1 or more, got {self.num_groups}")
 
-    def infer(self, x, scale, bias):
+    def infer(self, x: Value, scale: Value, bias: Value) -> Inferred:
         check_rank_least(x, "input", 2)
         C = x.shape[1] if x.shape is not None else None
         if isinstance(C, int):
@@ -93,7 +94,7 @@ class GroupNormalization(OverChannels):
             unify(C, v.shape and v.shape[0], f"{name}: channels")
         return [(x.shape, x.dtype)]
 
-    def reference(self, x, scale, bias):
+    def reference(self, x: Array, scale: Array, bias: Array) -> Results:
         groups = x.reshape(len(x), self.num_groups, -1)
         y = normalized(groups, (2,), self.epsilon).reshape(x.shape)
         return y * _per_channel(scale, x.ndim) + _per_channel(bias, x.ndim)
@@ -134,7 +135,7 @@ class LayerNormalization(AxisOn):
     #: over `axis` but not those behind it, as a pass may make it. Not an attribute of the standard.
     alone: int = 0
 
-    def infer(self, x, scale, bias=None):
+    def infer(self, x: Value, scale: Value, bias: Value | None = None) -> Inferred:
         self.check_operands(x, scale, bias)
         dtype = None if x.dtype is None else np.result_type(x.dtype, np.float32)
         statistics = None
@@ -146,7 +147,7 @@ class LayerNormalization(AxisOn):
     def axes(self, rank):
         return super().axes(rank)[: 1 if self.alone else None]
 
-    def reference(self, x, scale, bias=None):
+    def reference(self, x: Array, scale: Array, bias: Array | None = None) -> Results:
         axes, y = self.over(x)
         mean, inverse = y.mean(axes, keepdims=True), 1 / np.sqrt(y.var(axes, keepdims=True) + self.epsilon)
         y = ((y - mean) * inverse).astype(x.dtype) * scale
@@ -157,11 +158,11 @@ class RMSNormalization(AxisOn):
     arity = (2, 2)
     parameter_inputs = (1,)
 
-    def infer(self, x, scale):
+    def infer(self, x: Value, scale: Value) -> Inferred:
         self.check_operands(x, scale)
         return [(x.shape, scale.dtype)]
 
-    def reference(self, x, scale):
+    def reference(self, x: Array, scale: Array) -> Results:
         axes, y = self.over(x)
         y = y / np.sqrt(np.square(y).mean(axes, keepdims=True) + self.epsilon)
         return y.astype(x.dtype) * scale
@@ -170,13 +171,13 @@ class RMSNormalization(AxisOn):
 class MeanVarianceNormalization(Op):
     axes: tuple[int, ...] = (0, 2, 3)
 
-    def infer(self, x):
+    def infer(self, x: Value) -> Inferred:
         if x.shape is not None:
             for axis in self.axes:
                 axis_index(axis, len(x.shape))
         return [(x.shape, x.dtype)]
 
-    def reference(self, x):
+    def reference(self, x: Array) -> Results:
         return (x - x.mean(self.axes, keepdims=True)) / (x.std(self.axes, keepdims=True) + 1e-9)
 
 
@@ -186,14 +187,14 @@ class LpNormalization(Op):
     axis: int = -1
     p: int = 2
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check(self.p in (1, 2), f"p: expected 1 or 2, got {self.p}")
 
-    def infer(self, x):
+    def infer(self, x: Value) -> Inferred:
         if x.shape is not None:
             axis_index(self.axis, len(x.shape))
         return [(x.shape, x.dtype)]
 
-    def reference(self, x):
+    def reference(self, x: Array) -> Results:
         norm = np.linalg.norm(x, self.p, self.axis, keepdims=True)
         return np.where(norm == 0, 0, x / norm)

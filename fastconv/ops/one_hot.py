@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .base import Op
+from ..graph import Value
+from .base import Array, Inferred, Op, Results
 from .dims import axis_index, check
 
 
@@ -16,7 +17,7 @@ class OneHot(Op):
 
     axis: int = -1
 
-    def infer(self, indices, depth, values):
+    def infer(self, indices: Value, depth: Value, values: Value) -> Inferred:
         check(values.shape is None or values.shape in ((2,), (None,)), f"values: expected shape (2,), got {values.shape}")
         if indices.shape is None:
             return [(None, values.dtype)]
@@ -31,7 +32,7 @@ class OneHot(Op):
         check(size > 0, f"depth: expected 1 or more, got {size}")
         return size
 
-    def reference(self, indices, depth, values):
+    def reference(self, indices: Array, depth: Array, values: Array) -> Results:
         size = self.size(depth)
         index = np.where(indices < 0, indices + size, indices)
         axis = axis_index(self.axis, indices.ndim + 1)

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..graph import Dim, Node, Value
-from .base import Op
+from .base import Array, Inferred, Op, Results
 from .dims import axis_indices, check, check_scalar, known_ints, same_dtype, to_ints, unknown
-from .node_spec import FLOAT
+from .node_spec import FLOAT, NodeSpec
 
 MODES = ("constant", "reflect", "edge", "wrap")
 
@@ -23,7 +23,7 @@ class Pad(Op):
     mode: str = "constant"
 
     @classmethod
-    def upgrade(cls, spec):
+    def upgrade(cls, spec: NodeSpec) -> None:
         if spec.opset < 2 and "paddings" in spec.attributes:
             spec.attributes["pads"] = spec.attributes.pop("paddings")
         if spec.opset < 11:
@@ -31,7 +31,7 @@ class Pad(Op):
             spec.attribute_to_input("pads", 1)
             spec.attribute_to_input("value", 2, FLOAT, dtype or np.float32)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check(self.mode in MODES, f"mode: expected one of {', '.join(MODES)}, got {self.mode!r}")
 
     def borders(self, pads: Sequence[int], axes: Sequence[int] | None, rank: int) -> list[tuple[int, int]]:
@@ -72,7 +72,7 @@ class Pad(Op):
                 f"pads: mode {self.mode!r} needs elements on axis {i}, which has none",
             )
 
-    def infer(self, x, pads, constant: Value | None = None, axes: Value | None = None):
+    def infer(self, x: Value, pads: Value, constant: Value | None = None, axes: Value | None = None) -> Inferred:
         amounts, where = known_ints(pads, "pads"), known_ints(axes, "axes")
         if constant is not None:
             same_dtype(x, constant)
@@ -86,7 +86,7 @@ class Pad(Op):
         dims = zip(x.shape, borders, strict=True)
         return [(tuple(d + sum(b) if isinstance(d, int) else d if b == (0, 0) else None for d, b in dims), x.dtype)]
 
-    def reference(self, x, pads, constant=None, axes=None):
+    def reference(self, x: Array, pads: Array, constant: Array | None = None, axes: Array | None = None) -> Results:
         borders = self.borders(to_ints(pads, "pads"), None if axes is None else to_ints(axes, "axes"), x.ndim)
         self.check_sizes(x.shape, borders)
         x = x[tuple(slice(max(-b, 0), d - max(-a, 0)) for d, (b, a) in zip(x.shape, borders, strict=True))]

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..graph import Node, Value
-from .base import Op
+from .base import Inferred, Op, Results
 from .quantize import DequantizeLinear, QuantizeLinear
 
 
@@ -48,13 +48,13 @@ class QOperator(Op, abstract=True):
         """The Operands (None where one is left out), the scale of the result (None: it stays in floats) and its zero point."""
         raise NotImplementedError(type(self).__name__)
 
-    def infer(self, *inputs):
+    def infer(self, *inputs: Any) -> Inferred:
         operands, scale, zero = self.split(*inputs)
         values = [o and Value(o.x.name, *o.dequantize.infer(o.x, o.scales[0], o.zero)[0]) for o in operands]
         shape, dtype = self.floats.infer(*values)[0]
         return [(shape, dtype if scale is None else (operands[0].x if zero is None else zero).dtype)]
 
-    def reference(self, *inputs):
+    def reference(self, *inputs: Any) -> Results:
         operands, scale, zero = self.split(*inputs)
         y = self.floats.reference(*(o and o.dequantize.reference(o.x, o.scale, o.zero) for o in operands))
         if scale is None:

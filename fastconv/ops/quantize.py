@@ -10,9 +10,9 @@ from ..activation import Activation
 from ..dtypes import kind, limits
 from ..errors import ModelError, UnsupportedError
 from ..external_data import LARGE
-from ..graph import Node
+from ..graph import Node, Value
 from ..weights import Weights, key_of
-from .base import Op, only_first_varies
+from .base import Array, Inferred, Op, Results, only_first_varies
 from .cast import dtype_of, saturated
 from .dims import axis_index, check, check_dtype, check_rank
 
@@ -42,10 +42,10 @@ class Quantization(Op, abstract=True):
     block_size: int = 0
     output_dtype: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check(self.block_size >= 0, f"block_size: expected 0 or more, got {self.block_size}")
 
-    def independent_images(self, node):
+    def independent_images(self, node: Node) -> bool:
         return only_first_varies(node) and (self.axis != 0 or all(v is None or v.constant.size == 1 for v in node.inputs[1:]))
 
     def check_operands(self, x, scale, zero):
@@ -91,11 +91,11 @@ class QuantizeLinear(Quantization):
             raise UnsupportedError(f"quantization to {np.dtype(dtype)} is not supported")
         return dtype and np.dtype(dtype)
 
-    def infer(self, x, scale, zero=None):
+    def infer(self, x: Value, scale: Value, zero: Value | None = None) -> Inferred:
         self.check_operands(x, scale, zero)
         return [(x.shape, self.target(zero))]
 
-    def activation(self, node):
+    def activation(self, node: Node) -> Activation | None:
         if not node.epilogue:
             return None
         given = parameters(node)
@@ -103,7 +103,7 @@ class QuantizeLinear(Quantization):
         scale, zero, dtype = given
         return Activation("fake_quantize", scale, *(float(bound - zero) for bound in limits(dtype)))
 
-    def reference(self, x, scale, zero=None):
+    def reference(self, x: Array, scale: Array, zero: Array | None = None) -> Results:
         scale = scale.astype(dtype_of(self.precision, "precision")) if self.precision else scale
         x, scale, dtype = x.astype(scale.dtype), self.spread(scale, x), self.target(zero)
         if is_small_float(dtype):
@@ -114,12 +114,12 @@ class QuantizeLinear(Quantization):
 class DequantizeLinear(Quantization):
     parameter_inputs = (0,)
 
-    def infer(self, x, scale, zero=None):
+    def infer(self, x: Value, scale: Value, zero: Value | None = None) -> Inferred:
         check_dtype(x, "input", "f" if x.dtype is not None and is_small_float(x.dtype) else "iu")
         self.check_operands(x, scale, zero)
         return [(x.shape, dtype_of(self.output_dtype, "output_dtype") if self.output_dtype else scale.dtype)]
 
-    def reference(self, x, scale, zero=None):
+    def reference(self, x: Array, scale: Array, zero: Array | None = None) -> Results:
         if is_small_float(x.dtype):
             centred = x
         else:
@@ -186,11 +186,11 @@ class DynamicQuantizeLinear(Op):
 
     output_arity = (3, 3)
 
-    def infer(self, x):
+    def infer(self, x: Value) -> Inferred:
         check_dtype(x, "input", "f")
         return [(x.shape, np.dtype(np.uint8)), ((), x.dtype), ((), np.dtype(np.uint8))]
 
-    def reference(self, x):
+    def reference(self, x: Array) -> Results:
         low, high = np.minimum(x.min(initial=0), 0), np.maximum(x.max(initial=0), 0)
         scale = np.asarray((high - low) / 255, x.dtype)
         scale = np.ones_like(scale) if scale == 0 else scale

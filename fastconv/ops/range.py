@@ -7,7 +7,8 @@ import math
 import numpy as np
 
 from ..dtypes import kind
-from .base import Op
+from ..graph import Value
+from .base import Array, Inferred, Op, Results
 from .cast import dtype_of
 from .dims import check, same_dtype
 
@@ -19,7 +20,7 @@ class Range(Op):
     #: the type that halves are computed in
     stash_type: int = 1
 
-    def infer(self, start, limit, delta):
+    def infer(self, start: Value, limit: Value, delta: Value) -> Inferred:
         dtype = same_dtype(start, limit, delta)
         constants = [v.constant for v in (start, limit, delta)]
         known = all(c is not None for c in constants)
@@ -35,7 +36,7 @@ class Range(Op):
         check(math.isfinite(count), f"delta: expected a step that leads from {first} to {last}, got {step}")
         return max(math.ceil(count), 0)
 
-    def reference(self, start, limit, delta):
+    def reference(self, start: Array, limit: Array, delta: Array) -> Results:
         halves = kind(start.dtype) == "f" and start.dtype.itemsize == 2
         dtype = dtype_of(self.stash_type, "stash_type") if halves else start.dtype
         steps = np.arange(self.count(start, limit, delta)).astype(dtype)

@@ -9,8 +9,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .base import Op
+from ..graph import Node, Value
+from .base import Array, Inferred, Op, Results
 from .dims import check, check_rank, same_dtype, unify
+from .node_spec import NodeSpec
 
 #: the activations by name, as functions of x, alpha and beta, and the two's defaults
 ACTIVATIONS: dict[str, tuple[Callable[..., Any], float, float]] = {
@@ -56,15 +58,15 @@ class Recurrent(Op, abstract=True):
     layout: int = 0
 
     @classmethod
-    def upgrade(cls, spec):
+    def upgrade(cls, spec: NodeSpec) -> None:
         if spec.opset < 7:
             spec.attributes.pop("output_sequence", None)
 
-    def multiply_adds(self, node):
+    def multiply_adds(self, node: Node) -> int:
         x, *weights = node.inputs[:3]
         return math.prod(x.dims[:2]) * sum(math.prod(w.dims) for w in weights)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check(self.direction in DIRECTIONS, f"direction: expected one of {', '.join(DIRECTIONS)}, got {self.direction!r}")
         names, count = self.names, len(self.defaults) * len(DIRECTIONS[self.direction])
         check(len(names) == count, f"activations: expected {count}, got {len(self.activations or ())}")
@@ -93,7 +95,9 @@ class Recurrent(Op, abstract=True):
             functions.append(partial(_clipped, function, alpha, beta, most))
         return functions
 
-    def infer(self, x, w, r, b=None, lengths=None, *more):
+    def infer(
+        self, x: Value, w: Value, r: Value, b: Value | None = None, lengths: Value | None = None, *more: Value
+    ) -> Inferred:
         D = len(DIRECTIONS[self.direction])
         for name, v, rank in (("X", x, 3), ("W", w, 3), ("R", r, 3), ("B", b, 2), ("sequence_lens", lengths, 1)):
             if v is not None:
@@ -120,7 +124,9 @@ class Recurrent(Op, abstract=True):
         dtype = same_dtype(x, w, r, b, *more)
         return [((N, T, D, H) if self.layout else (T, D, N, H), dtype), *[(state, dtype)] * self.states]
 
-    def reference(self, x, w, r, b=None, lengths=None, *more):
+    def reference(
+        self, x: Array, w: Array, r: Array, b: Array | None = None, lengths: Array | None = None, *more: Array
+    ) -> Results:
         D, H, n = len(w), r.shape[2], len(self.defaults)
         x = x.swapaxes(0, 1) if self.layout else x
         T, N = x.shape[:2]

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..dtypes import kind, limits
-from ..graph import Dim
-from .base import Op
+from ..graph import Dim, Node, Value
+from .base import Array, Inferred, Op, Results
 from .dims import axis_indices, known_ints, length, to_ints, unknown
+from .node_spec import NodeSpec
 
 
 class Reduce(Op, abstract=True):
@@ -23,7 +24,7 @@ class Reduce(Op, abstract=True):
     noop_with_empty_axes: int = 0
 
     @classmethod
-    def upgrade(cls, spec):
+    def upgrade(cls, spec: NodeSpec) -> None:
         if spec.opset < (13 if spec.op_type == "ReduceSum" else 18):
             spec.attribute_to_input("axes", 1)
 
@@ -33,10 +34,10 @@ class Reduce(Op, abstract=True):
             return axis_indices(axes, rank)
         return () if self.noop_with_empty_axes else tuple(range(rank))
 
-    def flops(self, node):
+    def flops(self, node: Node) -> int:
         return math.prod(node.inputs[0].dims)
 
-    def infer(self, x, axes=None):
+    def infer(self, x: Value, axes: Value | None = None) -> Inferred:
         given = known_ints(axes, "axes")
         if x.shape is None:
             return [(None, x.dtype)]
@@ -48,7 +49,7 @@ class Reduce(Op, abstract=True):
         one: tuple[Dim, ...] = (1,) if self.keepdims else ()
         return [(tuple(e for i, d in enumerate(x.shape) for e in (one if i in gone else (d,))), x.dtype)]
 
-    def reference(self, x, axes=None):
+    def reference(self, x: Array, axes: Array | None = None) -> Results:
         over = self.axes(x.ndim, None if axes is None else to_ints(axes, "axes"))
         return np.asarray(self.reduce(x, axis=over, keepdims=bool(self.keepdims))).astype(x.dtype)
 

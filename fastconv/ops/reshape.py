@@ -6,8 +6,8 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from ..graph import Dim, Node
-from .base import Op, keeps_shape, only_first_varies
+from ..graph import Dim, Node, Value
+from .base import Array, Inferred, Op, Results, keeps_shape, only_first_varies
 from .dims import (
     MAX_RANK,
     axis_index,
@@ -19,15 +19,16 @@ from .dims import (
     to_ints,
     unknown,
 )
+from .node_spec import NodeSpec
 
 
 class View(Op, abstract=True):
     """The output holds the elements of inputs[0] in the same order: in row-major layout nothing needs to move."""
 
-    def independent_images(self, node):
+    def independent_images(self, node: Node) -> bool:
         return only_first_varies(node)
 
-    def flops(self, node):
+    def flops(self, node: Node) -> int:
         return 0
 
     def is_identity(self, node: Node) -> bool:
@@ -46,11 +47,11 @@ class Reshape(View):
     allowzero: int = 0
 
     @classmethod
-    def upgrade(cls, spec):
+    def upgrade(cls, spec: NodeSpec) -> None:
         if spec.opset < 5:
             spec.attribute_to_input("shape", 1)
 
-    def infer(self, x, shape):
+    def infer(self, x: Value, shape: Value) -> Inferred:
         target = known_ints(shape, "shape")
         if target is None:
             return [(unknown(length(shape)), x.dtype)]
@@ -73,7 +74,7 @@ class Reshape(View):
             check(here == there, f"shape: expected {there} elements as in {tuple(shape)}, got {tuple(out)}")
         return tuple(out)
 
-    def reference(self, x, shape):
+    def reference(self, x: Array, shape: Array) -> Results:
         return x.reshape(self.target(x.shape, to_ints(shape, "shape")))
 
 
@@ -100,7 +101,7 @@ class Flatten(View):
 
     axis: int = 1
 
-    def infer(self, x):
+    def infer(self, x: Value) -> Inferred:
         if x.shape is None:
             return [((None, None), x.dtype)]
         rank = len(x.shape)
@@ -111,7 +112,7 @@ class Flatten(View):
             sides.append(others[0] if len(others) == 1 else product(dims))
         return [(tuple(sides), x.dtype)]
 
-    def reference(self, x):
+    def reference(self, x: Array) -> Results:
         axis = self.axis % x.ndim if self.axis < 0 else self.axis
         return x.reshape(math.prod(x.shape[:axis]), math.prod(x.shape[axis:]))
 
@@ -123,11 +124,11 @@ class Squeeze(View):
     control_inputs = (1,)
 
     @classmethod
-    def upgrade(cls, spec):
+    def upgrade(cls, spec: NodeSpec) -> None:
         if spec.opset < 13:
             spec.attribute_to_input("axes", 1)
 
-    def infer(self, x, axes=None):
+    def infer(self, x: Value, axes: Value | None = None) -> Inferred:
         if x.shape is None:
             return [(None, x.dtype)]
         rank = len(x.shape)
@@ -150,7 +151,7 @@ class Squeeze(View):
             check(shape[i] == 1 or not isinstance(shape[i], int), f"axes: expected size 1 on axis {i}, got shape {shape}")
         return gone
 
-    def reference(self, x, axes=None):
+    def reference(self, x: Array, axes: Array | None = None) -> Results:
         return x.squeeze(self.axes(x.shape, None if axes is None else to_ints(axes, "axes")))
 
 
@@ -161,11 +162,11 @@ class Unsqueeze(View):
     control_inputs = (1,)
 
     @classmethod
-    def upgrade(cls, spec):
+    def upgrade(cls, spec: NodeSpec) -> None:
         if spec.opset < 13:
             spec.attribute_to_input("axes", 1)
 
-    def infer(self, x, axes):
+    def infer(self, x: Value, axes: Value) -> Inferred:
         new = known_ints(axes, "axes")
         if x.shape is None:
             return [(None, x.dtype)]
@@ -181,5 +182,5 @@ class Unsqueeze(View):
         new, old = axis_indices(axes, rank), iter(shape)
         return tuple(1 if i in new else next(old) for i in range(rank))
 
-    def reference(self, x, axes):
+    def reference(self, x: Array, axes: Array) -> Results:
         return x.reshape(self.target(x.shape, to_ints(axes, "axes")))

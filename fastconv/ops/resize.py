@@ -15,9 +15,9 @@ import numpy as np
 from ..dtypes import kind, limits
 from ..errors import ModelError, UnsupportedError
 from ..graph import Dim, Node, Value
-from .base import Op, only_first_varies
+from .base import Array, Inferred, Op, Results, only_first_varies
 from .dims import axis_indices, check, check_rank_least, known_ints, length, to_ints, unknown
-from .node_spec import FLOAT, FLOATS, STRING
+from .node_spec import FLOAT, FLOATS, STRING, NodeSpec
 
 COORDINATES = (
     "half_pixel",
@@ -60,13 +60,13 @@ class Resize(Op):
     nearest_mode: str = "round_prefer_floor"
 
     @classmethod
-    def upgrade(cls, spec):
+    def upgrade(cls, spec: NodeSpec) -> None:
         if spec.opset < 11:
             spec.inputs.insert(1, None)
             spec.attributes.setdefault("coordinate_transformation_mode", "asymmetric")
             spec.attributes.setdefault("nearest_mode", "floor")
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, words in (
             ("mode", ("nearest", "linear", "cubic")),
             ("coordinate_transformation_mode", COORDINATES),
@@ -145,10 +145,10 @@ class Resize(Op):
     def selects_elements(self, node: Node) -> bool:
         return self.mode == "nearest" and not self.extrapolates
 
-    def independent_images(self, node):
+    def independent_images(self, node: Node) -> bool:
         return only_first_varies(node)
 
-    def infer(self, x, roi=None, scales=None, sizes=None):
+    def infer(self, x: Value, roi: Value | None = None, scales: Value | None = None, sizes: Value | None = None) -> Inferred:
         check_rank_least(x, "input", 1)
         roi, scales, sizes = _given(roi), _given(scales), _given(sizes)
         check(scales is not None or sizes is not None, "expected scales or sizes, got neither")
@@ -211,7 +211,7 @@ class Resize(Op):
         x = _over(i + 0.5, factor) - 0.5
         return (x + size / 2 * (1 - out / width) if mode == "half_pixel_symmetric" else x), inside
 
-    def reference(self, x, roi=None, scales=None, sizes=None):
+    def reference(self, x: Array, roi: Array | None = None, scales: Array | None = None, sizes: Array | None = None) -> Results:
         roi, scales, sizes = (None if v is None or v.size == 0 else v for v in (roi, scales, sizes))
         check((scales is None) != (sizes is None), "expected either scales or sizes")
         out, factors = self.output(x.shape, roi, scales, None if sizes is None else to_ints(sizes, "sizes"))
@@ -239,7 +239,7 @@ class Upsample(Op):
     """Resize before it had its name."""
 
     @classmethod
-    def upgrade(cls, spec):
+    def upgrade(cls, spec: NodeSpec) -> None:
         mode = spec.take("mode", STRING, "nearest")
         if mode not in ("nearest", "linear", "bilinear"):
             raise UnsupportedError(f"mode: expected nearest or linear, got {mode!r}")

@@ -6,8 +6,10 @@ import math
 
 import numpy as np
 
-from .base import Op
+from ..graph import Value
+from .base import Array, Inferred, Op, Results
 from .dims import check, check_rank, index_array, unify
+from .node_spec import NodeSpec
 
 
 class RoiAlign(Op):
@@ -24,17 +26,17 @@ class RoiAlign(Op):
     spatial_scale: float = 1.0
 
     @classmethod
-    def upgrade(cls, spec):
+    def upgrade(cls, spec: NodeSpec) -> None:
         if spec.opset < 16:
             spec.attributes["coordinate_transformation_mode"] = "output_half_pixel"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, words in (("mode", ("avg", "max")), ("coordinate_transformation_mode", ("half_pixel", "output_half_pixel"))):
             check(getattr(self, name) in words, f"{name}: expected one of {', '.join(words)}, got {getattr(self, name)!r}")
         for name, least in (("output_height", 1), ("output_width", 1), ("sampling_ratio", 0)):
             check(getattr(self, name) >= least, f"{name}: expected {least} or more, got {getattr(self, name)}")
 
-    def infer(self, x, rois, images):
+    def infer(self, x: Value, rois: Value, images: Value) -> Inferred:
         check_rank(x, "input", 4)
         check_rank(rois, "rois", 2)
         check_rank(images, "batch_indices", 1)
@@ -49,7 +51,7 @@ class RoiAlign(Op):
         count = self.sampling_ratio or max(math.ceil(size / bins), 1)
         return start + (np.arange(bins)[:, None] + (np.arange(count) + 0.5) / count) * size / bins
 
-    def reference(self, x, rois, images):
+    def reference(self, x: Array, rois: Array, images: Array) -> Results:
         y = np.zeros((len(rois), x.shape[1], self.output_height, self.output_width), x.dtype)
         shift = 0.5 if self.coordinate_transformation_mode == "half_pixel" else 0.0
         check(bool(np.isfinite(rois).all()), "rois: expected finite numbers")

@@ -7,7 +7,7 @@ import numpy as np
 from ..dtypes import element_of, sequence, sequence_of
 from ..errors import ModelError
 from ..graph import Node, Value
-from .base import REGISTRY, Op
+from .base import REGISTRY, Array, Inferred, Op, Results
 from .cast import dtype_of
 from .dims import axis_index, check, same_dtype, to_int, to_ints
 
@@ -22,10 +22,10 @@ def place(position, count, most):
 class SequenceConstruct(Op):
     arity = (1, None)
 
-    def infer(self, *xs):
+    def infer(self, *xs: Value) -> Inferred:
         return [(None, sequence_of(same_dtype(*xs)))]
 
-    def reference(self, *xs):
+    def reference(self, *xs: Array) -> Results:
         return sequence(xs)
 
 
@@ -34,10 +34,10 @@ class SequenceEmpty(Op):
 
     dtype: int = 1
 
-    def infer(self):
+    def infer(self) -> Inferred:
         return [(None, sequence_of(dtype_of(self.dtype, "dtype")))]
 
-    def reference(self):
+    def reference(self) -> Results:
         return sequence(())
 
 
@@ -50,10 +50,10 @@ class OfSequence(Op, abstract=True):
 class SequenceAt(OfSequence):
     arity = (2, 2)
 
-    def infer(self, xs, position):
+    def infer(self, xs: Value, position: Value) -> Inferred:
         return [(None, element_of(xs.dtype))]
 
-    def reference(self, xs, position):
+    def reference(self, xs: Array, position: Array) -> Results:
         return xs[place(position, len(xs), len(xs) - 1)]
 
 
@@ -62,10 +62,10 @@ class SequenceInsert(OfSequence):
 
     arity = (2, 3)
 
-    def infer(self, xs, x, position=None):
+    def infer(self, xs: Value, x: Value, position: Value | None = None) -> Inferred:
         return [(None, xs.dtype)]
 
-    def reference(self, xs, x, position=None):
+    def reference(self, xs: Array, x: Array, position: Array | None = None) -> Results:
         items = list(xs)
         items.insert(len(xs) if position is None else place(position, len(xs), len(xs)), x)
         return sequence(items)
@@ -76,10 +76,10 @@ class SequenceErase(OfSequence):
 
     arity = (1, 2)
 
-    def infer(self, xs, position=None):
+    def infer(self, xs: Value, position: Value | None = None) -> Inferred:
         return [(None, xs.dtype)]
 
-    def reference(self, xs, position=None):
+    def reference(self, xs: Array, position: Array | None = None) -> Results:
         check(len(xs) > 0, "the sequence is empty")
         items = list(xs)
         del items[-1 if position is None else place(position, len(xs), len(xs) - 1)]
@@ -87,10 +87,10 @@ class SequenceErase(OfSequence):
 
 
 class SequenceLength(OfSequence):
-    def infer(self, xs):
+    def infer(self, xs: Value) -> Inferred:
         return [((), np.dtype(np.int64))]
 
-    def reference(self, xs):
+    def reference(self, xs: Array) -> Results:
         return np.array(len(xs))
 
 
@@ -100,10 +100,10 @@ class ConcatFromSequence(OfSequence):
     axis: int
     new_axis: int = 0
 
-    def infer(self, xs):
+    def infer(self, xs: Value) -> Inferred:
         return [(None, element_of(xs.dtype))]
 
-    def reference(self, xs):
+    def reference(self, xs: Array) -> Results:
         try:
             return (np.stack if self.new_axis else np.concatenate)(list(xs), self.axis)
         except (ValueError, IndexError) as e:
@@ -121,7 +121,7 @@ class SplitToSequence(Op):
     axis: int = 0
     keepdims: int = 1
 
-    def infer(self, x, split=None):
+    def infer(self, x: Value, split: Value | None = None) -> Inferred:
         return [(None, sequence_of(x.dtype))]
 
     def places(self, d, split):
@@ -134,7 +134,7 @@ class SplitToSequence(Op):
         check(min(sizes, default=0) >= 0 and sum(sizes) == d, f"split: expected sizes that add up to {d}, got {sizes}")
         return np.cumsum(sizes)[:-1].tolist()
 
-    def reference(self, x, split=None):
+    def reference(self, x: Array, split: Array | None = None) -> Results:
         axis = axis_index(self.axis, x.ndim)
         parts = np.split(x, self.places(x.shape[axis], split), axis)
         return sequence(p.squeeze(axis) for p in parts) if split is None and not self.keepdims else sequence(parts)
@@ -164,16 +164,16 @@ class OptionalHasElement(OfSequence):
 
     arity = (0, 1)
 
-    def infer(self, x=None):
+    def infer(self, x: Value | None = None) -> Inferred:
         return [((), np.dtype(bool))]
 
-    def reference(self, x=None):
+    def reference(self, x: Array | None = None) -> Results:
         return np.array(x is not None)
 
 
 class OptionalGetElement(OfSequence):
-    def infer(self, x):
+    def infer(self, x: Value) -> Inferred:
         return [(x.shape, x.dtype)]
 
-    def reference(self, x):
+    def reference(self, x: Array) -> Results:
         return x

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..graph import Node, Value
-from .base import Op
+from .base import Array, Inferred, Op, Results
 
 
 class OfShape(Op, abstract=True):
@@ -22,16 +22,16 @@ class Shape(OfShape):
     start: int = 0
     end: int | None = None
 
-    def infer(self, x):
+    def infer(self, x: Value) -> Inferred:
         return [((None if x.shape is None else len(x.shape[self.start : self.end]),), np.dtype(np.int64))]
 
-    def reference(self, x):
+    def reference(self, x: Array) -> Results:
         return np.array(x.shape[self.start : self.end], np.int64)
 
 
 class Size(OfShape):
-    def infer(self, x):
+    def infer(self, x: Value) -> Inferred:
         return [((), np.dtype(np.int64))]
 
-    def reference(self, x):
+    def reference(self, x: Array) -> Results:
         return np.array(x.size, np.int64)

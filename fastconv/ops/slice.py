@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..graph import Dim, Node
-from .base import Op
+from ..graph import Dim, Node, Value
+from .base import Array, Inferred, Op, Results
 from .dims import axis_indices, check, known_ints, to_ints, unknown
+from .node_spec import NodeSpec
 
 #: from here on, an end means "up to the end" of whatever size
 END = 2**31 - 1
@@ -19,7 +20,7 @@ class Slice(Op):
     control_inputs = (1, 2, 3, 4)
 
     @classmethod
-    def upgrade(cls, spec):
+    def upgrade(cls, spec: NodeSpec) -> None:
         if spec.opset < 10:
             for i, name in enumerate(("starts", "ends", "axes"), 1):
                 spec.attribute_to_input(name, i)
@@ -47,7 +48,7 @@ class Slice(Op):
     def selects_elements(self, node: Node) -> bool:
         return True
 
-    def infer(self, x, starts, ends, axes=None, steps=None):
+    def infer(self, x: Value, starts: Value, ends: Value, axes: Value | None = None, steps: Value | None = None) -> Inferred:
         given = [known_ints(v, n) for v, n in ((starts, "starts"), (ends, "ends"), (axes, "axes"), (steps, "steps"))]
         if x.shape is None:
             return [(None, x.dtype)]
@@ -56,7 +57,7 @@ class Slice(Op):
         ranges = self.ranges(x.shape, *given)
         return [(tuple(len(r) if isinstance(r, range) else r for r in ranges), x.dtype)]
 
-    def reference(self, x, starts, ends, axes=None, steps=None):
+    def reference(self, x: Array, starts: Array, ends: Array, axes: Array | None = None, steps: Array | None = None) -> Results:
         names = zip((starts, ends, axes, steps), ("starts", "ends", "axes", "steps"), strict=True)
         for i, r in enumerate(self.ranges(x.shape, *(None if v is None else to_ints(v, n) for v, n in names))):
             x = x.take(r, axis=i)

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .base import Op
+from ..graph import Value
+from .base import Array, Inferred, Op, Results
 from .dims import axis_index, check, check_rank_least, known_ints, length, to_ints
-from .node_spec import INT
+from .node_spec import INT, NodeSpec
 
 
 class Split(Op):
@@ -22,7 +23,7 @@ class Split(Op):
     num_outputs: int | None = None
 
     @classmethod
-    def upgrade(cls, spec):
+    def upgrade(cls, spec: NodeSpec) -> None:
         if spec.opset < 13:
             spec.attribute_to_input("split", 1)
         if spec.optional(1) is None:
@@ -40,7 +41,7 @@ class Split(Op):
         check((n - 1) * part <= d, f"num_outputs: a size of {d} cannot be split into {n} parts of {part}")
         return [part] * (n - 1) + [d - (n - 1) * part]
 
-    def infer(self, x, split=None):
+    def infer(self, x: Value, split: Value | None = None) -> Inferred:
         check_rank_least(x, "input", 1)
         parts = known_ints(split, "split")
         count = self.num_outputs if split is None else length(split)
@@ -54,7 +55,7 @@ class Split(Op):
         sizes = self.sizes(d, parts) if settled else parts or (None,) * count
         return [((*x.shape[:axis], size, *x.shape[axis + 1 :]), x.dtype) for size in sizes]
 
-    def reference(self, x, split=None):
+    def reference(self, x: Array, split: Array | None = None) -> Results:
         axis = axis_index(self.axis, x.ndim)
         sizes = self.sizes(x.shape[axis], None if split is None else to_ints(split, "split"))
         return tuple(np.split(x, np.cumsum(sizes)[:-1], axis))

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from .base import Op
+from ..graph import Value
+from .base import Array, Inferred, Op, Results
 from .dims import axis_index, check, check_rank_least, known_ints, to_int
-from .node_spec import INT
+from .node_spec import INT, NodeSpec
 
 
 class TopK(Op):
@@ -22,11 +23,11 @@ class TopK(Op):
     sorted: int = 1
 
     @classmethod
-    def upgrade(cls, spec):
+    def upgrade(cls, spec: NodeSpec) -> None:
         if spec.opset < 10:
             spec.attribute_to_input("k", 1, INT)
 
-    def infer(self, x, k):
+    def infer(self, x: Value, k: Value) -> Inferred:
         check_rank_least(x, "input", 1)
         known_ints(k, "K")
         count = None if k.constant is None else to_int(k.constant, "K")
@@ -42,7 +43,7 @@ class TopK(Op):
         if count is not None:
             check(count >= 0 and (not isinstance(d, int) or count <= d), f"K: expected 0 to {d}, got {count}")
 
-    def reference(self, x, k):
+    def reference(self, x: Array, k: Array) -> Results:
         count, axis = to_int(k, "K"), axis_index(self.axis, x.ndim)
         self.check_count(count, x.shape[axis])
         if self.largest:

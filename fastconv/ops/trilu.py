@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .base import Op
+from ..graph import Value
+from .base import Array, Inferred, Op, Results
 from .cast import dtype_of
 from .dims import check_rank, check_rank_least, known_ints, to_int
 
@@ -16,12 +17,12 @@ class Trilu(Op):
 
     upper: int = 1
 
-    def infer(self, x, k=None):
+    def infer(self, x: Value, k: Value | None = None) -> Inferred:
         check_rank_least(x, "input", 2)
         known_ints(k, "k")
         return [(x.shape, x.dtype)]
 
-    def reference(self, x, k=None):
+    def reference(self, x: Array, k: Array | None = None) -> Results:
         diagonal = 0 if k is None else to_int(k, "k")
         rows, columns = np.indices(x.shape[-2:], sparse=True)
         inside = columns - rows >= diagonal if self.upper else columns - rows <= diagonal
@@ -34,10 +35,10 @@ class EyeLike(Op):
     dtype: int | None = None
     k: int = 0
 
-    def infer(self, x):
+    def infer(self, x: Value) -> Inferred:
         check_rank(x, "input", 2)
         return [(x.shape, x.dtype if self.dtype is None else dtype_of(self.dtype, "dtype"))]
 
-    def reference(self, x):
+    def reference(self, x: Array) -> Results:
         rows, columns = np.indices(x.shape, sparse=True)
         return (columns - rows == self.k).astype(x.dtype if self.dtype is None else dtype_of(self.dtype, "dtype"))

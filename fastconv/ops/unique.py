@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .base import Op
+from ..graph import Value
+from .base import Array, Inferred, Op, Results
 from .dims import axis_index, check, check_dtype, check_rank
 
 
@@ -17,7 +18,7 @@ class Unique(Op):
     #: 0: in the order of their first places
     sorted: int = 1
 
-    def infer(self, x):
+    def infer(self, x: Value) -> Inferred:
         shape = None
         if self.axis is None:
             shape = (None,)
@@ -27,7 +28,7 @@ class Unique(Op):
         counts = ((None,), np.dtype(np.int64))
         return [(shape, x.dtype), counts, counts, counts]
 
-    def reference(self, x):
+    def reference(self, x: Array) -> Results:
         x = x.reshape(-1) if self.axis is None else x
         axis = axis_index(self.axis or 0, x.ndim)
         _, first, inverse, counts = np.unique(x, True, True, True, axis)
@@ -43,7 +44,7 @@ class Compress(Op):
 
     axis: int | None = None
 
-    def infer(self, x, condition):
+    def infer(self, x: Value, condition: Value) -> Inferred:
         check_rank(condition, "condition", 1)
         check_dtype(condition, "condition", "b")
         if self.axis is None:
@@ -53,7 +54,7 @@ class Compress(Op):
         axis = axis_index(self.axis, len(x.shape))
         return [((*x.shape[:axis], None, *x.shape[axis + 1 :]), x.dtype)]
 
-    def reference(self, x, condition):
+    def reference(self, x: Array, condition: Array) -> Results:
         x = x.reshape(-1) if self.axis is None else x
         axis = axis_index(self.axis or 0, x.ndim)
         (places,) = np.nonzero(condition)
