@@ -1,4 +1,4 @@
-"""The operators: importing the package imports every module of the folder, whose Op subclasses register themselves."""
+"""The operators. Importing the package imports every module of the folder, and their Op subclasses register themselves."""
 
 from importlib import import_module
 from pkgutil import iter_modules

@@ -1,4 +1,4 @@
-"""ArgMax and ArgMin: the index of the largest or smallest element along an axis; the first NaN, where there is one."""
+"""ArgMax and ArgMin: the index of the largest or smallest element along an axis; that of the first NaN, if there is one."""
 
 from __future__ import annotations
 

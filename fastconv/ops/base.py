@@ -1,7 +1,7 @@
-"""What an operator is: its attributes, its shape rule and its reference.
+"""Op, the base of operators: attributes, shape rule, reference, and what passes and reports ask about a node.
 
-A subclass of Op registers by being defined; REGISTRY of `fastconv.ops` has those of every module of the folder. Its class body
-declares the ONNX attributes as annotated fields with their defaults:
+Defining a subclass of Op registers it in REGISTRY; `fastconv.ops` imports every module of the folder. The class body declares
+the attributes of the standard as annotated fields with their defaults:
 
     class LeakyRelu(Op):
         alpha: float = 0.01
@@ -12,7 +12,7 @@ declares the ONNX attributes as annotated fields with their defaults:
         def reference(self, x: Array) -> Results:
             return np.where(x < 0, self.alpha * x, x)
 
-Operators have one form, the newest one of the standard. `upgrade` turns the forms of older opsets into it.
+Each operator has one form, the newest one of the standard. `upgrade` rewrites nodes of older opsets to it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 Inferred = Sequence[tuple[Shape, np.dtype | None]]
 #: an input of a reference
 Array = np.ndarray
-#: what a reference returns, one array or a tuple of them; Any because NumPy's functions are typed so
+#: the return value of a reference, one array or a tuple of them: Any, as most of NumPy's functions are typed
 Results = Any
 
 #: every operator that was imported, by `Op.key`
@@ -45,11 +45,11 @@ REGISTRY: dict[str, type[Op]] = {}
 
 
 class Op:
-    """One operator of the standard; see the module's docstring. Instances are immutable."""
+    """An operator; see the module's docstring. Instances are immutable."""
 
     __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
     domain: ClassVar[str] = ""
-    #: least and greatest number of inputs, and of outputs; None is "any number"
+    #: least and greatest number of inputs, and of outputs; None: any number
     arity: ClassVar[tuple[int, int | None]] = (1, 1)
     output_arity: ClassVar[tuple[int, int | None]] = (1, 1)
     #: the inputs that control the computation, such as a shape or axes: shapes and plans are made for their elements
@@ -62,13 +62,13 @@ class Op:
     takes_epilogue: ClassVar[bool] = False
     #: whether that epilogue may begin with an Add of another tensor of the result's shape
     takes_residual: ClassVar[bool] = False
-    #: the axis of the result with the channels, which weights and bias have an entry for: -1 for matrix products
+    #: the axis of the result that is the channels, to which weights and bias belong: -1 for matrix products
     channel_axis: ClassVar[int] = 1
 
     def __init_subclass__(cls, abstract: bool = False, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls.__doc__ = cls.__doc__ or cls.__name__  # dataclass would spell out its signature
-        dataclass(init=False, repr=False, eq=False)(cls)  # which generates no methods: that is slow
+        cls.__doc__ = cls.__doc__ or cls.__name__  # else dataclass writes the signature there
+        dataclass(init=False, repr=False, eq=False)(cls)  # generating methods is slow
         if not abstract:
             REGISTRY[cls.key()] = cls
 
@@ -83,7 +83,7 @@ class Op:
         self.__post_init__()
 
     def __post_init__(self) -> None:
-        """Check the attributes: ModelError for what no node may have."""
+        """Check the attributes; ModelError if a value is invalid."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise dataclasses.FrozenInstanceError(f"{type(self).__name__} is immutable")
@@ -93,12 +93,12 @@ class Op:
 
     @classmethod
     def key(cls) -> str:
-        """The name in the registry: `Conv`, or `domain::Name` outside the standard's own domain."""
+        """The name in REGISTRY: `Conv`, or `domain::Name` if the domain is not the standard's."""
         return f"{cls.domain}::{cls.__name__}" if cls.domain else cls.__name__
 
     @classmethod
     def upgrade(cls, spec: NodeSpec) -> None:
-        """Rewrite a node of an older opset to the newest form; setting `spec.op_type` hands it to another Op."""
+        """Rewrite a node of an older opset to the newest form; setting `spec.op_type` makes it a node of another Op."""
 
     def infer(self, *inputs: Any) -> Inferred:
         """(shape, dtype) of each output for the input Values; ModelError if no tensors can have them."""
@@ -125,19 +125,19 @@ class Op:
         return False
 
     def as_scale_shift(self, node: Node, axis: int) -> ScaleShift | None:
-        """The node, without its epilogue, as scale and shift of each index of an axis of the result; None where it is none."""
+        """The node, without its epilogue, as a scale and shift for each index of an axis; None if it is not one."""
         return None
 
     def weight_axis(self, node: Node) -> int | None:
-        """The axis of inputs[1] along which a factor scales the channels of the result; None where there is none."""
+        """The axis of inputs[1] along which a factor scales the channels of the result; None if there is none."""
         return None
 
     def placeholders(self, node: Node) -> dict[Value, np.ndarray]:
-        """Arrays that can replace computed inputs of which only the shape or the dtype is read, where that is known."""
+        """Arrays to compute with in place of inputs of which only the shape or the dtype is read, if that is known."""
         return {}
 
     def activation(self, node: Node) -> Activation | None:
-        """The node with its epilogue as a function of each element of inputs[0]; None if it is not one that kernels apply."""
+        """The node with its epilogue, as a function of each element of inputs[0]; None if kernels do not have it."""
         return None
 
     def parameters(self, node: Node) -> list[Value]:
@@ -168,12 +168,12 @@ class Op:
 
     @property
     def params(self) -> str:
-        """The attributes as tables and dumps print them: `strides=(2, 2) group=32`."""
+        """The attributes, printed for tables and dumps: `strides=(2, 2) group=32`."""
         return " ".join(f"{k}={v}" for k, v in self.attributes().items() if not isinstance(v, np.ndarray | Graph))
 
 
 def _is_spread(array: Any) -> bool:
-    """Whether it is one number that stands for all elements."""
+    """Whether it is one number, broadcast to an array."""
     return isinstance(array, np.ndarray) and array.size > 1 and array.strides == (0,) * array.ndim
 
 

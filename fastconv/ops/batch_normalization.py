@@ -12,9 +12,9 @@ from .scale_shift import ScaleShift
 
 
 class BatchNormalization(Op):
-    """In training it normalizes by the mean and variance of its input, and gives how they move the running ones.
+    """In training mode it normalizes by the mean and variance of its input, and returns the updated running ones.
 
-    Before opset 9 the parameters could be for each element of an image (spatial=0): then their shape is the input's but for N.
+    Before opset 9, spatial=0 has parameters for each element of an image: their shape is the input's without N.
     """
 
     arity = (5, 5)
@@ -28,14 +28,15 @@ class BatchNormalization(Op):
 
     @classmethod
     def upgrade(cls, spec: NodeSpec) -> None:
-        x, scale = spec.optional(0), spec.optional(1)
-        if not spec.take("spatial", INT, 1) and x is not None and scale is not None and None not in (x.shape, scale.shape):
-            fits = len(scale.shape) == len(x.shape) - 1
-            check(fits, f"spatial=0: expected parameters of the shape {x.shape[1:]}, got {scale.shape}")
+        if not spec.take("spatial", INT, 1):
+            x, scale = spec.optional(0), spec.optional(1)
+            if x is not None and x.shape is not None and scale is not None and scale.shape is not None:
+                fits = len(scale.shape) == len(x.shape) - 1
+                check(fits, f"spatial=0: expected parameters of the shape {x.shape[1:]}, got {scale.shape}")
         if spec.opset < 7:
             spec.attributes.pop("is_test", None)
         if not spec.take("training_mode", INT, 0):
-            del spec.outputs[1:]  # statistics, which only training gives
+            del spec.outputs[1:]  # the statistics that only training returns
         else:
             spec.attributes["training_mode"] = 1
 
@@ -45,7 +46,7 @@ class BatchNormalization(Op):
         if self.training_mode or x.shape is None or axis % len(x.shape) != 1 or len(constants) < 4:
             return None
         gamma, beta, mean, var = (c.astype(np.float64) for c in constants)
-        with np.errstate(invalid="ignore", divide="ignore"):  # a negative variance gives NaN, as by the definition
+        with np.errstate(invalid="ignore", divide="ignore"):  # a negative variance gives NaN, as in the reference
             scale = gamma / np.sqrt(var + self.epsilon)
         return ScaleShift(x, scale, beta - mean * scale) if np.isfinite(scale).all() else None
 

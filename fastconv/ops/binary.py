@@ -1,4 +1,4 @@
-"""Functions of two or more tensors that broadcast together: each operator is its expression."""
+"""Functions of two or more tensors that broadcast together: each operator is one expression."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ class Binary(Op, abstract=True):
 
 
 def _same_images(node: Node) -> bool:
-    """Whether axis 0 of the result is axis 0 of all operands, and constants are the same for all of it."""
-    rank = len(node.outputs[0].dims)  # type: ignore[union-attr]
+    """Whether axis 0 of every computed operand is axis 0 of the result, and each constant is the same for all of it."""
+    rank = len(node.results[0].dims)
     ranks = ((v, len(v.dims)) for v in node.inputs if v is not None)
     return all(r == rank if v.constant is None else r < rank or v.dims[0] == 1 for v, r in ranks)
 
 
 def _align(spec: NodeSpec) -> None:
-    """Before opset 7 the second operand's axes lay on the first's from `axis` on: give it ones for those behind."""
+    """Before opset 7, `axis` is where the second operand's axes begin in the first's: append axes of size 1."""
     axis = spec.take("axis", INT)
     if not spec.take("broadcast", INT, 0) or axis is None:
         return
@@ -64,12 +64,12 @@ def _align(spec: NodeSpec) -> None:
 
 
 class Affine(Binary, abstract=True):
-    """With one value a channel it is a layer's bias or scale."""
+    """With one value for each channel it is the bias or the scale of a layer."""
 
     parameter_inputs = (0, 1)
 
     def parameters(self, node: Node) -> list[Value]:
-        """Values as layers keep them, (C,) or (C, 1, 1): those of other shapes are anchors, bounds, factors."""
+        """Only those of shape (C,) or (C, 1, 1): constants of other shapes are anchors, bounds, factors."""
         return [v for v in super().parameters(node) if kind(v.dtype) == "f" and 1 < math.prod(v.dims) == v.dims[0]]
 
 
@@ -147,9 +147,9 @@ class PRelu(Binary):
 
     @classmethod
     def upgrade(cls, spec: NodeSpec) -> None:
-        slope, x = spec.optional(1), spec.optional(0)
+        x, slope = spec.optional(0), spec.optional(1)
         if spec.opset < 7 and slope is not None and slope.shape is not None and slope.shape != (1,) and len(slope.shape) == 1:
-            # before opset 7 the slopes lay on the channels
+            # before opset 7, slopes of rank 1 belong to the channels
             if x is None or x.shape is None or slope.constant is None:
                 raise UnsupportedError("a slope for each channel (opset < 7) needs a constant slope and an input of known rank")
             spec.inputs[1] = Value(slope.name, constant=slope.constant.reshape(-1, *(1,) * (len(x.shape) - 2)))
@@ -241,7 +241,7 @@ class BitShift(Bitwise):
 
 
 class Variadic(Op, abstract=True):
-    """A function of any number of tensors, folded from the left."""
+    """A function of any number of tensors, applied from left to right."""
 
     arity = (1, None)
     function: ClassVar[Callable[..., Any]]

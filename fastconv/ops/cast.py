@@ -1,4 +1,4 @@
-"""Cast and CastLike: the same numbers as another element type; and BitCast: the same bits."""
+"""Cast and CastLike: the same numbers as another element type. BitCast: the same bits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROUND_MODES = ("up", "down", "nearest")
 
 
 def dtype_of(number: int, name: str) -> np.dtype:
-    """The dtype of the numbers of an element type; ModelError, naming the attribute, where there is none."""
+    """The dtype of ONNX's element type `number`; ModelError, which names the attribute, if there is none."""
     try:
         dtype = data_type(number).dtype
     except ModelError as e:
@@ -29,7 +29,7 @@ class Casting(Op, abstract=True):
     """`saturate` and `round_mode` concern floats of 8 bits only."""
 
     saturate: int = 1
-    #: the power of two that a number becomes in FLOAT8E8M0
+    #: the direction of rounding to a power of two, for FLOAT8E8M0
     round_mode: str = "up"
 
     def __post_init__(self) -> None:
@@ -40,7 +40,7 @@ class Casting(Op, abstract=True):
         return y is not None and x.dtype is not None and x.dtype == y.dtype
 
     def cast(self, x: np.ndarray, dtype: np.dtype) -> np.ndarray:
-        """x as elements of another type."""
+        """x converted to another element type."""
         if dtype.name == "float8_e8m0fnu":
             return powers_of_two(x, bool(self.saturate), self.round_mode).astype(dtype)
         if dtype.name.startswith("float8") and self.saturate:
@@ -49,14 +49,14 @@ class Casting(Op, abstract=True):
 
 
 def saturated(x: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """x as `dtype`; what lies beyond its finite numbers, infinities too, becomes the last of them."""
+    """x as `dtype`; numbers beyond its finite range, infinities too, become the nearest finite one."""
     least, most = limits(dtype)
     return np.clip(x.astype(np.float32), np.float32(least), np.float32(most)).astype(dtype)
 
 
 def powers_of_two(x: np.ndarray, saturate: bool, round_mode: str) -> np.ndarray:
-    """The powers of two from 2**-127 to 2**127 next to |x|, as float32; NaN for what is not finite, or unsaturated beyond."""
-    fraction, exponent = np.frexp(np.abs(x.astype(np.float64)))  # fraction · 2**exponent, fraction from 1/2 to 1
+    """|x| rounded to powers of two from 2**-127 to 2**127, as float32; NaN if not finite, or beyond and not saturated."""
+    fraction, exponent = np.frexp(np.abs(x.astype(np.float64)))  # |x| = fraction · 2**exponent, 1/2 <= fraction < 1
     up = {"up": fraction > 0.5, "nearest": fraction >= 0.75, "down": False}[round_mode]
     exponent = np.where(x == 0, -127, np.maximum(exponent - 1 + up, -127))
     beyond = ~np.isfinite(x.astype(np.float64)) | (not saturate) & (exponent > 127)

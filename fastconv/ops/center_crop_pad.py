@@ -1,10 +1,13 @@
-"""CenterCropPad: the middle of the input, or the input in the middle of zeros, along some axes."""
+"""CenterCropPad: along some axes, the centre of the input, or the input in the centre of zeros."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
-from ..graph import Value
+from ..graph import Dim, Value
 from .base import Array, Inferred, Op, Results
 from .dims import as_shape, axis_indices, check, known_ints, to_ints, unknown
 
@@ -15,7 +18,7 @@ class CenterCropPad(Op):
 
     axes: tuple[int, ...] | None = None
 
-    def target(self, shape, sizes):
+    def target(self, shape: Sequence[Dim], sizes: Sequence[int]) -> tuple[Any, ...]:
         """The shape of the result."""
         axes = range(len(shape)) if self.axes is None else axis_indices(self.axes, len(shape))
         check(len(sizes) == len(axes), f"shape: expected {len(axes)} values, got {tuple(sizes)}")

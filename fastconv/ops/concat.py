@@ -1,4 +1,4 @@
-"""Concat: tensors one behind the other along an axis."""
+"""Concat: tensors joined along an axis."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Concat(Op):
             spec.attributes.setdefault("axis", 1)
 
     def independent_images(self, node: Node) -> bool:
-        return self.axis % len(node.results[0].dims) > 0 and all(v.constant is None for v in node.inputs)
+        return self.axis % len(node.results[0].dims) > 0 and all(v is None or v.constant is None for v in node.inputs)
 
     def flops(self, node: Node) -> int:
         return 0

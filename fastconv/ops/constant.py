@@ -1,4 +1,4 @@
-"""Constant and ConstantOfShape: tensors that the model file holds, or that one number fills."""
+"""Constant and ConstantOfShape: a tensor from the model file, or one filled with a number."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .dims import as_shape, check, known_ints, length, to_ints, unknown
 
 
 class Constant(Op):
-    """Exactly one attribute is given, and is the result."""
+    """Exactly one attribute is given; it is the result."""
 
     arity = (0, 0)
 
@@ -36,7 +36,7 @@ class Constant(Op):
 
 
 class ConstantOfShape(Op):
-    """A tensor of the shape asked for, each element the one of `value`, which is a float32 zero where it is left out."""
+    """A tensor of the shape given, filled with the element of `value`; the default is a float32 zero."""
 
     control_inputs = (0,)
 

@@ -1,4 +1,4 @@
-"""ConvLike: what operators share that are a Conv once their operands are prepared."""
+"""ConvLike: the base of operators that prepare their operands and then compute a Conv."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from .windows import Windowed, Windows
 
 
 class ConvLike(Windowed, abstract=True):
-    """It has Conv's attributes and a Conv to compute with, but is none: what fits Conv need not fit it."""
+    """Delegates to a Conv, but passes must not treat it as one."""
 
-    #: which input has the weights
+    #: the index of the input with the weights
     weights: ClassVar[int] = 1
 
     group: int = 1
@@ -24,10 +24,10 @@ class ConvLike(Windowed, abstract=True):
         check(self.group > 0, f"group: expected 1 or more, got {self.group}")
 
     def window(self, node: Node) -> Windows | None:
-        return self.conv.windows_of(node.inputs[0], node.inputs[self.weights])
+        return self.conv.windows_of(node.input(0), node.input(self.weights))
 
     def multiply_adds(self, node: Node) -> int:
-        return products(node, node.inputs[self.weights])
+        return products(node, node.input(self.weights))
 
     @property
     def conv(self) -> Conv:

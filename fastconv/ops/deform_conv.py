@@ -1,4 +1,4 @@
-"""DeformConv: a convolution whose taps are moved by offsets, and weighted by a mask."""
+"""DeformConv: a convolution whose taps are shifted by offsets and weighted by a mask."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..graph import Value
 from .base import Array, Inferred, Results
 from .conv_like import ConvLike
 from .dims import check, check_rank, product, unify
-from .grid_sample import linear, sample, zeros
+from .interpolation import linear, sample, zeros
 
 
 class DeformConv(ConvLike):
@@ -26,8 +26,8 @@ class DeformConv(ConvLike):
         check(self.offset_group > 0, f"offset_group: expected 1 or more, got {self.offset_group}")
 
     def infer(self, x: Value, w: Value, offset: Value, b: Value | None = None, mask: Value | None = None) -> Inferred:
-        for name, v in (("input", x), ("weights", w), ("offset", offset)):
-            check_rank(v, name, 4)
+        for name, operand in (("input", x), ("weights", w), ("offset", offset)):
+            check_rank(operand, name, 4)
         ((shape, dtype),) = self.conv.infer(x, w, b)
         if x.shape is not None and isinstance(C := x.shape[1], int):
             check(C % self.offset_group == 0, f"offset_group: expected a divisor of the {C} channels, got {self.offset_group}")
@@ -51,11 +51,11 @@ class DeformConv(ConvLike):
         for tap in np.ndindex(*windows.kernel):
             geometry = zip(tap, windows.begin, windows.strides, windows.dilations, windows.out, strict=True)
             starts = np.meshgrid(*(np.arange(o) * s - p + t * d for t, p, s, d, o in geometry), indexing="ij")
-            part = np.zeros((N, OG, C // OG, *windows.out), x.dtype)
+            elements = np.zeros((N, OG, C // OG, *windows.out), x.dtype)
             for n, g in np.ndindex(N, OG):
                 channels = x[n].reshape(OG, C // OG, *x.shape[2:])[g]
-                part[n, g] = sample(channels, starts + offset[n, g, *tap], zeros, linear) * mask[n, g, *tap]
-            y += wei[:, :, :, *tap] @ part.reshape(N, G, C // G, -1)
+                elements[n, g] = sample(channels, starts + offset[n, g, *tap], zeros, linear) * mask[n, g, *tap]
+            y += wei[:, :, :, *tap] @ elements.reshape(N, G, C // G, -1)
         if b is not None:
             y += b.reshape(G, OC // G, 1)
         return y.reshape(N, OC, *windows.out)

@@ -1,16 +1,16 @@
-"""DepthToSpace and SpaceToDepth: channels to blocks of blocksize × blocksize elements, and back."""
+"""DepthToSpace and SpaceToDepth: channels become blocks of blocksize × blocksize elements, and back."""
 
 from __future__ import annotations
 
 from ..errors import ModelError
-from ..graph import Node, Value
+from ..graph import Dim, Node, Value
 from .base import Array, Inferred, Op, Results
 from .dims import check, check_rank
 
 
 class Blocks(Op, abstract=True):
     blocksize: int
-    #: which of the channel's parts runs fastest: DCR = the channel itself, CRD = the place in the block
+    #: the parts of the input's channel index, slowest first: DCR = place in the block, channel; CRD = channel, place
     mode: str = "DCR"
 
     def __post_init__(self) -> None:
@@ -20,16 +20,16 @@ class Blocks(Op, abstract=True):
     def selects_elements(self, node: Node) -> bool:
         return True
 
-    def divided(self, d, by, name):
-        """d // by, where it is known and there is no remainder."""
+    def divided(self, d: Dim, by: int, name: str) -> Dim:
+        """d / by, or None if unknown; ModelError if there is a remainder."""
         if not isinstance(d, int):
             return d if by == 1 else None
         if d % by:
             raise ModelError(f"{name}: expected a multiple of {by}, got {d}")
         return d // by
 
-    def times(self, d):
-        """d · blocksize, where it is known."""
+    def times(self, d: Dim) -> Dim:
+        """d · blocksize, or None if unknown."""
         return d * self.blocksize if isinstance(d, int) else d if self.blocksize == 1 else None
 
 

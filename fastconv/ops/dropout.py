@@ -1,4 +1,4 @@
-"""Dropout: at inference, its input, and a mask of True; in training, what a random mask leaves of it, scaled up."""
+"""Dropout: the input and a mask of True; in training, the input times a random mask, scaled up."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .node_spec import NodeSpec
 
 
 class Dropout(Op):
-    """inputs: data, the share that is dropped, and whether to train."""
+    """inputs: data, the ratio to drop, training_mode."""
 
     arity = (1, 3)
     control_inputs = (2,)
@@ -46,6 +46,6 @@ class Dropout(Op):
 
 
 def trains(node: Node) -> bool:
-    """Whether a Dropout drops anything, as far as the plan can tell."""
-    training = node.inputs[2] if len(node.inputs) > 2 else None
+    """Whether a Dropout may drop anything."""
+    training = node.optional(2)
     return training is not None and (training.constant is None or bool(training.constant.any()))

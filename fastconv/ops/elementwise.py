@@ -1,6 +1,6 @@
-"""Functions of one tensor, element by element: each operator is its expression.
+"""Functions of one tensor, element by element: each operator is one expression.
 
-NaN stays NaN in all of them: NumPy's minimum, maximum and where are used so that it does.
+All of them keep NaN: NumPy's minimum, maximum and where are used so that they do.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Ceil(Unary):
 
 
 class Round(Unary):
-    function = np.rint  # halves go to the even neighbour
+    function = np.rint  # halves round to even
 
 
 class Sign(Unary):
@@ -266,16 +266,17 @@ class Shrink(Unary):
 
 
 class Clip(Op):
-    """Bounds are scalars, each may be left out; where min exceeds max, everything becomes max."""
+    """The bounds are scalars, and each may be left out; if min exceeds max, every element becomes max."""
 
     arity = (1, 3)
 
     @classmethod
     def upgrade(cls, spec: NodeSpec) -> None:
         if spec.opset < 11:
-            dtype = spec.inputs[0].dtype if spec.inputs and spec.inputs[0] is not None else None
-            spec.attribute_to_input("min", 1, FLOAT, dtype or np.float32)
-            spec.attribute_to_input("max", 2, FLOAT, dtype or np.float32)
+            x = spec.optional(0)
+            dtype = (x and x.dtype) or np.float32
+            spec.attribute_to_input("min", 1, FLOAT, dtype)
+            spec.attribute_to_input("max", 2, FLOAT, dtype)
 
     def independent_images(self, node: Node) -> bool:
         return only_first_varies(node)
@@ -291,12 +292,13 @@ class Clip(Op):
         return y if high is None else np.minimum(y, high.reshape(()))
 
     def activation(self, node: Node) -> Activation | None:
-        bounds = []
-        for i, absent in ((1, -math.inf), (2, math.inf)):
-            bound = node.inputs[i] if i < len(node.inputs) else None
-            if bound is not None and (bound.constant is None or bound.constant.size != 1 or np.isnan(bound.constant).any()):
+        bounds = [-math.inf, math.inf]
+        for i in (0, 1):
+            if (bound := node.optional(i + 1)) is None:
+                continue
+            if bound.constant is None or bound.constant.size != 1 or np.isnan(bound.constant).any():
                 return None
-            bounds.append(absent if bound is None else float(bound.constant.reshape(())))
+            bounds[i] = float(bound.constant.reshape(()))
         return Activation("clip", *bounds)
 
 

@@ -1,4 +1,4 @@
-"""Expand and Tile: the input, repeated."""
+"""Expand and Tile: copies of the input along its axes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .dims import as_shape, broadcast, check, known_ints, length, to_ints, unkno
 
 
 class Expand(Op):
-    """Broadcast together with the shape asked for, in which a 1 leaves the input's size."""
+    """Broadcast to the shape given; a 1 in it keeps the size of the input."""
 
     arity = (2, 2)
     control_inputs = (1,)
@@ -27,11 +27,11 @@ class Expand(Op):
 
     def reference(self, x: Array, shape: Array) -> Results:
         target = broadcast(x.shape, as_shape(to_ints(shape, "shape"), "shape"))
-        return np.broadcast_to(x, target).copy()  # type: ignore[arg-type]
+        return np.broadcast_to(x, target).copy()  # type: ignore[arg-type]  # every dimension is an int
 
 
 class Tile(Op):
-    """`repeats` times along each axis."""
+    """inputs: data and, for each axis, the number of copies."""
 
     arity = (2, 2)
     control_inputs = (1,)

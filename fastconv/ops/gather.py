@@ -1,4 +1,4 @@
-"""Gather: along an axis, the slices that the indices name, in the shape of the indices."""
+"""Gather: the slices along an axis that the indices name, in the shape of the indices."""
 
 from __future__ import annotations
 

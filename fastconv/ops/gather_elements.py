@@ -1,6 +1,8 @@
-"""GatherElements and ScatterElements: one index for each element, along an axis."""
+"""GatherElements and ScatterElements: each element has its own index along an axis."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
@@ -10,19 +12,19 @@ from .base import Array, Inferred, Op, Results
 from .dims import axis_index, check, check_dtype, check_rank_least, index_array, same_dtype, unify
 from .node_spec import NodeSpec
 
-#: how several updates of one place combine; none = the last one stays
-REDUCTIONS = {"none": None, "add": np.add, "mul": np.multiply, "max": np.maximum, "min": np.minimum}
+#: the function that combines several updates of one element; with none, the last one stays
+REDUCTIONS: dict[str, Any] = {"none": None, "add": np.add, "mul": np.multiply, "max": np.maximum, "min": np.minimum}
 
 
-def elements(data, indices, axis):
-    """The index of each element of `indices` in data, for NumPy."""
-    out = list(np.indices(indices.shape, sparse=True))
+def elements(data: Array, indices: Array, axis: int) -> tuple[Array, ...]:
+    """NumPy's index of the elements of `data` that `indices` name along an axis."""
+    out: list[Array] = list(np.indices(indices.shape, sparse=True))
     out[axis] = index_array(indices, data.shape[axis], "indices")
     return tuple(out)
 
 
-def check_indices(data, indices, axis):
-    """Raise where indices cannot be indices into data along an axis."""
+def check_indices(data: Value, indices: Value, axis: int) -> None:
+    """Raise if `indices` cannot index `data` along an axis."""
     check_rank_least(data, "data", 1)
     check_dtype(indices, "indices", "iu")
     if data.shape is None or indices.shape is None:
@@ -78,7 +80,7 @@ class ScatterElements(Op):
 
 
 class Scatter(Op):
-    """ScatterElements before it had its name."""
+    """The first name of ScatterElements."""
 
     arity = (3, 3)
 

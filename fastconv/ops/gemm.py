@@ -1,13 +1,17 @@
-"""Gemm: alpha · A (M K) · B (K N) + beta · C, where A and B may stand transposed and C broadcasts to M N."""
+"""Gemm: alpha · A (M K) · B (K N) + beta · C, where A and B may be transposed and C broadcasts to M N."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import TypeVar
 
-from ..graph import Node, Value
+from ..graph import Dim, Node, Value
 from .base import Array, Inferred, Op, Results, only_first_varies
-from .dims import broadcasts_to, check_rank, same_dtype, unify
+from .dims import AxisName, broadcasts_to, check_rank, same_dtype, unify
 from .node_spec import NodeSpec
+
+D = TypeVar("D")
 
 
 class Gemm(Op):
@@ -27,11 +31,11 @@ class Gemm(Op):
             spec.attributes.pop("broadcast", None)
 
     def independent_images(self, node: Node) -> bool:
-        c = node.inputs[2] if len(node.inputs) > 2 else None
+        c = node.optional(2)
         return only_first_varies(node) and not self.transA and (c is None or len(c.dims) < 2 or c.dims[0] == 1)
 
     def multiply_adds(self, node: Node) -> int:
-        return math.prod(node.results[0].dims) * _transposed(node.inputs[0].dims, self.transA)[1]
+        return math.prod(node.results[0].dims) * _transposed(node.input(0).dims, self.transA)[1]
 
     def weight_axis(self, node: Node) -> int | None:
         plain = not self.transA and self.alpha == 1 and self.beta == 1
@@ -51,10 +55,10 @@ class Gemm(Op):
         y = self.alpha * ((a.T if self.transA else a) @ (b.T if self.transB else b))
         return (y if c is None else y + self.beta * c).astype(a.dtype)
 
-    def names(self, a, b):
+    def axis_names(self, a: Sequence[Dim], b: Sequence[Dim]) -> tuple[tuple[AxisName, ...], ...]:
         """Names of the axes of A, B and the result."""
         return _transposed(("m", "k"), self.transA), _transposed(("k", "n"), self.transB), ("m", "n")
 
 
-def _transposed(shape, trans):
+def _transposed(shape: tuple[D, ...], trans: int) -> tuple[D, ...]:
     return shape[::-1] if trans else shape

@@ -14,7 +14,7 @@ class GlobalPool(Op, abstract=True):
         return only_first_varies(node)
 
     def flops(self, node: Node) -> int:
-        return math.prod(node.inputs[0].dims)
+        return math.prod(node.input(0).dims)
 
     def infer(self, x: Value) -> Inferred:
         check_rank_least(x, "input", 2)

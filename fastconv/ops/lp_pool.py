@@ -13,7 +13,7 @@ from .windows import Pool
 
 
 def _whole(spec: NodeSpec) -> None:
-    """In opset 1, p was a float."""
+    """In opset 1, p is a float."""
     p = spec.attributes.get("p")
     if spec.opset < 2 and isinstance(p, float) and p.is_integer():
         spec.attributes["p"] = int(p)
@@ -34,7 +34,7 @@ class LpPool(Pool):
         return [(self.output_shape(x), x.dtype)]
 
     def reference(self, x: Array) -> Results:
-        return sum(np.abs(part) ** self.p for _, part in self.geometry(x.shape).taps(x, 0)) ** (1 / self.p)
+        return sum(np.abs(elements) ** self.p for _, elements in self.geometry(x.shape).taps(x, 0)) ** (1 / self.p)
 
 
 class GlobalLpPool(GlobalPool):

@@ -1,4 +1,4 @@
-"""MaxPool: the largest element of each window; padding never wins, and NaN does."""
+"""MaxPool: the largest element of each window; padding is never chosen, NaN always is."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .windows import Pool
 class MaxPool(Pool):
     output_arity = (1, 2)
 
-    #: the Indices count the elements of a channel row by row (0) or column by column (1)
+    #: the order in which the indices number the elements of a channel: 0 by rows, 1 by columns
     storage_order: int = 0
 
     def __post_init__(self) -> None:
@@ -36,7 +36,7 @@ class MaxPool(Pool):
         lowest = -np.inf if kind(x.dtype) == "f" else limits(x.dtype)[0]
         y = np.full((*x.shape[:2], *windows.out), lowest, x.dtype)
         index = np.full(y.shape, -1)
-        for (_, part), (_, place) in zip(windows.taps(x, lowest), windows.taps(places, -1), strict=True):
-            better = (place >= 0) & ((index < 0) | (part > y) | (np.isnan(part) & ~np.isnan(y)))
-            y, index = np.where(better, part, y), np.where(better, place, index)
+        for (_, elements), (_, place) in zip(windows.taps(x, lowest), windows.taps(places, -1), strict=True):
+            better = (place >= 0) & ((index < 0) | (elements > y) | (np.isnan(elements) & ~np.isnan(y)))
+            y, index = np.where(better, elements, y), np.where(better, place, index)
         return y, index

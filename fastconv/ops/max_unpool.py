@@ -1,4 +1,4 @@
-"""MaxUnpool: the elements that MaxPool found, back at the places where it found them, among zeros."""
+"""MaxUnpool: the elements that MaxPool chose, at the places where it found them, among zeros."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .dims import as_shape, check, check_dtype, check_rank, index_array, known_i
 
 
 class MaxUnpool(Op):
-    """inputs: the elements, their indices, and the shape of the result where the attributes leave it open."""
+    """inputs: the elements, their indices, and the shape of the result if the attributes do not determine it."""
 
     arity = (2, 3)
     control_inputs = (2,)
@@ -31,7 +31,7 @@ class MaxUnpool(Op):
             check(fits, f"{name}: expected {count} values of {least} or more, got {given}")
 
     def pooled(self, shape: Sequence[Dim]) -> tuple[Any, ...]:
-        """The shape that MaxPool pooled to `shape`, as far as the attributes tell; the indices count its elements."""
+        """The shape of MaxPool's input, as the attributes give it for its output `shape`; the indices number its elements."""
         rank = len(self.kernel_shape)
         strides, pads = self.strides or (1,) * rank, self.pads or (0,) * (2 * rank)
         sizes = [

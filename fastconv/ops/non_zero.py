@@ -1,4 +1,4 @@
-"""NonZero: the indices of the elements that are not zero, a column each. How many there are shows at run time."""
+"""NonZero: a column of indices for each element that is not zero. Their number is known at run time only."""
 
 from __future__ import annotations
 

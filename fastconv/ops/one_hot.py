@@ -1,4 +1,4 @@
-"""OneHot: along a new axis of size depth, the on value where the index says, and the off value elsewhere."""
+"""OneHot: along a new axis of size depth, the on value at the index and the off value elsewhere."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .dims import axis_index, check
 
 
 class OneHot(Op):
-    """inputs: indices, depth, and the values (off, on). An index out of range gives only off values."""
+    """inputs: indices, depth, and the values (off, on). An index out of range has off values only."""
 
     arity = (3, 3)
     control_inputs = (1,)
@@ -25,7 +25,7 @@ class OneHot(Op):
         size = None if depth.constant is None else self.size(depth.constant)
         return [((*indices.shape[:axis], size, *indices.shape[axis:]), values.dtype)]
 
-    def size(self, depth) -> int:
+    def size(self, depth: Array) -> int:
         """The size of the new axis."""
         check(depth.size == 1 and bool(np.isfinite(depth).all()), f"depth: expected a scalar, got shape {depth.shape}")
         size = int(depth.reshape(()))

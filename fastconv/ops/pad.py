@@ -1,8 +1,9 @@
-"""Pad: elements added before and after along each axis; negative pads take elements away."""
+"""Pad: elements added before and after each axis; negative pads remove elements."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, cast
 
 import numpy as np
 
@@ -15,7 +16,7 @@ MODES = ("constant", "reflect", "edge", "wrap")
 
 
 class Pad(Op):
-    """inputs: data, pads (begins, then ends), the constant, and the axes that pads is about."""
+    """inputs: data, pads (begins, then ends), the constant, and the axes that pads refers to."""
 
     arity = (2, 4)
     control_inputs = (1, 2, 3)
@@ -27,9 +28,9 @@ class Pad(Op):
         if spec.opset < 2 and "paddings" in spec.attributes:
             spec.attributes["pads"] = spec.attributes.pop("paddings")
         if spec.opset < 11:
-            dtype = spec.inputs[0].dtype if spec.inputs and spec.inputs[0] is not None else None
+            x = spec.optional(0)
             spec.attribute_to_input("pads", 1)
-            spec.attribute_to_input("value", 2, FLOAT, dtype or np.float32)
+            spec.attribute_to_input("value", 2, FLOAT, (x and x.dtype) or np.float32)
 
     def __post_init__(self) -> None:
         check(self.mode in MODES, f"mode: expected one of {', '.join(MODES)}, got {self.mode!r}")
@@ -49,7 +50,7 @@ class Pad(Op):
         return pads is not None and not pads.any()
 
     def zeros_added(self, node: Node) -> list[tuple[int, int]] | None:
-        """How many zeros the node adds (before, after) each axis; None where it adds anything else, or that is not known."""
+        """The number of zeros added (before, after) each axis; None if it is unknown, or the node does anything else."""
         x, pads, constant, axes = node.input(0), node.input(1), node.optional(2), node.optional(3)
         if self.mode != "constant" or x.shape is None or pads.constant is None:
             return None
@@ -61,7 +62,7 @@ class Pad(Op):
         return None if any(v < 0 for b in borders for v in b) else borders
 
     def check_sizes(self, shape: Sequence[Dim], borders: Sequence[tuple[int, int]]) -> None:
-        """Raise where an axis has too few elements to be cropped, reflected or repeated."""
+        """Raise if an axis has too few elements to be cropped, reflected or repeated."""
         for i, (d, (before, after)) in enumerate(zip(shape, borders, strict=True)):
             if not isinstance(d, int):
                 continue
@@ -92,5 +93,5 @@ class Pad(Op):
         x = x[tuple(slice(max(-b, 0), d - max(-a, 0)) for d, (b, a) in zip(x.shape, borders, strict=True))]
         borders = [(max(b, 0), max(a, 0)) for b, a in borders]
         if self.mode != "constant":
-            return np.pad(x, borders, self.mode)  # type: ignore[call-overload]
+            return np.pad(x, borders, cast(Any, self.mode))
         return np.pad(x, borders, constant_values=0 if constant is None else constant.reshape(()))

@@ -1,9 +1,10 @@
-"""Reductions over some axes: each operator is its expression."""
+"""Reductions over some axes: each operator is one expression."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from .node_spec import NodeSpec
 
 
 class Reduce(Op, abstract=True):
-    """inputs: data and the axes; without axes, over all of them (or none, with noop_with_empty_axes)."""
+    """inputs: data and axes; without axes, the reduction is over all (with noop_with_empty_axes, over none)."""
 
     arity = (1, 2)
     control_inputs = (1,)
@@ -29,13 +30,13 @@ class Reduce(Op, abstract=True):
             spec.attribute_to_input("axes", 1)
 
     def axes(self, rank: int, axes: Sequence[int] | None) -> tuple[int, ...]:
-        """The axes reduced, for the input `axes`."""
+        """The axes to reduce, for the input `axes`."""
         if axes:
             return axis_indices(axes, rank)
         return () if self.noop_with_empty_axes else tuple(range(rank))
 
     def flops(self, node: Node) -> int:
-        return math.prod(node.inputs[0].dims)
+        return math.prod(node.input(0).dims)
 
     def infer(self, x: Value, axes: Value | None = None) -> Inferred:
         given = known_ints(axes, "axes")
@@ -53,56 +54,56 @@ class Reduce(Op, abstract=True):
         over = self.axes(x.ndim, None if axes is None else to_ints(axes, "axes"))
         return np.asarray(self.reduce(x, axis=over, keepdims=bool(self.keepdims))).astype(x.dtype)
 
-    def reduce(self, x: np.ndarray, **over) -> np.ndarray:
-        """The reduction; `over` is NumPy's axis and keepdims."""
+    def reduce(self, x: Array, **over: Any) -> Results:
+        """The reduction; `over` has NumPy's axis and keepdims."""
         raise NotImplementedError
 
 
 class ReduceSum(Reduce):
-    def reduce(self, x, **over):
+    def reduce(self, x: Array, **over: Any) -> Results:
         return x.sum(**over)
 
 
 class ReduceMean(Reduce):
-    def reduce(self, x, **over):
+    def reduce(self, x: Array, **over: Any) -> Results:
         return x.mean(**over)
 
 
 class ReduceMax(Reduce):
-    def reduce(self, x, **over):
+    def reduce(self, x: Array, **over: Any) -> Results:
         return x.max(**over, initial=-np.inf if kind(x.dtype) == "f" else limits(x.dtype)[0])
 
 
 class ReduceMin(Reduce):
-    def reduce(self, x, **over):
+    def reduce(self, x: Array, **over: Any) -> Results:
         return x.min(**over, initial=np.inf if kind(x.dtype) == "f" else limits(x.dtype)[1])
 
 
 class ReduceProd(Reduce):
-    def reduce(self, x, **over):
+    def reduce(self, x: Array, **over: Any) -> Results:
         return x.prod(**over)
 
 
 class ReduceL1(Reduce):
-    def reduce(self, x, **over):
+    def reduce(self, x: Array, **over: Any) -> Results:
         return np.abs(x).sum(**over)
 
 
 class ReduceL2(Reduce):
-    def reduce(self, x, **over):
+    def reduce(self, x: Array, **over: Any) -> Results:
         return np.sqrt(np.square(x).sum(**over))
 
 
 class ReduceSumSquare(Reduce):
-    def reduce(self, x, **over):
+    def reduce(self, x: Array, **over: Any) -> Results:
         return np.square(x).sum(**over)
 
 
 class ReduceLogSum(Reduce):
-    def reduce(self, x, **over):
+    def reduce(self, x: Array, **over: Any) -> Results:
         return np.log(x.sum(**over))
 
 
 class ReduceLogSumExp(Reduce):
-    def reduce(self, x, **over):
+    def reduce(self, x: Array, **over: Any) -> Results:
         return np.log(np.exp(x).sum(**over))

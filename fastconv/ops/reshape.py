@@ -1,10 +1,11 @@
-"""Operators that give the same elements under another shape: Reshape, Flatten, Squeeze, Unsqueeze."""
+"""Reshape, Flatten, Squeeze and Unsqueeze: the same elements in another shape."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 from ..graph import Dim, Node, Value
 from .base import Array, Inferred, Op, Results, keeps_shape, only_first_varies
@@ -23,7 +24,7 @@ from .node_spec import NodeSpec
 
 
 class View(Op, abstract=True):
-    """The output holds the elements of inputs[0] in the same order: in row-major layout nothing needs to move."""
+    """The result has the elements of inputs[0] in the same order."""
 
     def independent_images(self, node: Node) -> bool:
         return only_first_varies(node)
@@ -39,7 +40,7 @@ class View(Op, abstract=True):
 
 
 class Reshape(View):
-    """In the shape asked for, 0 takes the input's size of that axis (unless allowzero) and -1 what is left over."""
+    """In the shape given, 0 is the input's size of that axis (unless allowzero), and -1 is computed from the others."""
 
     arity = (2, 2)
     control_inputs = (1,)
@@ -57,8 +58,8 @@ class Reshape(View):
             return [(unknown(length(shape)), x.dtype)]
         return [(self.target(x.shape, target), x.dtype)]
 
-    def target(self, shape: Sequence[Dim] | None, sizes: Sequence[int]) -> tuple[Dim, ...]:
-        """The shape that `sizes` asks for, given the input's."""
+    def target(self, shape: Sequence[Dim] | None, sizes: Sequence[int]) -> tuple[Any, ...]:
+        """The shape of the result for an input of this shape."""
         check(len(sizes) <= MAX_RANK, f"shape: expected at most {MAX_RANK} dimensions, got {len(sizes)}")
         check(min(sizes, default=0) >= -1 and sizes.count(-1) <= 1, f"shape: expected sizes and at most one -1, got {sizes}")
         out: list[Dim] = list(sizes)
@@ -79,13 +80,11 @@ class Reshape(View):
 
 
 def _rest(shape: Sequence[Dim], taken: Sequence[Dim], sizes: Sequence[int]) -> Dim:
-    """The dimension that -1 stands for: shape's product over that of the other dimensions."""
+    """The dimension for -1: the product of `shape` over that of the other dimensions."""
     if None in shape or None in taken:
         return None
     symbols, used = (Counter(d for d in dims if isinstance(d, str)) for dims in (shape, taken))
-    there, here = (product(d for d in dims if isinstance(d, int)) for dims in (shape, taken))
-    assert there is not None
-    assert here is not None
+    there, here = (math.prod(d for d in dims if isinstance(d, int)) for dims in (shape, taken))
     if used - symbols:
         return None
     left = list((symbols - used).elements())
@@ -97,7 +96,7 @@ def _rest(shape: Sequence[Dim], taken: Sequence[Dim], sizes: Sequence[int]) -> D
 
 
 class Flatten(View):
-    """Two axes: those before `axis` as one, and the others as one."""
+    """To two axes: those before `axis`, and the others."""
 
     axis: int = 1
 
@@ -118,7 +117,7 @@ class Flatten(View):
 
 
 class Squeeze(View):
-    """Without the axes named, each of size 1; where none is named, without every axis of size 1."""
+    """Removes the axes named, which have size 1; if none are named, every axis of size 1."""
 
     arity = (1, 2)
     control_inputs = (1,)
@@ -143,7 +142,7 @@ class Squeeze(View):
         return [(tuple(d for i, d in enumerate(x.shape) if i not in gone), x.dtype)]
 
     def axes(self, shape: Sequence[Dim], axes: Sequence[int] | None) -> tuple[int, ...]:
-        """The axes that go."""
+        """The axes to remove."""
         if axes is None:
             return tuple(i for i, d in enumerate(shape) if d == 1)
         gone = axis_indices(axes, len(shape))
@@ -156,7 +155,7 @@ class Squeeze(View):
 
 
 class Unsqueeze(View):
-    """With axes of size 1 put in, so that they stand at `axes` of the result."""
+    """Inserts axes of size 1, which are `axes` of the result."""
 
     arity = (2, 2)
     control_inputs = (1,)
@@ -175,7 +174,7 @@ class Unsqueeze(View):
             return [(unknown(None if count is None else len(x.shape) + count), x.dtype)]
         return [(self.target(x.shape, new), x.dtype)]
 
-    def target(self, shape: Sequence[Dim], axes: Sequence[int]) -> tuple[Dim, ...]:
+    def target(self, shape: Sequence[Dim], axes: Sequence[int]) -> tuple[Any, ...]:
         """The shape with the new axes."""
         rank = len(shape) + len(axes)
         check(rank <= MAX_RANK, f"axes: expected a result of at most {MAX_RANK} dimensions, got {rank}")

@@ -1,4 +1,4 @@
-"""ReverseSequence: the first elements of each sequence in reverse, as many as its length says."""
+"""ReverseSequence: the elements of each sequence, up to its length, in reverse order."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .dims import check, check_dtype, check_rank, check_rank_least, unify
 
 
 class ReverseSequence(Op):
-    """inputs: data, of whose first two axes one is the sequences and one the time; and the sequences' lengths."""
+    """inputs: data, whose first two axes are sequences and time in either order, and the lengths of the sequences."""
 
     arity = (2, 2)
 

@@ -1,4 +1,4 @@
-"""Scale and shift of each channel, as BatchNormalization and arithmetic with a constant do it."""
+"""ScaleShift: what BatchNormalization, and arithmetic with a constant, do to each channel."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..graph import Node, Value
 
 
 class ScaleShift(NamedTuple):
-    """x · scale + shift, in float64: each has one value, or one for each index of the axis of channels. Scale None is 1."""
+    """x · scale + shift, in float64; each has one value, or one for each index of the axis. Scale None stands for 1."""
 
     x: Value
     scale: np.ndarray | None
@@ -18,14 +18,14 @@ class ScaleShift(NamedTuple):
 
 
 def scaled(x: Value, scale: np.ndarray) -> ScaleShift | None:
-    """x · scale; None where a factor is not finite: such a factor cannot move into the terms of a sum."""
+    """x · scale; None if a factor is not finite, as it cannot move into the terms of a sum."""
     return ScaleShift(x, scale, np.zeros(1)) if np.isfinite(scale).all() else None
 
 
 def constant_operand(node: Node, axis: int, commutative: bool = False) -> tuple[Value, np.ndarray] | None:
-    """(x, c): the computed operand and the constant, of floats, with one value or one for each index of the axis.
+    """(computed operand, constant) of a binary node; the constant has one value, or one for each index of the axis.
 
-    The constant is the second operand, or either one if the operator is commutative. None where the node has another form.
+    The constant is the second operand, or either one if the operator is commutative, and is float. None for any other node.
     """
     x, constant = node.input(0), node.input(1)
     if x.constant is not None and commutative:
@@ -37,7 +37,7 @@ def constant_operand(node: Node, axis: int, commutative: bool = False) -> tuple[
 
 
 def _per_channel(c: np.ndarray, rank: int, axis: int) -> np.ndarray | None:
-    """A float constant of one value, or of one for each index of the axis, as float64; None where it is neither."""
+    """A float constant of one value, or of one for each index of the axis, as float64; None for any other."""
     if c.dtype.kind != "f":
         return None
     if c.size == 1:

@@ -1,4 +1,4 @@
-"""Shape and Size of a tensor, as int64. They read the shape of their input only, never its elements."""
+"""Shape and Size of a tensor, as int64. They read the shape of their input, never its elements."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from .node_spec import INT, NodeSpec
 
 class AlongAxis(Op, abstract=True):
     axis: int = -1
-    #: the form before opset 13: over `axis` and every axis behind it together. Not an attribute of the standard.
+    #: 1: over `axis` and the axes after it together, as before opset 13; not an attribute of the standard
     joint: int = 0
 
     @classmethod
@@ -24,12 +24,12 @@ class AlongAxis(Op, abstract=True):
             spec.attributes |= {"axis": axis} if axis == -1 else {"axis": axis, "joint": 1}
 
     def axes(self, rank: int) -> tuple[int, ...]:
-        """The axes over which the results sum to 1."""
+        """The axes that are normalized together."""
         axis = axis_index(self.axis, rank)
         return tuple(range(axis, rank)) if self.joint else (axis,)
 
     def independent_images(self, node: Node) -> bool:
-        return only_first_varies(node) and 0 not in self.axes(len(node.inputs[0].dims))
+        return only_first_varies(node) and 0 not in self.axes(len(node.input(0).dims))
 
     def infer(self, x: Value) -> Inferred:
         check_rank_least(x, "input", 1)
@@ -53,7 +53,7 @@ class LogSoftmax(AlongAxis):
 
 
 class Hardmax(AlongAxis):
-    """1 for the first largest element, else 0."""
+    """1 for the first of the largest elements, else 0."""
 
     def reference(self, x: Array) -> Results:
         axes = self.axes(x.ndim)

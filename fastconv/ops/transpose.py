@@ -8,7 +8,7 @@ from .dims import check, unknown
 
 
 class Transpose(Op):
-    #: None reverses the axes
+    #: None: the axes in reverse order
     perm: tuple[int, ...] | None = None
 
     def permutation(self, rank: int) -> tuple[int, ...]:

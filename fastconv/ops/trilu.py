@@ -1,4 +1,4 @@
-"""Trilu and EyeLike: triangles and diagonals of matrices."""
+"""Trilu and EyeLike: a triangle of each matrix, and a matrix with a diagonal."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Trilu(Op):
 
     def reference(self, x: Array, k: Array | None = None) -> Results:
         diagonal = 0 if k is None else to_int(k, "k")
-        rows, columns = np.indices(x.shape[-2:], sparse=True)
+        rows, columns = np.ogrid[: x.shape[-2], : x.shape[-1]]
         inside = columns - rows >= diagonal if self.upper else columns - rows <= diagonal
         return np.where(inside, x, np.zeros((), x.dtype))
 
 
 class EyeLike(Op):
-    """Ones on diagonal k, in the shape of the input."""
+    """A matrix of the input's shape, with ones on diagonal k and zeros elsewhere."""
 
     dtype: int | None = None
     k: int = 0
@@ -40,5 +40,5 @@ class EyeLike(Op):
         return [(x.shape, x.dtype if self.dtype is None else dtype_of(self.dtype, "dtype"))]
 
     def reference(self, x: Array) -> Results:
-        rows, columns = np.indices(x.shape, sparse=True)
+        rows, columns = np.ogrid[: x.shape[0], : x.shape[1]]
         return (columns - rows == self.k).astype(x.dtype if self.dtype is None else dtype_of(self.dtype, "dtype"))

@@ -1,4 +1,4 @@
-"""Unique and Compress: some elements or slices of a tensor. How many there are shows at run time."""
+"""Unique and Compress: some elements or slices of a tensor. Their number is known at run time only."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from .dims import axis_index, check, check_dtype, check_rank
 
 
 class Unique(Op):
-    """Each element (or slice along an axis) once; its first place, which of the results each input is, and their counts."""
+    """Each distinct element (or slice along an axis); its first index; for each input, the index of its result; the counts."""
 
     output_arity = (1, 4)
 
     axis: int | None = None
-    #: 0: in the order of their first places
+    #: 0: in the order of their first indices
     sorted: int = 1
 
     def infer(self, x: Value) -> Inferred:
@@ -38,7 +38,7 @@ class Unique(Op):
 
 
 class Compress(Op):
-    """The elements (or slices along an axis) whose condition holds; those beyond the conditions are left out."""
+    """The elements (or slices along an axis) whose condition is true; those beyond the conditions are left out."""
 
     arity = (2, 2)
 
