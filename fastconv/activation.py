@@ -10,7 +10,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Activation:
-    """A function that a kernel's store can apply: `kind` with its parameters, see pyx/activation.pxd."""
+    """A function of one element, which a kernel applies before it stores: `kind` and its parameters, see pyx/activation.pxd."""
 
     kind: str
     a: float = 0.0
@@ -18,9 +18,10 @@ class Activation:
     c: float = 0.0
 
     def then(self, other: Activation) -> Activation | None:
-        """The Activation that `other` after this one is, where there is one.
+        """This activation followed by `other` as one Activation; None if it is not one.
 
-        A clip moves the bounds of a fake_quantize, whose steps keep the order of numbers; 0, as NaN becomes, stays within.
+        A clip before a fake_quantize narrows the latter's bounds, as fake_quantize is monotonic. The bounds of the clip must
+        include 0, which is what NaN becomes.
 
         >>> Activation("clip", 0, 6).then(Activation("fake_quantize", 0.5, -128, 127))
         Activation(kind='fake_quantize', a=0.5, b=0.0, c=12.0)
@@ -33,5 +34,5 @@ class Activation:
         return Activation("fake_quantize", other.a, *steps.tolist())
 
 
-#: what leaves everything as it is
+#: the identity
 NO_ACTIVATION = Activation("clip", -math.inf, math.inf)

@@ -115,7 +115,7 @@ def limits(dtype: Any) -> tuple[Any, Any]:
 def type_name(dtype: np.dtype | None) -> str:
     """A type as messages call it: float32, string, sequence of float32."""
     if is_sequence(dtype):
-        return f"sequence of {element_of(dtype)}"  # type: ignore[arg-type]
+        return f"sequence of {element_of(dtype)}"
     return "string" if dtype is not None and dtype.kind == "O" else str(dtype)
 
 
@@ -129,9 +129,9 @@ def is_sequence(dtype: np.dtype | None) -> bool:
     return dtype is not None and bool(dtype.metadata)
 
 
-def element_of(dtype: np.dtype) -> np.dtype | None:
-    """The dtype of a sequence's tensors, where it is known."""
-    return dtype.metadata["element"] if dtype.metadata else None
+def element_of(dtype: np.dtype | None) -> np.dtype | None:
+    """The dtype of a sequence's tensors; None if unknown."""
+    return dtype.metadata["element"] if dtype is not None and dtype.metadata else None
 
 
 def sequence(tensors: Iterable[np.ndarray]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Evaluate one node by the references of its operator and its epilogue's, in NumPy."""
+"""Compute a node in NumPy, by the references of its operator and its epilogue."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from .dtypes import DATA_TYPES
 from .errors import ModelError, UnsupportedError
 from .graph import Node, Value
 
-#: the dtypes that every function of NumPy takes, more or less
+#: the dtypes that NumPy's functions take
 NUMBERS = {t.numpy for t in DATA_TYPES.values() if t.numpy != "object" and hasattr(np, t.numpy)}
 
 
-def evaluate(node: Node, arrays: dict[Value, np.ndarray], judge: bool = True) -> None:
-    """Run a node and its epilogue by their references, reading from and adding to `arrays`; no `judge`: by `compute`."""
+def evaluate(node: Node, arrays: dict[Value, np.ndarray], fast: bool = False) -> None:
+    """Run a node and its epilogue by `Op.reference`, or `Op.compute` if `fast`; read from `arrays` and add to it."""
     for n in node.chain:
         inputs = [None if v is None else arrays[v] if v.constant is None else np.asarray(v.constant) for v in n.inputs]
         try:
-            with np.errstate(all="ignore"):  # an overflow or a 0 / 0 is for the caller to see in the result
-                results = n.op.reference(*inputs) if judge else n.op.compute(*inputs)
+            with np.errstate(all="ignore"):  # overflow and 0 / 0 show in the result
+                results = n.op.compute(*inputs) if fast else n.op.reference(*inputs)
         except ModelError as e:
             raise n.error(str(e), type(e)) from None
         except TypeError as e:

@@ -1,8 +1,8 @@
 """The intermediate representation: a Graph of Nodes that read and write named Values.
 
-Everything between the reader and the plan works on these four classes, and nothing here knows JSON or the machine.
-A dimension is an int, a symbol ("N", an identifier: the same size wherever it stands), or None where nothing is known; a
-shape is a tuple of dimensions, or None for an unknown rank.
+Everything between the reader and the plan works on these classes; nothing here knows JSON or the machine. A dimension is an
+int, a symbol (an identifier such as "N", which is the same size wherever it occurs), or None if nothing is known. A shape is a
+tuple of dimensions, or None if the rank is unknown.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Shape = tuple[Dim, ...] | None
 
 
 def shape_text(shape: Sequence[Dim] | None) -> str:
-    """A shape as messages and tables print it, an unknown size or rank as "?".
+    """A shape as messages and tables print it; an unknown size or rank is "?".
 
     >>> shape_text((1, "C", None)), shape_text(()), shape_text(None)
     ('1×C×?', 'scalar', '?')
@@ -33,12 +33,12 @@ def shape_text(shape: Sequence[Dim] | None) -> str:
 
 
 def node_label(name: str, outputs: Iterable[Value | None]) -> str:
-    """What messages and tables call a node: its name, or its first output's."""
+    """The name of a node in messages and tables: its own, or that of its first output."""
     return name or next((v.name for v in outputs if v is not None), "?")
 
 
 class Value:
-    """One tensor of the graph; `constant` is its array, or Weights that stand for it, if it is known before the run."""
+    """A tensor of the graph; `constant` is its array, or Weights that represent it, if it is known before the run."""
 
     __slots__ = ("constant", "dtype", "name", "shape")
 
@@ -61,10 +61,10 @@ class Value:
 
     @property
     def dims(self) -> tuple[int, ...]:
-        """The shape, where a plan may rely on every dimension being known."""
+        """The shape as ints; ModelError if a dimension is unknown."""
         if self.shape is None or not {int}.issuperset(map(type, self.shape)):
             raise ModelError(f"value {self.name!r}: its shape {self.shape} is not known")
-        return self.shape  # type: ignore[return-value]
+        return self.shape  # type: ignore[return-value]  # every dimension is an int
 
     def __repr__(self) -> str:
         kind = "const " if self.constant is not None else ""
@@ -72,11 +72,11 @@ class Value:
 
 
 class Node:
-    """One operator applied: `inputs` holds None where an optional input is left out, `outputs` likewise.
+    """An operator applied to values; `inputs` and `outputs` have None for an optional one that is left out.
 
-    `epilogue` lists the nodes that passes fused into this one, in order: each reads the result of the one before it and
-    may read other values besides. They stay whole, so that a fused node can be run by reference and be saved again; one that
-    has an epilogue of its own is fused with it.
+    `epilogue` has the nodes that passes fused into this one, in order: each reads the result of the one before it, and may read
+    other values. They are kept whole, so that a fused node can be computed by reference and saved to a file. A node with an
+    epilogue of its own is fused together with it.
     """
 
     __slots__ = ("epilogue", "inputs", "name", "op", "outputs", "where")
@@ -93,7 +93,7 @@ class Node:
 
     @property
     def label(self) -> str:
-        """What messages and tables call the node: its name, or its first output's."""
+        """The name of the node in messages and tables: its own, or that of its first output."""
         return node_label(self.name, self.outputs)
 
     def input(self, i: int) -> Value:
@@ -108,12 +108,12 @@ class Node:
 
     @property
     def chain(self) -> list[Node]:
-        """The node itself, then those fused into it, each with its own."""
+        """The node, then the nodes fused into it, each followed by those fused into that one."""
         return [self, *(m for n in self.epilogue for m in n.chain)]
 
     @property
     def operands(self) -> list[Value]:
-        """Every value read from outside: the inputs, then the other operands of the epilogue."""
+        """Every value that the node reads: its inputs, then the other operands of the epilogue."""
         made: set[int] = set()
         read = []
         for n in self.chain:
@@ -123,7 +123,7 @@ class Node:
 
     @property
     def results(self) -> list[Value]:
-        """Every value the node gives to others: the outputs of the last of its chain."""
+        """Every value that others may read: the outputs of the last node of the chain."""
         return [v for v in self.chain[-1].outputs if v is not None]
 
     def error(self, message: str, kind: type[ModelError] = ModelError) -> ModelError:
@@ -138,7 +138,7 @@ class Node:
 
 
 class Graph:
-    """Nodes in an order in which each reads only what stands before it; `metadata` is text that the file has about it."""
+    """Nodes in topological order; `metadata` is the text that the file has about the model."""
 
     __slots__ = ("inputs", "metadata", "name", "nodes", "outputs")
 
@@ -150,7 +150,7 @@ class Graph:
         self.metadata: dict[str, str] = {}
 
     def values(self) -> Iterator[Value]:
-        """Every value once: inputs, then what each node reads and writes."""
+        """Every value once: the inputs, then the values that each node reads and writes."""
         seen: set[int] = set()
         for v in (*self.inputs, *(v for m in self.nodes for n in m.chain for v in (*n.inputs, *n.outputs)), *self.outputs):
             if v is not None and id(v) not in seen:
@@ -158,11 +158,11 @@ class Graph:
                 yield v
 
     def producers(self) -> dict[Value, Node]:
-        """The node that gives each value (graph inputs and constants have none)."""
+        """The node that computes each value; graph inputs and constants have none."""
         return {v: n for n in self.nodes for v in n.results}
 
     def consumers(self) -> dict[Value, list[Node]]:
-        """The nodes that read each value; a node that reads it twice stands there twice."""
+        """The nodes that read each value; a node that reads it twice is listed twice."""
         users: dict[Value, list[Node]] = {v: [] for v in self.values()}
         for n in self.nodes:
             for v in n.operands:
@@ -184,7 +184,7 @@ class Graph:
         return graph
 
     def sort(self) -> None:
-        """Put the nodes in topological order, keeping the given order where it is free; a cycle is a ModelError."""
+        """Sort the nodes topologically, otherwise keeping their order; ModelError if there is a cycle."""
         producers = self.producers()
         users: dict[Node, list[Node]] = {n: [] for n in self.nodes}
         missing = {}
@@ -213,7 +213,7 @@ class Graph:
 
 
 class Subgraph(Graph):
-    """A graph inside a node: its last `captured` inputs are what its nodes read of the graph around, the node's last inputs."""
+    """A graph in a node: its last `captured` inputs are values of the enclosing graph, which are the node's last inputs."""
 
     __slots__ = ("captured",)
 

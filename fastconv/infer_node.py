@@ -1,4 +1,4 @@
-"""The shape and dtype of a node's outputs, by the operator's own rule."""
+"""The shapes and dtypes of a node's outputs, by the operator's rule."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from .graph import Dim, Node, Shape, Value
 
 
 def infer_node(node: Node) -> None:
-    """Give the outputs of one node their shapes; ModelError names the node."""
+    """Set the shapes and dtypes of a node's outputs; ModelError names the node."""
     if not node.op.takes_objects and any(v is not None and v.dtype == object for v in node.inputs):
         raise node.error("strings and sequences are not supported by this operator", UnsupportedError)
     try:
@@ -21,7 +21,7 @@ def infer_node(node: Node) -> None:
 
 
 def merge(node: Node, value: Value, shape: Shape) -> Shape:
-    """The inferred shape, with what only the declared one says; a ModelWarning where the two cannot both be right."""
+    """The inferred shape, completed by the declared one; a ModelWarning if they contradict each other."""
     if shape is None or value.shape is None:
         return shape if value.shape is None else value.shape
     declared = value.shape

@@ -1,4 +1,4 @@
-"""Runs a whole graph by the operators' references alone, in float64 unless told otherwise: the judge of the kernels."""
+"""Run a graph by the references of its operators, by default in float64: the ground truth for kernels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def run_references(graph: Graph, inputs: Sequence[np.ndarray], dtype: DTypeLike = np.float64) -> list[np.ndarray]:
-    """The graph's outputs for these inputs, with every floating-point number that is narrower than `dtype` computed in it."""
+    """The graph's outputs for these inputs; floating-point numbers narrower than `dtype` are computed in `dtype`."""
     wide = _Wide(dtype)
     graph = graph.copy()
     last = {v: n for n in graph.nodes for v in n.operands}
@@ -28,7 +28,7 @@ def run_references(graph: Graph, inputs: Sequence[np.ndarray], dtype: DTypeLike 
         for v in node.operands:
             if v.constant is not None:
                 v.constant = wide(v.constant)
-        if isinstance(node.op, Cast) and wide.takes(dtype_of(node.op.to, "to")):  # itself it would round
+        if isinstance(node.op, Cast) and wide.takes(dtype_of(node.op.to, "to")):  # a cast to the narrow type would round
             [x], [y] = node.operands, node.results
             arrays[y] = np.asarray(arrays[x] if x.constant is None else x.constant, wide.dtype)
         else:
@@ -36,14 +36,14 @@ def run_references(graph: Graph, inputs: Sequence[np.ndarray], dtype: DTypeLike 
         for v in node.results:
             arrays[v] = wide(arrays[v])
         for v in node.operands:
-            if last[v] is node and v not in graph.outputs:  # what nobody reads any more gives its memory back
+            if last[v] is node and v not in graph.outputs:  # its last reader: free the memory
                 arrays.pop(v, None)
                 v.constant = None
     return [wide(v.constant) if v.constant is not None else arrays[v] for v in graph.outputs]
 
 
 class _Wide:
-    """Arrays of narrower floats as `dtype`, all others as they are."""
+    """Converts arrays of narrower floats to `dtype`, and no others."""
 
     def __init__(self, dtype: Any):
         try:
@@ -54,7 +54,7 @@ class _Wide:
             raise InputError(f"dtype: expected a floating-point type, got {dtype!r}")
 
     def takes(self, other: np.dtype) -> bool:
-        return kind(other) == "f" and 1 < other.itemsize < self.dtype.itemsize  # those of one byte are there to store numbers
+        return kind(other) == "f" and 1 < other.itemsize < self.dtype.itemsize  # floats of one byte are for storage
 
     def __call__(self, array: np.ndarray | Weights) -> np.ndarray:
         return np.asarray(array, self.dtype if self.takes(array.dtype) else None)

@@ -57,7 +57,7 @@ def product_of(op: Gemm | MatMul | Einsum, node: Node) -> Product | str:
     """The product that a node is, or why it is none that the kernel computes."""
     a, b, y = node.input(0), node.input(1), node.results[0]
     axes: dict[Hashable, list[int]] = {}
-    for i, (v, names) in enumerate(zip((a, b, y), op.names(a.dims, b.dims), strict=True), 1):
+    for i, (v, names) in enumerate(zip((a, b, y), op.axis_names(a.dims, b.dims), strict=True), 1):
         for name, d, stride in zip(names, v.dims, contiguous(v.dims), strict=True):
             axis = axes.setdefault(name, [1, 0, 0, 0])
             if d > 1:

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..activation import NO_ACTIVATION
 from ..graph import Node, Value
-from ..ops.recurrent import Recurrent
+from ..ops.recurrent import GRU, LSTM, Recurrent
 from ..plan.binder import Binder, Step
 from ..plan.epilogue import activation_fields
 from ..plan.implementation import Implementation
@@ -40,7 +40,11 @@ class RecurrentRowMajor(Implementation[Recurrent]):
             return "peepholes"
         if op.clip is not None:
             return "clip"
-        return op.refuse_step() if op.names == op.default_names else f"activations {', '.join(op.names)}"
+        if op.names != op.default_names:
+            return f"activations {', '.join(op.names)}"
+        if isinstance(op, GRU) and not op.linear_before_reset:
+            return "linear_before_reset 0"
+        return "input_forget" if isinstance(op, LSTM) and op.input_forget else None
 
     def layouts(self, node: Node, target: Target) -> tuple[dict[Value, Layout], Layout]:
         return {v: ROW_MAJOR for v in node.operands if v.constant is None}, ROW_MAJOR

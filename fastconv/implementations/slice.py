@@ -17,7 +17,8 @@ from .move import LARGEST_BLOCK, BlockedMove, Move, constants_of, ints
 def slice_ranges(op: Slice, node: Node) -> list[range]:
     """The indices that a Slice takes along each axis."""
     starts, ends, axes, steps = (ints(a) for a in (*constants_of(node), None, None)[:4])
-    return cast("list[range]", op.ranges(node.input(0).dims, starts, ends, axes, steps))  # ranges, as all sizes are known
+    ranges = op.ranges(node.input(0).dims, starts or (), ends or (), axes, steps)
+    return cast("list[range]", ranges)  # as all sizes are known
 
 
 class SliceRowMajor(Move[Slice]):

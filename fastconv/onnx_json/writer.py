@@ -151,7 +151,7 @@ def _code(dtype: np.dtype | None, name: str) -> int:
 
 def _info_dict(v: Value, name: str) -> dict[str, Any]:
     if is_sequence(v.dtype):
-        element = {"tensor_type": {"elem_type": _code(element_of(v.dtype), name)}}  # type: ignore[arg-type]
+        element = {"tensor_type": {"elem_type": _code(element_of(v.dtype), name)}}
         return {"name": name, "type": {"sequence_type": {"elem_type": element}}}
     tensor: dict[str, Any] = {"elem_type": _code(v.dtype, name)}
     if v.shape is not None:

@@ -1,4 +1,4 @@
-"""ArgMax and ArgMin: the index of the largest or smallest element along an axis; the first NaN, where there is one."""
+"""ArgMax and ArgMin: the index of the largest or smallest element along an axis; that of the first NaN, if there is one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .base import Op
+from ..graph import Value
+from .base import Array, Inferred, Op, Results
 from .dims import axis_index, check, check_rank_least
 
 
@@ -18,7 +19,7 @@ class ArgReduce(Op, abstract=True):
     keepdims: int = 1
     select_last_index: int = 0
 
-    def infer(self, x):
+    def infer(self, x: Value) -> Inferred:
         check_rank_least(x, "input", 1)
         if x.shape is None:
             return [(None, np.dtype(np.int64))]
@@ -26,7 +27,7 @@ class ArgReduce(Op, abstract=True):
         check(x.shape[axis] != 0, f"input: expected elements along axis {axis}, got shape {x.shape}")
         return [((*x.shape[:axis], *((1,) if self.keepdims else ()), *x.shape[axis + 1 :]), np.dtype(np.int64))]
 
-    def reference(self, x):
+    def reference(self, x: Array) -> Results:
         if self.select_last_index:
             index = x.shape[self.axis] - 1 - type(self).function(np.flip(x, self.axis), self.axis, keepdims=bool(self.keepdims))
         else:

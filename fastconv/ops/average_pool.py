@@ -6,17 +6,19 @@ from functools import reduce
 
 import numpy as np
 
+from ..graph import Value
+from .base import Array, Inferred, Results
 from .windows import Pool, Windows
 
 
 class AveragePool(Pool):
     count_include_pad: int = 0
 
-    def infer(self, x):
+    def infer(self, x: Value) -> Inferred:
         return [(self.output_shape(x), x.dtype)]
 
     def axis_counts(self, windows: Windows) -> list[np.ndarray]:
-        """For each axis, how many elements along it each of the windows counts."""
+        """For each axis, the number of elements along it that each window averages."""
         per_axis = []
         for i, (size, out) in enumerate(zip(windows.size, windows.out, strict=True)):
             begin, end = (windows.begin[i], windows.end[i]) if self.count_include_pad else (0, 0)
@@ -25,7 +27,7 @@ class AveragePool(Pool):
             per_axis.append(((places >= -begin) & (places < size + end)).sum(axis=1))
         return per_axis
 
-    def reference(self, x):
+    def reference(self, x: Array) -> Results:
         windows = self.geometry(x.shape)
         counts = reduce(np.multiply.outer, self.axis_counts(windows))
-        return sum(part for _, part in windows.taps(x, 0)) / counts.astype(x.dtype)
+        return sum(elements for _, elements in windows.taps(x, 0)) / counts.astype(x.dtype)

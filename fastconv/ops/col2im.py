@@ -1,23 +1,27 @@
-"""Col2Im: blocks of an image, one a column, added up where they stood: N C·block L -> N C *image."""
+"""Col2Im: the sum of overlapping blocks of an image, each given as a column: N C·block L -> N C *image."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+from ..graph import Dim, Value
+from .base import Array, Inferred, Results
 from .dims import as_shape, check, check_rank, known_ints, to_ints
-from .windows import Windowed
+from .windows import Windowed, Windows
 
 
 class Col2Im(Windowed):
-    """inputs: the columns, the image's size, and a block's; the attributes are those of windows over the image."""
+    """inputs: the columns, the size of the image and of a block; the attributes describe windows over the image."""
 
     arity = (3, 3)
-    how = (1, 2)
+    control_inputs = (1, 2)
 
-    def geometry(self, shape, image, block):
-        """(C, windows over the image) for columns of this shape."""
+    def geometry(self, shape: Sequence[Dim], image: Sequence[int], block: Sequence[int]) -> tuple[Any, Windows]:
+        """(C, the windows over the image) for columns of this shape."""
         check(min(block, default=0) > 0, f"block_shape: expected values above 0, got {block}")
         windows = self.windows(as_shape(image, "image_shape"), block)
         size, count = math.prod(block), math.prod(windows.out)
@@ -25,7 +29,7 @@ class Col2Im(Windowed):
         check(not isinstance(shape[2], int) or shape[2] == count, f"input: expected {count} columns, got {shape}")
         return shape[1] // size if isinstance(shape[1], int) else None, windows
 
-    def infer(self, x, image, block):
+    def infer(self, x: Value, image: Value, block: Value) -> Inferred:
         check_rank(x, "input", 3)
         sizes, kernel = known_ints(image, "image_shape"), known_ints(block, "block_shape")
         if x.shape is None or sizes is None or kernel is None:
@@ -33,14 +37,13 @@ class Col2Im(Windowed):
         C, _ = self.geometry(x.shape, sizes, kernel)
         return [((x.shape[0], C, *sizes), x.dtype)]
 
-    def reference(self, x, image, block):
-        image, block = to_ints(image, "image_shape"), to_ints(block, "block_shape")
-        C, w = self.geometry(x.shape, image, block)
-        columns = x.reshape(len(x), C, *block, *w.out)
-        y = np.zeros((len(x), C, *(d + b + e for d, b, e in zip(image, w.begin, w.end, strict=True))), x.dtype)
-        for tap in np.ndindex(*block):
+    def reference(self, x: Array, image: Array, block: Array) -> Results:
+        C, w = self.geometry(x.shape, to_ints(image, "image_shape"), to_ints(block, "block_shape"))
+        columns = x.reshape(len(x), C, *w.kernel, *w.out)
+        y = np.zeros((len(x), C, *(d + b + e for d, b, e in zip(w.size, w.begin, w.end, strict=True))), x.dtype)
+        for tap in np.ndindex(*w.kernel):
             where = [
                 slice(t * d, t * d + (o - 1) * s + 1, s) for t, d, o, s in zip(tap, w.dilations, w.out, w.strides, strict=True)
             ]
             y[:, :, *where] += columns[:, :, *tap]
-        return y[:, :, *(slice(b, b + d) for b, d in zip(w.begin, image, strict=True))]
+        return y[:, :, *(slice(b, b + d) for b, d in zip(w.begin, w.size, strict=True))]

@@ -1,11 +1,13 @@
-"""Concat: tensors one behind the other along an axis."""
+"""Concat: tensors joined along an axis."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from .base import Op
+from ..graph import Node, Value
+from .base import Array, Inferred, Op, Results
 from .dims import axis_index, check, check_rank_least, same_dtype, total, unify
+from .node_spec import NodeSpec
 
 
 class Concat(Op):
@@ -14,17 +16,20 @@ class Concat(Op):
     axis: int
 
     @classmethod
-    def upgrade(cls, spec):
+    def upgrade(cls, spec: NodeSpec) -> None:
         if spec.opset < 4:
             spec.attributes.setdefault("axis", 1)
 
-    def by_image(self, node):
-        return self.axis % len(node.results[0].dims) > 0 and all(v.constant is None for v in node.inputs)
+    def independent_images(self, node: Node) -> bool:
+        return self.axis % len(node.results[0].dims) > 0 and all(v is None or v.constant is None for v in node.inputs)
 
-    def flops(self, node):
+    def flops(self, node: Node) -> int:
         return 0
 
-    def infer(self, *xs):
+    def is_identity(self, node: Node) -> bool:
+        return len(node.inputs) == 1
+
+    def infer(self, *xs: Value) -> Inferred:
         dtype = same_dtype(*xs)
         shapes = [x.shape for x in xs if x.shape is not None]
         if not shapes:
@@ -41,5 +46,5 @@ class Concat(Op):
         out[axis] = total(s[axis] for s in shapes) if len(shapes) == len(xs) else None
         return [(tuple(out), dtype)]
 
-    def reference(self, *xs):
+    def reference(self, *xs: Array) -> Results:
         return np.concatenate(xs, axis=self.axis)

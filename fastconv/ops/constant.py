@@ -1,15 +1,16 @@
-"""Constant and ConstantOfShape: tensors that the model file holds, or that one number fills."""
+"""Constant and ConstantOfShape: a tensor from the model file, or one filled with a number."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from .base import Op
+from ..graph import Value
+from .base import Array, Inferred, Op, Results
 from .dims import as_shape, check, known_ints, length, to_ints, unknown
 
 
 class Constant(Op):
-    """Exactly one attribute is given, and is the result."""
+    """Exactly one attribute is given; it is the result."""
 
     arity = (0, 0)
 
@@ -19,15 +20,15 @@ class Constant(Op):
     value_int: int | None = None
     value_ints: tuple[int, ...] | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         given = list(self.attributes())
         check(len(given) == 1, f"expected exactly one of its attributes, got {', '.join(given) or 'none'}")
 
-    def infer(self):
+    def infer(self) -> Inferred:
         array = self.reference()
         return [(array.shape, array.dtype)]
 
-    def reference(self):
+    def reference(self) -> Results:
         if self.value is not None:
             return self.value
         (name, value), *_ = self.attributes().items()
@@ -35,20 +36,20 @@ class Constant(Op):
 
 
 class ConstantOfShape(Op):
-    """A tensor of the shape asked for, each element the one of `value`, which is a float32 zero where it is left out."""
+    """A tensor of the shape given, filled with the element of `value`; the default is a float32 zero."""
 
-    how = (0,)
+    control_inputs = (0,)
 
     value: np.ndarray | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check(self.value is None or self.value.size == 1, f"value: expected one element, got {self.value}"[:200])
 
-    def infer(self, shape):
+    def infer(self, shape: Value) -> Inferred:
         dtype = np.dtype(np.float32) if self.value is None else self.value.dtype
         sizes = known_ints(shape, "input")
         return [(unknown(length(shape)) if sizes is None else as_shape(sizes, "input"), dtype)]
 
-    def reference(self, shape):
+    def reference(self, shape: Array) -> Results:
         value = np.zeros(1, np.float32) if self.value is None else self.value
         return np.full(as_shape(to_ints(shape, "input"), "input"), value.reshape(()), value.dtype)

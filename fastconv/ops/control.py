@@ -1,7 +1,7 @@
-"""Nodes with graphs in them: If, Loop, Scan and SequenceMap.
+"""Operators with graphs as attributes: If, Loop, Scan and SequenceMap.
 
-The last inputs of such a node are what its graphs read of the graph around; they are the last inputs of each of its graphs.
-Where the plan knows which way an If goes, the nodes of that branch take its place. The others run by reference, step by step.
+The last inputs of such a node are the values that its graphs capture from the enclosing graph; they are the last inputs of each
+of its graphs. If the condition of an If is constant, the nodes of the branch replace it. All others run by reference.
 """
 
 from __future__ import annotations
@@ -16,31 +16,32 @@ from ..errors import ModelError, UnsupportedError
 from ..evaluate import evaluate
 from ..graph import Dim, Graph, Node, Shape, Subgraph, Value
 from ..infer_node import infer_node
-from .base import REGISTRY, Op
+from .base import REGISTRY, Array, Inferred, Op, Results
 from .dims import axis_index, check, check_scalar
+from .node_spec import NodeSpec
 
 
 class WithGraph(Op, abstract=True):
-    """A node with a graph, or two, in it."""
+    """An operator with one graph or two as attributes."""
 
     arity = (1, None)
-    results = (1, None)
+    output_arity = (1, None)
     takes_objects = True
 
 
-def run(graph: Graph, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """The outputs of a graph by references alone."""
+def evaluate_graph(graph: Graph, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The outputs of a graph, computed by references."""
     arrays = dict(zip(graph.inputs, inputs, strict=True))
     for node in graph.nodes:
         try:
             evaluate(node, arrays)
-        except (ValueError, TypeError, IndexError) as e:  # shapes inside are not checked before
+        except (ValueError, TypeError, IndexError) as e:  # shapes in the graph are not checked before
             raise e if isinstance(e, ModelError) else node.error(str(e)) from None
     return [arrays[v] if v.constant is None else np.asarray(v.constant) for v in graph.outputs]
 
 
-def infer(graph: Graph, inputs: Sequence[Value]) -> list[tuple[Shape, Any]]:
-    """The shapes and dtypes of a graph's outputs, for what is known of its inputs."""
+def infer_graph(graph: Graph, inputs: Sequence[Value]) -> list[tuple[Shape, Any]]:
+    """The shapes and dtypes of a graph's outputs, for inputs with these shapes, dtypes and constants."""
     graph = graph.copy()
     for v, given in zip(graph.inputs, inputs, strict=True):
         v.shape, v.dtype, v.constant = given.shape, given.dtype, given.constant
@@ -50,45 +51,44 @@ def infer(graph: Graph, inputs: Sequence[Value]) -> list[tuple[Shape, Any]]:
 
 
 class If(WithGraph):
-    """The outputs of one branch or the other."""
+    """The outputs of one of two branches."""
 
-    how = (0,)
+    control_inputs = (0,)
 
     then_branch: Subgraph
     else_branch: Subgraph
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         fits = len(self.then_branch.inputs) == len(self.else_branch.inputs) == self.then_branch.captured
         check(fits, "a branch: expected no inputs")
         check(len(self.then_branch.outputs) == len(self.else_branch.outputs), "branches: expected equally many outputs")
 
     def branch(self, condition: np.ndarray) -> Subgraph:
-        """The branch that is taken."""
+        """The branch to run."""
         check(condition.size == 1, f"condition: expected a scalar, got shape {condition.shape}")
         return self.then_branch if condition.any() else self.else_branch
 
-    def infer(self, condition, *captured):
+    def infer(self, condition: Value, *captured: Value) -> Inferred:
         check_scalar(condition, "condition")
         if condition.constant is not None:
-            return infer(self.branch(condition.constant), captured)
+            return infer_graph(self.branch(np.asarray(condition.constant)), captured)
         either = []
         for branch in (self.then_branch, self.else_branch):
             try:
-                either.append(infer(branch, captured))
-            except ModelError:  # it may be for other shapes than these, and never be taken
+                either.append(infer_graph(branch, captured))
+            except ModelError:  # a branch for other shapes, which may never run
                 either.append([(None, v.dtype) for v in branch.outputs])
         return [(a if a == b else None, s or t) for (a, s), (b, t) in zip(*either, strict=True)]
 
-    def reference(self, condition, *captured):
-        return tuple(run(self.branch(condition), captured))
+    def reference(self, condition: Array, *captured: Array) -> Results:
+        return tuple(evaluate_graph(self.branch(condition), captured))
 
 
 def taken(node: Node) -> list[Node] | None:
-    """The nodes that give the results of an If whose condition is known."""
-    condition = node.inputs[0] if isinstance(node.op, If) else None
-    if not isinstance(node.op, If) or condition is None or condition.constant is None:
+    """The nodes to replace an If whose condition is constant; None for any other node."""
+    if not isinstance(node.op, If) or (condition := node.input(0).constant) is None:
         return None
-    branch = node.op.branch(np.asarray(condition.constant)).copy()
+    branch = node.op.branch(np.asarray(condition)).copy()
     instead: dict[Value, Value | None] = dict(zip(branch.inputs, node.inputs[1:], strict=True))
     for n in branch.nodes:
         n.inputs = [v and instead.get(v, v) for v in n.inputs]
@@ -98,10 +98,10 @@ def taken(node: Node) -> list[Node] | None:
 
 
 class Loop(WithGraph):
-    """inputs: the most steps, whether to begin, and what is carried from step to step; each of the two may be left out.
+    """inputs: the most iterations, the condition (each may be left out), and the values carried from iteration to iteration.
 
-    The body reads the step's number, the condition and what is carried; it gives the condition, what is carried, and what the
-    loop collects along a new first axis.
+    The body reads the number of the iteration, the condition and the carried values; it returns the condition, the carried
+    values, and values that the loop stacks along a new first axis.
     """
 
     arity = (0, None)
@@ -110,28 +110,28 @@ class Loop(WithGraph):
 
     @property
     def carried(self) -> int:
-        """How many values go from step to step."""
+        """The number of carried values."""
         return len(self.body.inputs) - 2 - self.body.captured
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check(
             0 <= self.carried < len(self.body.outputs), "body: expected 2 inputs, and an output for each of the others and one"
         )
 
-    def infer(self, most=None, condition=None, *values):
+    def infer(self, most: Value | None = None, condition: Value | None = None, *values: Value) -> Inferred:
         check(len(values) == self.carried + self.body.captured, f"expected {self.carried} carried values")
         carried = [Value(v.name, None, v.dtype) for v in values[: self.carried]]
-        step, go = Value("step", (), np.dtype(np.int64)), Value("go", (), np.dtype(bool))
-        _, *results = infer(self.body, [step, go, *carried, *values[self.carried :]])
+        number, going = Value("iteration", (), np.dtype(np.int64)), Value("condition", (), np.dtype(bool))
+        _, *results = infer_graph(self.body, [number, going, *carried, *values[self.carried :]])
         return [(None, dtype) for _, dtype in results]
 
-    def reference(self, most=None, condition=None, *values):
+    def reference(self, most: Array | None = None, condition: Array | None = None, *values: Array) -> Results:
         state, captured = list(values[: self.carried]), values[self.carried :]
         collected: list[list[np.ndarray]] = [[] for _ in self.body.outputs[1 + self.carried :]]
-        go, step = condition is None or bool(condition.any()), 0
-        while go and (most is None or step < most.reshape(())):
-            condition, *results = run(self.body, [np.array(step), np.array(go), *state, *captured])
-            go, step = bool(condition.any()), step + 1
+        going, number = condition is None or bool(condition.any()), 0
+        while going and (most is None or number < most.reshape(())):
+            condition, *results = evaluate_graph(self.body, [np.array(number), np.array(going), *state, *captured])
+            going, number = bool(condition.any()), number + 1
             state = results[: self.carried]
             for items, y in zip(collected, results[self.carried :], strict=True):
                 items.append(y)
@@ -139,17 +139,17 @@ class Loop(WithGraph):
 
 
 def stack(items: list[np.ndarray], value: Value, axis: int = 0) -> np.ndarray:
-    """Equal tensors along a new axis; of none, what is known of `value` says what they would be."""
+    """Tensors of one shape along a new axis; if there are none, `value` gives their dtype and what is known of their shape."""
     if not items:
         return np.empty((0, *(d if isinstance(d, int) else 0 for d in value.shape or ())), value.dtype)
-    check(len({y.shape for y in items}) == 1, f"{value.name!r} has another shape in each step")
+    check(len({y.shape for y in items}) == 1, f"{value.name!r} differs in shape from iteration to iteration")
     return np.stack(items, axis_index(axis, items[0].ndim + 1))
 
 
 class Scan(WithGraph):
-    """inputs: initial states, then the tensors scanned: the body reads the states and one slice of each tensor.
+    """inputs: initial states, then the tensors to scan. The body reads the states and one slice of each tensor.
 
-    It gives the states, and slices of what is collected.
+    It returns the states, and slices that are stacked to the further results.
     """
 
     body: Subgraph
@@ -160,16 +160,16 @@ class Scan(WithGraph):
     scan_output_directions: tuple[int, ...] | None = None
 
     @classmethod
-    def upgrade(cls, spec):
+    def upgrade(cls, spec: NodeSpec) -> None:
         if spec.opset < 9:
             raise UnsupportedError("the form of opset 8, over batches, is not supported")
 
     @property
     def states(self) -> int:
-        """How many values go from step to step."""
+        """The number of states."""
         return len(self.body.inputs) - self.num_scan_inputs - self.body.captured
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         scanned, collected = self.num_scan_inputs, len(self.body.outputs) - self.states
         check(scanned > 0 and self.states >= 0 and collected >= 0, "body: its inputs and outputs do not fit num_scan_inputs")
         for name, count in (("input", scanned), ("output", collected)):
@@ -177,62 +177,62 @@ class Scan(WithGraph):
                 given = getattr(self, f"scan_{name}_{what}")
                 check(given is None or len(given) == count, f"scan_{name}_{what}: expected {count} values, got {given}")
 
-    def infer(self, *values):
+    def infer(self, *values: Value) -> Inferred:
         states, scanned = values[: self.states], values[self.states : self.states + self.num_scan_inputs]
         captured = values[self.states + self.num_scan_inputs :]
         check(len(captured) == self.body.captured, f"expected {self.states} states and {self.num_scan_inputs} tensors")
         slices: list[Value] = []
-        steps: Dim = None
+        length: Dim = None
         for x, axis in zip(scanned, self.scan_input_axes or (0,) * len(scanned), strict=True):
             shape = x.shape
             if shape is not None:
                 i = axis_index(axis, len(shape))
-                steps, shape = shape[i] if steps is None else steps, shape[:i] + shape[i + 1 :]
+                length, shape = shape[i] if length is None else length, shape[:i] + shape[i + 1 :]
             slices.append(Value(x.name, shape, x.dtype))
-        results = infer(self.body, [*states, *slices, *captured])
+        results = infer_graph(self.body, [*states, *slices, *captured])
         out = [(v.shape, dtype) for v, (_, dtype) in zip(states, results, strict=False)]
         axes = self.scan_output_axes or (0,) * (len(results) - self.states)
         for (shape, dtype), axis in zip(results[self.states :], axes, strict=True):
             if shape is not None:
                 i = axis_index(axis, len(shape) + 1)
-                shape = (*shape[:i], steps, *shape[i:])
+                shape = (*shape[:i], length, *shape[i:])
             out.append((shape, dtype))
         return out
 
-    def reference(self, *values):
+    def reference(self, *values: Array) -> Results:
         state, scanned = list(values[: self.states]), values[self.states : self.states + self.num_scan_inputs]
         captured = values[self.states + self.num_scan_inputs :]
         axes = [axis_index(a, x.ndim) for a, x in zip(self.scan_input_axes or (0,) * len(scanned), scanned, strict=True)]
         back = self.scan_input_directions or (0,) * len(scanned)
         moved = [np.moveaxis(x, a, 0)[:: -1 if b else 1] for x, a, b in zip(scanned, axes, back, strict=True)]
         check(len({len(x) for x in moved}) == 1, f"tensors scanned: expected one length, got {[len(x) for x in moved]}")
-        of = self.body.outputs[self.states :]
-        collected: list[list[np.ndarray]] = [[] for _ in of]
+        stacked = self.body.outputs[self.states :]
+        collected: list[list[np.ndarray]] = [[] for _ in stacked]
         for slices in zip(*moved, strict=True):
-            results = run(self.body, [*state, *slices, *captured])
+            results = evaluate_graph(self.body, [*state, *slices, *captured])
             state = results[: self.states]
             for items, y in zip(collected, results[self.states :], strict=True):
                 items.append(y)
-        back = self.scan_output_directions or (0,) * len(of)
+        back = self.scan_output_directions or (0,) * len(stacked)
         ordered = [items[:: -1 if b else 1] for items, b in zip(collected, back, strict=True)]
-        return (*state, *map(stack, ordered, of, self.scan_output_axes or (0,) * len(of)))
+        return (*state, *map(stack, ordered, stacked, self.scan_output_axes or (0,) * len(stacked)))
 
 
 class SequenceMap(WithGraph):
-    """The body for each tensor of a sequence and what stands beside it: of other sequences the same place, else all."""
+    """The body for each tensor of a sequence; it also reads the same element of other sequences, and tensors as a whole."""
 
     body: Subgraph
 
-    def infer(self, *values):
+    def infer(self, *values: Value) -> Inferred:
         own = len(values) - self.body.captured
         check(own > 0 and is_sequence(values[0].dtype), "input_sequence: expected a sequence")
         items = [Value(v.name, None, element_of(v.dtype)) if is_sequence(v.dtype) else v for v in values[:own]]
-        return [(None, sequence_of(dtype)) for _, dtype in infer(self.body, [*items, *values[own:]])]
+        return [(None, sequence_of(dtype)) for _, dtype in infer_graph(self.body, [*items, *values[own:]])]
 
-    def reference(self, *values):
+    def reference(self, *values: Array) -> Results:
         own = len(values) - self.body.captured
-        steps = []
+        results = []
         for i in range(len(values[0])):
             items = [v[i] if v.dtype == object else v for v in values[:own]]
-            steps.append(run(self.body, [*items, *values[own:]]))
-        return tuple(sequence(step[k] for step in steps) for k in range(len(self.body.outputs)))
+            results.append(evaluate_graph(self.body, [*items, *values[own:]]))
+        return tuple(sequence(outputs[k] for outputs in results) for k in range(len(self.body.outputs)))

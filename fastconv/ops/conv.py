@@ -8,24 +8,25 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..graph import Dim, Node, Value
-from .dims import check, check_rank, same_dtype, unify
+from .base import Array, Inferred, Results
+from .dims import check, check_rank, same_dtype, size_along, unify
 from .windows import Windowed, Windows
 
 
 def products(node: Node, weights: Value) -> int:
-    """How many products a convolution with such weights (OC IC/group *kernel) sums up."""
+    """The multiply-adds of a convolution with weights OC IC/group *kernel."""
     return math.prod(node.results[0].dims) * math.prod(weights.dims[1:])
 
 
 class Conv(Windowed):
     arity = (2, 3)
-    how = (1, 2)
-    learned = (1, 2)
+    control_inputs = (1, 2)
+    parameter_inputs = (1, 2)
     takes_epilogue = True
     takes_residual = True
     group: int = 1
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check(self.group > 0, f"group: expected 1 or more, got {self.group}")
 
@@ -33,31 +34,34 @@ class Conv(Windowed):
         """The windows over an input of this shape (N IC *size) for weights with this kernel."""
         return self.windows(shape[2:], kernel)
 
-    def window(self, node):
-        return self.windows_of(*node.inputs[:2])
+    def window(self, node: Node) -> Windows | None:
+        return self.windows_of(node.input(0), node.input(1))
 
     def windows_of(self, x: Value, w: Value) -> Windows | None:
-        """The windows over x for these weights, None where x has no known rank or the kernel no known sizes."""
+        """The windows over x for these weights; None if the rank of x or the size of the kernel is unknown."""
         return self.geometry(x.shape, w.dims[2:]) if x.shape is not None and w.known else None
 
-    def multiply_adds(self, node):
-        return products(node, node.inputs[1])
+    def multiply_adds(self, node: Node) -> int:
+        return products(node, node.input(1))
 
-    def infer(self, x, w, b=None):
+    def weight_axis(self, node: Node) -> int | None:
+        return 0
+
+    def infer(self, x: Value, w: Value, b: Value | None = None) -> Inferred:
         check_rank(x, "input", 3, 5)
         check_rank(w, "weights", 3, 5)
         dtype = same_dtype(x, w, b)
         if w.shape is None:
             return [(x.shape and (x.shape[0],) + (None,) * (len(x.shape) - 1), dtype)]
-        OC, wic, *kernel = w.shape
+        OC, wic, *given = w.shape
         check_rank(x, "input", len(w.shape))
-        kernel = self.known_kernel(kernel)
+        kernel = self.known_kernel(given)
         check(OC != 0 and wic != 0 and 0 not in kernel, f"weights: expected sizes above 0, got {w.shape}")
         if isinstance(OC, int):
             check(OC % self.group == 0, f"weights: expected output channels divisible by group {self.group}, got {OC}")
         if b is not None:
             check_rank(b, "bias", 1)
-            OC = unify(OC, b.shape and b.shape[0], "bias: output channels")
+            OC = unify(OC, size_along(b.shape, 0), "bias: output channels")
         if x.shape is None:
             return [((None, OC) + (None,) * len(kernel), dtype)]
         if isinstance(wic, int):
@@ -66,14 +70,14 @@ class Conv(Windowed):
         out = self.geometry(x.shape, sizes).out if len(sizes) == len(kernel) else (None,) * len(kernel)
         return [((x.shape[0], OC, *out), dtype)]
 
-    def reference(self, x, w, b=None):
+    def reference(self, x: Array, w: Array, b: Array | None = None) -> Results:
         N, G, OCG = len(x), self.group, len(w) // self.group
         windows = self.geometry(x.shape, w.shape[2:])
         wei = w.reshape(G, OCG, *w.shape[1:])
-        # NumPy adds halves up slowly, and their sums lose what they are for
+        # sums of float16 are slow in NumPy, and inexact
         y = np.zeros((N, G, OCG, math.prod(windows.out)), np.float32 if x.dtype == np.float16 else x.dtype)
-        for tap, part in windows.taps(x, 0):
-            y += wei[:, :, :, *tap].astype(y.dtype) @ part.reshape(N, G, w.shape[1], y.shape[-1]).astype(y.dtype)
+        for tap, elements in windows.taps(x, 0):
+            y += wei[:, :, :, *tap].astype(y.dtype) @ elements.reshape(N, G, w.shape[1], y.shape[-1]).astype(y.dtype)
         if b is not None:
             y += b.reshape(G, OCG, 1)
         return y.reshape(N, len(w), *windows.out).astype(x.dtype)

@@ -1,34 +1,35 @@
-"""ConvLike: what operators share that are a Conv once their operands are prepared."""
+"""ConvLike: the base of operators that prepare their operands and then compute a Conv."""
 
 from __future__ import annotations
 
 import dataclasses
 from typing import ClassVar
 
+from ..graph import Node
 from .conv import Conv, products
 from .dims import check
-from .windows import Windowed
+from .windows import Windowed, Windows
 
 
 class ConvLike(Windowed, abstract=True):
-    """It has Conv's attributes and a Conv to compute with, but is none: what fits Conv need not fit it."""
+    """Delegates to a Conv, but passes must not treat it as one."""
 
-    #: which input has the weights
+    #: the index of the input with the weights
     weights: ClassVar[int] = 1
 
     group: int = 1
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check(self.group > 0, f"group: expected 1 or more, got {self.group}")
 
-    def window(self, node):
-        return self.conv.windows_of(node.inputs[0], node.inputs[self.weights])
+    def window(self, node: Node) -> Windows | None:
+        return self.conv.windows_of(node.input(0), node.input(self.weights))
 
-    def multiply_adds(self, node):
-        return products(node, node.inputs[self.weights])
+    def multiply_adds(self, node: Node) -> int:
+        return products(node, node.input(self.weights))
 
     @property
     def conv(self) -> Conv:
         """The Conv with the same attributes."""
-        return Conv(**{f.name: getattr(self, f.name) for f in dataclasses.fields(Conv)})  # type: ignore[arg-type]
+        return Conv(**{f.name: getattr(self, f.name) for f in dataclasses.fields(Conv)})

@@ -1,6 +1,6 @@
 """ConvTranspose: N IC *size, weights IC OC/group *kernel -> N OC *out.
 
-Each input element adds the kernel, times its value, to a window of the output.
+Each input element adds the kernel, scaled by the element, to a window of the output.
 """
 
 from __future__ import annotations
@@ -12,22 +12,23 @@ from dataclasses import replace
 import numpy as np
 
 from ..errors import ModelError
-from ..graph import Dim
-from .dims import check, check_rank, same_dtype, unify
+from ..graph import Dim, Node, Value
+from .base import Array, Inferred, Results
+from .dims import check, check_rank, same_dtype, size_along, unify
 from .windows import Windowed, Windows
 
 
 class ConvTranspose(Windowed):
     arity = (2, 3)
-    how = (1, 2)
-    learned = (1, 2)
+    control_inputs = (1, 2)
+    parameter_inputs = (1, 2)
     takes_epilogue = True
     takes_residual = True
     group: int = 1
     output_padding: tuple[int, ...] | None = None
     output_shape: tuple[int, ...] | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check(self.group > 0, f"group: expected 1 or more, got {self.group}")
         pads = self.output_padding
@@ -36,7 +37,7 @@ class ConvTranspose(Windowed):
     def geometry(self, shape: Sequence[Dim], kernel: Sequence[int]) -> Windows:
         """The windows that an input of this shape (N IC *size) writes, for weights with this kernel.
 
-        `begin` and `end` are what is cut off the output; a negative `end` stands for rows of zeros behind the last window.
+        `begin` and `end` are what is cropped from the output; a negative `end` adds zeros after the last window.
         """
         size, rank = shape[2:], len(shape) - 2
         self.check_lengths(rank, kernel)
@@ -54,13 +55,13 @@ class ConvTranspose(Windowed):
             n = (d - 1) * strides[i] + (kernel[i] - 1) * dilations[i] + 1 + more if isinstance(d, int) else None
             before, after, o = self._axis(i, d, n, strides[i], rank)
             begin.append(before)
-            # output_padding lies behind the last window
+            # output_padding comes after the last window
             end.append(None if after is None else after - more)
             out.append(o)
         return Windows(tuple(kernel), strides, dilations, tuple(begin), tuple(end), tuple(size), tuple(out))
 
     def _axis(self, i: int, d: Dim, full: int | None, stride: int, rank: int) -> tuple[int | None, int | None, Dim]:
-        """What is cut off before and after along spatial axis i, of `full` rows with output_padding; and the rows left."""
+        """(cropped before, cropped after, output size) along spatial axis i of `full` elements, output_padding among them."""
         wanted: Dim = self.output_shape[i - rank] if self.output_shape else None
         if wanted is None and self.auto_pad.startswith("SAME"):
             wanted = d * stride if isinstance(d, int) else d if stride == 1 else None
@@ -73,7 +74,7 @@ class ConvTranspose(Windowed):
             cut = max(full - wanted, 0)
             less, more = cut // 2, cut - cut // 2
             before, after = (less, more) if self.auto_pad == "SAME_UPPER" else (more, less)
-            # more rows than the windows write: zeros behind them
+            # a size beyond what the windows write: zeros after them
             return before, after - max(wanted - full, 0), wanted
         before, after = (self.pads[i], self.pads[i + rank]) if self.pads and self.auto_pad == "NOTSET" else (0, 0)
         if full is None:
@@ -82,18 +83,21 @@ class ConvTranspose(Windowed):
             raise ModelError(f"pads: nothing is left of {full} on spatial axis {i} without {before} and {after}")
         return before, after, full - before - after
 
-    def window(self, node):
-        x, w = node.inputs[:2]
+    def window(self, node: Node) -> Windows | None:
+        x, w = node.input(0), node.input(1)
         if x.shape is None or not w.known:
             return None
         windows, more = self.geometry(x.shape, w.dims[2:]), self.output_padding or (0,) * (len(x.shape) - 2)
         return replace(windows, end=tuple(e if e is None else e + m for e, m in zip(windows.end, more, strict=True)))
 
-    def multiply_adds(self, node):
-        x, w = node.inputs[:2]
+    def multiply_adds(self, node: Node) -> int:
+        x, w = node.input(0), node.input(1)
         return math.prod(x.dims) * math.prod(w.dims[1:])
 
-    def infer(self, x, w, b=None):
+    def weight_axis(self, node: Node) -> int | None:
+        return 1 if self.group == 1 else None
+
+    def infer(self, x: Value, w: Value, b: Value | None = None) -> Inferred:
         check_rank(x, "input", 3, 5)
         check_rank(w, "weights", 3, 5)
         dtype = same_dtype(x, w, b)
@@ -108,7 +112,7 @@ class ConvTranspose(Windowed):
         OC: Dim = woc * self.group if isinstance(woc, int) else None
         if b is not None:
             check_rank(b, "bias", 1)
-            OC = unify(OC, b.shape and b.shape[0], "bias: output channels")
+            OC = unify(OC, size_along(b.shape, 0), "bias: output channels")
         if x.shape is None:
             return [((None, OC) + (None,) * len(kernel), dtype)]
         unify(IC, x.shape[1], f"input channels (weights {w.shape})")
@@ -116,7 +120,7 @@ class ConvTranspose(Windowed):
         out = self.geometry(x.shape, sizes).out if len(sizes) == len(kernel) else (None,) * len(kernel)
         return [((x.shape[0], OC, *out), dtype)]
 
-    def reference(self, x, w, b=None):
+    def reference(self, x: Array, w: Array, b: Array | None = None) -> Results:
         N, G, ICG = len(x), self.group, len(w) // self.group
         windows = self.geometry(x.shape, w.shape[2:])
         src = x.reshape(N, G, ICG, math.prod(windows.size))
@@ -124,8 +128,8 @@ class ConvTranspose(Windowed):
         full = [(d - 1) * s + e for d, s, e in zip(windows.size, windows.strides, windows.extent, strict=True)]
         y = np.zeros((N, G * w.shape[1], *full), x.dtype)
         for tap in np.ndindex(*windows.kernel):
-            steps = zip(tap, windows.dilations, windows.size, windows.strides, strict=True)
-            place = tuple(slice(t * d, t * d + (n - 1) * s + 1, s) for t, d, n, s in steps)
+            axes = zip(tap, windows.dilations, windows.size, windows.strides, strict=True)
+            place = tuple(slice(t * d, t * d + (n - 1) * s + 1, s) for t, d, n, s in axes)
             y[:, :, *place] += (wei[:, :, :, *tap] @ src).reshape(N, y.shape[1], *windows.size)
         y = np.pad(y, [(0, 0), (0, 0), *((0, max(-e, 0)) for e in windows.end)])
         y = y[:, :, *(slice(a, a + o) for a, o in zip(windows.begin, windows.out, strict=True))]

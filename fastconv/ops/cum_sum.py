@@ -1,4 +1,4 @@
-"""CumSum and CumProd: the running sum or product along an axis, without the element itself where it is exclusive."""
+"""CumSum and CumProd: the cumulative sum or product along an axis; `exclusive` leaves the element itself out."""
 
 from __future__ import annotations
 
@@ -7,34 +7,35 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .base import Op
+from ..graph import Value
+from .base import Array, Inferred, Op, Results
 from .dims import axis_index, check_rank_least, known_ints, to_int
 
 
 class Cumulative(Op, abstract=True):
     arity = (2, 2)
     function: ClassVar[Callable[..., Any]]
-    #: what an exclusive one begins with
+    #: the first element if exclusive
     first: ClassVar[int]
 
     exclusive: int = 0
     reverse: int = 0
 
-    def infer(self, x, axis):
+    def infer(self, x: Value, axis: Value) -> Inferred:
         check_rank_least(x, "input", 1)
         known_ints(axis, "axis")
         if axis.constant is not None and x.shape is not None:
-            axis_index(to_int(axis.constant, "axis"), len(x.shape))
+            axis_index(to_int(np.asarray(axis.constant), "axis"), len(x.shape))
         return [(x.shape, x.dtype)]
 
-    def reference(self, x, axis):
-        axis = axis_index(to_int(axis, "axis"), x.ndim)
-        x = np.flip(x, axis) if self.reverse else x
-        y = type(self).function(x, axis, dtype=x.dtype)
+    def reference(self, x: Array, axis: Array) -> Results:
+        along = axis_index(to_int(axis, "axis"), x.ndim)
+        x = np.flip(x, along) if self.reverse else x
+        y = type(self).function(x, along, dtype=x.dtype)
         if self.exclusive:
-            begin = np.full_like(y.take(range(min(y.shape[axis], 1)), axis), self.first)
-            y = np.concatenate([begin, y], axis).take(range(y.shape[axis]), axis)
-        return np.flip(y, axis) if self.reverse else y
+            begin = np.full_like(y.take(range(min(y.shape[along], 1)), along), self.first)
+            y = np.concatenate([begin, y], along).take(range(y.shape[along]), along)
+        return np.flip(y, along) if self.reverse else y
 
 
 class CumSum(Cumulative):

@@ -1,4 +1,4 @@
-"""DeformConv: a convolution whose taps are moved by offsets, and weighted by a mask."""
+"""DeformConv: a convolution whose taps are shifted by offsets and weighted by a mask."""
 
 from __future__ import annotations
 
@@ -6,26 +6,28 @@ import math
 
 import numpy as np
 
+from ..graph import Value
+from .base import Array, Inferred, Results
 from .conv_like import ConvLike
 from .dims import check, check_rank, product, unify
-from .grid_sample import linear, sample, zeros
+from .interpolation import linear, sample, zeros
 
 
 class DeformConv(ConvLike):
     """inputs: data, weights, offsets (N OG·KH·KW·2 OH OW), bias, mask (N OG·KH·KW OH OW), where OG is offset_group."""
 
     arity = (3, 5)
-    learned = (1, 3)
+    parameter_inputs = (1, 3)
 
     offset_group: int = 1
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check(self.offset_group > 0, f"offset_group: expected 1 or more, got {self.offset_group}")
 
-    def infer(self, x, w, offset, b=None, mask=None):
-        for name, v in (("input", x), ("weights", w), ("offset", offset)):
-            check_rank(v, name, 4)
+    def infer(self, x: Value, w: Value, offset: Value, b: Value | None = None, mask: Value | None = None) -> Inferred:
+        for name, operand in (("input", x), ("weights", w), ("offset", offset)):
+            check_rank(operand, name, 4)
         ((shape, dtype),) = self.conv.infer(x, w, b)
         if x.shape is not None and isinstance(C := x.shape[1], int):
             check(C % self.offset_group == 0, f"offset_group: expected a divisor of the {C} channels, got {self.offset_group}")
@@ -38,7 +40,7 @@ class DeformConv(ConvLike):
                     shape = (*shape[:2], *(unify(d, e, f"{name}: size") for d, e in zip(shape[2:], v.shape[2:], strict=True)))
         return [(shape, dtype)]
 
-    def reference(self, x, w, offset, b=None, mask=None):
+    def reference(self, x: Array, w: Array, offset: Array, b: Array | None = None, mask: Array | None = None) -> Results:
         windows = self.conv.geometry(x.shape, w.shape[2:])
         N, C, OG, OC, G = len(x), x.shape[1], self.offset_group, len(w), self.group
         offset = offset.reshape(N, OG, *windows.kernel, 2, *windows.out)
@@ -49,11 +51,11 @@ class DeformConv(ConvLike):
         for tap in np.ndindex(*windows.kernel):
             geometry = zip(tap, windows.begin, windows.strides, windows.dilations, windows.out, strict=True)
             starts = np.meshgrid(*(np.arange(o) * s - p + t * d for t, p, s, d, o in geometry), indexing="ij")
-            part = np.zeros((N, OG, C // OG, *windows.out), x.dtype)
+            elements = np.zeros((N, OG, C // OG, *windows.out), x.dtype)
             for n, g in np.ndindex(N, OG):
                 channels = x[n].reshape(OG, C // OG, *x.shape[2:])[g]
-                part[n, g] = sample(channels, starts + offset[n, g, *tap], zeros, linear) * mask[n, g, *tap]
-            y += wei[:, :, :, *tap] @ part.reshape(N, G, C // G, -1)
+                elements[n, g] = sample(channels, starts + offset[n, g, *tap], zeros, linear) * mask[n, g, *tap]
+            y += wei[:, :, :, *tap] @ elements.reshape(N, G, C // G, -1)
         if b is not None:
             y += b.reshape(G, OC // G, 1)
         return y.reshape(N, OC, *windows.out)

@@ -1,38 +1,42 @@
-"""Dropout: at inference, its input, and a mask of True; in training, what a random mask leaves of it, scaled up."""
+"""Dropout: the input and a mask of True; in training, the input times a random mask, scaled up."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from ..graph import Node
-from .base import Op, only_first_varies
+from ..graph import Node, Value
+from .base import Array, Inferred, Op, Results, only_first_varies
 from .dims import check, check_scalar
+from .node_spec import NodeSpec
 
 
 class Dropout(Op):
-    """inputs: data, the share that is dropped, and whether to train."""
+    """inputs: data, the ratio to drop, training_mode."""
 
     arity = (1, 3)
-    how = (2,)
-    results = (1, 2)
+    control_inputs = (2,)
+    output_arity = (1, 2)
 
     seed: int | None = None
 
     @classmethod
-    def upgrade(cls, spec):
+    def upgrade(cls, spec: NodeSpec) -> None:
         if spec.opset < 12:
             spec.attributes.pop("is_test", None)
             spec.attributes.pop("ratio", None)
 
-    def by_image(self, node):
+    def independent_images(self, node: Node) -> bool:
         return only_first_varies(node)
 
-    def infer(self, x, ratio=None, training=None):
+    def is_identity(self, node: Node) -> bool:
+        return not trains(node)
+
+    def infer(self, x: Value, ratio: Value | None = None, training: Value | None = None) -> Inferred:
         check_scalar(ratio, "ratio")
         check_scalar(training, "training_mode")
         return [(x.shape, x.dtype), (x.shape, np.dtype(bool))]
 
-    def reference(self, x, ratio=None, training=None):
+    def reference(self, x: Array, ratio: Array | None = None, training: Array | None = None) -> Results:
         if training is None or not training.any():
             return x, np.ones(x.shape, bool)
         share = 0.5 if ratio is None else float(ratio.reshape(()))
@@ -42,6 +46,6 @@ class Dropout(Op):
 
 
 def trains(node: Node) -> bool:
-    """Whether a Dropout drops anything, as far as the plan can tell."""
-    training = node.inputs[2] if len(node.inputs) > 2 else None
+    """Whether a Dropout may drop anything."""
+    training = node.optional(2)
     return training is not None and (training.constant is None or bool(np.any(training.constant)))

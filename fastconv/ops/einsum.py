@@ -1,16 +1,17 @@
-"""Einsum: sums of products by the names of the axes."""
+"""Einsum: sums of products, written with names of axes."""
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 
 import numpy as np
 
 from ..errors import ModelError
-from ..graph import Dim, Shape
-from .base import Op
-from .dims import broadcast, check, same_dtype
+from ..graph import Dim, Node, Shape, Value
+from .base import Array, Inferred, Op, Results
+from .dims import AxisName, broadcast, check, same_dtype
 
 
 class Einsum(Op):
@@ -19,7 +20,7 @@ class Einsum(Op):
     takes_residual = True
     equation: str
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         pattern = r"[A-Za-z]*(\.\.\.)?[A-Za-z]*"
         fits = re.fullmatch(rf"{pattern}(,{pattern})*(->{pattern})?", self.terms)
         check(fits is not None, f"equation: expected terms of letters, got {self.equation!r}")
@@ -31,13 +32,13 @@ class Einsum(Op):
 
     @property
     def result(self) -> str:
-        """The term of the result: where there is none, of the letters that come once, in their order."""
+        """The term of the result; if it is left out, the letters that occur once, in alphabetical order."""
         left, arrow, out = self.terms.partition("->")
         letters = re.sub(r"[^A-Za-z]", "", left)
         return out if arrow else "..." + "".join(sorted(n for n in set(letters) if letters.count(n) == 1))
 
-    def names(self, *shapes):
-        """Names of the axes of the inputs and the result; those of the ellipsis are counted from the last one on."""
+    def axis_names(self, *shapes: Sequence[Dim]) -> list[tuple[AxisName, ...]]:
+        """Names of the axes of each input and of the result; axes of the ellipsis are numbered from the last one."""
         terms = self.terms.partition("->")[0].split(",")
         free = [len(dims) - len(term.replace("...", "")) for term, dims in zip(terms, shapes, strict=True)]
         return [
@@ -45,30 +46,31 @@ class Einsum(Op):
             for term, count in zip((*terms, self.result), (*free, max(free)), strict=True)
         ]
 
-    def multiply_adds(self, node):
-        shapes = [v.dims for v in node.inputs]
-        *terms, result = self.names(*shapes)
+    def multiply_adds(self, node: Node) -> int:
+        shapes = [v.dims for v in node.inputs if v is not None]
+        *terms, result = self.axis_names(*shapes)
         axes = [(n, d) for names, dims in zip(terms, shapes, strict=True) for n, d in zip(names, dims, strict=True)]
         summed = {n: d for n, d in axes if n not in result}
         return math.prod(node.results[0].dims) * math.prod(summed.values()) if len(terms) > 1 else 0
 
-    def infer(self, *xs):
+    def infer(self, *xs: Value) -> Inferred:
         dtype = same_dtype(*xs)
         terms = self.terms.partition("->")[0].split(",")
         check(len(terms) == len(xs), f"equation: expected a term for each of the {len(xs)} inputs, got {self.equation!r}")
-        if any(x.shape is None for x in xs):
+        shapes = [x.shape for x in xs if x.shape is not None]
+        if len(shapes) < len(xs):
             return [(None, dtype)]
         sizes: dict[str, Dim] = {}
         middle: Shape = ()
-        for i, (term, x) in enumerate(zip(terms, xs, strict=True)):
+        for i, (term, shape) in enumerate(zip(terms, shapes, strict=True)):
             before, dots, after = term.partition("...")
-            free = len(x.shape) - len(before) - len(after)
+            free = len(shape) - len(before) - len(after)
             check(
                 free == 0 or (dots != "" and free > 0),
-                f"inputs: expected rank {len(before + after)} for {term!r}, got {x.shape}",
+                f"inputs: expected rank {len(before + after)} for {term!r}, got {shape}",
             )
-            middle = broadcast(middle, x.shape[len(before) : len(before) + free])
-            for name, d in zip(before + after, x.shape[: len(before)] + x.shape[len(before) + free :], strict=True):
+            middle = broadcast(middle, shape[len(before) : len(before) + free])
+            for name, d in zip(before + after, shape[: len(before)] + shape[len(before) + free :], strict=True):
                 try:
                     ((sizes[name],)) = broadcast((sizes.get(name, 1),), (d,)) or (None,)
                 except ModelError:
@@ -78,9 +80,9 @@ class Einsum(Op):
         check(fits, f"equation: expected each name of the result once and in an input, got {self.equation!r}")
         return [((*(sizes[n] for n in before), *((middle or ()) if dots else ()), *(sizes[n] for n in after)), dtype)]
 
-    def reference(self, *xs):
+    def reference(self, *xs: Array) -> Results:
         dtype = xs[0].dtype
-        if dtype.kind == "V":  # what NumPy has not it cannot multiply here
+        if dtype.kind == "V":  # einsum knows NumPy's own dtypes only
             xs = tuple(x.astype(np.float32) for x in xs)
         try:
             return np.einsum(self.terms, *xs).astype(dtype)

@@ -1,38 +1,42 @@
-"""Expand and Tile: the input, repeated."""
+"""Expand and Tile: copies of the input along its axes."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from .base import Op
+from ..graph import Node, Value
+from .base import Array, Inferred, Op, Results, keeps_shape
 from .dims import as_shape, broadcast, check, known_ints, length, to_ints, unknown
 
 
 class Expand(Op):
-    """Broadcast together with the shape asked for, in which a 1 leaves the input's size."""
+    """Broadcast to the shape given; a 1 in it keeps the size of the input."""
 
     arity = (2, 2)
-    how = (1,)
+    control_inputs = (1,)
 
-    def infer(self, x, shape):
+    def is_identity(self, node: Node) -> bool:
+        return keeps_shape(node)
+
+    def infer(self, x: Value, shape: Value) -> Inferred:
         sizes = known_ints(shape, "shape")
         if sizes is not None:
             return [(broadcast(x.shape, as_shape(sizes, "shape")), x.dtype)]
         count = length(shape)
         return [(unknown(None if count is None or x.shape is None else max(count, len(x.shape))), x.dtype)]
 
-    def reference(self, x, shape):
+    def reference(self, x: Array, shape: Array) -> Results:
         target = broadcast(x.shape, as_shape(to_ints(shape, "shape"), "shape"))
-        return np.broadcast_to(x, target).copy()  # type: ignore[arg-type]
+        return np.broadcast_to(x, target).copy()  # type: ignore[arg-type]  # every dimension is an int
 
 
 class Tile(Op):
-    """`repeats` times along each axis."""
+    """inputs: data and, for each axis, the number of copies."""
 
     arity = (2, 2)
-    how = (1,)
+    control_inputs = (1,)
 
-    def infer(self, x, repeats):
+    def infer(self, x: Value, repeats: Value) -> Inferred:
         times = known_ints(repeats, "repeats")
         if x.shape is None:
             return [(None, x.dtype)]
@@ -43,7 +47,7 @@ class Tile(Op):
         dims = zip(x.shape, times, strict=True)
         return [(tuple(d if t == 1 else d * t if isinstance(d, int) else None for d, t in dims), x.dtype)]
 
-    def reference(self, x, repeats):
+    def reference(self, x: Array, repeats: Array) -> Results:
         times = as_shape(to_ints(repeats, "repeats"), "repeats")
         check(len(times) == x.ndim, f"repeats: expected {x.ndim} values, got {times}")
         return np.tile(x, times)

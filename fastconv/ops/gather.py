@@ -1,19 +1,20 @@
-"""Gather: along an axis, the slices that the indices name, in the shape of the indices."""
+"""Gather: the slices along an axis that the indices name, in the shape of the indices."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from .base import Op
+from ..graph import Value
+from .base import Array, Inferred, Op, Results
 from .dims import axis_index, check_dtype, check_rank_least, index_array
 
 
 class Gather(Op):
     arity = (2, 2)
-    learned = (0,)
+    parameter_inputs = (0,)
     axis: int = 0
 
-    def infer(self, x, indices):
+    def infer(self, x: Value, indices: Value) -> Inferred:
         check_rank_least(x, "data", 1)
         check_dtype(indices, "indices", "iu")
         if x.shape is None:
@@ -21,11 +22,11 @@ class Gather(Op):
         axis = axis_index(self.axis, len(x.shape))
         d = x.shape[axis]
         if indices.constant is not None and isinstance(d, int):
-            index_array(indices.constant, d, "indices")
+            index_array(np.asarray(indices.constant), d, "indices")
         if indices.shape is None:
             return [(None, x.dtype)]
         return [(x.shape[:axis] + indices.shape + x.shape[axis + 1 :], x.dtype)]
 
-    def reference(self, x, indices):
+    def reference(self, x: Array, indices: Array) -> Results:
         axis = axis_index(self.axis, x.ndim)
         return np.take(x, index_array(indices, x.shape[axis], "indices"), axis)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 
-from .base import Op, only_first_varies
+from ..graph import Node, Value
+from .base import Array, Inferred, Op, Results, only_first_varies
 from .dims import check, check_rank_least
 
 
 class GlobalPool(Op, abstract=True):
-    def by_image(self, node):
+    def independent_images(self, node: Node) -> bool:
         return only_first_varies(node)
 
-    def flops(self, node):
-        return math.prod(node.inputs[0].dims)
+    def flops(self, node: Node) -> int:
+        return math.prod(node.input(0).dims)
 
-    def infer(self, x):
+    def infer(self, x: Value) -> Inferred:
         check_rank_least(x, "input", 2)
         if x.shape is None:
             return [(None, x.dtype)]
@@ -24,10 +25,10 @@ class GlobalPool(Op, abstract=True):
 
 
 class GlobalAveragePool(GlobalPool):
-    def reference(self, x):
+    def reference(self, x: Array) -> Results:
         return x.mean(axis=tuple(range(2, x.ndim)), keepdims=True)
 
 
 class GlobalMaxPool(GlobalPool):
-    def reference(self, x):
+    def reference(self, x: Array) -> Results:
         return x.max(axis=tuple(range(2, x.ndim)), keepdims=True)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from .base import NodeSpec
+from ..graph import Value
+from .base import Array, Inferred, Results
 from .dims import check
 from .global_pool import GlobalPool
+from .node_spec import NodeSpec
 from .windows import Pool
 
 
 def _whole(spec: NodeSpec) -> None:
-    """In opset 1, p was a float."""
+    """In opset 1, p is a float."""
     p = spec.attributes.get("p")
     if spec.opset < 2 and isinstance(p, float) and p.is_integer():
         spec.attributes["p"] = int(p)
@@ -21,29 +23,29 @@ class LpPool(Pool):
     p: int = 2
 
     @classmethod
-    def upgrade(cls, spec):
+    def upgrade(cls, spec: NodeSpec) -> None:
         _whole(spec)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check(self.p > 0, f"p: expected 1 or more, got {self.p}")
 
-    def infer(self, x):
+    def infer(self, x: Value) -> Inferred:
         return [(self.output_shape(x), x.dtype)]
 
-    def reference(self, x):
-        return sum(np.abs(part) ** self.p for _, part in self.geometry(x.shape).taps(x, 0)) ** (1 / self.p)
+    def reference(self, x: Array) -> Results:
+        return sum(np.abs(elements) ** self.p for _, elements in self.geometry(x.shape).taps(x, 0)) ** (1 / self.p)
 
 
 class GlobalLpPool(GlobalPool):
     p: int = 2
 
     @classmethod
-    def upgrade(cls, spec):
+    def upgrade(cls, spec: NodeSpec) -> None:
         _whole(spec)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check(self.p > 0, f"p: expected 1 or more, got {self.p}")
 
-    def reference(self, x):
+    def reference(self, x: Array) -> Results:
         return (np.abs(x) ** self.p).sum(tuple(range(2, x.ndim)), keepdims=True) ** (1 / self.p)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .base import Op
+from ..graph import Value
+from .base import Array, Inferred, Op, Results
 from .dims import check, check_rank_least
 
 
@@ -14,14 +15,14 @@ class LRN(Op):
     beta: float = 0.75
     bias: float = 1.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check(self.size > 0, f"size: expected 1 or more, got {self.size}")
 
-    def infer(self, x):
+    def infer(self, x: Value) -> Inferred:
         check_rank_least(x, "input", 2)
         return [(x.shape, x.dtype)]
 
-    def reference(self, x):
+    def reference(self, x: Array) -> Results:
         before, after = (self.size - 1) // 2, self.size // 2
         squares = np.zeros(x.shape, x.dtype)
         for c in range(x.shape[1]):

@@ -1,40 +1,50 @@
-"""MatMul: the matrix product of the last two axes, broadcast over those before, as NumPy's."""
+"""MatMul: the matrix product of the last two axes, broadcast over the others, as numpy.matmul."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import TypeVar
 
-from .base import Op, only_first_varies
-from .dims import broadcast, broadcasts_to, check_rank_least, same_dtype, unify
+from ..graph import Dim, Node, Value
+from .base import Array, Inferred, Op, Results, only_first_varies
+from .dims import AxisName, broadcast, broadcasts_to, check_rank_least, same_dtype, unify
+
+D = TypeVar("D")
 
 
 class MatMul(Op):
-    """What passes fold in is not of the standard: a factor, a third input (N) to add, and Transposes of A, B and the result."""
+    """Passes fold in what the standard does not have: a factor, a bias (N) as input 2, Transposes of A, B and the result."""
 
     arity = (2, 2)
-    learned = (0, 1)
+    parameter_inputs = (0, 1)
     takes_epilogue = True
     takes_residual = True
+    channel_axis = -1
     alpha: float = 1.0
     perm_a: tuple[int, ...] | None = None
     perm_b: tuple[int, ...] | None = None
     perm_y: tuple[int, ...] | None = None
 
-    def by_image(self, node):
-        a, b = node.inputs[:2]
+    def independent_images(self, node: Node) -> bool:
+        a, b = node.input(0), node.input(1)
         if any(perm is not None and perm[0] != 0 for perm in (self.perm_a, self.perm_b, self.perm_y)):
             return False
         if b.constant is not None:
             return only_first_varies(node) and len(b.dims) == 2
         return a.constant is None and len(a.dims) == len(b.dims) > 2
 
-    def parameters(self, node):
-        return [*super().parameters(node), *node.inputs[2:]]
+    def parameters(self, node: Node) -> list[Value]:
+        return [*super().parameters(node), *(v for v in node.inputs[2:] if v is not None)]
 
-    def multiply_adds(self, node):
-        return math.prod(node.results[0].dims) * _ordered(node.inputs[0].dims, self.perm_a)[-1]
+    def multiply_adds(self, node: Node) -> int:
+        return math.prod(node.results[0].dims) * _ordered(node.input(0).dims, self.perm_a)[-1]
 
-    def infer(self, a, b, bias=None):
+    def weight_axis(self, node: Node) -> int | None:
+        b = node.input(1)
+        return -1 if b.shape is not None and len(b.shape) >= 2 and (b.constant is None or len(b.shape) == 2) else None
+
+    def infer(self, a: Value, b: Value, bias: Value | None = None) -> Inferred:
         check_rank_least(a, "A", 1)
         check_rank_least(b, "B", 1)
         dtype = same_dtype(a, b, bias)
@@ -48,29 +58,31 @@ class MatMul(Op):
             broadcasts_to(bias.shape, shape, "bias")
         return [(_ordered(shape, self.perm_y), dtype)]
 
-    def reference(self, a, b, bias=None):
+    def reference(self, a: Array, b: Array, bias: Array | None = None) -> Results:
         y = a.transpose(self.perm_a or range(a.ndim)) @ b.transpose(self.perm_b or range(b.ndim))
         y = y if self.alpha == 1 else (y * self.alpha).astype(a.dtype)
         y = y if bias is None else y + bias
         return y.transpose(self.perm_y or range(y.ndim))
 
-    def names(self, a, b):
-        """Names of the axes of A, B and the result; those that number matrices are counted from the last one on."""
+    def axis_names(self, a: Sequence[Dim], b: Sequence[Dim]) -> tuple[tuple[AxisName, ...], ...]:
+        """Names of the axes of A, B and the result; batch axes are numbered from the last one."""
         rows, columns = ("m",) * (len(a) > 1), ("n",) * (len(b) > 1)
-        left, right = (*_numbers(a), *rows, "k"), (*_numbers(b), "k", *columns)
-        y = (*max(_numbers(a), _numbers(b), key=len), *rows, *columns)
+        left: tuple[AxisName, ...] = (*_batch(a), *rows, "k")
+        right: tuple[AxisName, ...] = (*_batch(b), "k", *columns)
+        y: tuple[AxisName, ...] = (*max(_batch(a), _batch(b), key=len), *rows, *columns)
         return _stored(left, self.perm_a), _stored(right, self.perm_b), _ordered(y, self.perm_y)
 
 
-def _numbers(dims):
+def _batch(dims: Sequence[Dim]) -> tuple[int, ...]:
+    """Numbers of the batch axes of an operand."""
     return tuple(range(len(dims) - 2, 0, -1))
 
 
-def _ordered(axes, perm):
-    """Axes in the order that a Transpose gives them."""
+def _ordered(axes: Sequence[D], perm: Sequence[int] | None) -> tuple[D, ...]:
+    """The axes after a Transpose."""
     return tuple(axes[i] for i in perm or range(len(axes)))
 
 
-def _stored(axes, perm):
-    """Axes in the order that a Transpose takes them in."""
+def _stored(axes: tuple[D, ...], perm: tuple[int, ...] | None) -> tuple[D, ...]:
+    """The axes before a Transpose that gives this order."""
     return axes if perm is None else tuple(axes[perm.index(i)] for i in range(len(perm)))

@@ -1,4 +1,4 @@
-"""MaxUnpool: the elements that MaxPool found, back at the places where it found them, among zeros."""
+"""MaxUnpool: the elements that MaxPool chose, at the places where it found them, among zeros."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import Dim
-from .base import Op
+from ..graph import Dim, Value
+from .base import Array, Inferred, Op, Results
 from .dims import as_shape, check, check_dtype, check_rank, index_array, known_ints, to_ints
 
 
 class MaxUnpool(Op):
-    """inputs: the elements, their indices, and the shape of the result where the attributes leave it open."""
+    """inputs: the elements, their indices, and the shape of the result if the attributes do not determine it."""
 
     arity = (2, 3)
-    how = (2,)
+    control_inputs = (2,)
 
     kernel_shape: tuple[int, ...]
     pads: tuple[int, ...] | None = None
     strides: tuple[int, ...] | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         rank = len(self.kernel_shape)
         for name, count, least in (("kernel_shape", rank, 1), ("strides", rank, 1), ("pads", 2 * rank, 0)):
             given = getattr(self, name)
@@ -31,7 +31,7 @@ class MaxUnpool(Op):
             check(fits, f"{name}: expected {count} values of {least} or more, got {given}")
 
     def pooled(self, shape: Sequence[Dim]) -> tuple[Any, ...]:
-        """The shape that MaxPool pooled to `shape`, as far as the attributes tell; the indices count its elements."""
+        """The shape of MaxPool's input, as the attributes give it for its output `shape`; the indices number its elements."""
         rank = len(self.kernel_shape)
         strides, pads = self.strides or (1,) * rank, self.pads or (0,) * (2 * rank)
         sizes = [
@@ -51,7 +51,7 @@ class MaxUnpool(Op):
         check(fits, f"output_shape: expected at least {pooled}, got {tuple(wanted)}")
         return tuple(wanted)
 
-    def infer(self, x, indices, shape=None):
+    def infer(self, x: Value, indices: Value, shape: Value | None = None) -> Inferred:
         rank = len(self.kernel_shape) + 2
         check_rank(x, "input", rank)
         check_rank(indices, "indices", rank)
@@ -61,7 +61,7 @@ class MaxUnpool(Op):
             return [((None,) * rank, x.dtype)]
         return [(self.result(x.shape, wanted), x.dtype)]
 
-    def reference(self, x, indices, shape=None):
+    def reference(self, x: Array, indices: Array, shape: Array | None = None) -> Results:
         check(x.shape == indices.shape, f"indices: expected the input's shape {x.shape}, got {indices.shape}")
         pooled = self.pooled(x.shape)
         y = np.zeros(math.prod(pooled), x.dtype)

@@ -1,8 +1,9 @@
-"""ONNX Runtime's operators on quantized tensors, in the domain com.microsoft: its format QOperator has them."""
+"""ONNX Runtime's operators on quantized tensors, of the domain com.microsoft."""
 
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 from ..errors import UnsupportedError
 from .average_pool import AveragePool
@@ -12,6 +13,7 @@ from .concat import Concat
 from .dims import check
 from .elementwise import LeakyRelu, Sigmoid
 from .global_pool import GlobalAveragePool
+from .node_spec import NodeSpec
 from .qoperator import Operand, QOperator
 from .softmax import Softmax
 from .windows import Pool
@@ -20,26 +22,27 @@ DOMAIN = "com.microsoft"
 
 
 class QuantizeLinear(Op):
-    """The standard's."""
+    """The operator of the standard."""
 
     domain = DOMAIN
 
     @classmethod
-    def upgrade(cls, spec):
+    def upgrade(cls, spec: NodeSpec) -> None:
         spec.op_type = cls.__name__
 
 
 class DequantizeLinear(QuantizeLinear):
-    """The standard's."""
+    """The operator of the standard."""
 
 
 class QLinearUnary(QOperator, abstract=True):
-    """inputs: data and result, each with scale and zero point."""
+    """inputs: data and result, each with its scale and zero point."""
 
     domain = DOMAIN
     arity = (4, 5)
 
-    def split(self, x, x_scale, x_zero, y_scale, y_zero=None):
+    def split(self, *inputs: Any) -> tuple[list[Any], Any, Any]:
+        x, x_scale, x_zero, y_scale, y_zero = (*inputs, None)[:5]
         return [Operand(x, (x_scale,), x_zero)], y_scale, y_zero
 
 
@@ -51,25 +54,25 @@ class QLinearLeakyRelu(QLinearUnary):
     alpha: float = 0.01
 
     @property
-    def floats(self):
+    def floats(self) -> Op:
         return LeakyRelu(alpha=self.alpha)
 
 
 class QLinearSoftmax(QLinearUnary):
-    """`opset` is that of the standard whose Softmax it is."""
+    """The Softmax of the standard's `opset`."""
 
     axis: int = -1
     opset: int
 
     @property
-    def floats(self):
+    def floats(self) -> Op:
         return Softmax(axis=self.axis, joint=int(self.opset < 13))
 
 
 class QLinearPool(QLinearUnary, abstract=True):
     channels_last: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if self.channels_last:
             raise UnsupportedError("channels_last is not supported")
@@ -79,8 +82,8 @@ class QLinearAveragePool(QLinearPool, Pool):
     count_include_pad: int = 0
 
     @property
-    def floats(self):
-        return AveragePool(**{f.name: getattr(self, f.name) for f in dataclasses.fields(AveragePool)})  # type: ignore[arg-type]
+    def floats(self) -> Op:
+        return AveragePool(**{f.name: getattr(self, f.name) for f in dataclasses.fields(AveragePool)})
 
 
 class QLinearGlobalAveragePool(QLinearPool):
@@ -88,12 +91,13 @@ class QLinearGlobalAveragePool(QLinearPool):
 
 
 class QLinearBinary(QOperator, abstract=True):
-    """inputs: two tensors and the result, each with scale and zero point."""
+    """inputs: two tensors and the result, each with its scale and zero point."""
 
     domain = DOMAIN
     arity = (7, 8)
 
-    def split(self, a, a_scale, a_zero, b, b_scale, b_zero, y_scale, y_zero=None):
+    def split(self, *inputs: Any) -> tuple[list[Any], Any, Any]:
+        a, a_scale, a_zero, b, b_scale, b_zero, y_scale, y_zero = (*inputs, None)[:8]
         return [Operand(a, (a_scale,), a_zero), Operand(b, (b_scale,), b_zero)], y_scale, y_zero
 
 
@@ -106,7 +110,7 @@ class QLinearMul(QLinearBinary):
 
 
 class QLinearConcat(QOperator):
-    """inputs: scale and zero point of the result, then the tensors, each with its own."""
+    """inputs: scale and zero point of the result, then the tensors, each with its scale and zero point."""
 
     domain = DOMAIN
     arity = (5, None)
@@ -114,9 +118,10 @@ class QLinearConcat(QOperator):
     axis: int
 
     @property
-    def floats(self):
+    def floats(self) -> Op:
         return Concat(axis=self.axis)
 
-    def split(self, y_scale, y_zero, *inputs):
-        check(len(inputs) % 3 == 0, f"expected tensors with scale and zero point, got {len(inputs)} inputs behind the result's")
-        return [Operand(x, (scale,), zero) for x, scale, zero in zip(*[iter(inputs)] * 3, strict=True)], y_scale, y_zero
+    def split(self, *inputs: Any) -> tuple[list[Any], Any, Any]:
+        y_scale, y_zero, *tensors = inputs
+        check(len(tensors) % 3 == 0, f"expected a scale and a zero point for each tensor, got {len(tensors)} inputs")
+        return [Operand(x, (scale,), zero) for x, scale, zero in zip(*[iter(tensors)] * 3, strict=True)], y_scale, y_zero

@@ -1,4 +1,4 @@
-"""Operators on quantized tensors, each with a scale and a zero point: an operator on the floats that they stand for."""
+"""Operators on quantized tensors: each is an operator on the floats that its integers, scales and zero points represent."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..graph import Node, Value
-from .base import Op
+from .base import Inferred, Op, Results
 from .quantize import DequantizeLinear, QuantizeLinear
 
 
 class Operand(NamedTuple):
-    """Integers x that stand for (x - zero) times the product of `scales`, each a scalar or one number for each index of `axis`.
+    """Integers x that represent (x - zero) · the product of `scales`: scalars, or one number for each index of `axis`.
 
-    All of them are Values, or all arrays.
+    Either all of them are Values, or all are arrays.
     """
 
     x: Any
@@ -26,7 +26,7 @@ class Operand(NamedTuple):
 
     @property
     def dequantize(self) -> DequantizeLinear:
-        """The operator that gives the floats."""
+        """The operator that computes the floats."""
         return DequantizeLinear(axis=self.axis)
 
     @property
@@ -37,7 +37,7 @@ class Operand(NamedTuple):
 
 
 class QOperator(Op, abstract=True):
-    """It gives what `floats` gives for what its operands stand for, quantized."""
+    """The operator `floats` on the dequantized operands; its result is quantized."""
 
     @property
     def floats(self) -> Op:
@@ -45,16 +45,16 @@ class QOperator(Op, abstract=True):
         raise NotImplementedError(type(self).__name__)
 
     def split(self, *inputs: Any) -> tuple[list[Any], Any, Any]:
-        """The Operands (None where one is left out), the scale of the result (None: it stays in floats) and its zero point."""
+        """(Operands, scale, zero point): None for an Operand that is left out; the scale is None if the result stays float."""
         raise NotImplementedError(type(self).__name__)
 
-    def infer(self, *inputs):
+    def infer(self, *inputs: Any) -> Inferred:
         operands, scale, zero = self.split(*inputs)
         values = [o and Value(o.x.name, *o.dequantize.infer(o.x, o.scales[0], o.zero)[0]) for o in operands]
         shape, dtype = self.floats.infer(*values)[0]
         return [(shape, dtype if scale is None else (operands[0].x if zero is None else zero).dtype)]
 
-    def reference(self, *inputs):
+    def reference(self, *inputs: Any) -> Results:
         operands, scale, zero = self.split(*inputs)
         y = self.floats.reference(*(o and o.dequantize.reference(o.x, o.scale, o.zero) for o in operands))
         if scale is None:
@@ -62,10 +62,10 @@ class QOperator(Op, abstract=True):
         return QuantizeLinear().reference(y, scale, np.zeros((), operands[0].x.dtype) if zero is None else zero)
 
     def spell_out(self, node: Node) -> list[Node] | None:
-        """The nodes that compute it on floats; None where a scale or zero point is no constant, or has more than one axis."""
+        """The nodes that compute it on floats; None if a scale or zero point is not constant or has more than one axis."""
         operands, scale, zero = self.split(*node.inputs)
-        told = [v for o in operands if o for v in (*o.scales, o.zero)] + [scale, zero]
-        if any(v is not None and (v.constant is None or v.constant.ndim > 1) for v in told):
+        parameters = [v for o in operands if o for v in (*o.scales, o.zero)] + [scale, zero]
+        if any(v is not None and (v.constant is None or v.constant.ndim > 1) for v in parameters):
             return None
         nodes, values, (y,) = [], [], node.results
         for o in operands:

@@ -1,18 +1,20 @@
-"""RNN, GRU and LSTM: T steps over N sequences in D directions, with states of H numbers."""
+"""RNN, GRU and LSTM: T time steps of N sequences in D directions, with states of H elements."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 
-from .base import Op
+from ..graph import Node, Value
+from .base import Array, Inferred, Op, Results
 from .dims import check, check_rank, same_dtype, unify
+from .node_spec import NodeSpec
 
-#: the activations by name, as functions of x, alpha and beta, and the two's defaults
+#: for each activation's name, a function of x, alpha and beta, and the defaults of alpha and beta
 ACTIVATIONS: dict[str, tuple[Callable[..., Any], float, float]] = {
     "relu": (lambda x, a, b: np.maximum(x, 0), 0.0, 0.0),
     "tanh": (lambda x, a, b: np.tanh(x), 0.0, 0.0),
@@ -26,22 +28,24 @@ ACTIVATIONS: dict[str, tuple[Callable[..., Any], float, float]] = {
     "softsign": (lambda x, a, b: x / (1 + np.abs(x)), 0.0, 0.0),
     "softplus": (lambda x, a, b: np.logaddexp(0, x), 0.0, 0.0),
 }
+Functions = Sequence[Callable[[Any], Any]]
+States = Sequence[np.ndarray]
 DIRECTIONS = {"forward": (1,), "reverse": (-1,), "bidirectional": (1, -1)}
 
 
-def _clipped(function: Callable[..., Any], alpha: float, beta: float, most: float, x: np.ndarray) -> np.ndarray:
+def _clipped(function: Callable[..., Any], alpha: float, beta: float, most: float, x: np.ndarray) -> Any:
     return function(np.clip(x, -most, most), alpha, beta).astype(x.dtype)
 
 
 class Recurrent(Op, abstract=True):
     """inputs: x (T N I, with layout N T I), weights (D G·H I) and (D G·H H) for G gates, biases (D 2·G·H), lengths (N), states.
 
-    Gives all states (T D N H, with layout N T D H) and the last ones (D N H, with layout N D H).
+    The results are all states (T D N H, with layout N T D H) and the last ones (D N H, with layout N D H).
     """
 
     arity = (3, 6)
-    learned: ClassVar[tuple[int, ...]] = (1, 2, 3)
-    results = (0, 2)
+    parameter_inputs: ClassVar[tuple[int, ...]] = (1, 2, 3)
+    output_arity = (0, 2)
     gates: ClassVar[int]
     states: ClassVar[int] = 1
     defaults: ClassVar[tuple[str, ...]]
@@ -52,19 +56,19 @@ class Recurrent(Op, abstract=True):
     clip: float | None = None
     direction: str = "forward"
     hidden_size: int | None = None
-    #: 1: the axis of the N sequences comes first
+    #: 1: N is the first axis
     layout: int = 0
 
     @classmethod
-    def upgrade(cls, spec):
+    def upgrade(cls, spec: NodeSpec) -> None:
         if spec.opset < 7:
             spec.attributes.pop("output_sequence", None)
 
-    def multiply_adds(self, node):
-        x, *weights = node.inputs[:3]
-        return math.prod(x.dims[:2]) * sum(math.prod(w.dims) for w in weights)
+    def multiply_adds(self, node: Node) -> int:
+        x, w, r = (node.input(i) for i in range(3))
+        return math.prod(x.dims[:2]) * (math.prod(w.dims) + math.prod(r.dims))
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check(self.direction in DIRECTIONS, f"direction: expected one of {', '.join(DIRECTIONS)}, got {self.direction!r}")
         names, count = self.names, len(self.defaults) * len(DIRECTIONS[self.direction])
         check(len(names) == count, f"activations: expected {count}, got {len(self.activations or ())}")
@@ -73,17 +77,17 @@ class Recurrent(Op, abstract=True):
 
     @property
     def names(self) -> list[str]:
-        """The activations' names, of each direction in turn; more may be given than there are directions."""
+        """The names of the activations of each direction, one after the other; those given beyond them are ignored."""
         count = len(self.defaults) * len(DIRECTIONS[self.direction])
         return [a.lower() for a in (self.activations or self.defaults * 2)[:count]]
 
     @property
     def default_names(self) -> list[str]:
-        """What `names` are where no others are given."""
+        """The value of `names` if no activations are given."""
         return [a.lower() for a in self.defaults * len(DIRECTIONS[self.direction])]
 
     def functions(self) -> list[Callable[[Any], Any]]:
-        """The activations, of each direction in turn; what goes into them is clipped."""
+        """The activations of each direction, one after the other; their arguments are clipped."""
         most = np.inf if self.clip is None else self.clip
         functions: list[Callable[[Any], Any]] = []
         for i, name in enumerate(self.names):
@@ -93,7 +97,9 @@ class Recurrent(Op, abstract=True):
             functions.append(partial(_clipped, function, alpha, beta, most))
         return functions
 
-    def infer(self, x, w, r, b=None, lengths=None, *more):
+    def infer(
+        self, x: Value, w: Value, r: Value, b: Value | None = None, lengths: Value | None = None, *more: Value | None
+    ) -> Inferred:
         D = len(DIRECTIONS[self.direction])
         for name, v, rank in (("X", x, 3), ("W", w, 3), ("R", r, 3), ("B", b, 2), ("sequence_lens", lengths, 1)):
             if v is not None:
@@ -120,21 +126,23 @@ class Recurrent(Op, abstract=True):
         dtype = same_dtype(x, w, r, b, *more)
         return [((N, T, D, H) if self.layout else (T, D, N, H), dtype), *[(state, dtype)] * self.states]
 
-    def reference(self, x, w, r, b=None, lengths=None, *more):
+    def reference(
+        self, x: Array, w: Array, r: Array, b: Array | None = None, lengths: Array | None = None, *more: Array | None
+    ) -> Results:
         D, H, n = len(w), r.shape[2], len(self.defaults)
         x = x.swapaxes(0, 1) if self.layout else x
         T, N = x.shape[:2]
-        more += (None,) * (self.states + 1 - len(more))
-        begin = [None if v is None else v.swapaxes(0, 1) if self.layout else v for v in more[: self.states]]
+        *first, p = (*more, *(None,) * (self.states + 1))[: self.states + 1]
+        begin = [None if v is None else v.swapaxes(0, 1) if self.layout else v for v in first]
         last = [np.zeros((D, N, H), x.dtype) if v is None else v.copy() for v in begin]
         b = np.zeros((D, 2 * self.gates * H), x.dtype) if b is None else b
-        peepholes = np.zeros((D, 3 * H), x.dtype) if more[self.states] is None else more[self.states]
+        peepholes = np.zeros((D, 3 * H), x.dtype) if p is None else p
         functions, runs = self.functions(), np.ones((N, 1), bool)
         y = np.zeros((T, D, N, H), x.dtype)
         for d, forward in enumerate(DIRECTIONS[self.direction]):
             state = [v[d] for v in last]
             for t in range(T)[::forward]:
-                new = self.step(x[t], state, w[d], r[d], b[d], peepholes[d], functions[d * n : (d + 1) * n])
+                new = self.time_step(x[t], state, w[d], r[d], b[d], peepholes[d], functions[d * n : (d + 1) * n])
                 if lengths is not None:
                     runs = (t < lengths)[:, None]
                 state = [np.where(runs, after, before) for after, before in zip(new, state, strict=True)]
@@ -145,12 +153,8 @@ class Recurrent(Op, abstract=True):
             return (y.transpose(2, 0, 1, 3), *(v.swapaxes(0, 1) for v in last))
         return (y, *last)
 
-    def refuse_step(self) -> str | None:
-        """Why the kernel does not know this step."""
-        return None
-
-    def step(self, x, state, w, r, b, p, f):
-        """The states after a step of one direction: x N I, states N H, biases 2·G·H, peepholes 3·H, activations."""
+    def time_step(self, x: Array, state: States, w: Array, r: Array, b: Array, p: Array, f: Functions) -> list[Array]:
+        """The states after a time step of one direction, for x N I, states N H, biases 2·G·H, peepholes 3·H and activations."""
         raise NotImplementedError
 
 
@@ -160,7 +164,7 @@ class RNN(Recurrent):
 
     activations: tuple[str, ...] | None = ("Tanh", "Tanh")
 
-    def step(self, x, state, w, r, b, p, f):
+    def time_step(self, x: Array, state: States, w: Array, r: Array, b: Array, p: Array, f: Functions) -> list[Array]:
         (h,) = state
         of_x, of_h = np.split(b, 2)
         return [f[0](x @ w.T + h @ r.T + of_x + of_h)]
@@ -172,13 +176,10 @@ class GRU(Recurrent):
     gates = 3
     defaults = ("Sigmoid", "Tanh")
 
-    #: whether the reset gate is applied to the hidden gate's product with the state, and not to the state
+    #: whether the reset gate multiplies the hidden gate's product with the state, instead of the state
     linear_before_reset: int = 0
 
-    def refuse_step(self):
-        return None if self.linear_before_reset else "linear_before_reset 0"
-
-    def step(self, x, state, w, r, b, p, f):
+    def time_step(self, x: Array, state: States, w: Array, r: Array, b: Array, p: Array, f: Functions) -> list[Array]:
         (h,) = state
         of_x, of_h = np.split(b, 2)
         z, s, g = np.split(x @ w.T + of_x, 3, axis=1)
@@ -189,22 +190,19 @@ class GRU(Recurrent):
 
 
 class LSTM(Recurrent):
-    """The gates are input, output, forget and cell; the peepholes belong to the first three."""
+    """The gates are input, output, forget and cell; the first three have peepholes."""
 
     arity = (3, 8)
-    learned = (1, 2, 3, 7)
-    results = (0, 3)
+    parameter_inputs = (1, 2, 3, 7)
+    output_arity = (0, 3)
     gates = 4
     states = 2
     defaults = ("Sigmoid", "Tanh", "Tanh")
 
-    #: whether the forget gate is 1 less the input gate
+    #: whether the forget gate is 1 - the input gate
     input_forget: int = 0
 
-    def refuse_step(self):
-        return "input_forget" if self.input_forget else None
-
-    def step(self, x, state, w, r, b, p, f):
+    def time_step(self, x: Array, state: States, w: Array, r: Array, b: Array, p: Array, f: Functions) -> list[Array]:
         h, c = state
         of_x, of_h = np.split(b, 2)
         i, o, forget, g = np.split(x @ w.T + h @ r.T + of_x + of_h, 4, axis=1)

@@ -1,42 +1,44 @@
-"""Reductions over some axes: each operator is its expression."""
+"""Reductions over some axes: each operator is one expression."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from ..dtypes import kind, limits
-from ..graph import Dim
-from .base import Op
+from ..graph import Dim, Node, Value
+from .base import Array, Inferred, Op, Results
 from .dims import axis_indices, known_ints, length, to_ints, unknown
+from .node_spec import NodeSpec
 
 
 class Reduce(Op, abstract=True):
-    """inputs: data and the axes; without axes, over all of them (or none, with noop_with_empty_axes)."""
+    """inputs: data and axes; without axes, the reduction is over all (with noop_with_empty_axes, over none)."""
 
     arity = (1, 2)
-    how = (1,)
+    control_inputs = (1,)
 
     keepdims: int = 1
     noop_with_empty_axes: int = 0
 
     @classmethod
-    def upgrade(cls, spec):
+    def upgrade(cls, spec: NodeSpec) -> None:
         if spec.opset < (13 if spec.op_type == "ReduceSum" else 18):
             spec.attribute_to_input("axes", 1)
 
     def axes(self, rank: int, axes: Sequence[int] | None) -> tuple[int, ...]:
-        """The axes reduced, for the input `axes`."""
+        """The axes to reduce, for the input `axes`."""
         if axes:
             return axis_indices(axes, rank)
         return () if self.noop_with_empty_axes else tuple(range(rank))
 
-    def flops(self, node):
-        return math.prod(node.inputs[0].dims)
+    def flops(self, node: Node) -> int:
+        return math.prod(node.input(0).dims)
 
-    def infer(self, x, axes=None):
+    def infer(self, x: Value, axes: Value | None = None) -> Inferred:
         given = known_ints(axes, "axes")
         if x.shape is None:
             return [(None, x.dtype)]
@@ -48,60 +50,60 @@ class Reduce(Op, abstract=True):
         one: tuple[Dim, ...] = (1,) if self.keepdims else ()
         return [(tuple(e for i, d in enumerate(x.shape) for e in (one if i in gone else (d,))), x.dtype)]
 
-    def reference(self, x, axes=None):
+    def reference(self, x: Array, axes: Array | None = None) -> Results:
         over = self.axes(x.ndim, None if axes is None else to_ints(axes, "axes"))
         return np.asarray(self.reduce(x, axis=over, keepdims=bool(self.keepdims))).astype(x.dtype)
 
-    def reduce(self, x: np.ndarray, **over) -> np.ndarray:
-        """The reduction; `over` is NumPy's axis and keepdims."""
+    def reduce(self, x: Array, **over: Any) -> Results:
+        """The reduction; `over` has NumPy's axis and keepdims."""
         raise NotImplementedError
 
 
 class ReduceSum(Reduce):
-    def reduce(self, x, **over):
+    def reduce(self, x: Array, **over: Any) -> Results:
         return x.sum(**over)
 
 
 class ReduceMean(Reduce):
-    def reduce(self, x, **over):
+    def reduce(self, x: Array, **over: Any) -> Results:
         return x.mean(**over)
 
 
 class ReduceMax(Reduce):
-    def reduce(self, x, **over):
+    def reduce(self, x: Array, **over: Any) -> Results:
         return x.max(**over, initial=-np.inf if kind(x.dtype) == "f" else limits(x.dtype)[0])
 
 
 class ReduceMin(Reduce):
-    def reduce(self, x, **over):
+    def reduce(self, x: Array, **over: Any) -> Results:
         return x.min(**over, initial=np.inf if kind(x.dtype) == "f" else limits(x.dtype)[1])
 
 
 class ReduceProd(Reduce):
-    def reduce(self, x, **over):
+    def reduce(self, x: Array, **over: Any) -> Results:
         return x.prod(**over)
 
 
 class ReduceL1(Reduce):
-    def reduce(self, x, **over):
+    def reduce(self, x: Array, **over: Any) -> Results:
         return np.abs(x).sum(**over)
 
 
 class ReduceL2(Reduce):
-    def reduce(self, x, **over):
+    def reduce(self, x: Array, **over: Any) -> Results:
         return np.sqrt(np.square(x).sum(**over))
 
 
 class ReduceSumSquare(Reduce):
-    def reduce(self, x, **over):
+    def reduce(self, x: Array, **over: Any) -> Results:
         return np.square(x).sum(**over)
 
 
 class ReduceLogSum(Reduce):
-    def reduce(self, x, **over):
+    def reduce(self, x: Array, **over: Any) -> Results:
         return np.log(x.sum(**over))
 
 
 class ReduceLogSumExp(Reduce):
-    def reduce(self, x, **over):
+    def reduce(self, x: Array, **over: Any) -> Results:
         return np.log(np.exp(x).sum(**over))

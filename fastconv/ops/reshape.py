@@ -1,13 +1,14 @@
-"""Operators that give the same elements under another shape: Reshape, Flatten, Squeeze, Unsqueeze."""
+"""Reshape, Flatten, Squeeze and Unsqueeze: the same elements in another shape."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
-from ..graph import Dim
-from .base import Op, only_first_varies
+from ..graph import Dim, Node, Value
+from .base import Array, Inferred, Op, Results, keeps_shape, only_first_varies
 from .dims import (
     MAX_RANK,
     axis_index,
@@ -19,39 +20,46 @@ from .dims import (
     to_ints,
     unknown,
 )
+from .node_spec import NodeSpec
 
 
 class View(Op, abstract=True):
-    """The output holds the elements of inputs[0] in the same order: in row-major layout nothing needs to move."""
+    """The result has the elements of inputs[0] in the same order."""
 
-    def by_image(self, node):
+    def independent_images(self, node: Node) -> bool:
         return only_first_varies(node)
 
-    def flops(self, node):
+    def flops(self, node: Node) -> int:
         return 0
+
+    def is_identity(self, node: Node) -> bool:
+        return keeps_shape(node)
+
+    def selects_elements(self, node: Node) -> bool:
+        return True
 
 
 class Reshape(View):
-    """In the shape asked for, 0 takes the input's size of that axis (unless allowzero) and -1 what is left over."""
+    """In the shape given, 0 is the input's size of that axis (unless allowzero), and -1 is computed from the others."""
 
     arity = (2, 2)
-    how = (1,)
+    control_inputs = (1,)
 
     allowzero: int = 0
 
     @classmethod
-    def upgrade(cls, spec):
+    def upgrade(cls, spec: NodeSpec) -> None:
         if spec.opset < 5:
             spec.attribute_to_input("shape", 1)
 
-    def infer(self, x, shape):
+    def infer(self, x: Value, shape: Value) -> Inferred:
         target = known_ints(shape, "shape")
         if target is None:
             return [(unknown(length(shape)), x.dtype)]
         return [(self.target(x.shape, target), x.dtype)]
 
-    def target(self, shape: Sequence[Dim] | None, sizes: Sequence[int]) -> tuple[Dim, ...]:
-        """The shape that `sizes` asks for, given the input's."""
+    def target(self, shape: Sequence[Dim] | None, sizes: Sequence[int]) -> tuple[Any, ...]:
+        """The shape of the result for an input of this shape."""
         check(len(sizes) <= MAX_RANK, f"shape: expected at most {MAX_RANK} dimensions, got {len(sizes)}")
         check(min(sizes, default=0) >= -1 and sizes.count(-1) <= 1, f"shape: expected sizes and at most one -1, got {sizes}")
         out: list[Dim] = list(sizes)
@@ -67,18 +75,16 @@ class Reshape(View):
             check(here == there, f"shape: expected {there} elements as in {tuple(shape)}, got {tuple(out)}")
         return tuple(out)
 
-    def reference(self, x, shape):
+    def reference(self, x: Array, shape: Array) -> Results:
         return x.reshape(self.target(x.shape, to_ints(shape, "shape")))
 
 
 def _rest(shape: Sequence[Dim], taken: Sequence[Dim], sizes: Sequence[int]) -> Dim:
-    """The dimension that -1 stands for: shape's product over that of the other dimensions."""
+    """The dimension for -1: the product of `shape` over that of the other dimensions."""
     if None in shape or None in taken:
         return None
     symbols, used = (Counter(d for d in dims if isinstance(d, str)) for dims in (shape, taken))
-    there, here = (product(d for d in dims if isinstance(d, int)) for dims in (shape, taken))
-    assert there is not None
-    assert here is not None
+    there, here = (math.prod(d for d in dims if isinstance(d, int)) for dims in (shape, taken))
     if used - symbols:
         return None
     left = list((symbols - used).elements())
@@ -90,11 +96,11 @@ def _rest(shape: Sequence[Dim], taken: Sequence[Dim], sizes: Sequence[int]) -> D
 
 
 class Flatten(View):
-    """Two axes: those before `axis` as one, and the others as one."""
+    """To two axes: those before `axis`, and the others."""
 
     axis: int = 1
 
-    def infer(self, x):
+    def infer(self, x: Value) -> Inferred:
         if x.shape is None:
             return [((None, None), x.dtype)]
         rank = len(x.shape)
@@ -105,23 +111,23 @@ class Flatten(View):
             sides.append(others[0] if len(others) == 1 else product(dims))
         return [(tuple(sides), x.dtype)]
 
-    def reference(self, x):
+    def reference(self, x: Array) -> Results:
         axis = self.axis % x.ndim if self.axis < 0 else self.axis
         return x.reshape(math.prod(x.shape[:axis]), math.prod(x.shape[axis:]))
 
 
 class Squeeze(View):
-    """Without the axes named, each of size 1; where none is named, without every axis of size 1."""
+    """Removes the axes named, which have size 1; if none are named, every axis of size 1."""
 
     arity = (1, 2)
-    how = (1,)
+    control_inputs = (1,)
 
     @classmethod
-    def upgrade(cls, spec):
+    def upgrade(cls, spec: NodeSpec) -> None:
         if spec.opset < 13:
             spec.attribute_to_input("axes", 1)
 
-    def infer(self, x, axes=None):
+    def infer(self, x: Value, axes: Value | None = None) -> Inferred:
         if x.shape is None:
             return [(None, x.dtype)]
         rank = len(x.shape)
@@ -136,7 +142,7 @@ class Squeeze(View):
         return [(tuple(d for i, d in enumerate(x.shape) if i not in gone), x.dtype)]
 
     def axes(self, shape: Sequence[Dim], axes: Sequence[int] | None) -> tuple[int, ...]:
-        """The axes that go."""
+        """The axes to remove."""
         if axes is None:
             return tuple(i for i, d in enumerate(shape) if d == 1)
         gone = axis_indices(axes, len(shape))
@@ -144,22 +150,22 @@ class Squeeze(View):
             check(shape[i] == 1 or not isinstance(shape[i], int), f"axes: expected size 1 on axis {i}, got shape {shape}")
         return gone
 
-    def reference(self, x, axes=None):
+    def reference(self, x: Array, axes: Array | None = None) -> Results:
         return x.squeeze(self.axes(x.shape, None if axes is None else to_ints(axes, "axes")))
 
 
 class Unsqueeze(View):
-    """With axes of size 1 put in, so that they stand at `axes` of the result."""
+    """Inserts axes of size 1, which are `axes` of the result."""
 
     arity = (2, 2)
-    how = (1,)
+    control_inputs = (1,)
 
     @classmethod
-    def upgrade(cls, spec):
+    def upgrade(cls, spec: NodeSpec) -> None:
         if spec.opset < 13:
             spec.attribute_to_input("axes", 1)
 
-    def infer(self, x, axes):
+    def infer(self, x: Value, axes: Value) -> Inferred:
         new = known_ints(axes, "axes")
         if x.shape is None:
             return [(None, x.dtype)]
@@ -168,12 +174,12 @@ class Unsqueeze(View):
             return [(unknown(None if count is None else len(x.shape) + count), x.dtype)]
         return [(self.target(x.shape, new), x.dtype)]
 
-    def target(self, shape: Sequence[Dim], axes: Sequence[int]) -> tuple[Dim, ...]:
+    def target(self, shape: Sequence[Dim], axes: Sequence[int]) -> tuple[Any, ...]:
         """The shape with the new axes."""
         rank = len(shape) + len(axes)
         check(rank <= MAX_RANK, f"axes: expected a result of at most {MAX_RANK} dimensions, got {rank}")
         new, old = axis_indices(axes, rank), iter(shape)
         return tuple(1 if i in new else next(old) for i in range(rank))
 
-    def reference(self, x, axes):
+    def reference(self, x: Array, axes: Array) -> Results:
         return x.reshape(self.target(x.shape, to_ints(axes, "axes")))

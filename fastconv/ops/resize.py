@@ -1,6 +1,6 @@
-"""Resize: along each axis, output element i is a weighted sum of the input elements around the place it comes from.
+"""Resize: along each axis, output element i is a weighted sum of the input elements around its position in the input.
 
-Axes are independent, so all there is to know is, for each axis, the input elements (`places`, out × taps) and their `weights`.
+The axes are independent: each is described by its input elements (`places`, out × taps) and their `weights`.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ import numpy as np
 
 from ..dtypes import kind, limits
 from ..errors import ModelError, UnsupportedError
-from ..graph import Dim, Value
-from .base import FLOAT, FLOATS, STRING, Op, only_first_varies
-from .dims import axis_indices, check, check_rank_least, known_ints, length, to_ints, unknown
+from ..graph import Dim, Node, Value
+from .base import Array, Inferred, Op, Results, only_first_varies
+from .dims import axis_indices, check, check_rank_least, constant_of, known_ints, length, to_ints, unknown
+from .interpolation import cubic_kernel
+from .node_spec import FLOAT, FLOATS, STRING, NodeSpec
 
 COORDINATES = (
     "half_pixel",
@@ -36,7 +38,7 @@ ROUNDING: dict[str, Callable[[Any], Any]] = {
 
 @dataclass(frozen=True)
 class Taps:
-    """What an axis of `size` elements becomes: (out, taps) input places and weights, and which outputs lie outside the roi."""
+    """The resizing of an axis: input places and weights (out × taps), and which of the `out` outputs are outside the roi."""
 
     places: np.ndarray
     weights: np.ndarray
@@ -44,10 +46,10 @@ class Taps:
 
 
 class Resize(Op):
-    """inputs: data, roi (starts, then ends, as fractions), and either scales or sizes; all three name `axes` only."""
+    """inputs: data, roi (starts, then ends, as fractions), and either scales or sizes; all three are of `axes` only."""
 
     arity = (1, 4)
-    how = (1, 2, 3)
+    control_inputs = (1, 2, 3)
     antialias: int = 0
     axes: tuple[int, ...] | None = None
     coordinate_transformation_mode: str = "half_pixel"
@@ -59,13 +61,13 @@ class Resize(Op):
     nearest_mode: str = "round_prefer_floor"
 
     @classmethod
-    def upgrade(cls, spec):
+    def upgrade(cls, spec: NodeSpec) -> None:
         if spec.opset < 11:
             spec.inputs.insert(1, None)
             spec.attributes.setdefault("coordinate_transformation_mode", "asymmetric")
             spec.attributes.setdefault("nearest_mode", "floor")
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, words in (
             ("mode", ("nearest", "linear", "cubic")),
             ("coordinate_transformation_mode", COORDINATES),
@@ -75,10 +77,8 @@ class Resize(Op):
             check(getattr(self, name) in words, f"{name}: expected one of {', '.join(words)}, got {getattr(self, name)!r}")
         check(not (self.antialias and self.mode == "nearest"), "antialias: not defined for mode 'nearest'")
 
-    # The sizes
-
     def where(self, rank: int) -> tuple[int, ...]:
-        """The axes that roi, scales and sizes are about."""
+        """The axes that roi, scales and sizes refer to."""
         return tuple(range(rank)) if self.axes is None else axis_indices(self.axes, rank)
 
     def output(
@@ -88,7 +88,7 @@ class Resize(Op):
         scales: np.ndarray | None,
         sizes: Sequence[int] | None,
     ) -> tuple[list[Dim], list[float | None]]:
-        """The output's size along each axis, and by how much the axis is scaled; None where the input's is not known."""
+        """The size of the result along each axis, and the factor of the axis; None if the input's size is unknown."""
         where = self.where(len(shape))
         out: list[Dim] = list(shape)
         factors: list[float | None] = [1.0] * len(shape)
@@ -101,7 +101,7 @@ class Resize(Op):
             for axis, scale in zip(where, scales.astype(np.float32), strict=True):
                 factors[axis] = float(scale)
                 d, crop = shape[axis], self.crop(roi, where, axis)
-                # in float32, as a scale of 0.7 means 7 of 10 though float32(0.7) is a little less
+                # in float32: a scale of 0.7 makes 7 of 10, though float32(0.7) is a little less
                 size = scale * np.float32(d * (crop[1] - crop[0])) if isinstance(d, int) else None
                 check(size is None or bool(np.isfinite(size)), f"scales: {scale} is too large for axis {axis} of size {d}")
                 out[axis] = math.floor(size) if size is not None else d if scale == 1 and crop == (0, 1) else None
@@ -125,8 +125,8 @@ class Resize(Op):
         return out, factors
 
     def crop(self, roi: np.ndarray | None, where: Sequence[int], axis: int) -> tuple[float, float]:
-        """The part of an axis that is resized, as fractions."""
-        if self.coordinate_transformation_mode != "tf_crop_and_resize" or axis not in where:
+        """(start, end) of the range of an axis that is resized, as fractions."""
+        if not self.extrapolates or axis not in where:
             return 0, 1
         if roi is None:
             raise ModelError("roi: expected one with coordinate_transformation_mode 'tf_crop_and_resize'")
@@ -136,31 +136,37 @@ class Resize(Op):
         check(bool(np.isfinite(roi).all()), f"roi: expected finite values, got {roi.tolist()}")
         return float(roi[i]), float(roi[i + n])
 
-    def by_image(self, node):
+    @property
+    def extrapolates(self) -> bool:
+        """Whether elements of the result may be extrapolation_value."""
+        return self.coordinate_transformation_mode == "tf_crop_and_resize"
+
+    def selects_elements(self, node: Node) -> bool:
+        return self.mode == "nearest" and not self.extrapolates
+
+    def independent_images(self, node: Node) -> bool:
         return only_first_varies(node)
 
-    def infer(self, x, roi=None, scales=None, sizes=None):
+    def infer(self, x: Value, roi: Value | None = None, scales: Value | None = None, sizes: Value | None = None) -> Inferred:
         check_rank_least(x, "input", 1)
         roi, scales, sizes = _given(roi), _given(scales), _given(sizes)
         check(scales is not None or sizes is not None, "expected scales or sizes, got neither")
         check(scales is None or sizes is None, "expected scales or sizes, got both")
         amount = known_ints(sizes, "sizes")
         if x.shape is None:
-            count = length(sizes if scales is None else scales) if self.axes is None else None
-            return [(unknown(count), x.dtype)]
+            given = sizes if scales is None else scales
+            return [(unknown(None if given is None or self.axes is not None else length(given)), x.dtype)]
         where = self.where(len(x.shape))
         ready = amount is not None if scales is None else scales.constant is not None
-        if self.coordinate_transformation_mode == "tf_crop_and_resize" and roi is not None and scales is not None:
+        if self.extrapolates and roi is not None and scales is not None:
             ready = ready and roi.constant is not None
         if not ready:
             return [(tuple(None if i in where else d for i, d in enumerate(x.shape)), x.dtype)]
-        out, _ = self.output(x.shape, roi and roi.constant, scales and scales.constant, amount)
+        out, _ = self.output(x.shape, constant_of(roi), constant_of(scales), amount)
         return [(tuple(out), x.dtype)]
 
-    # The elements
-
     def taps(self, axis: int, size: int, out: int, factor: float, roi: np.ndarray | None, rank: int) -> Taps:
-        """Where the elements along an axis come from."""
+        """The input elements and weights of each of the `out` elements along an axis."""
         x, outside = self._coordinates(axis, size, out, factor, roi, rank)
         if self.mode == "nearest":
             places = ROUNDING[self.nearest_mode](x).astype(np.int64)[:, None]
@@ -173,27 +179,24 @@ class Resize(Op):
             weights = np.where((places >= 0) & (places < size), weights, 0)
         return Taps(np.clip(places, 0, size - 1), weights / weights.sum(axis=1, keepdims=True), outside)
 
-    def _kernel(self, t: np.ndarray) -> np.ndarray:
+    def _kernel(self, t: np.ndarray) -> Any:
         """The weight of an element at distance t."""
         if self.mode == "linear":
             return np.maximum(1 - t, 0)
-        a = self.cubic_coeff_a
-        near = ((a + 2) * t - (a + 3)) * t * t + 1
-        far = ((a * t - 5 * a) * t + 8 * a) * t - 4 * a
-        return np.where(t <= 1, near, np.where(t < 2, far, 0))
+        return cubic_kernel(t, self.cubic_coeff_a)
 
     def _coordinates(
         self, axis: int, size: int, out: int, factor: float, roi: np.ndarray | None, rank: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The place in the input of each of the `out` elements, and whether it lies outside the roi."""
+        """The position in the input of each of the `out` elements, and whether it is outside the roi."""
         mode, width, i = self.coordinate_transformation_mode, factor * size, np.arange(out)
         inside = np.zeros(out, bool)
         if mode == "align_corners":
             return (i * (size - 1) / (width - 1) if width != 1 else 0.0 * i), inside
         if mode == "tf_crop_and_resize":
             start, end = self.crop(roi, self.where(rank), axis)
-            step = i * (end - start) / (width - 1) if width != 1 else 0.5 * (end - start) + 0 * i
-            x = (start + step) * (size - 1)
+            offset = i * (end - start) / (width - 1) if width != 1 else 0.5 * (end - start) + 0 * i
+            x = (start + offset) * (size - 1)
             return x, (x < 0) | (x > size - 1)
         if mode == "asymmetric":
             return _over(i, factor), inside
@@ -202,17 +205,17 @@ class Resize(Op):
         x = _over(i + 0.5, factor) - 0.5
         return (x + size / 2 * (1 - out / width) if mode == "half_pixel_symmetric" else x), inside
 
-    def reference(self, x, roi=None, scales=None, sizes=None):
+    def reference(self, x: Array, roi: Array | None = None, scales: Array | None = None, sizes: Array | None = None) -> Results:
         roi, scales, sizes = (None if v is None or v.size == 0 else v for v in (roi, scales, sizes))
         check((scales is None) != (sizes is None), "expected either scales or sizes")
         out, factors = self.output(x.shape, roi, scales, None if sizes is None else to_ints(sizes, "sizes"))
-        y = x if kind(x.dtype) == "f" else x.astype(np.float64)
+        y: Any = x if kind(x.dtype) == "f" else x.astype(np.float64)
         outside = np.zeros((), bool)
         for axis in self.where(x.ndim):
             if x.size == 0:
                 y = y[(slice(None),) * axis + (slice(0),)] if out[axis] == 0 else y
                 continue
-            taps = self.taps(axis, x.shape[axis], out[axis], factors[axis], roi, x.ndim)  # type: ignore[arg-type]
+            taps = self.taps(axis, x.shape[axis], out[axis], factors[axis], roi, x.ndim)  # type: ignore[arg-type]  # known
             along = (-1,) + (1,) * (x.ndim - 1 - axis)
             if self.mode == "nearest":
                 y = y.take(taps.places[:, 0], axis)
@@ -227,10 +230,10 @@ class Resize(Op):
 
 
 class Upsample(Op):
-    """Resize before it had its name."""
+    """The first name of Resize."""
 
     @classmethod
-    def upgrade(cls, spec):
+    def upgrade(cls, spec: NodeSpec) -> None:
         mode = spec.take("mode", STRING, "nearest")
         if mode not in ("nearest", "linear", "bilinear"):
             raise UnsupportedError(f"mode: expected nearest or linear, got {mode!r}")
@@ -238,14 +241,14 @@ class Upsample(Op):
         if spec.opset < 7:
             spec.attributes["scales"] = [1.0, 1.0, spec.take("height_scale", FLOAT), spec.take("width_scale", FLOAT)]
         spec.attribute_to_input("scales", 1, FLOATS, np.float32)
-        spec.op_type, spec.opset = "Resize", 10  # where the two were the same
+        spec.op_type, spec.opset = "Resize", 10  # where the two are the same
 
 
 def _given(value: Value | None) -> Value | None:
-    """An input that is really there: an empty tensor also stands for none."""
+    """The input, or None if it is left out or empty, which means the same."""
     return None if value is None or value.shape == (0,) else value
 
 
-def _over(x: Any, factor: float) -> np.ndarray:
-    """x / factor in float32, so that 1 / float32(1/3) is 3 and not a little less."""
+def _over(x: np.ndarray, factor: float) -> Any:
+    """x / factor, rounded to float32, so that 1 / float32(1/3) is 3 and not a little less."""
     return (x / factor).astype(np.float32).astype(np.float64)

@@ -1,4 +1,4 @@
-"""RoiAlign: each region of an image as output_height × output_width bins, each from evenly spaced samples."""
+"""RoiAlign: each region of an image as output_height × output_width bins of evenly spaced samples."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import math
 
 import numpy as np
 
-from .base import Op
-from .dims import check, check_rank, index_array, unify
+from ..graph import Value
+from .base import Array, Inferred, Op, Results
+from .dims import check, check_rank, index_array, size_along, unify
+from .node_spec import NodeSpec
 
 
 class RoiAlign(Op):
-    """inputs: data N C H W, regions (x1 y1 x2 y2), and the image that each region lies in -> regions C OH OW."""
+    """inputs: data N C H W, regions (x1 y1 x2 y2), and the index of each region's image -> regions C OH OW."""
 
     arity = (3, 3)
 
@@ -19,37 +21,36 @@ class RoiAlign(Op):
     mode: str = "avg"
     output_height: int = 1
     output_width: int = 1
-    #: samples a bin along each axis; 0 takes as many as it has elements
+    #: samples of each bin along each axis; 0: as many as the bin has elements
     sampling_ratio: int = 0
     spatial_scale: float = 1.0
 
     @classmethod
-    def upgrade(cls, spec):
+    def upgrade(cls, spec: NodeSpec) -> None:
         if spec.opset < 16:
             spec.attributes["coordinate_transformation_mode"] = "output_half_pixel"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, words in (("mode", ("avg", "max")), ("coordinate_transformation_mode", ("half_pixel", "output_half_pixel"))):
             check(getattr(self, name) in words, f"{name}: expected one of {', '.join(words)}, got {getattr(self, name)!r}")
         for name, least in (("output_height", 1), ("output_width", 1), ("sampling_ratio", 0)):
             check(getattr(self, name) >= least, f"{name}: expected {least} or more, got {getattr(self, name)}")
 
-    def infer(self, x, rois, images):
+    def infer(self, x: Value, rois: Value, images: Value) -> Inferred:
         check_rank(x, "input", 4)
         check_rank(rois, "rois", 2)
         check_rank(images, "batch_indices", 1)
         if rois.shape is not None:
             unify(4, rois.shape[1], "rois: size of the last axis")
-        n = unify(rois.shape and rois.shape[0], images.shape and images.shape[0], "batch_indices: regions")
-        C = x.shape and x.shape[1]
-        return [((n, C, self.output_height, self.output_width), x.dtype)]
+        n = unify(size_along(rois.shape, 0), size_along(images.shape, 0), "batch_indices: regions")
+        return [((n, size_along(x.shape, 1), self.output_height, self.output_width), x.dtype)]
 
-    def places(self, start, size, bins):
-        """Where the samples of each bin lie along an axis: bins × samples."""
+    def places(self, start: float, size: float, bins: int) -> Array:
+        """The positions of the samples along an axis: bins × samples."""
         count = self.sampling_ratio or max(math.ceil(size / bins), 1)
         return start + (np.arange(bins)[:, None] + (np.arange(count) + 0.5) / count) * size / bins
 
-    def reference(self, x, rois, images):
+    def reference(self, x: Array, rois: Array, images: Array) -> Results:
         y = np.zeros((len(rois), x.shape[1], self.output_height, self.output_width), x.dtype)
         shift = 0.5 if self.coordinate_transformation_mode == "half_pixel" else 0.0
         check(bool(np.isfinite(rois).all()), "rois: expected finite numbers")
@@ -65,8 +66,8 @@ class RoiAlign(Op):
         return y
 
 
-def _corners(x, rows, columns):
-    """The four elements of x (C H W) around each place, times their weights; all zero for a place outside."""
+def _corners(x: Array, rows: Array, columns: Array) -> list[Array]:
+    """The four elements of x (C H W) around each position, times their weights; zeros for a position outside."""
     H, W = x.shape[1:]
     inside = ((rows >= -1) & (rows <= H))[:, None] & ((columns >= -1) & (columns <= W))
     (r0, r1, fr), (c0, c1, fc) = _between(rows, H), _between(columns, W)
@@ -75,8 +76,8 @@ def _corners(x, rows, columns):
     return [x[:, r[:, None], c] * np.where(inside, w, 0).astype(x.dtype) for r, c, w in corners]
 
 
-def _between(places, size):
-    """The indices before and after each place, and its fraction of the way."""
+def _between(places: Array, size: int) -> tuple[Array, Array, Array]:
+    """The index before and the index after each position, and its fractional part."""
     places = np.clip(places, 0, size - 1)
     low = np.floor(places).astype(np.int64)
     return low, np.minimum(low + 1, size - 1), places - low

@@ -1,28 +1,37 @@
-"""Shape and Size of a tensor, as int64. They read the shape of their input only, never its elements."""
+"""Shape and Size of a tensor, as int64. They read the shape of their input, never its elements."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from .base import Op
+from ..graph import Node, Value
+from .base import Array, Inferred, Op, Results
 
 
-class Shape(Op):
+class OfShape(Op, abstract=True):
+    """A function of the input's shape."""
+
+    def placeholders(self, node: Node) -> dict[Value, np.ndarray]:
+        x = node.input(0)
+        return {x: np.broadcast_to(np.float32(0), x.dims)} if x.known else {}
+
+
+class Shape(OfShape):
     """The sizes of the axes from `start` up to `end`."""
 
     start: int = 0
     end: int | None = None
 
-    def infer(self, x):
+    def infer(self, x: Value) -> Inferred:
         return [((None if x.shape is None else len(x.shape[self.start : self.end]),), np.dtype(np.int64))]
 
-    def reference(self, x):
+    def reference(self, x: Array) -> Results:
         return np.array(x.shape[self.start : self.end], np.int64)
 
 
-class Size(Op):
-    def infer(self, x):
+class Size(OfShape):
+    def infer(self, x: Value) -> Inferred:
         return [((), np.dtype(np.int64))]
 
-    def reference(self, x):
+    def reference(self, x: Array) -> Results:
         return np.array(x.size, np.int64)

@@ -1,31 +1,40 @@
-"""Slice: along some axes, the elements from a start up to an end in steps."""
+"""Slice: along some axes, the elements from a start up to an end, in steps."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from ..graph import Dim
-from .base import Op
+from ..graph import Dim, Node, Value
+from .base import Array, Inferred, Op, Results
 from .dims import axis_indices, check, known_ints, to_ints, unknown
+from .node_spec import NodeSpec
 
-#: from here on, an end means "up to the end" of whatever size
+#: an end from here on stands for the size of the axis
 END = 2**31 - 1
 
 
 class Slice(Op):
-    """inputs: data, starts, ends, axes (all where left out), steps (1 where left out)."""
+    """inputs: data, starts, ends, axes (default: all), steps (default: 1)."""
 
     arity = (3, 5)
-    how = (1, 2, 3, 4)
+    control_inputs = (1, 2, 3, 4)
 
     @classmethod
-    def upgrade(cls, spec):
+    def upgrade(cls, spec: NodeSpec) -> None:
         if spec.opset < 10:
             for i, name in enumerate(("starts", "ends", "axes"), 1):
                 spec.attribute_to_input(name, i)
 
-    def ranges(self, shape: Sequence[Dim], starts, ends, axes, steps) -> list[range | str | None]:
-        """The indices taken along each axis; for an axis of unknown size, what is known of the result's."""
+    def ranges(
+        self,
+        shape: Sequence[Dim],
+        starts: Sequence[int],
+        ends: Sequence[int],
+        axes: Sequence[int] | None,
+        steps: Sequence[int] | None,
+    ) -> list[Any]:
+        """The indices along each axis, a range; for an axis of unknown size, what is known of the size of the result."""
         axes = range(len(starts)) if axes is None else axes
         steps = (1,) * len(starts) if steps is None else steps
         counts = [len(v) for v in (starts, ends, axes, steps)]
@@ -36,7 +45,7 @@ class Slice(Op):
             d = shape[i]
             if isinstance(d, int):
                 start, end = (v + d if v < 0 else v for v in (start, end))
-                # a start outside moves to the nearest element in the direction of the step
+                # a start outside moves to the first element in the direction of the step
                 low, high = (0, d) if step > 0 else (-1, d - 1)
                 start = min(max(start, 0), high)
                 out[i] = range(start, min(max(end, low), d), step)
@@ -44,17 +53,23 @@ class Slice(Op):
                 out[i] = None
         return out
 
-    def infer(self, x, starts, ends, axes=None, steps=None):
-        given = [known_ints(v, n) for v, n in ((starts, "starts"), (ends, "ends"), (axes, "axes"), (steps, "steps"))]
+    def selects_elements(self, node: Node) -> bool:
+        return True
+
+    def infer(self, x: Value, starts: Value, ends: Value, axes: Value | None = None, steps: Value | None = None) -> Inferred:
+        first, last = known_ints(starts, "starts"), known_ints(ends, "ends")
+        where, by = known_ints(axes, "axes"), known_ints(steps, "steps")
         if x.shape is None:
             return [(None, x.dtype)]
-        if any(v is not None and g is None for v, g in zip((starts, ends, axes, steps), given, strict=True)):
+        if first is None or last is None or (axes is not None and where is None) or (steps is not None and by is None):
             return [(unknown(len(x.shape)), x.dtype)]
-        ranges = self.ranges(x.shape, *given)
+        ranges = self.ranges(x.shape, first, last, where, by)
         return [(tuple(len(r) if isinstance(r, range) else r for r in ranges), x.dtype)]
 
-    def reference(self, x, starts, ends, axes=None, steps=None):
-        names = zip((starts, ends, axes, steps), ("starts", "ends", "axes", "steps"), strict=True)
-        for i, r in enumerate(self.ranges(x.shape, *(None if v is None else to_ints(v, n) for v, n in names))):
+    def reference(self, x: Array, starts: Array, ends: Array, axes: Array | None = None, steps: Array | None = None) -> Results:
+        first, last = to_ints(starts, "starts"), to_ints(ends, "ends")
+        where = None if axes is None else to_ints(axes, "axes")
+        by = None if steps is None else to_ints(steps, "steps")
+        for i, r in enumerate(self.ranges(x.shape, first, last, where, by)):
             x = x.take(r, axis=i)
         return x

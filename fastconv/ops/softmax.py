@@ -6,30 +6,32 @@ import math
 
 import numpy as np
 
-from .base import INT, Op, only_first_varies
+from ..graph import Node, Value
+from .base import Array, Inferred, Op, Results, only_first_varies
 from .dims import axis_index, check_rank_least
+from .node_spec import INT, NodeSpec
 
 
 class AlongAxis(Op, abstract=True):
     axis: int = -1
-    #: the form before opset 13: over `axis` and every axis behind it together. Not an attribute of the standard.
+    #: 1: over `axis` and the axes after it together, as before opset 13; not an attribute of the standard
     joint: int = 0
 
     @classmethod
-    def upgrade(cls, spec):
+    def upgrade(cls, spec: NodeSpec) -> None:
         if spec.opset < 13:
             axis = spec.take("axis", INT, 1)
             spec.attributes |= {"axis": axis} if axis == -1 else {"axis": axis, "joint": 1}
 
     def axes(self, rank: int) -> tuple[int, ...]:
-        """The axes over which the results sum to 1."""
+        """The axes that are normalized together."""
         axis = axis_index(self.axis, rank)
         return tuple(range(axis, rank)) if self.joint else (axis,)
 
-    def by_image(self, node):
-        return only_first_varies(node) and 0 not in self.axes(len(node.inputs[0].dims))
+    def independent_images(self, node: Node) -> bool:
+        return only_first_varies(node) and 0 not in self.axes(len(node.input(0).dims))
 
-    def infer(self, x):
+    def infer(self, x: Value) -> Inferred:
         check_rank_least(x, "input", 1)
         if x.shape is not None:
             self.axes(len(x.shape))
@@ -37,23 +39,23 @@ class AlongAxis(Op, abstract=True):
 
 
 class Softmax(AlongAxis):
-    def reference(self, x):
+    def reference(self, x: Array) -> Results:
         axes = self.axes(x.ndim)
         e = np.exp(x - x.max(axes, keepdims=True, initial=-np.inf))
         return e / e.sum(axes, keepdims=True)
 
 
 class LogSoftmax(AlongAxis):
-    def reference(self, x):
+    def reference(self, x: Array) -> Results:
         axes = self.axes(x.ndim)
         x = x - x.max(axes, keepdims=True, initial=-np.inf)
         return x - np.log(np.exp(x).sum(axes, keepdims=True))
 
 
 class Hardmax(AlongAxis):
-    """1 for the first largest element, else 0."""
+    """1 for the first of the largest elements, else 0."""
 
-    def reference(self, x):
+    def reference(self, x: Array) -> Results:
         axes = self.axes(x.ndim)
         rows = x.reshape(*x.shape[: axes[0]], math.prod(x.shape[i] for i in axes), *x.shape[axes[-1] + 1 :])
         y = np.zeros_like(rows)

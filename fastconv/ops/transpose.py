@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from .base import Op, only_first_varies
+from ..graph import Node, Value
+from .base import Array, Inferred, Op, Results, only_first_varies
 from .dims import check, unknown
 
 
 class Transpose(Op):
-    #: None reverses the axes
+    #: None: the axes in reverse order
     perm: tuple[int, ...] | None = None
 
     def permutation(self, rank: int) -> tuple[int, ...]:
         """Which axis of an input of this rank each axis of the result is."""
         return self.perm or tuple(reversed(range(rank)))
 
-    def by_image(self, node):
+    def independent_images(self, node: Node) -> bool:
         return only_first_varies(node) and self.perm is not None and self.perm[0] == 0
 
-    def flops(self, node):
+    def flops(self, node: Node) -> int:
         return 0
 
-    def infer(self, x):
+    def is_identity(self, node: Node) -> bool:
+        return self.perm is not None and self.perm == tuple(range(len(self.perm)))
+
+    def selects_elements(self, node: Node) -> bool:
+        return True
+
+    def infer(self, x: Value) -> Inferred:
         perm = self.perm
         check(perm is None or sorted(perm) == list(range(len(perm))), f"perm: expected each axis once, got {perm}")
         if x.shape is None:
@@ -28,5 +35,5 @@ class Transpose(Op):
         check(perm is None or len(perm) == len(x.shape), f"perm: expected {len(x.shape)} axes, got {perm}")
         return [(x.shape[::-1] if perm is None else tuple(x.shape[i] for i in perm), x.dtype)]
 
-    def reference(self, x):
+    def reference(self, x: Array) -> Results:
         return x.transpose(self.perm)

@@ -1,23 +1,24 @@
-"""Unique and Compress: some elements or slices of a tensor. How many there are shows at run time."""
+"""Unique and Compress: some elements or slices of a tensor. Their number is known at run time only."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from .base import Op
+from ..graph import Value
+from .base import Array, Inferred, Op, Results
 from .dims import axis_index, check, check_dtype, check_rank
 
 
 class Unique(Op):
-    """Each element (or slice along an axis) once; its first place, which of the results each input is, and their counts."""
+    """Each distinct element (or slice along an axis); its first index; for each input, the index of its result; the counts."""
 
-    results = (1, 4)
+    output_arity = (1, 4)
 
     axis: int | None = None
-    #: 0: in the order of their first places
+    #: 0: in the order of their first indices
     sorted: int = 1
 
-    def infer(self, x):
+    def infer(self, x: Value) -> Inferred:
         shape = None
         if self.axis is None:
             shape = (None,)
@@ -27,7 +28,7 @@ class Unique(Op):
         counts = ((None,), np.dtype(np.int64))
         return [(shape, x.dtype), counts, counts, counts]
 
-    def reference(self, x):
+    def reference(self, x: Array) -> Results:
         x = x.reshape(-1) if self.axis is None else x
         axis = axis_index(self.axis or 0, x.ndim)
         _, first, inverse, counts = np.unique(x, True, True, True, axis)
@@ -37,13 +38,13 @@ class Unique(Op):
 
 
 class Compress(Op):
-    """The elements (or slices along an axis) whose condition holds; those beyond the conditions are left out."""
+    """The elements (or slices along an axis) whose condition is true; those beyond the conditions are left out."""
 
     arity = (2, 2)
 
     axis: int | None = None
 
-    def infer(self, x, condition):
+    def infer(self, x: Value, condition: Value) -> Inferred:
         check_rank(condition, "condition", 1)
         check_dtype(condition, "condition", "b")
         if self.axis is None:
@@ -53,7 +54,7 @@ class Compress(Op):
         axis = axis_index(self.axis, len(x.shape))
         return [((*x.shape[:axis], None, *x.shape[axis + 1 :]), x.dtype)]
 
-    def reference(self, x, condition):
+    def reference(self, x: Array, condition: Array) -> Results:
         x = x.reshape(-1) if self.axis is None else x
         axis = axis_index(self.axis or 0, x.ndim)
         (places,) = np.nonzero(condition)

@@ -1,12 +1,12 @@
-"""Windows that slide over the spatial axes: the attributes and the geometry that convolutions and pools share."""
+"""Windows that slide over the spatial axes: the attributes and geometry that convolutions and pools share."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -20,9 +20,9 @@ AUTO_PADS = ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER")
 
 @dataclass(frozen=True)
 class Windows:
-    """Windows over spatial axes, with every attribute settled; each tuple has one entry an axis.
+    """Windows over spatial axes, with every attribute resolved; each tuple has one element for each axis.
 
-    `begin` and `end` are the padding before and after, None where auto_pad makes it of a size that is not known;
+    `begin` and `end` are the padding before and after, None if auto_pad computes it from a size that is unknown;
     `size` and `out` are the dimensions of input and output. In ceil mode the last window may reach past `end`.
     """
 
@@ -36,11 +36,11 @@ class Windows:
 
     @property
     def extent(self) -> tuple[int, ...]:
-        """What a window spans, dilation and all."""
+        """The size of a window in the input, dilation included."""
         return tuple((k - 1) * d + 1 for k, d in zip(self.kernel, self.dilations, strict=True))
 
-    def taps(self, x: np.ndarray, fill: Any) -> Iterator[tuple[tuple[int, ...], np.ndarray]]:
-        """For each element of the kernel: its index, and the (…, *out) elements of x (or `fill`) that it meets."""
+    def taps(self, x: np.ndarray, fill: Any) -> Iterator[tuple[tuple[Any, ...], np.ndarray]]:
+        """For each tap: its index in the kernel, and the elements of x (…, *out), padded with `fill`, that it multiplies."""
         lead = x.ndim - len(self.kernel)
         borders = [
             (b, max((o - 1) * s + e - b - d, 0))
@@ -49,16 +49,12 @@ class Windows:
         x = np.pad(x, [(0, 0)] * lead + borders, constant_values=fill)
         for tap in np.ndindex(*self.kernel):
             starts = [t * d for t, d in zip(tap, self.dilations, strict=True)]
-            yield (
-                tap,
-                x[
-                    (..., *(slice(a, a + (o - 1) * s + 1, s) for a, o, s in zip(starts, self.out, self.strides, strict=True)))  # type: ignore
-                ],
-            )
+            places = [slice(a, a + (o - 1) * s + 1, s) for a, o, s in zip(starts, self.out, self.strides, strict=True)]
+            yield tap, x[(slice(None),) * lead + tuple(places)]
 
 
 class Windowed(Op, abstract=True):
-    """An operator with the attributes of a window; None stands for the standard's default."""
+    """An operator with the attributes of windows; None stands for the default of the standard."""
 
     auto_pad: str = "NOTSET"
     dilations: tuple[int, ...] | None = None
@@ -73,18 +69,26 @@ class Windowed(Op, abstract=True):
             check(values is None or all(v > 0 for v in values), f"{name}: expected values above 0, got {values}")
         check(self.pads is None or all(p >= 0 for p in self.pads), f"pads: expected values of 0 or more, got {self.pads}")
 
-    def by_image(self, node: Node) -> bool:
+    def independent_images(self, node: Node) -> bool:
         return only_first_varies(node)
 
+    def padded(self, borders: Sequence[tuple[int, int]]) -> Self | None:
+        """The operator with `borders` added to its pads, (before, after) each spatial axis; None if auto_pad computes them."""
+        if self.auto_pad not in ("NOTSET", "VALID"):
+            return None
+        given = self.pads if self.pads and self.auto_pad == "NOTSET" else (0,) * 2 * len(borders)
+        more = [before for before, _ in borders] + [after for _, after in borders]
+        return replace(self, pads=tuple(p + m for p, m in zip(given, more, strict=True)), auto_pad="NOTSET")
+
     def known_kernel(self, kernel: Sequence[Dim]) -> tuple[Dim, ...]:
-        """The kernel of weights (…, *kernel), where kernel_shape may say what their shape does not."""
+        """The kernel of weights (…, *kernel); kernel_shape gives sizes that their shape does not."""
         given = self.kernel_shape or kernel
         fits = len(given) == len(kernel) and all(not isinstance(k, int) or k == g for k, g in zip(kernel, given, strict=True))
         check(fits, f"kernel_shape: expected the weights' {tuple(kernel)}, got {self.kernel_shape}")
         return tuple(k if isinstance(k, int) else g for k, g in zip(kernel, given, strict=True))
 
     def check_lengths(self, rank: int, kernel: Sequence[int]) -> None:
-        """Raise where an attribute has not one value (pads: two) for each spatial axis."""
+        """Raise if an attribute does not have one value (pads: two) for each spatial axis."""
         for name, per_axis in (("kernel_shape", 1), ("strides", 1), ("dilations", 1), ("pads", 2)):
             given = getattr(self, name)
             if given is not None and len(given) != per_axis * rank:
@@ -93,11 +97,11 @@ class Windowed(Op, abstract=True):
             raise ModelError(f"kernel: expected {rank} values for {rank} spatial axes, got {tuple(kernel)}")
 
     def windows(self, size: Sequence[Dim], kernel: Sequence[int], ceil: bool = False) -> Windows:
-        """The windows over spatial axes of the given sizes; ModelError where an attribute or a size cannot be right."""
+        """The windows over spatial axes of these sizes; ModelError if an attribute or a size is invalid."""
         return _windows(self, tuple(size), tuple(kernel), ceil)
 
 
-@lru_cache(maxsize=1024)  # a plan asks for those of each node several times
+@lru_cache(maxsize=1024)  # a plan computes those of each node several times
 def _windows(op: Windowed, size: tuple[Dim, ...], kernel: tuple[int, ...], ceil: bool) -> Windows:
     rank = len(size)
     op.check_lengths(rank, kernel)
@@ -114,7 +118,7 @@ def _windows(op: Windowed, size: tuple[Dim, ...], kernel: tuple[int, ...], ceil:
 def _axis(
     d: Dim, extent: int, stride: int, auto_pad: str, pads: tuple[int, int], ceil: bool, i: int
 ) -> tuple[int | None, int | None, Dim]:
-    """Padding before, padding after and the number of windows along spatial axis i of size d."""
+    """(padding before, padding after, number of windows) along spatial axis i of size d."""
     if isinstance(d, int) and d <= 0:
         raise ModelError(f"spatial axis {i}: expected a size above 0, got {d}")
     if auto_pad.startswith("SAME"):
@@ -131,14 +135,14 @@ def _axis(
     if room < 0:
         raise ModelError(f"spatial axis {i}: a window of {extent} does not fit into {d} with padding {begin} and {end}")
     n = room // stride + 1
-    # the window that ceil mode adds must begin inside the input or the padding before it
+    # the window that ceil_mode adds must begin in the input or in the padding before it
     if ceil and room % stride and n * stride < d + begin:
         n += 1
     return begin, end, n
 
 
 class Pool(Windowed, abstract=True):
-    """A pool: N C *size -> N C *out, each channel by itself."""
+    """A pool: N C *size -> N C *out, each channel separately."""
 
     ceil_mode: int = 0
 
@@ -157,8 +161,8 @@ class Pool(Windowed, abstract=True):
         return w
 
     def window(self, node: Node) -> Windows | None:
-        x = node.inputs[0]
-        return self.geometry(x.shape) if x is not None and x.shape is not None else None
+        x = node.input(0)
+        return None if x.shape is None else self.geometry(x.shape)
 
     def flops(self, node: Node) -> int:
         return math.prod(node.results[0].dims) * math.prod(self.kernel_shape or ())

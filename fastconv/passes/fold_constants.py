@@ -57,7 +57,7 @@ def drop_unread(graph: Graph) -> None:
         if any(v in read for v in node.results):
             kept.append(node)
             read.update(node.operands)
-            least = node.op.results[0]
+            least = node.op.output_arity[0]
             node.outputs[least:] = [v if v in read else None for v in node.outputs[least:]]
     graph.nodes = kept[::-1]
 

@@ -72,7 +72,7 @@ class Stage:
         arrays = dict(zip((*self.graph.inputs, *self.graph.outputs), (*inputs, *outputs), strict=True))
         for node in self.data_dependent:
             began = time.perf_counter()
-            evaluate(node, arrays, judge=False)
+            evaluate(node, arrays, fast=True)
             if stamps is not None:
                 stamps.append((node, arrays[node.results[0]].shape, time.perf_counter() - began))
         return arrays
@@ -124,7 +124,7 @@ def _bytes(array: np.ndarray, last: bytes | None) -> bytes:
 def _open_controls(node: Node) -> Iterator[Value]:
     """The control inputs that are no constants."""
     for n in node.chain:
-        for i in n.op.how:
+        for i in n.op.control_inputs:
             v = n.optional(i)
             if v is not None and v.constant is None:
                 yield v

@@ -102,7 +102,7 @@ def test_parameters_of_an_operator(summary, op, shape, constants, attributes, ex
 
 def test_inputs_that_are_learned_exist():
     for op in REGISTRY.values():
-        assert op.arity[1] is None or all(i < op.arity[1] for i in op.learned), op
+        assert op.arity[1] is None or all(i < op.arity[1] for i in op.parameter_inputs), op
 
 
 def test_a_table_that_is_looked_up_is_a_parameter(summary):

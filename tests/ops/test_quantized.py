@@ -104,7 +104,7 @@ def test_what_is_refused():
     a, _ = operand(2, 3, 4, 4)
     with pytest.raises(UnsupportedError, match="channels_last"):
         infer(f"{DOMAIN}::QLinearGlobalAveragePool", *a, *OF_Y, channels_last=1)
-    with pytest.raises(ModelError, match="got 4 inputs behind"):
+    with pytest.raises(ModelError, match="got 4 inputs"):
         infer(f"{DOMAIN}::QLinearConcat", *OF_Y, *a, a[0], axis=1)
     with pytest.raises(ModelError, match="expected integer"):
         infer(f"{DOMAIN}::QLinearSigmoid", a[0].astype(np.float32), *a[1:], *OF_Y)

@@ -109,12 +109,12 @@ def check_outputs(case, got, expected, doubles=False):
 
 @pytest.mark.parametrize("key", sorted(set(REGISTRY) - DATA_DEPENDENT - {"Upsample"}))  # which becomes Resize
 def test_what_says_how_settles_the_shapes(key):
-    """With the shapes of all inputs, and the elements of those in `Op.how`, every shape is known."""
+    """With the shapes of all inputs, and the elements of those in `Op.control_inputs`, every shape is known."""
     for case in cases_of(key):
         arrays = iter(map(as_array, case.data_sets[0][0]))
         (n,) = case.model.graph.node
         inputs = [
-            describe(name, next(arrays), "constant" if i in REGISTRY[key].how else "shape") if name else None
+            describe(name, next(arrays), "constant" if i in REGISTRY[key].control_inputs else "shape") if name else None
             for i, name in enumerate(n.input)
         ]
         attributes = {a.name: attribute(a) for a in n.attribute}
