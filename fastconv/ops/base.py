@@ -30,6 +30,7 @@ from ..errors import ModelError, UnsupportedError
 from ..graph import Graph, Node, Shape, Value, node_label
 
 if TYPE_CHECKING:
+    from .scale_shift import ScaleShift
     from .windows import Windows
 
 #: every operator that was imported, by name; its attributes are keywords, so its type is open to the checker
@@ -80,6 +81,7 @@ class NodeSpec:
 class Op:
     """One operator of the standard; see the module's docstring. Instances are immutable."""
 
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
     domain: ClassVar[str] = ""
     #: least and most inputs and outputs; None is "any number"
     arity: ClassVar[tuple[int, int | None]] = (1, 1)
@@ -94,6 +96,8 @@ class Op:
     takes_epilogue: ClassVar[bool] = False
     #: whether that epilogue may begin with an Add of another tensor of the result's shape
     takes_residual: ClassVar[bool] = False
+    #: the axis of the result along which the weights and the bias have their entries: -1 for matrix products
+    channel_axis: ClassVar[int] = 1
 
     def __init_subclass__(cls, abstract: bool = False, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -103,7 +107,7 @@ class Op:
             REGISTRY[cls.key()] = cls
 
     def __init__(self, **attributes: Any) -> None:
-        for f in dataclasses.fields(self):  # type: ignore[arg-type]
+        for f in dataclasses.fields(self):
             value = attributes.pop(f.name, f.default)
             if value is dataclasses.MISSING:
                 raise TypeError(f"{type(self).__name__}: attribute {f.name!r} is missing")
@@ -146,6 +150,26 @@ class Op:
         """Whether it computes each image from that image alone: axis 0 of all that is no constant has the images."""
         return False
 
+    def is_identity(self, node: Node) -> bool:
+        """Whether outputs[0], without the epilogue, always equals inputs[0]."""
+        return False
+
+    def selects_elements(self, node: Node) -> bool:
+        """Whether every element of outputs[0] is an element of inputs[0], chosen by place or order alone."""
+        return False
+
+    def as_scale_shift(self, node: Node, axis: int) -> ScaleShift | None:
+        """The node, without its epilogue, as scale and shift of each index of an axis of the result; None where it is none."""
+        return None
+
+    def weight_axis(self, node: Node) -> int | None:
+        """The axis of inputs[1] along which a factor scales the channels of the result; None where there is none."""
+        return None
+
+    def placeholders(self, node: Node) -> dict[Value, np.ndarray]:
+        """Arrays that can replace computed inputs of which only the shape or the dtype is read, where that is known."""
+        return {}
+
     def activation(self, node: Node) -> Activation | None:
         """The Activation this node with its epilogue is, where it is one: a function of inputs[0] alone, element by element."""
         return None
@@ -170,7 +194,7 @@ class Op:
     def attributes(self) -> dict[str, Any]:
         """The attributes that differ from their defaults, as the file has them."""
         out = {}
-        for f in dataclasses.fields(self):  # type: ignore[arg-type]
+        for f in dataclasses.fields(self):
             value = getattr(self, f.name)
             if value is not None and not (f.default is not dataclasses.MISSING and _same(value, f.default)):
                 out[f.name] = value
@@ -185,6 +209,12 @@ class Op:
 def _is_spread(array: Any) -> bool:
     """Whether it is one number that stands for all elements."""
     return isinstance(array, np.ndarray) and array.size > 1 and array.strides == (0,) * array.ndim
+
+
+def keeps_shape(node: Node) -> bool:
+    """Whether outputs[0] is known to have the shape and dtype of inputs[0]."""
+    x, y = node.input(0), node.outputs[0]
+    return y is not None and x.known and (x.shape, x.dtype) == (y.shape, y.dtype)
 
 
 def only_first_varies(node: Node) -> bool:
@@ -263,4 +293,4 @@ def make_node(spec: NodeSpec) -> Node:
     return Node(op, spec.inputs, spec.outputs, spec.name, spec.where)
 
 
-__all__ = ["REGISTRY", "NodeSpec", "Op", "make_node", "only_first_varies"]
+__all__ = ["REGISTRY", "NodeSpec", "Op", "keeps_shape", "make_node", "only_first_varies"]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..graph import Node
 from .base import INT, Op
 from .dims import check, check_rank_least, unify
+from .scale_shift import ScaleShift
 
 
 class BatchNormalization(Op):
@@ -35,6 +37,16 @@ class BatchNormalization(Op):
             del spec.outputs[1:]  # statistics, which only training gives
         else:
             spec.attributes["training_mode"] = 1
+
+    def as_scale_shift(self, node: Node, axis: int) -> ScaleShift | None:
+        x, *params = (node.input(i) for i in range(5))
+        constants = [p.constant for p in params if p.constant is not None and p.constant.ndim == 1]
+        if self.training_mode or x.shape is None or axis % len(x.shape) != 1 or len(constants) < 4:
+            return None
+        gamma, beta, mean, var = (c.astype(np.float64) for c in constants)
+        with np.errstate(invalid="ignore", divide="ignore"):  # a negative variance gives NaN, as by the definition
+            scale = gamma / np.sqrt(var + self.epsilon)
+        return ScaleShift(x, scale, beta - mean * scale) if np.isfinite(scale).all() else None
 
     def infer(self, x, scale, bias, mean, var):
         check_rank_least(x, "input", 1)

@@ -14,6 +14,7 @@ from ..errors import ModelError, UnsupportedError
 from ..graph import Node, Value
 from .base import INT, NodeSpec, Op
 from .dims import axis_index, broadcast, broadcasts_to, check, check_dtype, same_dtype
+from .scale_shift import ScaleShift, constant_operand, scaled
 
 
 class Binary(Op, abstract=True):
@@ -75,21 +76,39 @@ class Add(Affine):
     function = np.add
     takes_epilogue = True
 
+    def as_scale_shift(self, node: Node, axis: int) -> ScaleShift | None:
+        found = constant_operand(node, axis, commutative=True)
+        return found and ScaleShift(found[0], None, found[1])
+
 
 class Sub(Binary):
     function = np.subtract
     takes_epilogue = True
+
+    def as_scale_shift(self, node: Node, axis: int) -> ScaleShift | None:
+        found = constant_operand(node, axis)
+        return found and ScaleShift(found[0], None, -found[1])
 
 
 class Mul(Affine):
     function = np.multiply
     takes_epilogue = True
 
+    def as_scale_shift(self, node: Node, axis: int) -> ScaleShift | None:
+        found = constant_operand(node, axis, commutative=True)
+        return found and scaled(*found)
+
 
 class Div(Binary):
     """Integers divide towards zero."""
 
     takes_epilogue = True
+
+    def as_scale_shift(self, node: Node, axis: int) -> ScaleShift | None:
+        if (found := constant_operand(node, axis)) is None:
+            return None
+        with np.errstate(divide="ignore"):
+            return scaled(found[0], 1 / found[1])
 
     def reference(self, a, b):
         if kind(a.dtype) == "f":
@@ -228,6 +247,9 @@ class Variadic(Op, abstract=True):
 
     def by_image(self, node):
         return _same_images(node)
+
+    def is_identity(self, node: Node) -> bool:
+        return len(node.inputs) == 1
 
     def infer(self, *xs):
         return [(broadcast(*(x.shape for x in xs)), same_dtype(*xs))]

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..dtypes import DATA_TYPES, data_type, limits
 from ..errors import ModelError, UnsupportedError
+from ..graph import Node, Value
 from .base import Op
 from .dims import check
 
@@ -32,6 +33,10 @@ class Casting(Op, abstract=True):
 
     def __post_init__(self):
         check(self.round_mode in ROUND_MODES, f"round_mode: expected {', '.join(ROUND_MODES)}, got {self.round_mode!r}")
+
+    def is_identity(self, node: Node) -> bool:
+        x, y = node.input(0), node.outputs[0]
+        return y is not None and x.dtype is not None and x.dtype == y.dtype
 
     def cast(self, x: np.ndarray, dtype: np.dtype) -> np.ndarray:
         """x as elements of another type."""
@@ -90,6 +95,10 @@ class CastLike(Casting):
 
     def infer(self, x, like):
         return [(x.shape, like.dtype)]
+
+    def placeholders(self, node: Node) -> dict[Value, np.ndarray]:
+        like = node.input(1)
+        return {} if like.dtype is None else {like: np.empty(0, like.dtype)}
 
     def reference(self, x, like):
         return self.cast(x, like.dtype)

@@ -43,6 +43,9 @@ class Conv(Windowed):
     def multiply_adds(self, node):
         return products(node, node.inputs[1])
 
+    def weight_axis(self, node: Node) -> int | None:
+        return 0
+
     def infer(self, x, w, b=None):
         check_rank(x, "input", 3, 5)
         check_rank(w, "weights", 3, 5)

@@ -31,4 +31,4 @@ class ConvLike(Windowed, abstract=True):
     @property
     def conv(self) -> Conv:
         """The Conv with the same attributes."""
-        return Conv(**{f.name: getattr(self, f.name) for f in dataclasses.fields(Conv)})  # type: ignore[arg-type]
+        return Conv(**{f.name: getattr(self, f.name) for f in dataclasses.fields(Conv)})

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..errors import ModelError
-from ..graph import Dim
+from ..graph import Dim, Node
 from .dims import check, check_rank, same_dtype, unify
 from .windows import Windowed, Windows
 
@@ -92,6 +92,9 @@ class ConvTranspose(Windowed):
     def multiply_adds(self, node):
         x, w = node.inputs[:2]
         return math.prod(x.dims) * math.prod(w.dims[1:])
+
+    def weight_axis(self, node: Node) -> int | None:
+        return 1 if self.group == 1 else None
 
     def infer(self, x, w, b=None):
         check_rank(x, "input", 3, 5)

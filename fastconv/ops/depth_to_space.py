@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..errors import ModelError
+from ..graph import Node
 from .base import Op
 from .dims import check, check_rank
 
@@ -15,6 +16,9 @@ class Blocks(Op, abstract=True):
     def __post_init__(self):
         check(self.blocksize > 0, f"blocksize: expected 1 or more, got {self.blocksize}")
         check(self.mode in ("DCR", "CRD"), f"mode: expected DCR or CRD, got {self.mode!r}")
+
+    def selects_elements(self, node: Node) -> bool:
+        return True
 
     def divided(self, d, by, name):
         """d // by, where it is known and there is no remainder."""

@@ -27,6 +27,9 @@ class Dropout(Op):
     def by_image(self, node):
         return only_first_varies(node)
 
+    def is_identity(self, node: Node) -> bool:
+        return not trains(node)
+
     def infer(self, x, ratio=None, training=None):
         check_scalar(ratio, "ratio")
         check_scalar(training, "training_mode")

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..activation import Activation
+from ..graph import Node
 from .base import FLOAT, Op, only_first_varies
 from .dims import check, check_dtype, check_scalar, same_dtype
 
@@ -118,6 +119,9 @@ class Atanh(Unary):
 class Identity(Unary):
     takes_objects = True
     function = np.asarray
+
+    def is_identity(self, node: Node) -> bool:
+        return True
 
 
 class Erf(Unary):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .base import Op
+from ..graph import Node
+from .base import Op, keeps_shape
 from .dims import as_shape, broadcast, check, known_ints, length, to_ints, unknown
 
 
@@ -13,6 +14,9 @@ class Expand(Op):
 
     arity = (2, 2)
     how = (1,)
+
+    def is_identity(self, node: Node) -> bool:
+        return keeps_shape(node)
 
     def infer(self, x, shape):
         sizes = known_ints(shape, "shape")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from ..graph import Node
 from .base import Op, only_first_varies
 from .dims import broadcasts_to, check_rank, same_dtype, unify
 
@@ -13,6 +14,7 @@ class Gemm(Op):
     learned = (0, 1, 2)
     takes_epilogue = True
     takes_residual = True
+    channel_axis = -1
     alpha: float = 1.0
     beta: float = 1.0
     transA: int = 0  # noqa: N815
@@ -29,6 +31,10 @@ class Gemm(Op):
 
     def multiply_adds(self, node):
         return math.prod(node.results[0].dims) * _transposed(node.inputs[0].dims, self.transA)[1]
+
+    def weight_axis(self, node: Node) -> int | None:
+        plain = not self.transA and self.alpha == 1 and self.beta == 1
+        return None if not plain else 0 if self.transB else -1
 
     def infer(self, a, b, c=None):
         check_rank(a, "A", 2)

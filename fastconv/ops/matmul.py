@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from ..graph import Node
 from .base import Op, only_first_varies
 from .dims import broadcast, broadcasts_to, check_rank_least, same_dtype, unify
 
@@ -15,6 +16,7 @@ class MatMul(Op):
     learned = (0, 1)
     takes_epilogue = True
     takes_residual = True
+    channel_axis = -1
     alpha: float = 1.0
     perm_a: tuple[int, ...] | None = None
     perm_b: tuple[int, ...] | None = None
@@ -33,6 +35,10 @@ class MatMul(Op):
 
     def multiply_adds(self, node):
         return math.prod(node.results[0].dims) * _ordered(node.inputs[0].dims, self.perm_a)[-1]
+
+    def weight_axis(self, node: Node) -> int | None:
+        b = node.input(1)
+        return -1 if b.shape is not None and len(b.shape) >= 2 and (b.constant is None or len(b.shape) == 2) else None
 
     def infer(self, a, b, bias=None):
         check_rank_least(a, "A", 1)

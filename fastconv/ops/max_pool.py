@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..dtypes import kind, limits
+from ..graph import Node
 from .dims import check
 from .windows import Pool
 
@@ -18,6 +19,9 @@ class MaxPool(Pool):
     def __post_init__(self):
         super().__post_init__()
         check(self.storage_order in (0, 1), f"storage_order: expected 0 or 1, got {self.storage_order}")
+
+    def selects_elements(self, node: Node) -> bool:
+        return True
 
     def infer(self, x):
         shape = self.output_shape(x)

@@ -80,7 +80,7 @@ class QLinearAveragePool(QLinearPool, Pool):
 
     @property
     def floats(self):
-        return AveragePool(**{f.name: getattr(self, f.name) for f in dataclasses.fields(AveragePool)})  # type: ignore[arg-type]
+        return AveragePool(**{f.name: getattr(self, f.name) for f in dataclasses.fields(AveragePool)})
 
 
 class QLinearGlobalAveragePool(QLinearPool):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import UnsupportedError
-from ..graph import Value
+from ..graph import Node, Value
 from .base import Op, only_first_varies
 from .dims import axis_index, broadcasts_to, check, check_rank, check_rank_least, unify
 
@@ -34,6 +34,9 @@ class OverChannels(Op, abstract=True):
 
     def by_image(self, node):
         return only_first_varies(node)
+
+    def weight_axis(self, node: Node) -> int | None:
+        return 0
 
 
 class InstanceNormalization(OverChannels):

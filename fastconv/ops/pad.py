@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..graph import Dim, Value
+from ..graph import Dim, Node, Value
 from .base import FLOAT, Op
 from .dims import axis_indices, check, check_scalar, known_ints, same_dtype, to_ints, unknown
 
@@ -42,6 +42,22 @@ class Pad(Op):
         for axis, before, after in zip(where, pads[:n], pads[n:], strict=True):
             out[axis] = (before, after)
         return out
+
+    def is_identity(self, node: Node) -> bool:
+        pads = node.input(1).constant
+        return pads is not None and not pads.any()
+
+    def zeros_added(self, node: Node) -> list[tuple[int, int]] | None:
+        """How many zeros the node adds (before, after) each axis; None where it adds anything else, or that is not known."""
+        x, pads, constant, axes = node.input(0), node.input(1), node.optional(2), node.optional(3)
+        if self.mode != "constant" or x.shape is None or pads.constant is None:
+            return None
+        if constant is not None and (constant.constant is None or constant.constant.any()):
+            return None
+        if axes is not None and axes.constant is None:
+            return None
+        borders = self.borders(to_ints(pads.constant, "pads"), known_ints(axes, "axes"), len(x.shape))
+        return None if any(v < 0 for b in borders for v in b) else borders
 
     def check_sizes(self, shape: Sequence[Dim], borders: Sequence[tuple[int, int]]) -> None:
         """Raise where an axis has too few elements to be cropped, reflected or repeated."""

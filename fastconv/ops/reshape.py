@@ -6,8 +6,8 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from ..graph import Dim
-from .base import Op, only_first_varies
+from ..graph import Dim, Node
+from .base import Op, keeps_shape, only_first_varies
 from .dims import (
     MAX_RANK,
     axis_index,
@@ -29,6 +29,12 @@ class View(Op, abstract=True):
 
     def flops(self, node):
         return 0
+
+    def is_identity(self, node: Node) -> bool:
+        return keeps_shape(node)
+
+    def selects_elements(self, node: Node) -> bool:
+        return True
 
 
 class Reshape(View):

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..dtypes import kind, limits
 from ..errors import ModelError, UnsupportedError
-from ..graph import Dim, Value
+from ..graph import Dim, Node, Value
 from .base import FLOAT, FLOATS, STRING, Op, only_first_varies
 from .dims import axis_indices, check, check_rank_least, known_ints, length, to_ints, unknown
 
@@ -126,7 +126,7 @@ class Resize(Op):
 
     def crop(self, roi: np.ndarray | None, where: Sequence[int], axis: int) -> tuple[float, float]:
         """The part of an axis that is resized, as fractions."""
-        if self.coordinate_transformation_mode != "tf_crop_and_resize" or axis not in where:
+        if not self.extrapolates or axis not in where:
             return 0, 1
         if roi is None:
             raise ModelError("roi: expected one with coordinate_transformation_mode 'tf_crop_and_resize'")
@@ -135,6 +135,14 @@ class Resize(Op):
         i = where.index(axis)
         check(bool(np.isfinite(roi).all()), f"roi: expected finite values, got {roi.tolist()}")
         return float(roi[i]), float(roi[i + n])
+
+    @property
+    def extrapolates(self) -> bool:
+        """Whether elements may become extrapolation_value."""
+        return self.coordinate_transformation_mode == "tf_crop_and_resize"
+
+    def selects_elements(self, node: Node) -> bool:
+        return self.mode == "nearest" and not self.extrapolates
 
     def by_image(self, node):
         return only_first_varies(node)
@@ -150,7 +158,7 @@ class Resize(Op):
             return [(unknown(count), x.dtype)]
         where = self.where(len(x.shape))
         ready = amount is not None if scales is None else scales.constant is not None
-        if self.coordinate_transformation_mode == "tf_crop_and_resize" and roi is not None and scales is not None:
+        if self.extrapolates and roi is not None and scales is not None:
             ready = ready and roi.constant is not None
         if not ready:
             return [(tuple(None if i in where else d for i, d in enumerate(x.shape)), x.dtype)]

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..graph import Node, Value
 from .base import Op
 
 
-class Shape(Op):
+class OfShape(Op, abstract=True):
+    """A function of the input's shape."""
+
+    def placeholders(self, node: Node) -> dict[Value, np.ndarray]:
+        x = node.input(0)
+        return {x: np.broadcast_to(np.float32(0), x.dims)} if x.known else {}
+
+
+class Shape(OfShape):
     """The sizes of the axes from `start` up to `end`."""
 
     start: int = 0
@@ -20,7 +29,7 @@ class Shape(Op):
         return np.array(x.shape[self.start : self.end], np.int64)
 
 
-class Size(Op):
+class Size(OfShape):
     def infer(self, x):
         return [((), np.dtype(np.int64))]
 

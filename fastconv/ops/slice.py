@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..graph import Dim
+from ..graph import Dim, Node
 from .base import Op
 from .dims import axis_indices, check, known_ints, to_ints, unknown
 
@@ -43,6 +43,9 @@ class Slice(Op):
             elif (start, step) != (0, 1) or end < END:
                 out[i] = None
         return out
+
+    def selects_elements(self, node: Node) -> bool:
+        return True
 
     def infer(self, x, starts, ends, axes=None, steps=None):
         given = [known_ints(v, n) for v, n in ((starts, "starts"), (ends, "ends"), (axes, "axes"), (steps, "steps"))]

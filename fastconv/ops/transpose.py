@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..graph import Node
 from .base import Op, only_first_varies
 from .dims import check, unknown
 
@@ -15,6 +16,12 @@ class Transpose(Op):
 
     def flops(self, node):
         return 0
+
+    def is_identity(self, node: Node) -> bool:
+        return self.perm is not None and self.perm == tuple(range(len(self.perm)))
+
+    def selects_elements(self, node: Node) -> bool:
+        return True
 
     def infer(self, x):
         perm = self.perm

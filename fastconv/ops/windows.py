@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -75,6 +75,14 @@ class Windowed(Op, abstract=True):
 
     def by_image(self, node: Node) -> bool:
         return only_first_varies(node)
+
+    def padded(self, borders: Sequence[tuple[int, int]]) -> Self | None:
+        """The operator with more pads, (before, after) each spatial axis; None where auto_pad computes them."""
+        if self.auto_pad not in ("NOTSET", "VALID"):
+            return None
+        given = self.pads if self.pads and self.auto_pad == "NOTSET" else (0,) * 2 * len(borders)
+        more = [before for before, _ in borders] + [after for _, after in borders]
+        return replace(self, pads=tuple(p + m for p, m in zip(given, more, strict=True)), auto_pad="NOTSET")
 
     def known_kernel(self, kernel: Sequence[Dim]) -> tuple[Dim, ...]:
         """The kernel of weights (…, *kernel), where kernel_shape may say what their shape does not."""

@@ -83,7 +83,7 @@ def _join(graph: Graph) -> None:
         if outer is None or inner is None or before is None:
             continue
         perm = tuple(inner[i] for i in outer)
-        node.op, node.inputs = replace(node.op, perm=perm), [before.inputs[0]]  # type: ignore[type-var]
+        node.op, node.inputs = replace(node.op, perm=perm), [before.inputs[0]]
         y, x = node.outputs[0], before.inputs[0]
         if perm == tuple(range(len(perm))) and y is not None and x is not None and y not in graph.outputs:
             instead[y] = x

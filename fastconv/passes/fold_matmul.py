@@ -27,7 +27,7 @@ def fold_matmul(graph: Graph) -> None:
         y = node.results[0]
         readers = consumers[y]
         if y not in graph.outputs and len(readers) == 1 and (perm := _rows_stay(readers[0])):
-            node.op = replace(node.op, perm_y=_then(node.op.perm_y, perm))  # type: ignore[attr-defined,type-var]
+            node.op = replace(node.op, perm_y=_then(node.op.perm_y, perm))  # type: ignore[attr-defined]
             node.outputs, readers[0].outputs = readers[0].outputs, node.outputs
             graph.nodes.remove(readers[0])
     drop_unread(graph)

@@ -22,7 +22,7 @@ def fold_pad(graph: Graph) -> None:
         given = conv.op.pads if conv.op.pads and conv.op.auto_pad == "NOTSET" else (0,) * 2 * len(borders)  # type: ignore[attr-defined]
         added = [b for b, _ in borders] + [a for _, a in borders]
         pads = tuple(p + a for p, a in zip(given, added, strict=True))
-        conv.op = dataclasses.replace(conv.op, pads=pads, auto_pad="NOTSET")  # type: ignore[type-var]
+        conv.op = dataclasses.replace(conv.op, pads=pads, auto_pad="NOTSET")
         conv.inputs[0] = pad.inputs[0]
         graph.nodes.remove(pad)
 
