@@ -269,7 +269,7 @@ def _parser() -> argparse.ArgumentParser:
         "--epsilon", type=float, default=1e-5, help="that of BatchNorms which the model has folded; default: 1e-5, as PyTorch's"
     )
 
-    sub = add(dump, "MODEL --after fuse", model, shape, *loading)
+    sub = add(dump, "MODEL --after fuse_epilogues", model, shape, *loading)
     stages = ["read", *(p.__name__ for p in PASSES), "plan"]
     sub.add_argument("--after", choices=stages, default="plan", metavar="STAGE", help=f"{', '.join(stages)}; default: plan")
 

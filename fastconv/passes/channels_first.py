@@ -19,7 +19,7 @@ from ..ops.dims import axis_index
 from ..ops.matmul import MatMul
 from ..ops.normalization import LayerNormalization
 from .arrange import COMMON, Arrangement, Part, Rewrite, arrange
-from .fold_constants import drop_unread
+from .edit import drop_unread
 
 
 def channels_first(graph: Graph) -> None:
