@@ -12,9 +12,9 @@ from .fold_into_matmul import fold_into_matmul
 from .fold_pad import fold_pad
 from .fold_quantize import fold_quantize
 from .fuse_epilogues import fuse_epilogues
+from .fuse_patterns import fuse_patterns
 from .infer_shapes import infer_shapes
 from .lift import lift
-from .recognise import recognise
 from .remove_identity import remove_identity
 from .widen import widen
 
@@ -31,8 +31,8 @@ PASSES: tuple[Pass, ...] = (
     channels_first,  # later passes expect the channels on axis 1
     lift,  # after channels_first, as its regions are N C W
     fold_pad,  # after channels_first, as a Pad of NHWC is found then
-    recognise,  # before the passes that change parts of the patterns
-    decompose,  # after recognise, which looks for Pow
+    fuse_patterns,  # before the passes that change parts of the patterns
+    decompose,  # after fuse_patterns, which looks for Pow
     fold_into_matmul,  # before fold_affine, which makes a Conv of a factor
     fold_affine,  # what decompose added goes into weights too
     fuse_epilogues,  # last: the others look at single nodes
