@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 from ..graph import Graph
-from .channels_first import channels_first
 from .decompose import decompose
 from .dequantize import dequantize
 from .fold_affine import fold_affine
@@ -14,7 +13,8 @@ from .fold_quantize import fold_quantize
 from .fuse_epilogues import fuse_epilogues
 from .fuse_patterns import fuse_patterns
 from .infer_shapes import infer_shapes
-from .lift import lift
+from .lift_1d import lift_1d
+from .nhwc_to_nchw import nhwc_to_nchw
 from .remove_identity import remove_identity
 from .widen import widen
 
@@ -28,9 +28,9 @@ PASSES: tuple[Pass, ...] = (
     widen,  # later passes and kernels are for float32
     remove_identity,  # so that no identity stands between nodes that belong together
     fold_quantize,  # a folded pair is one node of a region
-    channels_first,  # later passes expect the channels on axis 1
-    lift,  # after channels_first, as its regions are N C W
-    fold_pad,  # after channels_first, as a Pad of NHWC is found then
+    nhwc_to_nchw,  # later passes expect the channels on axis 1
+    lift_1d,  # after nhwc_to_nchw, as its regions are N C W
+    fold_pad,  # after nhwc_to_nchw, as a Pad of NHWC is found then
     fuse_patterns,  # before the passes that change parts of the patterns
     decompose,  # after fuse_patterns, which looks for Pow
     fold_into_matmul,  # before fold_affine, which makes a Conv of a factor
