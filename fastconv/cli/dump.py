@@ -14,7 +14,7 @@ STAGES = ["read", *(p.__name__ for p in PASSES), "plan"]
 
 def add(commands: Commands) -> None:
     """Add the command and its arguments."""
-    parser = add_command(commands, dump, "MODEL --after fuse", MODEL, SHAPE, THREADS, ACCURACY)
+    parser = add_command(commands, dump, "MODEL --after fuse_epilogues", MODEL, SHAPE, THREADS, ACCURACY)
     parser.add_argument("--after", choices=STAGES, default="plan", metavar="STAGE", help=f"{', '.join(STAGES)}; default: plan")
 
 

@@ -1,78 +1,60 @@
-"""Computes once what depends on constants or on known shapes alone, and drops what nobody reads any more.
+"""Compute once what depends only on constants or on known shapes, and drop what is not read.
 
-Large weights that are stored as integers stay so until they are packed.
+Large weights that are stored as integers are dequantized only when they are packed.
 """
 
 from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from ..evaluate import evaluate
 from ..graph import Graph, Node, Value
+from ..infer_node import infer_node
 from ..ops.control import taken
 from ..ops.quantize import dequantized
 from ..ops.sequence import SequenceAt, SplitToSequence, part
-from .infer_shapes import infer_node
+from ..ops.transpose import Transpose
+from .edit import drop_unread
 
-#: the largest constant that folding may make, in elements: past it the value is left to the run (whose plan checks sizes)
-MOST_ELEMENTS = 1 << 26
+#: the largest constant that folding makes, in elements; a larger value is computed by the run, whose plan checks sizes
+MAX_ELEMENTS = 1 << 26
 
 
 def fold_constants(graph: Graph) -> None:
-    """Replace nodes whose results can be known by constants, an If by the branch it takes, and what takes a part of a split
-    sequence by a Slice; then drop unread nodes.
+    """Replace nodes with known results by constants, an If with a known condition by its branch, and a SequenceAt of a
+    SplitToSequence by a Slice; then drop unread nodes.
     """
-    left: list[Node] = []
-    told = False  # what was folded may tell the shapes of what comes after
+    kept: list[Node] = []
+    changed = False  # what was folded may determine shapes of the nodes behind it
     splits: dict[Value | None, Node] = {}
     todo = graph.nodes[::-1]
     while todo:
         node = todo.pop()
         if (branch := taken(node)) is not None:
             todo += branch[::-1]
-            told = True
+            changed = True
             continue
         if isinstance(node.op, SplitToSequence):
             splits[node.outputs[0]] = node
-        elif isinstance(node.op, SequenceAt) and node.inputs[0] in splits:
-            node, told = part(node, splits[node.inputs[0]]) or node, True
-        if told:
+        elif isinstance(node.op, SequenceAt) and node.input(0) in splits:
+            node, changed = part(node, splits[node.input(0)]) or node, True
+        if changed:
             for n in node.chain:
                 infer_node(n)
         if _fold(node):
-            told = True
+            changed = True
         else:
-            left.append(node)
-    graph.nodes = left
+            kept.append(node)
+    graph.nodes = kept
     drop_unread(graph)
 
 
-def drop_unread(graph: Graph) -> None:
-    """Drop the nodes whose results nobody reads, and of the others the optional outputs that nobody reads."""
-    read = set(graph.outputs)
-    kept = []
-    for node in reversed(graph.nodes):
-        if any(v in read for v in node.results):
-            kept.append(node)
-            read.update(node.operands)
-            least = node.op.output_arity[0]
-            node.outputs[least:] = [v if v in read else None for v in node.outputs[least:]]
-    graph.nodes = kept[::-1]
-
-
 def _fold(node: Node) -> bool:
-    """Make the node's results constants, where they can be known; whether that was so."""
+    """Make the node's results constants; False if they cannot be known, or are too large."""
     results = [v for n in node.chain for v in n.outputs if v is not None]
-    if any(math.prod(d for d in v.shape or () if isinstance(d, int)) > MOST_ELEMENTS for v in results):
+    if any(math.prod(d for d in v.shape or () if isinstance(d, int)) > MAX_ELEMENTS for v in results):
         return False
-    arrays: dict[Value, np.ndarray] = {}  # what stands for an input of which the shape or the dtype alone is read
-    kind = type(node.op).__name__
-    if kind in ("Shape", "Size") and (x := node.inputs[0]) is not None and x.known:
-        arrays[x] = np.broadcast_to(np.float32(0), x.dims)
-    elif kind == "CastLike" and (like := node.inputs[1]) is not None and like.dtype is not None:
-        arrays[like] = np.empty(0, like.dtype)
+    arrays = node.op.placeholders(node)
     if any(v.constant is None and v not in arrays for v in node.operands) or not all(v.known for v in results):
         return False
     if (weights := dequantized(node)) is not None:
@@ -82,6 +64,6 @@ def _fold(node: Node) -> bool:
     for v in results:
         v.constant = arrays[v]
         v.shape, v.dtype = v.constant.shape, v.constant.dtype
-    if kind == "Transpose" and (x := node.inputs[0]) is not None:
-        results[0].name = x.name  # by which a state dict finds the weights
+    if isinstance(node.op, Transpose):
+        results[0].name = node.input(0).name  # a state dict finds weights by their name
     return True

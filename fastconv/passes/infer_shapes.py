@@ -1,4 +1,4 @@
-"""The shape and dtype of every value, by each operator's own rule."""
+"""Infer the shape and dtype of every value, by the rule of each operator."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from ..infer_node import infer_node
 
 
 def infer_shapes(graph: Graph) -> None:
-    """Give every value its shape; what the file declares only fills in what the rules leave unknown."""
+    """Give every value its shape; a shape declared in the file only fills in sizes that the rules leave unknown."""
     for node in graph.nodes:
         for n in node.chain:
             infer_node(n)

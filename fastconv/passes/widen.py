@@ -1,8 +1,8 @@
-"""What a graph computes in floats of 16 bits it computes in float32, by the kernels; its inputs and outputs keep their dtypes.
+"""Compute 16-bit floats in float32, by the kernels; inputs and outputs of the graph keep their dtypes.
 
-Every such value gets a twin in float32, with a Cast between the two where both are read: at the inputs and outputs, and around
-nodes that keep their type, as they have sequences or graphs in them or an attribute that names the type. What was rounded to
-16 bits on the way is rounded no more.
+Each such value gets a twin in float32, with a Cast between the two where both are read: at inputs and outputs of the graph, and
+around nodes that keep their type, because of a sequence, a graph inside or an attribute that names the type. Intermediate
+results are no longer rounded to 16 bits.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from ..external_data import LARGE
 from ..graph import Graph, Node, Value
 from ..ops.cast import Cast
 from ..weights import Weights, Widened
-from .fold_constants import drop_unread
+from .edit import drop_unread
 
 FLOAT = np.dtype(np.float32)
 
 
 def widen(graph: Graph) -> None:
-    """Let the nodes that can read and write twins, and drop what is not read any more."""
+    """Let the nodes that can read and write twins, and drop what is no longer read."""
     if any(map(_is_half, graph.values())):
         graph.nodes = _Widening(graph).nodes
         drop_unread(graph)
@@ -35,12 +35,12 @@ class _Widening:
     def __init__(self, graph: Graph):
         self.nodes: list[Node] = []
         self._twins: dict[Value, Value] = {}
-        for node in _apart(graph):
+        for node in _split_fused(graph):
             add = self._add_cast if isinstance(node.op, Cast) else self._add
             add(node)
 
     def _twin(self, v: Value) -> Value:
-        """The twin of a value, made where there is none; the value itself where it needs none."""
+        """The twin of a value, made where there is none yet; a value of another dtype is its own."""
         if not _is_half(v):
             return v
         if v not in self._twins:
@@ -51,6 +51,7 @@ class _Widening:
         return self._twins[v]
 
     def _cast(self, x: Value, y: Value) -> Value:
+        """Add a Cast from x to y."""
         self.nodes.append(Node(Cast(to=number_of(y.dtype)), [x], [y]))
         return y
 
@@ -66,8 +67,8 @@ class _Widening:
                 self._cast(self._twins[y], y)
 
     def _add_cast(self, node: Node) -> None:
-        (x,), (y,) = node.operands, node.results
-        if _is_half(x) and x.constant is None and x not in self._twins and y.dtype == FLOAT:  # it gives the twin
+        x, y = node.input(0), node.results[0]
+        if _is_half(x) and x.constant is None and x not in self._twins and y.dtype == FLOAT:  # its result is the twin
             self._twins[x] = y
             self.nodes.append(node)
             return
@@ -82,8 +83,8 @@ def _is_half(v: Value) -> bool:
     return str(v.dtype) in ("float16", "bfloat16")
 
 
-def _apart(graph: Graph) -> Iterator[Node]:
-    """The nodes; where what was fused has floats of 16 bits, each on its own."""
+def _split_fused(graph: Graph) -> Iterator[Node]:
+    """The nodes; those fused with 16-bit floats among their values each on its own."""
     for node in graph.nodes:
         chain = node.chain
         if any(map(_is_half, (*node.operands, *(v for n in chain for v in n.outputs if v is not None)))):
@@ -94,7 +95,7 @@ def _apart(graph: Graph) -> Iterator[Node]:
 
 
 def _keeps_type(node: Node, twins: Sequence[Value | None]) -> bool:
-    """Whether a node that read the twins would not give twins of its outputs."""
+    """Whether a node that reads the twins would not compute the twins of its outputs."""
     values = [v for v in (*node.inputs, *node.outputs) if v is not None]
     if any(v.dtype == object for v in values) or any(isinstance(a, Graph) for a in vars(node.op).values()):
         return True
@@ -107,6 +108,6 @@ def _keeps_type(node: Node, twins: Sequence[Value | None]) -> bool:
 
 
 def _widened(constant: np.ndarray | Weights) -> np.ndarray | Weights:
-    """A constant in float32: a large one only when it is packed."""
+    """A constant in float32; a large one is converted when it is packed."""
     large = isinstance(constant, Weights) or constant.nbytes >= LARGE
-    return Widened(constant) if large else np.asarray(constant, np.float32)
+    return Widened(constant) if large else np.asarray(constant, FLOAT)

@@ -261,7 +261,7 @@ def test_convert_there_and_back(fastconv_, images, tmp_path):
 def test_dump_of_each_stage(fastconv_, stage):
     out = fastconv_("dump", MODEL, "--after", stage)
     assert out.startswith("graph 'digits'\n  input  'image':float32[N×1×8×8]\n")
-    assert ("Conv + Relu" in out) == (stage == "fuse")
+    assert ("Conv + Relu" in out) == (stage == "fuse_epilogues")
 
 
 def test_dump_of_the_plan(fastconv_):
@@ -480,7 +480,7 @@ def test_config_as_json(fastconv_):
         (["convert", MODEL, "{tmp}/model.txt"], "expected a name that ends in .onnx or .json"),
         (["convert", "nowhere.onnx", "{tmp}/model.json"], "error: nowhere.onnx: No such file or directory"),
         (["dump", MODEL, "--after", "lunch"], "invalid choice: 'lunch'"),
-        (["dump", MODEL, "--after", "fused"], "; did you mean 'fuse'?"),
+        (["dump", MODEL, "--after", "fuse_epilogue"], "; did you mean 'fuse_epilogues'?"),
         (["bench", MODEL, "--threads", "1,x"], "expected a number of 1 or more, got 'x'"),
         (["bench", MODEL, "--seconds", "nan"], "expected a number of seconds, got 'nan'"),
     ],
@@ -525,7 +525,7 @@ def test_a_closed_pipe_is_no_error():
     os.close(read)
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "fastconv", "dump", MODEL, "--after", "fuse"],
+            [sys.executable, "-m", "fastconv", "dump", MODEL, "--after", "fuse_epilogues"],
             stdout=write,
             stderr=subprocess.PIPE,
             text=True,

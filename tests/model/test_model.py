@@ -22,6 +22,7 @@ import fastconv
 from fastconv import _executor, onnx_json
 from fastconv.convert import convert
 from fastconv.errors import FastconvError, InputError, ModelError, ModelWarning, SlowPathWarning, UnsupportedError
+from fastconv.passes import PASSES
 from fastconv.plan_cache import MOST_PLANS, PlanCache
 from fastconv.reference import run_references
 
@@ -309,7 +310,7 @@ def test_the_message_about_a_picture_has_the_code_that_fits(load, dims, given, c
         (lambda m: m.summary({"imag": (1, 1, 8, 8)}), "the model has no input 'imag'; it has 'image'; did you mean 'image'?"),
         (lambda m: m(np.zeros((1, 1, 8, 8), np.float32), out={"logit": X}), "it has 'logits'; did you mean 'logits'?"),
         (lambda m: m.run(X, ["pool3"]), "the model has no value 'pool3'; did you mean 'pool"),
-        (lambda m: m.dump("fused"), "or plan, got 'fused'; did you mean 'fuse'?"),
+        (lambda m: m.dump("fold_pads"), "or plan, got 'fold_pads'; did you mean 'fold_pad'?"),
     ],
 )
 def test_a_name_that_is_nearly_right(wrong, message):
@@ -997,14 +998,15 @@ def test_inputs_and_outputs(small, two):
 
 
 def test_dump_of_every_stage(small):
-    stages = ["read", "infer_shapes", "fold_constants", "remove_identity", "fold_pad", "recognise", "fold_affine", "fuse"]
+    stages = ["read", *(p.__name__ for p in PASSES)]
     dumps = {stage: small.dump(stage) for stage in stages}
-    assert "BatchNormalization" in dumps["recognise"]
-    assert "BatchNormalization" not in dumps["fold_affine"]
-    assert "Conv + Add + Relu" in dumps["fuse"]
-    assert "float32[2×8×8×8]" in small.dump("fuse", {"x": X.shape})
+    first, last = stages.index("fold_affine"), stages.index("fuse_epilogues")
+    for i, stage in enumerate(stages):
+        assert ("BatchNormalization" in dumps[stage]) == (i < first)
+        assert ("Conv + Add + Relu" in dumps[stage]) == (i >= last)
+    assert "float32[2×8×8×8]" in small.dump("fuse_epilogues", {"x": X.shape})
     assert small.dump(shapes={"x": X.shape}) == str(small.plan({"x": X.shape}))
-    with pytest.raises(InputError, match=r"stage: expected read, infer_shapes, .*, fuse or plan, got 'lunch'"):
+    with pytest.raises(InputError, match=r"stage: expected read, infer_shapes, .*, fuse_epilogues or plan, got 'lunch'"):
         small.dump("lunch")
 
 

@@ -10,7 +10,7 @@ from fastconv.errors import ModelError, ModelWarning
 from fastconv.graph import Node, Subgraph, Value
 from fastconv.ops import REGISTRY
 from fastconv.passes import PASSES, run_passes
-from fastconv.passes.fuse import fuse
+from fastconv.passes.fuse_epilogues import fuse_epilogues
 from fastconv.reference import run_references
 from fastconv.specialise import specialise
 from fastconv.weights import Weights, Widened
@@ -998,7 +998,7 @@ def test_a_node_that_needs_16_bits_keeps_them(op, operands, attributes):
 def test_what_was_fused_is_widened_too():
     net = Net()
     graph = in_type(net.graph(net("Relu", conv(net, image(net)))), np.float16)
-    fuse(graph)
+    fuse_epilogues(graph)
     assert ops(graph) == ["Conv+Relu"]
     assert ops(passed(graph, X.astype(np.float16))) == ["Cast", "Conv+Relu", "Cast"]
 
@@ -1282,7 +1282,7 @@ def test_until_stops_behind_a_pass():
     graph = net.graph(net("Relu", net("Identity", conv(net, image(net)))))
     assert ops(run_passes(graph.copy(), until="fold_constants")) == ["Conv", "Identity", "Relu"]
     assert ops(run_passes(graph.copy(), until="remove_identity")) == ["Conv", "Relu"]
-    assert [p.__name__ for p in PASSES][-1] == "fuse"
+    assert PASSES[-1] is fuse_epilogues
 
 
 def test_every_activation_of_an_operator_is_one_the_store_knows():
