@@ -180,7 +180,7 @@ def _is_spread(array: Any) -> bool:
 def keeps_shape(node: Node) -> bool:
     """Whether outputs[0] is known to have the shape and dtype of inputs[0]."""
     x, y = node.input(0), node.outputs[0]
-    return y is not None and x.known and (x.shape, x.dtype) == (y.shape, y.dtype)
+    return y is not None and x.shape is not None and None not in x.shape and (x.shape, x.dtype) == (y.shape, y.dtype)
 
 
 def only_first_varies(node: Node) -> bool:
