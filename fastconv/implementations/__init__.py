@@ -56,7 +56,7 @@ from ..ops.softmax import LogSoftmax, Softmax
 from ..ops.split import Split
 from ..ops.top_k import TopK
 from ..ops.transpose import Transpose
-from ..plan.implementation import Implementation
+from ..plan.implementation import AnyImplementation
 from .cast import CastRowMajor
 from .concat import ConcatBlocked, ConcatRowMajor
 from .conv_depthwise import ConvDepthwise
@@ -86,7 +86,7 @@ from .top_k import ArgMaxRowMajor, TopKRowMajor
 from .transpose import TransposeBlocked, TransposeRowMajor
 
 
-def elementwise(function: str) -> tuple[Implementation, ...]:
+def elementwise(function: str) -> tuple[AnyImplementation, ...]:
     """A function of one or two tensors, by its name in the kernel elementwise."""
     return ElementwiseBlocked(function), ElementwiseRowMajor(function)
 
@@ -95,7 +95,7 @@ ACTIVATION = (ActivationBlocked(), ActivationRowMajor())
 GEMM = (GemmPacked(), GemmStrided())
 GROUP_NORM = (GroupNormBlocked(), GroupNormRowMajor())
 
-IMPLEMENTATIONS: dict[type[Op], tuple[Implementation, ...]] = {
+IMPLEMENTATIONS: dict[type[Op], tuple[AnyImplementation, ...]] = {
     # convolutions
     Conv: (ConvFirst(), ConvDepthwise(), ConvPointwise(), ConvWinograd(), ConvDirect(), ConvIm2col()),
     ConvTranspose: (ConvPhases(),),

@@ -33,7 +33,7 @@ class ConvIm2col(ConvImplementation[Conv]):
 
     def chunk(self, windows: Windows, K: int) -> int:
         """Output pixels whose windows are copied out at once."""
-        pixels = math.prod(windows.out)
+        pixels: int = math.prod(windows.out)
         chunk = min(max(CHUNK_BYTES // (4 * K), CHUNK_PIXELS), pixels)
         return -(-pixels // -(-pixels // chunk))
 

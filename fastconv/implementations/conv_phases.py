@@ -83,7 +83,7 @@ def pack_phase(w: np.ndarray | Weights, groups: int, merge: int, V: int, taps: t
     KH *= math.prod(planes)
 
     def read(begin: int, end: int) -> np.ndarray:
-        rows = source[begin:end][kept][turned].reshape(end - begin, OC, KH, KW)
+        rows: np.ndarray = source[begin:end][kept][turned].reshape(end - begin, OC, KH, KW)
         if merge == 1:
             return rows.swapaxes(0, 1)
         return block_diagonal(np.concatenate([own.swapaxes(0, 1) for own in np.split(rows, merge)]), merge)

@@ -110,7 +110,7 @@ def k_block_segments(products: int, segments: int, taps: int, block: int) -> int
 
 def chunk_pixels(windows: Windows, IC: int, panels: int, images: int) -> int:
     """How many output pixels an item takes: their source fits in L2, and there are items enough for every thread."""
-    pixels = math.prod(windows.out[-2:])
+    pixels: int = math.prod(windows.out[-2:])
     stride = math.prod(max(min(s, k), 1) for s, k in zip(windows.strides, windows.kernel, strict=True))
     taps = math.prod(windows.kernel)
     IC = min(IC, max(k_block(taps) // max(taps, 1), 1))

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..dtypes import DATA_TYPES
 from ..graph import Node, Value
-from ..plan.implementation import Implementation, O
+from ..plan.implementation import Implementation, OpT
 from ..plan.layout import ROW_MAJOR, Layout
 from ..plan.select import Selection, Target
 
@@ -29,7 +29,7 @@ def ints(array: np.ndarray | None) -> tuple[int, ...] | None:
     return None if array is None else tuple(array.reshape(-1).tolist())
 
 
-class Move(Implementation[O]):
+class Move(Implementation[OpT]):
     """Row-major tensors of any type; all inputs but the first control the move, and must be constant."""
 
     name = "row-major"
@@ -48,7 +48,7 @@ class Move(Implementation[O]):
         return {node.input(0): ROW_MAJOR}, ROW_MAJOR
 
 
-class BlockedMove(Move[O]):
+class BlockedMove(Move[OpT]):
     """Blocked tensors."""
 
     name = "blocked"

@@ -7,13 +7,13 @@ from ..ops.cast import Cast
 from ..ops.dropout import Dropout, trains
 from ..ops.transpose import Transpose
 from ..plan.binder import Binder, Step
-from ..plan.implementation import O
+from ..plan.implementation import OpT
 from ..plan.select import Selection
 from ..plan.tensors import Tensor
 from .move import Move
 
 
-class SameMemory(Move[O]):
+class SameMemory(Move[OpT]):
     """The same elements in the same order, as Reshape, Flatten, Squeeze, Unsqueeze and Identity have them."""
 
     name = "view"

@@ -41,7 +41,8 @@ class LargestRowMajor(Implementation[T]):
         raise NotImplementedError
 
     def workspace(self, node: Node, target: Target) -> int:
-        return target.threads * self.sizes(node)["K"] * target.kernels.top_k.entry_bytes()
+        entry: int = target.kernels.top_k.entry_bytes()
+        return target.threads * self.sizes(node)["K"] * entry
 
     def bind(self, node: Node, binder: Binder) -> list[Step]:
         dst, indices = (0 if v is None else binder.view(v).address for v in self.outputs(node))

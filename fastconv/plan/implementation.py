@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
 from ..graph import Node, Value
 from .layout import Halo, Layout
@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from .select import Selection, Target
     from .tensors import Tensor
 
-O = TypeVar("O", bound="Op")  # noqa: E741  the operator
+#: the type of the operators
+OpT = TypeVar("OpT", bound="Op")
 
 
-class Implementation(Generic[O]):
-    """A way to compute operators of the type O with the kernels of one instruction set.
+class Implementation(Generic[OpT]):
+    """A way to compute operators of one type with the kernels of one instruction set.
 
     A plan calls its methods in this order: `refusal`, `time_share`, `layouts`, `halo`, `alias`, `workspace` and `bind`. An
     implementation has no state of a node: the same object serves all nodes and plans.
@@ -33,9 +34,9 @@ class Implementation(Generic[O]):
     #: whether tensors without elements are taken
     takes_empty: ClassVar[bool] = False
 
-    def op(self, node: Node) -> O:
+    def op(self, node: Node) -> OpT:
         """The node's operator, with its type."""
-        return cast(O, node.op)
+        return cast(OpT, node.op)
 
     def operands(self, node: Node) -> list[Value]:
         """The inputs that a kernel reads as tensors, rather than as packed weights or sizes."""
@@ -81,3 +82,7 @@ class Implementation(Generic[O]):
     def bind(self, node: Node, binder: Binder) -> list[Step]:
         """The steps that compute the node."""
         raise NotImplementedError
+
+
+#: an implementation of some operator
+AnyImplementation = Implementation[Any]

@@ -57,7 +57,8 @@ def empty_aligned(shape: tuple[int, ...], dtype: Any = FLOAT32) -> np.ndarray:
     else:
         raw = np.empty(size + align, np.uint8)
         start = -raw.ctypes.data % align
-    return raw[start : start + size].view(dtype).reshape(shape)
+    array: np.ndarray = raw[start : start + size].view(dtype).reshape(shape)
+    return array
 
 
 class Slabs:

@@ -13,7 +13,7 @@ from .layout import ROW_MAJOR, Layout, blocked
 if TYPE_CHECKING:
     from ..kernels import Kernels
     from ..ops.base import Op
-    from .implementation import Implementation
+    from .implementation import AnyImplementation
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Target:
     """What a plan is made for."""
 
     #: the implementations of each operator, best first
-    implementations: Mapping[type[Op], Sequence[Implementation]]
+    implementations: Mapping[type[Op], Sequence[AnyImplementation]]
     kernels: Kernels
     threads: int
     accuracy: str = "default"
@@ -60,7 +60,7 @@ class Choice(NamedTuple):
     """
 
     node: Node
-    implementation: Implementation | None
+    implementation: AnyImplementation | None
     refusals: list[tuple[str, str]]
     wants: dict[Value, Layout]
     gives: Layout
@@ -88,7 +88,7 @@ def select(graph: Graph, target: Target, inputs: Layout = ROW_MAJOR) -> list[Cho
     return choices
 
 
-def _refusal(candidate: Implementation, node: Node, selection: Selection) -> str | None:
+def _refusal(candidate: AnyImplementation, node: Node, selection: Selection) -> str | None:
     """Why a node is not computed by this implementation: another one was asked for, it cannot, or it would be slower."""
     target = selection.target
     wanted = target.algorithm

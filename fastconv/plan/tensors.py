@@ -12,7 +12,7 @@ from .select import Choice
 
 if TYPE_CHECKING:
     from .binder import Step
-    from .implementation import Implementation
+    from .implementation import AnyImplementation
 
 
 @dataclass(eq=False)
@@ -75,7 +75,7 @@ class Entry:
     """A line of a plan: a node, or a reorder of a tensor (node None), with the tensors that it reads and writes."""
 
     node: Node | None
-    implementation: Implementation | None
+    implementation: AnyImplementation | None
     #: (name, reason) of each implementation that refused the node
     refusals: Sequence[tuple[str, str]]
     reads: dict[Value, Tensor]
