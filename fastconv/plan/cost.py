@@ -13,16 +13,17 @@ from ..graph import Node, Value
 
 # ---- between algorithms
 
-#: an implementation is taken if its estimated time is at most this share of that of the next one in the price list: estimates
-#: are off by some 15 % (bench/bench_selection.py shows where, on each CPU)
+#: an implementation is taken if its estimated time is at most this share of that of the next one in the price list. The rest is a
+#: margin for the estimate's error: bench/bench_selection.py compares choices with measured times on any CPU
 WORTHWHILE_SHARE = 0.85
 #: the vectors that two ports multiply and add in a cycle
 FMAS_A_CYCLE = 2
 #: bytes of weights that come from memory in a cycle: 15 to 18 GB/s a core at 2.6 to 3 GHz (EPYC Zen 3, Xeon)
 WEIGHT_BYTES_A_CYCLE = 6
-#: cycles a vector that Winograd's transforms take for each element of a window, of an input and of an output channel (Zen 3)
+#: cycles a vector that Winograd's transforms take for each element of a window, of an input and of an output channel: fitted to
+#: measured layers (Zen 3)
 INPUT_TRANSFORM, OUTPUT_TRANSFORM = 4.2, 3.6
-#: the time of Winograd's products by that of direct convolution's, for equally many: their tiles are shorter (Zen 3)
+#: the time of Winograd's products by that of direct convolution's, for equally many: fitted likewise
 WINOGRAD_PRODUCTS = 1.1
 #: with fewer output tiles than this, products wait for their own sums
 LATENCY_TILES = 4
