@@ -14,6 +14,7 @@ from ..graph import Node, shape_text
 from ..ops.conv import Conv
 from ..ops.windows import Windows
 from ..plan.binder import Binder, Step
+from ..plan.cost import GATHER_CHANNELS
 from ..plan.epilogue import epilogue_of
 from ..plan.layout import PLANAR, RANKS, Layout, geometry
 from ..plan.select import Selection, Target
@@ -23,8 +24,6 @@ from .conv import bias_of, merge_groups, pack_bias
 from .conv_taps import ConvTaps, grid_offsets, passes, tap_axes
 from .panels import pack_weights
 
-#: the least output channels for which it pays to put strided pixels side by side first (on Zen 3, and a Xeon with AVX-512)
-GATHER_CHANNELS = 256
 #: the most input channels that are read from planes
 FIRST_CHANNELS = 4
 

@@ -11,7 +11,7 @@ from ..graph import Node, shape_text
 from ..ops.conv import Conv
 from ..ops.windows import Windows
 from ..plan.binder import Binder, Step
-from ..plan.cost import direct_cycles, winograd_cycles
+from ..plan.cost import direct_cycles, prefer_small_tiles, winograd_cycles
 from ..plan.layout import Halo
 from ..plan.packing import Job, Packing, factors, ranges
 from ..plan.select import Selection, Target
@@ -29,10 +29,6 @@ WHOLE_BYTES, STEPS_BYTES, BLOCK_TILES = 1 << 20, 2 << 20, 18
 #: with fewer products of channels than this, each thread reads all weights for blocks of its own
 FEW_PRODUCTS = 128 * 128
 KERNELS = [(3, 3), (5, 5)]
-#: with fewer tiles of 4x4 than this in an image, to read their weights takes longer than their products
-FEW_TILES = 6
-#: the products of a tile of 4x4 by those of one of 2x2: where large tiles reach far past the image, small ones have fewer
-LARGER = 36 / 16
 
 
 class OutputTiles(NamedTuple):
@@ -59,8 +55,7 @@ def output_tiles(windows: Windows) -> OutputTiles:
     if K != 3:
         return small
     large = tiles(4)
-    few = large.TH * large.TW < FEW_TILES or large.TH * large.TW * LARGER > small.TH * small.TW
-    return small if few else large
+    return small if prefer_small_tiles(large.TH * large.TW, small.TH * small.TW) else large
 
 
 def pack_winograd(w: np.ndarray | Weights, kernels: Kernels, W: int) -> Packing:

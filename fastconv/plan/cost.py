@@ -13,8 +13,8 @@ from ..graph import Node, Value
 
 # ---- between algorithms
 
-#: an implementation is taken if its estimated time is at most this share of that of the next one in the price list. The rest is a
-#: margin for the estimate's error: bench/bench_selection.py compares choices with measured times on any CPU
+#: an implementation is taken if its estimated time is at most this share of that of the next one in the price list. The rest
+#: is a margin for the estimate's error: bench/bench_selection.py compares choices with measured times on any CPU
 WORTHWHILE_SHARE = 0.85
 #: the vectors that two ports multiply and add in a cycle
 FMAS_A_CYCLE = 2
@@ -40,6 +40,22 @@ def winograd_cycles(W: int, tiles: int, IC: int, OC: int, V: int) -> float:
     transforms = W * W * tiles * (IC * INPUT_TRANSFORM + OC * OUTPUT_TRANSFORM) / V
     weights = W * W * IC * OC * 4 / WEIGHT_BYTES_A_CYCLE
     return max(WINOGRAD_PRODUCTS * products, weights) + transforms
+
+
+#: with fewer tiles of 4x4 pixels than this in an image, reading their weights takes longer than their products (Zen 3, on
+#: ResNet's 7x7 maps)
+FEW_LARGE_TILES = 6
+#: the products of a tile of 4x4 pixels by those of one of 2x2
+LARGE_TILE_PRODUCTS = 36 / 16
+
+
+def prefer_small_tiles(large: int, small: int) -> bool:
+    """Whether F(2x2, 3x3) with `small` output tiles takes less time than F(4x4, 3x3) with `large` ones."""
+    return large < FEW_LARGE_TILES or large * LARGE_TILE_PRODUCTS > small
+
+
+#: the least output channels for which a strided 1x1 convolution gathers its pixels first (Zen 3, and a Xeon with AVX-512)
+GATHER_CHANNELS = 256
 
 
 # ---- between threads

@@ -33,8 +33,7 @@ def way(request, monkeypatch):
 @pytest.fixture(params=[4, 2], ids=["4x4", "2x2"])
 def M(request, monkeypatch):
     """Both tiles of a 3x3 kernel for any size."""
-    monkeypatch.setattr(conv_winograd, "FEW_TILES", {4: 0, 2: 1 << 30}[request.param])
-    monkeypatch.setattr(conv_winograd, "LARGER", 0)
+    monkeypatch.setattr(conv_winograd, "prefer_small_tiles", lambda large, small: request.param == 2)
     return request.param
 
 
