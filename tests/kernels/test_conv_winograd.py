@@ -161,9 +161,9 @@ def test_weights_may_lie_in_any_order(isa, M):
 def test_what_it_refuses(isa):
     x, w = np.zeros((1, 64, 40, 40), np.float32), np.zeros((64, 64, 3, 3), np.float32)
     for reason, op, inputs in (
-        ("kernel 5x3", Conv(pads=(2, 1, 2, 1)), [x, np.zeros((64, 64, 5, 3), np.float32)]),
-        ("stride 2x1", Conv(strides=(2, 1)), [x, w]),
-        ("dilation 1x2", Conv(dilations=(1, 2)), [x, w]),
+        ("kernel 5×3", Conv(pads=(2, 1, 2, 1)), [x, np.zeros((64, 64, 5, 3), np.float32)]),
+        ("stride 2×1", Conv(strides=(2, 1)), [x, w]),
+        ("dilation 1×2", Conv(dilations=(1, 2)), [x, w]),
         ("group 2", Conv(group=2), [x, w[:, :32]]),
         ("dtype float64", Conv(), [x.astype(np.float64), w.astype(np.float64)]),
     ):
