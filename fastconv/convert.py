@@ -147,7 +147,7 @@ def _parse_json(text: bytes) -> Any:
 
 def _serialize(model: Any, suffix: str) -> bytes:
     if suffix == ".onnx":
-        return model.SerializeToString(deterministic=True)
+        return bytes(model.SerializeToString(deterministic=True))
     from google.protobuf.json_format import MessageToDict
 
     return to_json(MessageToDict(model, preserving_proto_field_name=True))

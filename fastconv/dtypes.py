@@ -40,7 +40,8 @@ class DataType:
         try:
             import ml_dtypes
 
-            return np.dtype(getattr(ml_dtypes, self.numpy))
+            dtype: np.dtype = np.dtype(getattr(ml_dtypes, self.numpy))
+            return dtype
         except (ImportError, AttributeError):
             raise UnsupportedError(f"data type {self.name} needs the ml_dtypes package: pip install -U ml_dtypes") from None
 

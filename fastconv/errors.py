@@ -1,5 +1,6 @@
 """The errors fastconv raises on purpose, and its warnings; any other error that escapes is a bug."""
 
+import difflib
 import sys
 import warnings
 from collections.abc import Iterable
@@ -67,7 +68,5 @@ def warn(message: str, category: type[Warning]) -> None:
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:
     """The end of a message about a name that is not known: "; did you mean 'image'?" where one is like it."""
-    import difflib  # only errors need it
-
     like = difflib.get_close_matches(str(name), list(known), n=1)
     return f"; did you mean {like[0]!r}?" if like else ""

@@ -8,8 +8,8 @@ Sizes are upper case, indices lower case, and the names are the same in every la
 output channels, IH x IW input and OH x OW output pixels, KH x KW kernel taps. Sums are computed in the dtype of the arrays:
 float64 inputs give a float64 result.
 
-Each function takes `compiled=True` to run the same loops compiled by Cython (pyx/naive.pyx, float32 only), some hundred times
-faster: it is what "x times naive" in the benchmarks means.
+With `compiled=True` each function runs the same loops compiled by Cython (pyx/naive.pyx, float32 only), some hundred times
+faster: "x times naive" in the benchmarks refers to these.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def conv2d(
     padding : int or sequence of int
         In pixels of zeros, one int, (vertical, horizontal) or (top, left, bottom, right).
     groups : int
-        Into how many groups the channels are cut.
+        The number of groups that the channels are split into.
     compiled : bool
         Whether to run the same loops compiled; float32 only.
 
@@ -68,7 +68,7 @@ def conv2d(
     Raises
     ------
     InputError
-        Where shapes, dtypes or options do not fit together.
+        If shapes, dtypes or options do not fit together.
 
     Examples
     --------
@@ -150,7 +150,7 @@ def max_pool2d(
     Raises
     ------
     InputError
-        Where shapes or options do not fit together.
+        If shapes or options do not fit together.
 
     Examples
     --------
@@ -214,7 +214,7 @@ def linear(x: np.ndarray, w: np.ndarray, b: np.ndarray | None = None, *, compile
     Raises
     ------
     InputError
-        Where shapes or dtypes do not fit together.
+        If shapes or dtypes do not fit together.
 
     Examples
     --------
@@ -243,13 +243,13 @@ def linear(x: np.ndarray, w: np.ndarray, b: np.ndarray | None = None, *, compile
 
 
 def _bias(b: Any, OC: int, x: np.ndarray, w: np.ndarray) -> np.ndarray:
-    """The bias, zeros where it is left out; and all three of one dtype, so that the sums have it too."""
-    b = np.zeros(OC, x.dtype) if b is None else float_array("b", b, "OC")
-    if b.shape != (OC,):
-        raise InputError(f"b: expected shape ({OC},), got {b.shape}")
-    if not x.dtype == w.dtype == b.dtype:
-        raise InputError(f"x, w and b must have one dtype, got {x.dtype}, {w.dtype} and {b.dtype}")
-    return b
+    """The bias, zeros if it is left out. All three must have one dtype, which the sums then have too."""
+    bias = np.zeros(OC, x.dtype) if b is None else float_array("b", b, "OC")
+    if bias.shape != (OC,):
+        raise InputError(f"b: expected shape ({OC},), got {bias.shape}")
+    if not x.dtype == w.dtype == bias.dtype:
+        raise InputError(f"x, w and b must have one dtype, got {x.dtype}, {w.dtype} and {bias.dtype}")
+    return bias
 
 
 def _size(name: str, size: int, kernel: int, stride: int, before: int, after: int, dilation: int, ceil: bool = False) -> int:

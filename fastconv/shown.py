@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterable, Sequence
 
 
@@ -28,8 +29,6 @@ def html_table(header: Sequence[str], rows: Iterable[Sequence[str]], left: int) 
 
 def escape(text: str) -> str:
     """Text for HTML: names of a model are whatever its file says."""
-    import html  # here, as only notebooks ask and importing it is slow
-
     return html.escape(text)
 
 

@@ -55,7 +55,7 @@ class _Layer:
 
     @property
     def is_norm(self) -> bool:
-        return self.node.op_type == "BatchNormalization"
+        return bool(self.node.op_type == "BatchNormalization")
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -206,7 +206,7 @@ class _Placer:
     def fits(self, norm: str, layer: _Layer) -> bool:
         """Whether it has as many channels as the layer gives."""
         bias = self.tensors[layer.node.input[2]]
-        return bias.dims[-1:] == list(self.modules[norm]["running_var"].shape)
+        return list(bias.dims[-1:]) == list(self.modules[norm]["running_var"].shape)
 
     def norms_beside(self, layer: _Layer, layers: list[_Layer], left: list[str]) -> list[str]:
         """The BatchNorms that order, number and name say; where these say none, the only one beside the only layer."""

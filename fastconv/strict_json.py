@@ -84,7 +84,8 @@ def double(value: Any) -> float:
 def single(value: Any) -> float:
     """A number in float32's range, rounded to float32."""
     try:
-        return struct.unpack("<f", struct.pack("<f", double(value)))[0]
+        rounded: float = struct.unpack("<f", struct.pack("<f", double(value)))[0]
+        return rounded
     except OverflowError:
         raise ValueError(f"expected a number in float32's range, got {brief(value)}") from None
 

@@ -22,7 +22,7 @@ from .errors import InputError
 class Threads(NamedTuple):
     """A number of threads and where it comes from."""
 
-    count: int  # type: ignore[assignment]  # tuple.count, which nobody needs here
+    count: int  # type: ignore[assignment]  # hides tuple.count, which nobody calls here
     source: str
 
 

@@ -95,7 +95,8 @@ class Scaled(Weights):
     def rows(self, begin: int, end: int) -> np.ndarray:
         """Make and scale them."""
         scale = self.scale[begin:end] if self.axis == 0 else self.scale
-        return (self.source[begin:end] * scale.reshape(-1, *(1,) * (self.ndim - 1 - self.axis))).astype(np.float32)
+        scaled: np.ndarray = self.source[begin:end] * scale.reshape(-1, *(1,) * (self.ndim - 1 - self.axis))
+        return scaled.astype(np.float32)
 
     @property
     def key(self) -> Hashable:

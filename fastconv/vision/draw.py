@@ -248,11 +248,13 @@ def draw_keypoints(
 
 def _mask(picture: np.ndarray, mask: Any) -> np.ndarray:
     """H×W×1 of 0..1 for a picture of H×W."""
-    return np.clip(as_numbers("mask", mask, *as_picture("picture", picture).shape[:2]), 0, 1)[..., None]
+    clipped: np.ndarray = np.clip(as_numbers("mask", mask, *as_picture("picture", picture).shape[:2]), 0, 1)
+    return clipped[..., None]
 
 
 def _blend(ground: Any, over: Any, share: np.ndarray) -> np.ndarray:
-    return np.rint(ground * (1 - share) + np.asarray(over, np.float64) * share).astype(np.uint8)
+    blended: np.ndarray = np.rint(ground * (1 - share) + np.asarray(over, np.float64) * share)
+    return blended.astype(np.uint8)
 
 
 def draw_mask(picture: np.ndarray, mask: ArrayLike, fill: Colour = (255, 40, 90), opacity: float = 0.5) -> np.ndarray:

@@ -299,7 +299,8 @@ class Placement:
         array([100., -50.])
         """
         xy = as_numbers("points", points, "...", "xy")
-        return ((_pairs(xy) - self.inside[:2]) / self._scale).reshape(xy.shape)
+        points_back: np.ndarray = (_pairs(xy) - self.inside[:2]) / self._scale
+        return points_back.reshape(xy.shape)
 
     def back_map(self, values: np.ndarray, method: Method = "bilinear") -> np.ndarray:
         """A map over the canvas as one over the picture.
