@@ -1,6 +1,6 @@
 """Single layers as functions, with a choice of algorithm: for trying and testing kernels.
 
-Each call plans and packs anew: what runs more than a few times belongs in a Model.
+Each call plans and packs anew: a layer that runs more than a few times belongs in a Model.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def conv2d(
     Raises
     ------
     InputError
-        Where arguments do not fit together, or the algorithm refuses them, with its reason.
+        If arguments do not fit together, or the algorithm refuses them; the message has its reason.
 
     Examples
     --------
@@ -123,7 +123,7 @@ def max_pool2d(
     Raises
     ------
     InputError
-        Where arguments do not fit together, or the algorithm refuses them, with its reason.
+        If arguments do not fit together, or the algorithm refuses them; the message has its reason.
 
     Examples
     --------
@@ -175,7 +175,7 @@ def linear(
     Raises
     ------
     InputError
-        Where arguments do not fit together, or the algorithm refuses them, with its reason.
+        If arguments do not fit together, or the algorithm refuses them; the message has its reason.
 
     Examples
     --------
@@ -199,7 +199,7 @@ def _array(name: str, value: Any, axes: str) -> np.ndarray:
 
 
 def _constants(w: np.ndarray, b: np.ndarray | None) -> list[np.ndarray]:
-    """Weights and, where there is one, the bias of one value for each output."""
+    """The weights and, if given, the bias of one value for each output."""
     if b is None:
         return [w]
     b = _array("b", b, "OC")

@@ -1,7 +1,7 @@
-"""What a network's outputs say: scores, boxes, peaks and distances. Only NumPy is needed.
+"""Postprocessing of outputs: scores, boxes, peaks and distances. Only NumPy is needed.
 
 A box is x1, y1, x2, y2 in pixels from the picture's left upper corner, a box over the whole picture being 0, 0, W, H.
-Of things that score the same, the one that comes first stays first.
+Among equal scores, the first stays first.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ def softmax(logits: ArrayLike) -> np.ndarray:
     Returns
     -------
     numpy.ndarray
-        Of the same shape; float64 where `logits` are no floats.
+        Of the same shape; float64 if `logits` are no floats.
 
     Raises
     ------
     InputError
-        Where an argument does not fit.
+        If an argument does not fit.
 
     Examples
     --------
@@ -66,7 +66,7 @@ def top_k(scores: ArrayLike, k: int = 5) -> tuple[np.ndarray, np.ndarray]:
     Raises
     ------
     InputError
-        Where an argument does not fit.
+        If an argument does not fit.
 
     Examples
     --------
@@ -96,7 +96,7 @@ def iou(a: ArrayLike, b: ArrayLike) -> np.ndarray:
     Raises
     ------
     InputError
-        Where an argument does not fit.
+        If an argument does not fit.
 
     Examples
     --------
@@ -140,7 +140,7 @@ def nms(boxes: ArrayLike, scores: ArrayLike, threshold: float = 0.5, classes: Ar
     Raises
     ------
     InputError
-        Where an argument does not fit.
+        If an argument does not fit.
 
     Examples
     --------
@@ -169,7 +169,7 @@ class Peaks(NamedTuple):
     Parameters
     ----------
     channels, rows, columns : numpy.ndarray
-        Where they are, ints.
+        Their positions, ints.
     scores : numpy.ndarray
         Their scores, float32.
 
@@ -205,12 +205,12 @@ def peaks(heatmap: ArrayLike, threshold: float, k: int = 100) -> Peaks:
     Returns
     -------
     Peaks
-        Where they are, and their scores.
+        Their positions and scores.
 
     Raises
     ------
     InputError
-        Where an argument does not fit.
+        If an argument does not fit.
 
     Examples
     --------
@@ -247,7 +247,7 @@ def cosine(a: ArrayLike, b: ArrayLike) -> np.ndarray:
     Raises
     ------
     InputError
-        Where an argument does not fit.
+        If an argument does not fit.
 
     Examples
     --------
@@ -282,7 +282,7 @@ def nearest(queries: ArrayLike, gallery: ArrayLike, k: int = 5) -> tuple[np.ndar
     Raises
     ------
     InputError
-        Where an argument does not fit.
+        If an argument does not fit.
 
     Examples
     --------
