@@ -204,7 +204,7 @@ def _constants(w: np.ndarray, b: np.ndarray | None) -> list[np.ndarray]:
         return [w]
     b = _array("b", b, "OC")
     if b.shape != w.shape[:1]:
-        raise InputError(f"b: expected shape {w.shape[:1]}, got {b.shape}")
+        raise InputError(f"b: expected {len(w)} values, got {len(b)}")
     return [w, b]
 
 

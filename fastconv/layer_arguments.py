@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from .errors import InputError
+from .graph import shape_text
 
 
 def float_array(name: str, value: Any, axes: str) -> np.ndarray:
     """An array of floats with as many axes as `axes` names."""
     array, rank = np.asarray(value), axes.count(",") + 1
     if array.ndim != rank or array.dtype.kind != "f":
-        raise InputError(f"{name}: expected floats [{axes}], got {array.dtype} of shape {array.shape}")
+        raise InputError(f"{name}: expected floats [{axes}], got {array.dtype} {shape_text(array.shape)}")
     return array
 
 

@@ -246,7 +246,7 @@ def _bias(b: Any, OC: int, x: np.ndarray, w: np.ndarray) -> np.ndarray:
     """The bias, zeros if it is left out. All three must have one dtype, which the sums then have too."""
     bias = np.zeros(OC, x.dtype) if b is None else float_array("b", b, "OC")
     if bias.shape != (OC,):
-        raise InputError(f"b: expected shape ({OC},), got {bias.shape}")
+        raise InputError(f"b: expected {OC} values, got {bias.size}")
     if not x.dtype == w.dtype == bias.dtype:
         raise InputError(f"x, w and b must have one dtype, got {x.dtype}, {w.dtype} and {bias.dtype}")
     return bias
