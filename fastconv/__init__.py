@@ -4,12 +4,12 @@
     model = fastconv.load("model.json")
     y = model(x)
 
-`load` and `Model` run networks, `from_torch` those of a live PyTorch module; `conv2d`, `max_pool2d` and `linear` run single
-layers, with a choice of algorithm; `naive` has the plain loops they are measured against; `vision` has what stands before and
-after a network: pictures, boxes, drawing. Errors: FastconvError and its subclasses ModelError, UnsupportedError, InputError.
+`load` and `Model` run networks from files, `from_torch` runs a PyTorch module; `conv2d`, `max_pool2d` and `linear` run single
+layers, with a choice of algorithm; `naive` has the plain loops that they are measured against; `vision` has pre- and
+postprocessing: pictures, boxes, drawing. Errors: FastconvError and its subclasses ModelError, UnsupportedError, InputError.
 Warnings: ModelWarning, SlowPathWarning.
 
-Importing the package imports nothing: each name's module is imported when the name is first asked for.
+Importing the package imports nothing else: a name's module is imported on first access to the name.
 """
 
 from importlib import import_module
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from .tensor_info import TensorInfo
     from .torch_export import from_torch
     from .version import __version__ as __version__
-else:  # to a type checker it would say that any name is there
-    #: name -> the module that has it, or that it is
+else:  # a type checker would take __getattr__ for any name
+    #: name -> the module that defines it, or that it is
     _MODULES = {
         "FastconvError": "errors",
         "InputError": "errors",

@@ -33,7 +33,7 @@ class FastconvRep(BackendRep):
     def run(self, inputs: Any, **kwargs: Any) -> tuple[np.ndarray, ...]:
         """The outputs, in the graph's order, for the inputs: arrays in the graph's order, or a mapping by name.
 
-        Keywords are ignored, as the interface asks. InputError for what does not fit.
+        Keywords are ignored, as the interface asks. InputError if an input does not fit.
         """
         if not isinstance(inputs, Mapping):
             given = inputs if isinstance(inputs, Sequence) else (inputs,)
@@ -45,16 +45,16 @@ class FastconvRep(BackendRep):
 
 
 class FastconvBackend(Backend):
-    """What `onnx.backend.test` and others call; the functions of this module are its methods."""
+    """The interface that `onnx.backend.test` and others call; the functions of this module are its methods."""
 
     @classmethod
     def is_compatible(cls, model: ModelProto, device: str = "CPU", **kwargs: Any) -> bool:
-        """True: whether every node is supported, `prepare` says, and names those that are not."""
+        """Always True; `prepare` raises UnsupportedError with the nodes that are not supported."""
         return True
 
     @classmethod
     def prepare(cls, model: ModelProto, device: str = "CPU", **kwargs: Any) -> FastconvRep:
-        """A network ready to run. Keywords are those of `fastconv.load`, and so are the errors."""
+        """A network ready to run. Keywords and errors are those of `fastconv.load`."""
         if not cls.supports_device(device):
             raise InputError(f"device: expected 'CPU', got {device!r}")
         return FastconvRep(load(as_dict(model), **kwargs))

@@ -22,7 +22,7 @@ ARM_KINDS = {"CPU implementer": "implementer", "CPU part": "part"}
 
 
 def _processors(root: Path) -> list[dict[str, str]]:
-    """The fields of each processor in /proc/cpuinfo; none where the system has no such file."""
+    """The fields of each processor in /proc/cpuinfo; none if the system has no such file."""
     try:
         text = (root / "proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -42,8 +42,8 @@ def _name(processor: dict[str, str]) -> str:
 
 
 def cpu(root: Path = Path("/")) -> str:
-    """The CPU's name, with its numbers where the name is a family's: "Intel(R) Xeon(R) Processor (family 6, model 143, …)"."""
-    names = dict.fromkeys(map(_name, _processors(root)))  # several where cores differ
+    """The CPU's name, with numbers if it names a family only: "Intel(R) Xeon(R) Processor (family 6, model 143, …)"."""
+    names = dict.fromkeys(map(_name, _processors(root)))  # several if cores differ
     return " + ".join(names) or platform.processor() or platform.machine()
 
 
@@ -80,7 +80,7 @@ def config() -> dict[str, str]:
 
 
 def show_config() -> None:
-    """Print the CPU, instruction sets, threads and where they come from, OpenMP and versions.
+    """Print the CPU, instruction sets, threads and their source, OpenMP and versions.
 
     Examples
     --------

@@ -1,6 +1,6 @@
-"""Between `.onnx` and `.json`: the whole ModelProto, documentation and all, with its weights.
+"""Converting between `.onnx` and `.json`: the whole ModelProto, documentation and weights included.
 
-The onnx package's protobuf does the work. Weights outside a file come along, whichever of its tensors they belong to.
+The onnx package's protobuf does the work.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
 #: A protobuf file holds less than 2 GiB: weights of more bytes than this go to a data file.
 INSIDE_ONNX = 1 << 30
-#: How the files of torch.save begin: of today, and of old.
+#: The first bytes of torch.save's files, in today's and in the older format.
 ZIP, PICKLE = b"PK\x03\x04", b"\x80\x02"
 
 
 class Converted(NamedTuple):
-    """The files that `convert` wrote, the model's first, and where the weights that it was given went."""
+    """The files that `convert` wrote, the model's first, and the places of the weights that it was given."""
 
     files: list[Path]
     placed: tuple[Placement, ...]
@@ -48,17 +48,17 @@ def convert(
     external_dir: str | os.PathLike[str] | None = None,
     follow_links: bool = False,
 ) -> Converted:
-    """Write the model in `source` as `target`; the endings, `.onnx` or `.json`, say what they are.
+    """Write the model in `source` as `target`; the suffixes, `.onnx` or `.json`, determine the formats.
 
-    weights: a state dict of PyTorch, in a `.safetensors`, `.pt` or `.pth` file or as arrays by name, in place of the model's
-    weights; `fastconv.state_dict` says how arrays find their places where names do not tell. What is not among them stays as
-    it is. ignore_unused: arrays that nothing takes are no error. epsilon: that of a BatchNorm which the model has folded into
-    a layer, where it does not tell. The result says what went where.
+    weights: a PyTorch state dict, in a `.safetensors`, `.pt` or `.pth` file or as arrays by name, that replaces the model's
+    weights; `fastconv.state_dict` describes how arrays are matched if their names differ. Other weights stay.
+    ignore_unused: accept arrays that fit nowhere. epsilon: for BatchNorms folded in the model, if the model does not state it.
+    The result lists the placements.
 
     Large weights go to a data file beside the target, named `target` + ".data": more than about 1 MB beside JSON, more than
     1 GB beside `.onnx`. Weights outside the source are looked for in its folder, or in `external_dir`; symbolic links among
-    them are followed only with `follow_links`. Nothing half-written is left. ModelError where the source is wrong, and one that
-    says all where weights do not fit it; InputError for other endings, OSError where a file cannot be read or written.
+    them are followed only with `follow_links`. No half-written file is left. ModelError if the source is malformed or weights
+    do not fit, naming them all; InputError for other suffixes; OSError if a file cannot be read or written.
     """
     source, target = Path(source), Path(target)
     for path in (source, target):
@@ -83,16 +83,16 @@ def convert(
 
 
 def read_weights(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-    """The arrays by name of a `.safetensors` file or a checkpoint of PyTorch, as `read_safetensors` and `read_torch` do it."""
+    """The arrays by name of a `.safetensors` file or a PyTorch checkpoint, told apart by their first bytes."""
     with open(path, "rb") as file:
         head = file.read(len(ZIP))
     arrays = read_torch(path) if head.startswith((ZIP, PICKLE)) else read_safetensors(path)
-    wrapped = all(key.startswith("module.") for key in arrays)  # as torch.nn.DataParallel names all
+    wrapped = all(key.startswith("module.") for key in arrays)  # torch.nn.DataParallel's prefix
     return {key.removeprefix("module."): array for key, array in arrays.items()} if wrapped else arrays
 
 
 def read_safetensors(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-    """The arrays of a `.safetensors` file by name. ModelError where it is none, OSError where it cannot be read."""
+    """The arrays of a `.safetensors` file by name. ModelError if it is none, OSError if it cannot be read."""
     try:
         from safetensors import SafetensorError
         from safetensors.numpy import load_file
@@ -105,9 +105,9 @@ def read_safetensors(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
 
 
 def read_torch(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-    """The arrays of a state dict by torch.save, alone or as "state_dict", "model_state_dict" or "model" of a checkpoint.
+    """The arrays of a state dict saved by torch.save, alone or as "state_dict", "model_state_dict" or "model" of a checkpoint.
 
-    Nothing but tensors and plain containers is unpickled. ModelError where it is no such file, or torch is not installed.
+    Nothing but tensors and plain containers is unpickled. ModelError if it is no such file, or torch is missing.
     """
     try:
         import torch
@@ -147,7 +147,7 @@ def _parse_json(text: bytes) -> Any:
 
 def _serialize(model: Any, suffix: str) -> bytes:
     if suffix == ".onnx":
-        return model.SerializeToString(deterministic=True)
+        return bytes(model.SerializeToString(deterministic=True))
     from google.protobuf.json_format import MessageToDict
 
     return to_json(MessageToDict(model, preserving_proto_field_name=True))
@@ -165,7 +165,7 @@ def _tensors(message: Any) -> Iterator[Any]:
 
 
 def _take_in(tensor: Any, reader: DataReader) -> None:
-    """Put a tensor's values into its raw_data, from its data file or from a list of numbers long enough to bloat JSON."""
+    """Move a tensor's values to its raw_data, from its data file or from a long list of numbers, which would bloat JSON."""
     from onnx import numpy_helper
 
     try:

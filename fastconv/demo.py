@@ -29,7 +29,7 @@ PICTURE = 16  # columns: two a pixel, so that pixels come out square
 
 
 def demo(threads: int | None = None, accuracy: Accuracy = "default") -> None:
-    """Print what the model reads, what it is made of and how fast it is; a few seconds, most of them the Python loops'."""
+    """Print digits that the model reads, its layers and their times. Takes a few seconds, mostly in the Python loops."""
     with np.load(data.DIGITS_IMAGES, allow_pickle=False) as file:
         images, labels = file["images"], file["labels"]
     x = (images / np.float32(16))[:, None]
@@ -54,7 +54,7 @@ def demo(threads: int | None = None, accuracy: Accuracy = "default") -> None:
 
 
 def show(pictures: list[tuple[np.ndarray, str]], across: int) -> None:
-    """Print images of 0..16 with their captions, so many side by side."""
+    """Print images of 0..16 with their captions, `across` of them side by side."""
     paint = painter()
     for at in range(0, len(pictures), across):
         row = pictures[at : at + across]
@@ -64,7 +64,7 @@ def show(pictures: list[tuple[np.ndarray, str]], across: int) -> None:
 
 
 def painter() -> Callable[[np.ndarray], list[str]]:
-    """How to make lines of an image here: greys where the terminal has colours, else shades of blocks, else ASCII."""
+    """A function that draws an image as lines: greys if the terminal has colours, else blocks, else ASCII."""
     if sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb":
         # 24 greys from nearly black, 232, to nearly white, 255
         return lambda image: ["".join(f"\x1b[48;5;{232 + p * 23 // 16}m  " for p in row) + "\x1b[0m" for row in image.tolist()]
@@ -80,10 +80,10 @@ def painter() -> Callable[[np.ndarray], list[str]]:
 
 
 def race(nodes: list[Node], x: np.ndarray, accuracy: Accuracy) -> None:
-    """Print what each convolution, pool and fully connected layer takes: in the model, and by plain loops; one thread each."""
+    """Print the time of each convolution, pool and fully connected layer, in the model and by plain loops; on one thread."""
     model = fastconv.load(data.DIGITS, threads=1, accuracy=accuracy)
     layers = [n for n in nodes if isinstance(n.op, Conv | MaxPool | Gemm)]
-    reads = [n.inputs[0].name for n in layers if n.inputs[0] is not None]
+    reads = [n.input(0).name for n in layers]
     values = model.run(x, outputs=reads)
     profile = {row.name: row for row in model.profile(x, runs=50).rows if row.op != "reorder"}
     rows = []
@@ -98,9 +98,9 @@ def race(nodes: list[Node], x: np.ndarray, accuracy: Accuracy) -> None:
 
 
 def plain(node: Node, x: np.ndarray, compiled: bool) -> np.ndarray:
-    """The node by the plain loops: its constants are weights and bias."""
+    """The node's output by the plain loops; its constants are weights and bias."""
     op: Any = node.op
-    weights: Any = [v.constant for v in node.inputs[1:] if v is not None]
+    weights: Any = [None if v.constant is None else np.asarray(v.constant) for v in node.inputs[1:] if v is not None]
     if isinstance(op, Gemm):
         return naive.linear(x, *weights, compiled=compiled)
     window: Any = {"stride": op.strides or 1, "padding": op.pads or 0, "dilation": op.dilations or 1, "compiled": compiled}
@@ -110,7 +110,7 @@ def plain(node: Node, x: np.ndarray, compiled: bool) -> np.ndarray:
 
 
 def seconds(call: Callable[[], object], runs: int = 7) -> float:
-    """The median time of a call; of several, the first warms up."""
+    """The median time of a call; the first of several is a warm-up."""
     times = []
     for _ in range(runs):
         began = time.perf_counter()

@@ -1,8 +1,8 @@
 """The types of ONNX: numbers and names of element types, and the dtypes that hold them in memory.
 
-What NumPy lacks (bfloat16, floats of 8 bits and less, integers of 4 and 2 bits) the ml_dtypes package brings; it is imported
-when such a type is met, and not needed otherwise. In memory each element takes whole bytes; in a file those of less than 8 bits
-lie close together. A tensor of strings is an array of Python objects, and so is a sequence of tensors: one of rank 1.
+The ml_dtypes package has the types that NumPy lacks (bfloat16, floats of 8 bits and less, integers of 4 and 2 bits); it is
+imported only for such a type. In memory each element takes whole bytes; in a file elements of less than 8 bits are packed. A
+tensor of strings is an array of Python objects, and a sequence of tensors is one of rank 1.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .errors import ModelError, UnsupportedError
 class DataType:
     """A TensorProto.DataType: its name, the NumPy or ml_dtypes type, and the field for values that are not raw_data.
 
-    `bits` is what an element takes in a file, where that is less than a byte.
+    `bits` is the size of an element in a file, if less than a byte.
     """
 
     name: str
@@ -32,7 +32,7 @@ class DataType:
 
     @property
     def dtype(self) -> np.dtype:
-        """The dtype; UnsupportedError where there is none here."""
+        """The dtype; UnsupportedError if neither NumPy nor ml_dtypes has it."""
         if not self.numpy:
             raise UnsupportedError(f"data type {self.name} is not supported")
         with suppress(TypeError):
@@ -40,12 +40,13 @@ class DataType:
         try:
             import ml_dtypes
 
-            return np.dtype(getattr(ml_dtypes, self.numpy))
+            dtype: np.dtype = np.dtype(getattr(ml_dtypes, self.numpy))
+            return dtype
         except (ImportError, AttributeError):
             raise UnsupportedError(f"data type {self.name} needs the ml_dtypes package: pip install -U ml_dtypes") from None
 
     def nbytes(self, count: int) -> int:
-        """The bytes that so many elements take in a file."""
+        """The bytes that `count` elements take in a file."""
         return -(-count * self.bits // 8) if self.bits else count * self.dtype.itemsize
 
 
@@ -82,14 +83,14 @@ DATA_TYPES = {
 
 
 def data_type(number: int) -> DataType:
-    """The element type of a number; ModelError where ONNX has none."""
+    """The element type of a number; ModelError if ONNX has none."""
     if number not in DATA_TYPES:
         raise ModelError(f"unknown data type {number}")
     return DATA_TYPES[number]
 
 
 def number_of(dtype: np.dtype | None) -> int:
-    """ONNX's number of a dtype; ModelError where it has none."""
+    """ONNX's number of a dtype; ModelError if it has none."""
     number = next((n for n, t in DATA_TYPES.items() if dtype is not None and t.numpy == dtype.name), None)
     if number is None:
         raise ModelError(f"the format has no number for dtype {dtype}")
@@ -135,7 +136,7 @@ def element_of(dtype: np.dtype | None) -> np.dtype | None:
 
 
 def sequence(tensors: Iterable[np.ndarray]) -> np.ndarray:
-    """The array that is a sequence of these tensors."""
+    """A sequence of these tensors, as an array."""
     items = list(tensors)
     array = np.empty(len(items), object)
     for i, item in enumerate(items):
@@ -144,7 +145,7 @@ def sequence(tensors: Iterable[np.ndarray]) -> np.ndarray:
 
 
 def pack_bits(array: np.ndarray, bits: int) -> np.ndarray:
-    """The lowest bits of each element (of one byte) one after the other, from the lowest bit of the first byte on: uint8[n]."""
+    """The lowest bits of each one-byte element, packed from the lowest bit of the first byte on: uint8[n]."""
     ones = np.unpackbits(array.reshape(-1, 1).view(np.uint8), axis=1, bitorder="little")
     return np.packbits(ones[:, :bits], bitorder="little")
 

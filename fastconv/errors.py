@@ -1,5 +1,6 @@
-"""The errors fastconv raises on purpose, and its warnings; any other error that escapes is a bug."""
+"""The errors that fastconv raises on purpose, and its warnings; any other error that escapes is a bug."""
 
+import difflib
 import sys
 import warnings
 from collections.abc import Iterable
@@ -20,7 +21,7 @@ class FastconvError(Exception):
 
 
 class ModelError(FastconvError, ValueError):
-    """The model file or graph is wrong; the message names the node or the JSON path.
+    """The model file or graph is malformed; the message names the node or the JSON path.
 
     Examples
     --------
@@ -32,11 +33,11 @@ class ModelError(FastconvError, ValueError):
 
 
 class UnsupportedError(ModelError, NotImplementedError):
-    """The model is valid, but uses what fastconv does not implement; the message lists every such place."""
+    """The model is valid but uses features that fastconv does not implement; the message lists every such place."""
 
 
 class InputError(FastconvError, ValueError):
-    """An argument of a call is wrong; the message names the input, what was expected and what came.
+    """An argument of a call is wrong; the message names it, what was expected and what was given.
 
     Examples
     --------
@@ -49,15 +50,15 @@ class InputError(FastconvError, ValueError):
 
 
 class ModelWarning(UserWarning):
-    """The model file says what its nodes or a call show to be wrong; the nodes and the call are believed."""
+    """The model file contradicts its nodes or a call; the nodes and the call take precedence."""
 
 
 class SlowPathWarning(UserWarning):
-    """Much of the model runs by reference, in NumPy, and not on kernels; the message names the layers and says why."""
+    """Much of the model runs by reference, in NumPy, not on kernels; the message names the layers and the reasons."""
 
 
 def warn(message: str, category: type[Warning]) -> None:
-    """Warn, naming the line that called fastconv."""
+    """Warn, with the line that called fastconv as the place."""
     level, frame = 1, sys._getframe()
     package = __name__.partition(".")[0]
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
@@ -66,8 +67,6 @@ def warn(message: str, category: type[Warning]) -> None:
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:
-    """The end of a message about a name that is not known: "; did you mean 'image'?" where one is like it."""
-    import difflib  # only errors need it
-
+    """The end of a message about an unknown name: "; did you mean 'image'?" if a known one is similar, else ""."""
     like = difflib.get_close_matches(str(name), list(known), n=1)
     return f"; did you mean {like[0]!r}?" if like else ""

@@ -1,11 +1,11 @@
-"""The files of a model: weights read from them, and files written whole or not at all.
+"""The files of a model: reading weights from data files, and writing a model with its data file.
 
-A model names its data file itself, so `open_data_file` trusts nothing: the name is relative, without `..`, and by default no
-part of it is a link. It is the only function of fastconv that opens a file a model names. Hard links are not told from
-other files: whoever can make one beside the model can write there anyway.
+A model names its data file itself, so `open_data_file` trusts nothing: the name must be relative, without `..`, and by default
+no part of it may be a link. It is the only function of fastconv that opens a file named by a model. Hard links are treated as
+files: whoever can make one beside the model can write there anyway.
 
-Data is read, never mapped into memory. Large weights are read when they are packed: their file stays open, so that it may be
-deleted or replaced by another, and a file that was written to since the model was loaded is an error, not other weights.
+Data is read, never mapped into memory. Large weights are read when they are packed. Their file stays open until then, so it may
+be deleted or replaced; a file that was written to since the model was loaded is an error.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from .write_files import write_files
 
 #: Tensors begin at multiples of this in the files that fastconv writes.
 ALIGNMENT = 64
-#: A read of more bytes than this is made in pieces: Linux reads at most 2 GiB at once.
-_PIECE = 1 << 30
-#: Tensors of fewer bytes than this are read at once; larger ones stay in their file, as long as so few files are open.
+#: Larger reads are split: Linux reads at most 2 GiB at once.
+_LARGEST_READ = 1 << 30
+#: Tensors of at least LARGE bytes stay in their file, for at most MOST_OPEN files; others are read at once.
 LARGE, MOST_OPEN = 1 << 16, 8
 
 
@@ -45,7 +45,7 @@ def check_location(location: str) -> list[str]:
 
 
 def open_data_file(directory: str | os.PathLike[str] | None, location: str, follow_links: bool = False) -> int:
-    """A file descriptor of the data file `location` below `directory`; ModelError where it may not or cannot be opened."""
+    """A file descriptor of the data file `location` below `directory`; ModelError if it may not or cannot be opened."""
     parts = check_location(location)
     if directory is None:
         raise ModelError(f"external data {location!r}: a model that is not a file needs external_dir=, the folder of its data")
@@ -53,7 +53,7 @@ def open_data_file(directory: str | os.PathLike[str] | None, location: str, foll
     folder = file = -1
     try:
         folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        for part in parts[:-1]:  # step by step, so that no link can be slipped in between check and use
+        for part in parts[:-1]:  # one folder at a time, so that no link can be put in between check and use
             below = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | no_links, dir_fd=folder)
             os.close(folder)
             folder = below
@@ -68,8 +68,8 @@ def open_data_file(directory: str | os.PathLike[str] | None, location: str, foll
             raise
         if e.errno in (errno.ELOOP, errno.ENOTDIR) and not follow_links:
             raise ModelError(
-                f"external data {location!r}: a part of the path is a symbolic link or no folder; where links are meant, "
-                f"say so: load(..., external_dir={os.fspath(directory)!r}, follow_links=True)"
+                f"external data {location!r}: a part of the path is a symbolic link or no folder; to allow links, "
+                f"call load(..., external_dir={os.fspath(directory)!r}, follow_links=True)"
             ) from None
         raise ModelError(f"external data {location!r} in {os.fspath(directory)!r}: {e.strerror}") from None
     finally:
@@ -79,7 +79,7 @@ def open_data_file(directory: str | os.PathLike[str] | None, location: str, foll
 
 
 class DataFile:
-    """An open file, closed with the last reference to it; `name` is what messages call it."""
+    """An open file, closed with the last reference to it; messages call it `name`."""
 
     def __init__(self, file: int, name: str):
         self._file = file
@@ -100,18 +100,18 @@ class DataFile:
         return self._state()[0]
 
     def read(self, offset: int, count: int) -> np.ndarray:
-        """`count` bytes (uint8[n]) from `offset` on; ModelError where there are fewer."""
+        """`count` bytes (uint8[n]) from `offset` on; ModelError if there are fewer."""
         data = np.empty(count, np.uint8)
         done = 0
         while done < count:
-            n = os.preadv(self._file, [data.data[done : done + _PIECE]], offset + done)
+            n = os.preadv(self._file, [data.data[done : done + _LARGEST_READ]], offset + done)
             if n == 0:
                 raise ModelError(f"{self.name} shrank while it was read")
             done += n
         return data
 
     def read_unchanged(self, offset: int, count: int) -> np.ndarray:
-        """The same, and ModelError where the file was written to since it was opened."""
+        """The same; ModelError if the file was written to since it was opened."""
         data = self.read(offset, count)
         if self._state() != self._opened:
             raise ModelError(f"{self.name} was written to since the model was loaded")
@@ -119,7 +119,7 @@ class DataFile:
 
     def verify(self, checksum: str) -> None:
         """ModelError unless this is the file's SHA-1."""
-        import hashlib  # here, as few files have one and importing it is slow
+        import hashlib  # takes 3 ms, for OpenSSL, and few models have checksums
 
         if self._sha1 is None:
             with open(os.dup(self._file), "rb") as f:
@@ -177,9 +177,9 @@ class Encoded(Weights):
 
 
 class Origin:
-    """What a model was read from: large weights in it are not kept, but read again from where they stand.
+    """The contents of a model file: its large weights are not kept, but read again from their place in it.
 
-    data: all of it; file: where it is, None where the caller holds `data`.
+    data: the contents; file: the open file, None if the caller holds `data`.
     """
 
     def __init__(self, data: bytes, file: DataFile | None):
@@ -188,7 +188,7 @@ class Origin:
         self._end = 0
 
     def stored(self, value: bytes | str, shape: tuple[int, ...], dtype: np.dtype) -> Weights | None:
-        """What stands for the tensor whose raw_data is `value`, in base64 where it is text; None where it is better kept."""
+        """Weights for the tensor with this raw_data, base64 if it is text; None if the tensor should be kept in memory."""
         if math.prod(shape) * dtype.itemsize < LARGE:
             return None
         part = value.encode("ascii") if isinstance(value, str) else value
@@ -204,8 +204,8 @@ class Origin:
 class DataReader:
     """Reads ranges of the data files below one folder.
 
-    The file read last stays open for the next read: models put their tensors in one file one after the other, or each in
-    a file of its own, which may be more files than a process can hold open.
+    Only the file read last stays open for the next read: a model has its tensors one after the other in one file, or each in a
+    file of its own, and those may be more files than a process can open.
     """
 
     def __init__(self, directory: str | os.PathLike[str] | None, follow_links: bool = False):
@@ -223,15 +223,15 @@ class DataReader:
         self._kept.clear()
 
     def read(self, entries: Mapping[str, str], nbytes: int | None = None) -> np.ndarray:
-        """The bytes (uint8[n]) that a tensor's external_data entries name, `nbytes` of them where the caller knows.
+        """The bytes (uint8[n]) that a tensor's external_data entries name; the tensor needs `nbytes`, if that is known.
 
-        `location` is needed, `offset` and `length` are optional, `checksum` (SHA-1 of the file) is verified where given,
-        and other keys are ignored. ModelError where the range is not inside the file, checked before memory is taken.
+        `location` is required, `offset` and `length` are optional, `checksum` (SHA-1 of the file) is verified if given, and
+        other keys are ignored. ModelError if the range is not inside the file, before memory is allocated.
         """
         return DataFile.read(*self._find(entries, nbytes))
 
     def stored(self, entries: Mapping[str, str], shape: tuple[int, ...], dtype: np.dtype) -> Stored | None:
-        """The tensor that the entries name, found now and read later; None where it is better read at once."""
+        """The tensor that the entries name, to be read later; None if it should be read at once."""
         nbytes = math.prod(shape) * dtype.itemsize
         if nbytes < LARGE:
             return None
@@ -242,7 +242,7 @@ class DataReader:
         return Stored(file, offset, shape, dtype)
 
     def _find(self, entries: Mapping[str, str], nbytes: int | None) -> tuple[DataFile, int, int]:
-        """The file, and where in it how many bytes are."""
+        """The file, the offset and the number of bytes."""
         if "location" not in entries:
             raise ModelError("external data has no location")
         location = entries["location"]
@@ -272,7 +272,7 @@ def _decimal(key: str, text: str) -> int:
 
 
 class DataWriter:
-    """Collects the tensors of a data file to be written beside a model."""
+    """Collects the tensors of a data file, to be written beside a model."""
 
     def __init__(self, location: str):
         check_location(location)
@@ -281,7 +281,7 @@ class DataWriter:
         self._end = 0
 
     def add(self, data: np.ndarray) -> dict[str, str]:
-        """Put a tensor's bytes (uint8[n]) into the file; its external_data entries."""
+        """Add a tensor's bytes (uint8[n]) to the file; returns its external_data entries."""
         offset = -(-self._end // ALIGNMENT) * ALIGNMENT
         self._blocks.append((offset, data))
         self._end = offset + data.nbytes

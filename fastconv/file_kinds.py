@@ -1,4 +1,4 @@
-"""Kinds of files that are no models, told by their first bytes, for an error that says what to do with such a file."""
+"""Kinds of files that are no models, recognised by their first bytes, for an error that says what to do with such a file."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ KINDS = {
 
 
 def other_kind(data: bytes) -> ModelError | None:
-    """The error that says what these bytes are in place of a model, and what to do; None if they are of no known kind."""
+    """The error that says what these bytes are instead of a model, and what to do; None if they are of no known kind."""
     for begin, (what, hint) in KINDS.items():
         if re.match(begin, data, re.DOTALL):
             return ModelError(f"{what}, not an ONNX model: {hint}")

@@ -1,6 +1,6 @@
 """Single layers as functions, with a choice of algorithm: for trying and testing kernels.
 
-Each call plans and packs anew: what runs more than a few times belongs in a Model.
+Each call plans and packs anew: a layer that runs more than a few times belongs in a Model.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from . import kernels, naive
 from .errors import InputError, ModelError
 from .graph import Graph, Node, Value
 from .implementations import IMPLEMENTATIONS
+from .layer_arguments import float_array, int_pair, int_tuple, padding_sides
 from .ops import REGISTRY
 from .plan import Target, build
 from .threads import resolve
@@ -63,7 +64,7 @@ def conv2d(
     Raises
     ------
     InputError
-        Where arguments do not fit together, or the algorithm refuses them, with its reason.
+        If arguments do not fit together, or the algorithm refuses them; the message has its reason.
 
     Examples
     --------
@@ -76,10 +77,10 @@ def conv2d(
         return naive.conv2d(x, w, b, stride, padding, dilation, groups)
     x, w = _array("x", x, "N, IC, IH, IW"), _array("w", w, "OC, IC / groups, KH, KW")
     attributes = {
-        "strides": naive._pair("stride", stride),
-        "pads": naive._sides(padding),
-        "dilations": naive._pair("dilation", dilation),
-        "group": naive._ints("groups", groups, 1, (1,))[0],
+        "strides": int_pair("stride", stride),
+        "pads": padding_sides(padding),
+        "dilations": int_pair("dilation", dilation),
+        "group": int_tuple("groups", groups, 1, (1,))[0],
     }
     return _run("conv2d", "Conv", attributes, x, _constants(w, b), algorithm, threads)
 
@@ -122,7 +123,7 @@ def max_pool2d(
     Raises
     ------
     InputError
-        Where arguments do not fit together, or the algorithm refuses them, with its reason.
+        If arguments do not fit together, or the algorithm refuses them; the message has its reason.
 
     Examples
     --------
@@ -132,12 +133,12 @@ def max_pool2d(
     """
     if algorithm == "naive":
         return naive.max_pool2d(x, kernel, stride, padding, dilation, ceil_mode)
-    size = naive._pair("kernel", kernel)
+    size = int_pair("kernel", kernel)
     attributes = {
         "kernel_shape": size,
-        "strides": size if stride is None else naive._pair("stride", stride),
-        "pads": naive._sides(padding),
-        "dilations": naive._pair("dilation", dilation),
+        "strides": size if stride is None else int_pair("stride", stride),
+        "pads": padding_sides(padding),
+        "dilations": int_pair("dilation", dilation),
         "ceil_mode": int(bool(ceil_mode)),
     }
     return _run("max_pool2d", "MaxPool", attributes, _array("x", x, "N, C, IH, IW"), [], algorithm, threads)
@@ -174,7 +175,7 @@ def linear(
     Raises
     ------
     InputError
-        Where arguments do not fit together, or the algorithm refuses them, with its reason.
+        If arguments do not fit together, or the algorithm refuses them; the message has its reason.
 
     Examples
     --------
@@ -191,19 +192,19 @@ def linear(
 
 
 def _array(name: str, value: Any, axes: str) -> np.ndarray:
-    array = naive._array(name, value, axes)
+    array = float_array(name, value, axes)
     if array.dtype != np.float32:
         raise InputError(f"{name}: expected float32, got {array.dtype}")
     return np.ascontiguousarray(array)
 
 
 def _constants(w: np.ndarray, b: np.ndarray | None) -> list[np.ndarray]:
-    """Weights and, where there is one, the bias of one value for each output."""
+    """The weights and, if given, the bias of one value for each output."""
     if b is None:
         return [w]
     b = _array("b", b, "OC")
     if b.shape != w.shape[:1]:
-        raise InputError(f"b: expected shape {w.shape[:1]}, got {b.shape}")
+        raise InputError(f"b: expected {len(w)} values, got {len(b)}")
     return [w, b]
 
 

@@ -71,10 +71,10 @@ class Model(Locked):
         self._kernels = kernels.load()
         self._original = onnx_json.read(source, **reading)
         self._warned = False
-        self._parts: dict[tuple[str, ...], StageGraph] = {}
+        self._stage_graphs: dict[tuple[str, ...], StageGraph] = {}
         self._plans = PlanCache(self._kernels, self.threads, accuracy)
         super().__init__()
-        graph = self._part(()).graph
+        graph = self._stage_graph(()).graph
         self._inputs = tuple(map(info_of, graph.inputs))
         self._outputs = tuple(map(info_of, graph.outputs))
 
@@ -167,7 +167,7 @@ class Model(Locked):
             inputs = named
         out = {} if out is None else arrays_by_name(self._outputs, out)
         arrays = input_arrays(self._inputs, inputs)
-        return one_or_all(run_stages(self._part(()), arrays, out, self._plans, self._run_plan, self._check_shapes))
+        return one_or_all(run_stages(self._stage_graph(()), arrays, out, self._plans, self._run_plan, self._check_shapes))
 
     def run(self, inputs: Inputs, outputs: str | Sequence[str] | None = None) -> Outputs:
         """Run the network and return results by name: its outputs, or any other values of the graph.
@@ -202,7 +202,7 @@ class Model(Locked):
             if not names:
                 raise InputError("outputs: expected the names of values, got none")
         arrays = input_arrays(self._inputs, inputs)
-        return Outputs(run_stages(self._part(names), arrays, {}, self._plans, self._run_plan, self._check_shapes))
+        return Outputs(run_stages(self._stage_graph(names), arrays, {}, self._plans, self._run_plan, self._check_shapes))
 
     def reference(self, inputs: Inputs, dtype: DTypeLike = np.float64) -> np.ndarray:
         """Run the network in float64, as ground truth.
@@ -236,10 +236,10 @@ class Model(Locked):
         True
         """
         arrays = input_arrays(self._inputs, inputs)
-        part = self._part(())
-        shapes, elements = part.key(arrays)
+        stage_graph = self._stage_graph(())
+        shapes, elements = stage_graph.key(arrays)
         self._check_shapes(shapes)
-        specialise(part.graph, shapes, elements, accuracy=self._accuracy)  # for its errors
+        specialise(stage_graph.graph, shapes, elements, accuracy=self._accuracy)  # for its errors
         graph = self._with_outputs(())
         return one_or_all(dict(zip((v.name for v in graph.outputs), run_references(graph, arrays, dtype), strict=True)))
 
@@ -267,16 +267,16 @@ class Model(Locked):
 
     # ---- graphs and plans
 
-    def _part(self, names: tuple[str, ...]) -> StageGraph:
+    def _stage_graph(self, names: tuple[str, ...]) -> StageGraph:
         """The graph after all passes, with the named values (none: the model's outputs) as its outputs."""
-        part = self._parts.get(names)
-        if part is None:
-            part = StageGraph(run_passes(self._with_outputs(names), accuracy=self._accuracy))
+        stage_graph = self._stage_graphs.get(names)
+        if stage_graph is None:
+            stage_graph = StageGraph(run_passes(self._with_outputs(names), accuracy=self._accuracy))
             with self._lock:
-                if len(self._parts) > MOST_PLANS:
-                    self._parts = {(): self._parts[()]}
-                part = self._parts.setdefault(names, part)
-        return part
+                if len(self._stage_graphs) > MOST_PLANS:
+                    self._stage_graphs = {(): self._stage_graphs[()]}
+                stage_graph = self._stage_graphs.setdefault(names, stage_graph)
+        return stage_graph
 
     def _with_outputs(self, names: tuple[str, ...]) -> Graph:
         """A copy of the graph as the file has it, with the named values (none: the model's outputs) as its outputs."""
@@ -290,12 +290,12 @@ class Model(Locked):
 
     def _first_stage(self, shapes: Mapping[str, Sequence[int]] | None) -> Planned:
         """The plan of the first stage for these input shapes, and the stage."""
-        part, known = self._part(()), known_input_shapes(self._inputs, shapes)
-        if any(part.controls):
-            names = quoted_names(v for v, how in zip(part.graph.inputs, part.controls, strict=True) if how)
+        stage_graph, known = self._stage_graph(()), known_input_shapes(self._inputs, shapes)
+        if any(stage_graph.controls):
+            names = quoted_names(v for v, how in zip(stage_graph.graph.inputs, stage_graph.controls, strict=True) if how)
             raise InputError(f"the plan depends on the elements of {names}: model.profile(inputs) shows it")
         self._check_shapes(known)
-        key = part, (known, (None,) * len(known))
+        key = stage_graph, (known, (None,) * len(known))
         planned = self._plans.find(key) or self._plans.make(key)
         self._plans.warn_if_slow()
         return planned
@@ -398,7 +398,7 @@ class Model(Locked):
         chosen = input_shapes(self._inputs, shapes)
         inputs = [(i.name, i.shape, shape) for i, shape in zip(self.inputs, chosen, strict=True)]
         if not all(map(is_known, chosen)):
-            return outline(inputs, specialise(self._part(()).graph, chosen, accuracy=self._accuracy).nodes)
+            return outline(inputs, specialise(self._stage_graph(()).graph, chosen, accuracy=self._accuracy).nodes)
         return summarise(inputs, *self._first_stage(shapes))
 
     def profile(self, inputs: Inputs, runs: int = 10) -> Profile:
@@ -435,7 +435,7 @@ class Model(Locked):
             stages.append((profile_plan(plan, arrays, outputs, self.threads, runs), stamps))
             return stamps
 
-        run_stages(self._part(()), input_arrays(self._inputs, inputs), {}, self._plans, run, self._check_shapes)
+        run_stages(self._stage_graph(()), input_arrays(self._inputs, inputs), {}, self._plans, run, self._check_shapes)
         return Profile.of(stages)
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -460,7 +460,7 @@ class Model(Locked):
         ...     fastconv.load(path).outputs[0].name
         'logits'
         """
-        onnx_json.write(self._part(()).graph, path)
+        onnx_json.write(self._stage_graph(()).graph, path)
 
 
 def load(

@@ -8,13 +8,12 @@ Sizes are upper case, indices lower case, and the names are the same in every la
 output channels, IH x IW input and OH x OW output pixels, KH x KW kernel taps. Sums are computed in the dtype of the arrays:
 float64 inputs give a float64 result.
 
-Each function takes `compiled=True` to run the same loops compiled by Cython (pyx/naive.pyx, float32 only), some hundred times
-faster: it is what "x times naive" in the benchmarks means.
+With `compiled=True` each function runs the same loops compiled by Cython (pyx/naive.pyx, float32 only), some hundred times
+faster: "x times naive" in the benchmarks refers to these.
 """
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,6 +21,7 @@ import numpy as np
 
 from . import _naive
 from .errors import InputError
+from .layer_arguments import float_array, int_pair, int_tuple, padding_sides
 
 __all__ = ["conv2d", "linear", "max_pool2d"]
 
@@ -56,7 +56,7 @@ def conv2d(
     padding : int or sequence of int
         In pixels of zeros, one int, (vertical, horizontal) or (top, left, bottom, right).
     groups : int
-        Into how many groups the channels are cut.
+        The number of groups that the channels are split into.
     compiled : bool
         Whether to run the same loops compiled; float32 only.
 
@@ -68,7 +68,7 @@ def conv2d(
     Raises
     ------
     InputError
-        Where shapes, dtypes or options do not fit together.
+        If shapes, dtypes or options do not fit together.
 
     Examples
     --------
@@ -81,10 +81,10 @@ def conv2d(
            [-4., -4.,  5.],
            [ 6.,  7.,  8.]])
     """
-    x, w = _array("x", x, "N, IC, IH, IW"), _array("w", w, "OC, IC / groups, KH, KW")
+    x, w = float_array("x", x, "N, IC, IH, IW"), float_array("w", w, "OC, IC / groups, KH, KW")
     (N, IC, IH, IW), (OC, ICG, KH, KW) = x.shape, w.shape
-    (SH, SW), (DH, DW), (PT, PL, PB, PR) = _pair("stride", stride), _pair("dilation", dilation), _sides(padding)
-    (G,) = _ints("groups", groups, 1, (1,))
+    (SH, SW), (DH, DW), (PT, PL, PB, PR) = int_pair("stride", stride), int_pair("dilation", dilation), padding_sides(padding)
+    (G,) = int_tuple("groups", groups, 1, (1,))
     if IC != ICG * G or OC % G:
         raise InputError(f"conv2d: x has {IC} channels and w {OC} filters of {ICG}, which does not make {G} groups")
     OH, OW = _size("conv2d", IH, KH, SH, PT, PB, DH), _size("conv2d", IW, KW, SW, PL, PR, DW)
@@ -150,7 +150,7 @@ def max_pool2d(
     Raises
     ------
     InputError
-        Where shapes or options do not fit together.
+        If shapes or options do not fit together.
 
     Examples
     --------
@@ -164,11 +164,11 @@ def max_pool2d(
     array([[5., 9.],
            [8., 6.]])
     """
-    x = _array("x", x, "N, C, IH, IW")
+    x = float_array("x", x, "N, C, IH, IW")
     N, C, IH, IW = x.shape
-    KH, KW = _pair("kernel", kernel)
-    SH, SW = (KH, KW) if stride is None else _pair("stride", stride)
-    (DH, DW), (PT, PL, PB, PR) = _pair("dilation", dilation), _sides(padding)
+    KH, KW = int_pair("kernel", kernel)
+    SH, SW = (KH, KW) if stride is None else int_pair("stride", stride)
+    (DH, DW), (PT, PL, PB, PR) = int_pair("dilation", dilation), padding_sides(padding)
     OH, OW = _size("max_pool2d", IH, KH, SH, PT, PB, DH, ceil_mode), _size("max_pool2d", IW, KW, SW, PL, PR, DW, ceil_mode)
     y = np.empty((N, C, OH, OW), x.dtype)
     if compiled:
@@ -214,7 +214,7 @@ def linear(x: np.ndarray, w: np.ndarray, b: np.ndarray | None = None, *, compile
     Raises
     ------
     InputError
-        Where shapes or dtypes do not fit together.
+        If shapes or dtypes do not fit together.
 
     Examples
     --------
@@ -223,7 +223,7 @@ def linear(x: np.ndarray, w: np.ndarray, b: np.ndarray | None = None, *, compile
     >>> linear(np.array([[1.0, 2.0]]), np.array([[3.0, 4.0], [5.0, 6.0]]), np.array([0.5, -0.5]))
     array([[11.5, 16.5]])
     """
-    x, w = _array("x", x, "N, K"), _array("w", w, "OC, K")
+    x, w = float_array("x", x, "N, K"), float_array("w", w, "OC, K")
     (N, K), OC = x.shape, w.shape[0]
     if w.shape[1] != K:
         raise InputError(f"linear: x has K = {K}, w has K = {w.shape[1]}")
@@ -242,44 +242,14 @@ def linear(x: np.ndarray, w: np.ndarray, b: np.ndarray | None = None, *, compile
     return y
 
 
-def _array(name: str, value: Any, axes: str) -> np.ndarray:
-    array, rank = np.asarray(value), axes.count(",") + 1
-    if array.ndim != rank or array.dtype.kind != "f":
-        raise InputError(f"{name}: expected floats [{axes}], got {array.dtype} of shape {array.shape}")
-    return array
-
-
 def _bias(b: Any, OC: int, x: np.ndarray, w: np.ndarray) -> np.ndarray:
-    """The bias, zeros where it is left out; and all three of one dtype, so that the sums have it too."""
-    b = np.zeros(OC, x.dtype) if b is None else _array("b", b, "OC")
-    if b.shape != (OC,):
-        raise InputError(f"b: expected shape ({OC},), got {b.shape}")
-    if not x.dtype == w.dtype == b.dtype:
-        raise InputError(f"x, w and b must have one dtype, got {x.dtype}, {w.dtype} and {b.dtype}")
-    return b
-
-
-def _ints(name: str, value: Any, least: int, counts: tuple[int, ...]) -> tuple[int, ...]:
-    try:
-        ints = tuple(map(operator.index, value)) if isinstance(value, Sequence | np.ndarray) else (operator.index(value),)
-    except TypeError:
-        ints = ()
-    if len(ints) not in counts or min(ints) < least:
-        raise InputError(f"{name}: expected {' or '.join(map(str, counts))} ints of at least {least}, got {value!r}")
-    return ints
-
-
-def _pair(name: str, value: Any) -> tuple[int, int]:
-    """(vertical, horizontal) from one int or two."""
-    ints = _ints(name, value, 1, (1, 2))
-    return ints[0], ints[-1]
-
-
-def _sides(value: Any) -> tuple[int, int, int, int]:
-    """(top, left, bottom, right) from one int, two or four."""
-    ints = _ints("padding", value, 0, (1, 2, 4))
-    top, left, bottom, right = ints * (4 // len(ints))
-    return top, left, bottom, right
+    """The bias, zeros if it is left out. All three must have one dtype, which the sums then have too."""
+    bias = np.zeros(OC, x.dtype) if b is None else float_array("b", b, "OC")
+    if bias.shape != (OC,):
+        raise InputError(f"b: expected {OC} values, got {bias.size}")
+    if not x.dtype == w.dtype == bias.dtype:
+        raise InputError(f"x, w and b must have one dtype, got {x.dtype}, {w.dtype} and {bias.dtype}")
+    return bias
 
 
 def _size(name: str, size: int, kernel: int, stride: int, before: int, after: int, dilation: int, ceil: bool = False) -> int:

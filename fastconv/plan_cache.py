@@ -21,7 +21,7 @@ from .threads import Locked
 MOST_PLANS = 16
 
 #: A graph, and the shapes of its inputs with the elements of those that control the computation.
-Key = tuple[StageGraph, StageKey]
+PlanKey = tuple[StageGraph, StageKey]
 #: The first stage of a graph for one key, and its plan.
 Planned = tuple[Plan | SplitPlan, Stage]
 
@@ -33,7 +33,7 @@ class PlanCache(Locked):
         self._kernels = kernels
         self._threads = threads
         self._accuracy = accuracy
-        self._plans: OrderedDict[Key, Planned] = OrderedDict()
+        self._plans: OrderedDict[PlanKey, Planned] = OrderedDict()
         self._slow: list[SlowLayer] = []
         self._warned = False
         self.arenas = Arenas()
@@ -47,20 +47,20 @@ class PlanCache(Locked):
     def __len__(self) -> int:
         return len(self._plans)
 
-    def find(self, key: Key) -> Planned | None:
+    def find(self, key: PlanKey) -> Planned | None:
         """The plan for a key, if it was made and is still kept."""
         with self._lock:
             if found := self._plans.get(key):
                 self._plans.move_to_end(key)
             return found
 
-    def make(self, key: Key) -> Planned:
+    def make(self, key: PlanKey) -> Planned:
         """Make the plan for a key; InputError if the graph does not take the shapes."""
         with self._planning:  # threads that ask for one plan pack its weights once; calls that have a plan go on
             if found := self.find(key):
                 return found
-            part, inputs = key
-            stage = split(specialise(part.graph, *inputs, accuracy=self._accuracy))
+            stage_graph, (shapes, elements) = key
+            stage = split(specialise(stage_graph.graph, shapes, elements, accuracy=self._accuracy))
             target = Target(IMPLEMENTATIONS, self._kernels, self._threads, self._accuracy)
             made = build_batch(stage.graph, target, self.packed, self.arenas), stage
             self._slow += slow_layers(*made)
@@ -81,4 +81,4 @@ class PlanCache(Locked):
             warn(text, SlowPathWarning)
 
 
-__all__ = ["MOST_PLANS", "Key", "PlanCache", "Planned"]
+__all__ = ["MOST_PLANS", "PlanCache", "PlanKey", "Planned"]

@@ -1,4 +1,4 @@
-"""What a model is and where its time goes, as tables: `model.summary()` and `model.profile(x)`."""
+"""Tables of a model's layers and of the time that each takes: `model.summary()` and `model.profile(x)`."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from .weights import key_of
 
 @dataclass(frozen=True)
 class Layer:
-    """A node with what is fused into it, or a reorder of a tensor.
+    """A node with the nodes fused into it, or a reorder of a tensor.
 
-    `params` counts weights and biases, `flops` a multiply-add as two. What runs only when more sizes are known has no
-    implementation, "", and its operations are not counted, None.
+    `params` counts weights and biases, `flops` a multiply-add as two. A layer that waits for sizes has no implementation, "",
+    and None for its operations.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Layer:
     flops: int | None
     window: Windows | None = None
     group: int = 1
-    #: why it runs by reference; empty where it does not
+    #: why it runs by reference; empty if it runs on a kernel
     reason: str = ""
 
 
@@ -63,7 +63,7 @@ class ProfileRow:
 
 
 def layer(entry: Entry) -> Layer:
-    """What an entry of a plan is, for all of its images."""
+    """The Layer of an entry of a plan, for all of its images."""
     if entry.node is not None:
         return layer_of(entry.node, entry.algorithm, entry.images, entry.reference_reason)
     (value,) = entry.writes
@@ -72,7 +72,7 @@ def layer(entry: Entry) -> Layer:
 
 
 def layer_of(node: Node, implementation: str, images: int = 1, reason: str = "") -> Layer:
-    """What a node is, for so many images, and why it runs by reference, where it does."""
+    """The Layer of a node, for `images` images."""
     first = next((v for v in node.inputs if v is not None), None)
     known = all(v.known for v in (*node.operands, *node.results))
     return Layer(
@@ -109,12 +109,12 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> st
 
 
 def _axes(values: Sequence[int | None]) -> str:
-    """One value for each axis: 3 where all are the same, else 3×1."""
+    """One value for each axis: 3 if all are the same, else 3×1."""
     return shape_text(values[:1] if len(set(values)) == 1 else values)
 
 
 def _by(row: Layer | ProfileRow) -> str:
-    """What runs it; references are marked."""
+    """The implementation that runs it; a reference is marked."""
     return f"{row.implementation} *" if row.reason else row.implementation
 
 
@@ -125,26 +125,26 @@ def shorten(name: str, width: int = 32) -> str:
 
 
 class Report(Shown):
-    """A table with a line of totals below it, and one that says what runs by reference."""
+    """A table, a line of totals, and a line about layers that run by reference."""
 
     def _head(self) -> str:
-        """The line above the table, where there is one."""
+        """The line above the table, or ""."""
         return ""
 
     def _table(self) -> tuple[Sequence[str], Sequence[Sequence[str]], int]:
-        """The header, the rows, and how many columns are words."""
+        """The header, the rows, and the number of columns of words."""
         raise NotImplementedError
 
     def _total(self) -> str:
-        """The line below it."""
+        """The line below the table."""
         raise NotImplementedError
 
     def _entries(self) -> Sequence[Layer | ProfileRow]:
-        """What the rows of the table are."""
+        """The layers that the rows show."""
         raise NotImplementedError
 
     def _by_reference(self) -> str:
-        """How many layers run by reference, and why."""
+        """The number of layers that run by reference, and the reasons."""
         reasons = Counter(x.reason for x in self._entries() if x.reason)
         if not reasons:
             return ""
@@ -163,19 +163,18 @@ class Report(Shown):
 class Summary(Report):
     """The layers of a model, from `Model.summary`. A REPL prints the table, str() of it, and a notebook shows it.
 
-    `params` counts the weights and biases of all layers, and those that several layers share once; `weight_bytes` is what they
-    take.
+    `params` counts the weights and biases of all layers, each once even if layers share it; `weight_bytes` is their size.
 
     Parameters
     ----------
     inputs : sequence of tuple
-        Of each input the name, the shape as the file has it, and the shape that the summary is for.
+        For each input its name, its shape in the file, and the shape that the summary is for.
     layers : sequence of Layer
-        What runs, in order.
+        The layers, in the order they run.
     weights : iterable of Value
         The weights and biases of all layers.
     plan : Plan or SplitPlan, optional
-        The plan of the layers; without one, they wait for sizes.
+        The plan of the layers; None if they wait for sizes.
 
     Examples
     --------
@@ -213,14 +212,14 @@ class Summary(Report):
         return sum(x.flops or 0 for x in self.layers)
 
     def _head(self) -> str:
-        """The shapes that it is for."""
+        """The shapes of the inputs."""
         return ", ".join(
             f"{shorten(name)} {shape_text(declared)}" + (f" as {shape_text(shape)}" if shape != declared else "")
             for name, declared, shape in self.inputs
         )
 
     def _table(self) -> tuple[Sequence[str], Sequence[Sequence[str]], int]:
-        """The header, the rows, and how many columns are words; columns that are empty in all rows are left out."""
+        """As in Report; columns that are empty in every row are left out."""
         rows = [_row(x) for x in self.layers]
         said = [i for i, name in enumerate(HEADER) if name in ALWAYS or any(r[i] for r in rows)]
         header, *rest = [[r[i] for i in said] for r in (HEADER, *rows)]
@@ -233,16 +232,16 @@ class Summary(Report):
         total += [f"{self.multiply_adds / 1e9:.3f} GMAC", f"{self.flops / 1e9:.3f} GFLOP (a multiply-add, MAC, is two)"]
         total += [f"arena {self.arena / 1e6:.1f} MB", f"{self.isa}"]
         if waiting := sum(x.flops is None for x in self.layers):
-            total.append(f"{waiting} layers not counted: their sizes show as the network runs")
+            total.append(f"{waiting} layers not counted: their sizes are known only as the network runs")
         return ", ".join(total)
 
     def as_dict(self) -> dict[str, object]:
-        """The same for a JSON file.
+        """The table as a document for JSON.
 
         Returns
         -------
         dict
-            What `json.dumps` takes; the guide lists the keys.
+            Values that `json.dumps` takes; the guide lists the keys.
         """
         planned = self.isa is not None
         return {
@@ -275,7 +274,7 @@ class Summary(Report):
         }
 
 
-#: the columns of a summary: those that it always has, and the first one of numbers
+#: the columns of a summary; those that it always has; the first column of numbers
 HEADER = ("layer", "operator", "by", "output", "kernel", "stride", "pad", "dilation", "group", "parameters", "MMAC", "MFLOP")
 ALWAYS, NUMBERS = ("layer", "operator", "output", "parameters"), "parameters"
 
@@ -300,7 +299,7 @@ def _row(x: Layer) -> tuple[str, ...]:
 
 
 def summarise(inputs: Sequence[tuple[str, Shape, Shape]], plan: Plan | SplitPlan, stage: Stage) -> Summary:
-    """The Summary of a stage's plan, and of what comes after it."""
+    """The Summary of the first stage's plan and of the nodes after it."""
     nodes = [e.node for e in plan.entries if e.node is not None]
     waiting = stage.rest.graph.nodes if stage.rest else []
     layers = list(map(layer, plan.entries))
@@ -320,11 +319,11 @@ class Profile(Report):
     Parameters
     ----------
     rows : sequence of ProfileRow
-        What ran, in order, with its time.
+        The layers in the order they ran, with their times.
     total_ms : float
         Milliseconds of a run.
     runs : int
-        How many runs the times are the medians of.
+        The number of runs; the times are their medians.
     threads : int
         The most threads that a run used.
 
@@ -345,7 +344,7 @@ class Profile(Report):
 
     @classmethod
     def of(cls, stages: Sequence[tuple[Profile, Sequence[Stamp]]]) -> Profile:
-        """The profile of stages: of each its plan's, and the nodes that run after the plan."""
+        """The profile of a run in stages: for each the profile of its plan, and the times of its data-dependent nodes."""
         rows: list[ProfileRow] = []
         for profile, stamps in stages:
             rows += profile.rows
@@ -369,12 +368,12 @@ class Profile(Report):
         return f"{self.total_ms:.3f} ms a run (medians over {self.runs} runs, {self.threads} threads)"
 
     def as_dict(self) -> dict[str, object]:
-        """The same for a JSON file.
+        """The table as a document for JSON.
 
         Returns
         -------
         dict
-            What `json.dumps` takes; the guide lists the keys.
+            Values that `json.dumps` takes; the guide lists the keys.
         """
         layers = [
             {
@@ -403,7 +402,7 @@ class Profile(Report):
         Raises
         ------
         OSError
-            Where it cannot be written.
+            If the file cannot be written.
 
         Examples
         --------
@@ -423,7 +422,7 @@ class Profile(Report):
 def profile_plan(
     plan: Plan | SplitPlan, inputs: list[np.ndarray], outputs: list[np.ndarray], threads: int, runs: int
 ) -> Profile:
-    """Run the plan once to warm up and `runs` times more with a clock between its steps."""
+    """Run the plan once to warm up, then `runs` times with the time of each entry taken."""
     plan.run(inputs, outputs, threads)
     times = []
     for _ in range(max(runs, 1)):

@@ -31,28 +31,28 @@ def run_stages(
     `check_shapes` sees the shapes of the inputs before the first stage is planned.
     """
     results: dict[str, Any] = {}
-    part = first
+    stage_graph = first
     while True:
-        key = part, part.key(arrays)
+        key = stage_graph, stage_graph.key(arrays)
         planned = plans.find(key)
         if planned is None:
-            if part is first:
+            if stage_graph is first:
                 check_shapes(key[1][0])
             planned = plans.make(key)
         plan, stage = planned
         outputs = [output_array(v, out.get(v.name), arrays) for v in stage.graph.outputs]
         stamps = run(plan, arrays, outputs)
         if stage.complete:
-            results.update(zip(part.names, outputs, strict=True))
+            results.update(zip(stage_graph.names, outputs, strict=True))
             break
         values = stage.values(arrays, outputs, stamps)
         results.update((v.name, values[v]) for v in stage.outputs)
         if stage.rest is None:
             break
-        part = stage.rest
-        arrays = [values[v] for v in part.graph.inputs]
+        stage_graph = stage.rest
+        arrays = [values[v] for v in stage_graph.graph.inputs]
     copy_to_given(results, out)
-    if part is first and stage.complete:
+    if stage_graph is first and stage.complete:
         return results
     return {v.name: list(results[v.name]) if is_sequence(v.dtype) else results[v.name] for v in first.graph.outputs}
 

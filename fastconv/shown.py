@@ -1,12 +1,13 @@
-"""What results show of themselves: text in a REPL, HTML in a notebook."""
+"""How results are shown: as text in a REPL, as HTML in a notebook."""
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterable, Sequence
 
 
 class Shown:
-    """A REPL prints its str(), and a notebook shows that with its line breaks alone."""
+    """An object that a REPL shows by its str(), and a notebook as preformatted text."""
 
     def __repr__(self) -> str:
         return str(self)
@@ -16,7 +17,7 @@ class Shown:
 
 
 def html_table(header: Sequence[str], rows: Iterable[Sequence[str]], left: int) -> str:
-    """A table, whose first `left` columns are aligned to the left and the others to the right."""
+    """An HTML table; the first `left` columns are aligned to the left, the others to the right."""
 
     def row(tag: str, cells: Sequence[str]) -> str:
         sides = ("left" if i < left else "right" for i in range(len(cells)))
@@ -27,9 +28,7 @@ def html_table(header: Sequence[str], rows: Iterable[Sequence[str]], left: int) 
 
 
 def escape(text: str) -> str:
-    """Text for HTML: names of a model are whatever its file says."""
-    import html  # here, as only notebooks ask and importing it is slow
-
+    """Text escaped for HTML: a file may give its values any names."""
     return html.escape(text)
 
 

@@ -1,10 +1,10 @@
-"""A state dict of PyTorch put into an exported graph: which node takes which arrays, with BatchNorm folded as the graph has it.
+"""Replacing the weights of an exported graph by a PyTorch state dict, with BatchNorm folded as in the graph.
 
 Exporters fold BatchNorm into the layer before it, rename and transpose weights, and let equal ones share an initializer. So
-each layer is matched with the module it came from, by the first of these that tells: the scope that torch.onnx writes into a
-node's metadata, the names of its weights, the node's own name, and last the shapes: the order of the modules where all shapes
-agree with it, or a shape that a single layer has. The BatchNorm in a layer is found by the scope; by order, as the module
-after the layer's; by its number or its name beside it. Where these contradict each other, or none tells, it is an error.
+each layer is matched with the module it came from, by the first of these that decides: the scope that torch.onnx writes into
+the node's metadata; the names of its weights; the node's own name; the shapes, by the order of the modules if all shapes agree
+with it, else if only one layer has a shape. The BatchNorm of a layer is found by the scope, by order (the module after the
+layer's), by number or by name. If these contradict each other, or none decides, it is an error.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .strict_json import brief
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-#: What a state dict calls the inputs of a layer behind the first, and those of a BatchNorm.
+#: The names in a state dict of a layer's inputs after the first, and of a BatchNorm's.
 LAYERS = {"Conv": ("weight", "bias"), "ConvTranspose": ("weight", "bias"), "Gemm": ("weight", "bias"), "MatMul": ("weight",)}
 NORM = ("weight", "bias", "running_mean", "running_var")
 
@@ -55,7 +55,7 @@ class _Layer:
 
     @property
     def is_norm(self) -> bool:
-        return self.node.op_type == "BatchNormalization"
+        return bool(self.node.op_type == "BatchNormalization")
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -68,10 +68,10 @@ class _Layer:
 def place(
     graph: Any, state: Mapping[str, ArrayLike], *, ignore_unused: bool = False, epsilon: float = 1e-5
 ) -> tuple[Placement, ...]:
-    """Put the arrays into a GraphProto; what went where. A ModelError names every array that does not fit or has no place.
+    """Put the arrays into a GraphProto; returns the placements. A ModelError names every array that does not fit.
 
-    What the state dict does not have stays as it is. ignore_unused: arrays without a place are no error. epsilon: that of
-    folded BatchNorms whose own the graph does not tell.
+    Weights that the state dict lacks stay. ignore_unused: accept arrays that fit nowhere. epsilon: for folded BatchNorms whose
+    epsilon the graph does not state.
     """
     if not 0 <= epsilon < np.inf:
         raise InputError(f"epsilon: expected a number of at least 0, got {epsilon}")
@@ -80,6 +80,8 @@ def place(
 
 
 class _Placer:
+    """Matches the layers of a graph with the modules of a state dict, and writes their arrays."""
+
     def __init__(self, graph: Any, state: dict[str, np.ndarray], epsilon: float):
         _separate(graph)
         self.graph = graph
@@ -126,13 +128,13 @@ class _Placer:
         return placed
 
     def has_weights(self, node: Any) -> bool:
-        """Whether it is a layer, or a BatchNorm, with weights that are known."""
+        """Whether the node is a layer or a BatchNorm with constant weights."""
         if node.op_type not in (*LAYERS, "BatchNormalization") or len(node.input) < 2 or node.input[1] not in self.tensors:
             return False
         return node.op_type != "Gemm" or all(a.f == 1 for a in node.attribute if a.name in ("alpha", "beta"))
 
     def shape(self, layer: _Layer) -> tuple[int, ...]:
-        """That of its weights, as PyTorch has it."""
+        """The shape of the layer's weights in PyTorch."""
         dims = tuple(self.tensors[layer.node.input[1]].dims)
         return dims[::-1] if _transposed(layer.node, 1) else dims
 
@@ -147,7 +149,7 @@ class _Placer:
             layer.norm = scope
 
     def match_by_shape(self, layers: list[_Layer], modules: Iterable[str]) -> None:
-        """Match the layers that no name tells: those that share their weights are one."""
+        """Match the layers without a matching name; layers that share their weights count as one."""
         free: dict[str, list[_Layer]] = {}
         for layer in layers:
             if layer.module is None:
@@ -197,19 +199,19 @@ class _Placer:
             self.wrong += [f"{layer}: nothing says which BatchNorm it is" for layer in lost]
 
     def may_hold_norm(self, layer: _Layer, some: bool) -> bool | None:
-        """Whether a BatchNorm is folded into it: it is where only that explains the bias; None: one of `some` may be."""
+        """Whether a BatchNorm is folded into the layer: True if nothing else explains its bias, None if `some` may be."""
         bias = layer.node.input[2] if len(layer.node.input) > 2 else ""
         if layer.module in (None, _scope(layer.node)) or bias not in self.tensors or bias == _key(layer.module, "bias"):
             return False
         return True if "bias" not in self.modules[layer.module] else None if some else False
 
     def fits(self, norm: str, layer: _Layer) -> bool:
-        """Whether it has as many channels as the layer gives."""
+        """Whether the BatchNorm has as many channels as the layer's output."""
         bias = self.tensors[layer.node.input[2]]
-        return bias.dims[-1:] == list(self.modules[norm]["running_var"].shape)
+        return list(bias.dims[-1:]) == list(self.modules[norm]["running_var"].shape)
 
     def norms_beside(self, layer: _Layer, layers: list[_Layer], left: list[str]) -> list[str]:
-        """The BatchNorms that order, number and name say; where these say none, the only one beside the only layer."""
+        """The BatchNorms that order, number and name point to; else the only sibling, if it fits no other layer."""
         module = layer.module or ""
         left = [m for m in left if self.fits(m, layer)]
         beside = [m for m in left if _parent(m) == _parent(module)]
@@ -223,12 +225,12 @@ class _Placer:
         return beside if len(beside) == 1 and sum(self.fits(beside[0], m) for m in others.values()) == 1 else []
 
     def next_in_order(self, module: str) -> str | None:
-        """The module after this one, where the order is known."""
+        """The module after this one, if the order is known."""
         modules = list(self.modules) if self.ordered else []
         return next((m for before, m in itertools.pairwise(modules) if before == module), None)
 
     def next_number(self, module: str) -> str | None:
-        """The module of the next number beside one that has a number, as in a Sequential."""
+        """The sibling with the next number, for a module with a number, as in a Sequential."""
         prefix = _key(_parent(module), "")
         names = {m.removeprefix(prefix).partition(".")[0] for m in self.modules if m.startswith(prefix)}
         numbers = sorted(int(name) for name in names if re.fullmatch("[0-9]{1,9}", name))
@@ -238,7 +240,7 @@ class _Placer:
     # ---- the arrays
 
     def make(self, layer: _Layer) -> None:
-        """The arrays of its module for the node's inputs."""
+        """Make the arrays for a layer's inputs from its module."""
         module, norm = layer.module or "", layer.norm
         arrays = dict(self.modules[module])
         self.used.update(_key(module, field) for field in layer.fields if field in arrays)
@@ -269,7 +271,7 @@ class _Placer:
         arrays["bias"] = bias.astype(weight.dtype)
 
     def make_named(self) -> None:
-        """The arrays for all other inputs, by their names; where equal ones of several modules share one, scopes tell."""
+        """Match all other inputs by name; an initializer that modules share is told apart by the scope."""
         for n, node in enumerate(self.nodes):
             scope = _scope(node)
             for i, name in enumerate(node.input):
@@ -281,7 +283,7 @@ class _Placer:
                         self.used.add(key)
 
     def write(self) -> Iterator[Placement]:
-        """Put the arrays in their places; where the readers of an initializer differ, all but one get their own."""
+        """Write the arrays into initializers; readers of one that get different arrays are given initializers of their own."""
         readers: dict[str, list[tuple[int, int]]] = {}
         for n, node in enumerate(self.nodes):
             for i, name in enumerate(node.input):
@@ -314,9 +316,9 @@ class _Placer:
             yield replace(placement, target=name)
 
     def agrees(self, key: str, array: np.ndarray, tensor: Any, transposed: bool = False) -> bool:
-        """Whether the array has the tensor's dtype and shape; where not, that is wrong.
+        """Whether the array has the tensor's dtype and shape; if not, an error is noted.
 
-        Other kernel axes of 1 are as good: Model.save writes a Linear as a 1x1 convolution, one of one axis as one of two.
+        Kernel axes of 1 may differ: Model.save writes a Linear as a 1×1 convolution, and a 1-D convolution as a 2-D one.
         """
         kind = DATA_TYPES.get(tensor.data_type)
         dims = tuple(tensor.dims)
@@ -330,7 +332,7 @@ class _Placer:
 
 
 def _separate(graph: Any) -> None:
-    """Give what an Identity makes of an initializer one of its own: torch lets equal ones of several modules share one so."""
+    """Replace each Identity of an initializer by a copy: torch uses them to share equal weights of several modules."""
     tensors = {t.name: t for t in graph.initializer}
     outputs = {"", *(v.name for v in graph.output)}
     for node in list(graph.node):
@@ -350,7 +352,7 @@ def _set(tensor: Any, array: np.ndarray) -> None:
 
 
 def _ordered(state: Mapping[str, np.ndarray]) -> bool:
-    """Whether the keys are in the order of the modules: a .safetensors file has them sorted, those of a dtype together."""
+    """Whether the keys are in the order of the modules; a .safetensors file has them sorted within each dtype."""
     by_dtype: dict[np.dtype, list[str]] = {}
     for key, array in state.items():
         by_dtype.setdefault(array.dtype, []).append(key)
@@ -369,13 +371,13 @@ def _metadata(node: Any, key: str) -> str:
 
 
 def _scope(node: Any) -> str | None:
-    """The module that torch says the node is of: the last but one of "['', 'layer1', 'layer1.0', 'conv2d']"."""
+    """The module in torch's metadata of a node: the last but one of "['', 'layer1', 'layer1.0', 'conv2d']"."""
     names = re.findall("'([^']*)'", _metadata(node, "name_scopes"))
     return names[-2] if len(names) > 1 else None
 
 
 def _epsilon(node: Any) -> float | None:
-    """The last argument of the BatchNorm that torch says the node is."""
+    """The epsilon of the BatchNorm in torch's metadata of a node: its last argument."""
     found = re.search(r"batch_norm.*, ([0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?)\), kwargs", _metadata(node, "fx_node"))
     return float(found[1]) if found else None
 
@@ -407,7 +409,7 @@ def _parent(module: str) -> str:
 
 
 def _stem(module: str) -> str:
-    """What tells a module from others beside it, where conv1 goes with bn1."""
+    """The last part of a module's name without its kind: "1" for conv1 and bn1."""
     return re.sub("conv|batch_?norm|bn|norm", "", module.rpartition(".")[2])
 
 

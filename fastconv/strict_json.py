@@ -1,4 +1,4 @@
-"""JSON read strictly, as protobuf maps its messages to it: the text, single values, and one object's fields at a time.
+"""Reading JSON strictly, by protobuf's mapping of messages: the text, single values, and the fields of one object.
 
 Nothing here knows ONNX. A value is read by a function that raises ValueError with what it expected; `Fields` adds the path
 and makes it a ModelError.
@@ -22,7 +22,7 @@ _INTEGER = re.compile("-?[0-9]{1,20}").fullmatch
 
 
 def parse(text: bytes) -> Any:
-    """JSON as the standard has it, in UTF-8: no duplicate keys, no NaN, no number out of range. ModelError otherwise."""
+    """JSON by the standard, in UTF-8: no duplicate keys, no NaN, no number out of range. ModelError otherwise."""
     try:
         return json.loads(text.decode(), object_pairs_hook=_object, parse_constant=_no_constant, parse_float=_finite)
     except RecursionError:
@@ -84,7 +84,8 @@ def double(value: Any) -> float:
 def single(value: Any) -> float:
     """A number in float32's range, rounded to float32."""
     try:
-        return struct.unpack("<f", struct.pack("<f", double(value)))[0]
+        rounded: float = struct.unpack("<f", struct.pack("<f", double(value)))[0]
+        return rounded
     except OverflowError:
         raise ValueError(f"expected a number in float32's range, got {brief(value)}") from None
 
@@ -99,7 +100,7 @@ def string(value: Any) -> str:
 
 
 def raw(value: Any) -> bytes:
-    """Bytes in base64, of either alphabet, padded or not; bytes themselves where the model was never JSON."""
+    """Bytes in base64, of either alphabet, padded or not; bytes as they are if the model never was JSON."""
     if isinstance(value, bytes):
         return value
     if not isinstance(value, str):
@@ -135,7 +136,7 @@ def enum(names: Mapping[str, int], value: Any) -> int:
 
 
 def sequence(value: Any) -> list[Any] | tuple[Any, ...]:
-    """A list, its items unread."""
+    """A list; its items are not checked."""
     if not isinstance(value, list | tuple):
         raise ValueError(f"expected a list, got {brief(value)}")
     return value
@@ -166,12 +167,12 @@ class Fields:
             raise self.error(f"expected an object, got {brief(value)}")
         if unknown := value.keys() - keys:
             raise self.error(f"unknown key {brief(next(k for k in value if k in unknown))}")
-        # to protobuf's JSON, null is the same as nothing
+        # in protobuf's JSON, null means absent
         self.values = {keys[spelling]: item for spelling, item in value.items() if item is not None}
         if len(self.values) < len(value):
             given = [keys[spelling] for spelling in value]
             if twice := [key for key in given if given.count(key) > 1]:
-                raise self.error(f"{twice[0]!r} is there in both spellings")
+                raise self.error(f"{twice[0]!r} appears in both spellings")
 
     def at(self, key: str) -> str:
         """The path of a field."""
@@ -198,7 +199,7 @@ class Fields:
             raise self.error(str(e), key) from None
 
     def list(self, key: str, read: Callable[[Any], Any]) -> list[Any]:
-        """The field's items as `read` reads them; empty where it is absent."""
+        """The field's items as `read` reads them; empty if it is absent."""
         out: list[Any] = []
         try:
             for item in self.get(key, sequence, ()):
@@ -214,7 +215,7 @@ class Fields:
         return Fields(self.get(key, lambda value: value), self.at(key), keys)
 
     def objects(self, key: str, keys: Mapping[str, str]) -> Iterator[Fields]:
-        """The field's items, where they are objects."""
+        """The field's items, which must be objects."""
         path = self.at(key)
         for i, value in enumerate(self.get(key, sequence, ())):
             yield Fields(value, f"{path}[{i}]", keys)

@@ -1,4 +1,4 @@
-"""How many threads a model uses, and why; and the lock of what several of the caller's threads share.
+"""The number of threads that a model uses and its source; a pool for jobs; a base class for objects with a lock.
 
 Order: the argument, then FASTCONV_NUM_THREADS, then OpenMP's own setting (OMP_NUM_THREADS, threadpoolctl); all capped by the
 affinity mask and the container's CPU quota.
@@ -20,14 +20,14 @@ from .errors import InputError
 
 
 class Threads(NamedTuple):
-    """A number of threads and where it comes from."""
+    """A number of threads and its source."""
 
-    count: int  # type: ignore[assignment]  # tuple.count, which nobody needs here
+    count: int  # type: ignore[assignment]  # hides tuple.count, which nobody calls here
     source: str
 
 
 def cpu_limit(root: Path = Path("/")) -> Threads:
-    """The CPUs this process may use: its affinity mask, or the control group's quota where that is less."""
+    """The CPUs this process may use: its affinity mask, or the control group's quota if that is less."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = cgroup_quota(root)
     if quota is not None and math.ceil(quota) < available:
@@ -36,7 +36,7 @@ def cpu_limit(root: Path = Path("/")) -> Threads:
 
 
 def cgroup_quota(root: Path = Path("/")) -> float | None:
-    """CPUs that the control group allows (version 2 along its path, or version 1), None where nothing limits them."""
+    """CPUs that the control group allows (version 2 along its path, or version 1), None if there is no limit."""
     try:
         groups = (root / "proc/self/cgroup").read_text().splitlines()
     except OSError:
@@ -63,7 +63,7 @@ def _quota(path: Path) -> float | None:
 
 
 def resolve(threads: int | None) -> Threads:
-    """The number of threads for `threads=` as the user gave it; InputError for what is none."""
+    """The number of threads for the argument `threads`; InputError if it is invalid."""
     limit = cpu_limit()
     if not _executor.openmp:
         return Threads(1, "built without OpenMP")
@@ -83,7 +83,7 @@ def _capped(count: int, source: str, limit: Threads) -> Threads:
 
 
 def share_out(jobs: Sequence[Callable[[], object]], count: int) -> None:
-    """Do all jobs on `count` threads, the caller's among them; where one raises, no more are begun and it is raised here."""
+    """Do all jobs on `count` threads, the caller's among them. After an exception no job is begun, and it is raised here."""
     left = deque(jobs)
     errors: list[BaseException] = []
 
@@ -107,14 +107,14 @@ def share_out(jobs: Sequence[Callable[[], object]], count: int) -> None:
         done = threading.Event()
         try:
             threading.Thread(target=help_out, args=(done,), name="fastconv", daemon=True).start()
-        except RuntimeError:  # no more threads are to be had
+        except RuntimeError:  # the system allows no more threads
             break
         helpers.append(done)
     work()
     for done in helpers:
         while not done.is_set():
             try:
-                done.wait()  # an interrupted Thread.join takes the thread for ended
+                done.wait()  # not Thread.join: interrupted, it takes the thread for ended
             except BaseException as e:
                 errors.append(e)
     if errors:
@@ -122,7 +122,7 @@ def share_out(jobs: Sequence[Callable[[], object]], count: int) -> None:
 
 
 class Locked:
-    """What has a lock, `_lock`. It is free in a forked child: a thread that held it at the fork is not there to let it go."""
+    """An object with a lock, `_lock`, that is free again in a forked child: the thread that held it does not exist there."""
 
     def __init__(self) -> None:
         self._unlock()

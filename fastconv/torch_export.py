@@ -29,16 +29,16 @@ def from_torch(
     threads: int | None = None,
     accuracy: Accuracy = "default",
 ) -> Model:
-    """The Model of a torch.nn.Module as it is in evaluation mode; no file is written, and the module is left as it was.
+    """The Model of a torch.nn.Module in evaluation mode. No file is written, and the module is left unchanged.
 
-    Weights keep the names of the state dict, so that another one finds its places in what `Model.save` wrote of the model.
+    Weights keep the names of the state dict, so that another state dict fits the file that `Model.save` writes.
 
     Parameters
     ----------
     module : torch.nn.Module
         The network.
     example : torch.Tensor, numpy.ndarray, or tuple of them
-        Its input, or a tuple of them where `forward` takes several. The model takes inputs of these shapes.
+        Its input, or a tuple if `forward` takes several. The model takes inputs of these shapes.
     dynamic_axes : mapping of int to str, or tuple of mappings, optional
         The sizes that stay open, by axis: {0: "N", 2: "H", 3: "W"} leaves batch, height and width open. With several inputs a
         tuple, one mapping for each.
@@ -53,11 +53,11 @@ def from_torch(
     Raises
     ------
     FastconvError
-        Where a package is missing that torch's exporter needs.
+        If a package that torch's exporter needs is missing.
     InputError
-        Where an argument makes no sense.
+        If an argument is invalid.
     ModelError
-        Where torch cannot export the module; UnsupportedError, which is one, lists every node that is not supported.
+        If torch cannot export the module; its subclass UnsupportedError lists every node that is not supported.
 
     Examples
     --------
@@ -68,7 +68,7 @@ def from_torch(
     ('N', 8, 30, 30)
     """
     try:
-        import onnxscript  # noqa: F401  what torch.onnx exports with
+        import onnxscript  # noqa: F401 (torch.onnx needs it)
         import torch
     except ImportError as e:
         raise FastconvError(f"from_torch needs the package {e.name}: pip install 'fastconv[torch]'") from None
@@ -78,7 +78,7 @@ def from_torch(
     axes = _axes(dynamic_axes, inputs)
     for i, named in enumerate(axes):
         for axis in named:
-            if inputs[i].shape[axis] == 1:  # torch takes a size of 1 for a constant
+            if inputs[i].shape[axis] == 1:  # torch treats a size of 1 as constant
                 inputs[i] = torch.cat([inputs[i]] * 2, axis)
     training = [m for m in module.modules() if m.training]
     module.eval()
@@ -87,7 +87,7 @@ def from_torch(
             module,
             tuple(inputs),
             dynamo=True,
-            optimize=False,  # fastconv's passes do it, and keep the names of the weights
+            optimize=False,  # fastconv's passes optimize, and keep the names of the weights
             verbose=False,
             dynamic_shapes=tuple(axes) if any(axes) else None,
         )
@@ -112,7 +112,7 @@ def _tensor(x: Any) -> Any:
 
 
 def _axes(dynamic_axes: Axes | tuple[Axes, ...] | None, inputs: list[Any]) -> list[dict[int, str]]:
-    """For each input the names of its open axes, which count from 0."""
+    """For each input the names of its open axes, by axis from 0."""
     given = dynamic_axes if isinstance(dynamic_axes, tuple) else (dynamic_axes or {},) + ({},) * (len(inputs) - 1)
     if len(given) != len(inputs) or (len(inputs) > 1 and isinstance(dynamic_axes, Mapping)):
         raise InputError(f"dynamic_axes: expected a tuple of {len(inputs)} mappings, one for each input")

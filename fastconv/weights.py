@@ -1,7 +1,7 @@
-"""Weights that are not in memory: what stands for an array until somebody reads its values.
+"""Weights: constants that are not in memory until they are needed.
 
-A network's weights are needed once, when they are packed for the kernels. A large constant of a graph is therefore not an
-array but one of these: they stay in their file, or are scaled, until then, and what is packed is all that memory holds.
+A network's weights are needed once, when they are packed for the kernels. Until then a large constant of a graph stays in its
+file, with the scaling that passes fold into it; afterwards memory holds only the packed weights.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ class Weights:
 
     @property
     def key(self) -> Hashable:
-        """What is equal where the values are equal, as long as the weights live."""
+        """A value that is equal for Weights with equal values, as long as they live."""
         raise NotImplementedError
 
     @property
     def columns_of(self) -> Weights | None:
-        """The matrix whose columns these rows are, where they are better read by its rows."""
+        """The matrix whose columns are these rows, if it is faster to read by its own rows."""
         return None
 
     @property
@@ -93,13 +93,14 @@ class Scaled(Weights):
             self.source, self.scale = source.source, source.scale * self.scale
 
     def rows(self, begin: int, end: int) -> np.ndarray:
-        """Make and scale them."""
+        """The source's rows, scaled."""
         scale = self.scale[begin:end] if self.axis == 0 else self.scale
-        return (self.source[begin:end] * scale.reshape(-1, *(1,) * (self.ndim - 1 - self.axis))).astype(np.float32)
+        scaled: np.ndarray = self.source[begin:end] * scale.reshape(-1, *(1,) * (self.ndim - 1 - self.axis))
+        return scaled.astype(np.float32)
 
     @property
     def key(self) -> Hashable:
-        """The source's and the factors."""
+        """The source's key and the factors."""
         return key_of(self.source), self.axis, self.scale.tobytes()
 
 
@@ -111,12 +112,12 @@ class Widened(Weights):
         self.source: np.ndarray | Weights = source
 
     def rows(self, begin: int, end: int) -> np.ndarray:
-        """The source's, converted."""
+        """The source's rows, converted."""
         return self.source[begin:end].astype(np.float32)
 
     @property
     def key(self) -> Hashable:
-        """The source's."""
+        """The source's key."""
         return "widened", key_of(self.source)
 
 
@@ -128,44 +129,44 @@ class Transposed(Weights):
         self.source = source
 
     def rows(self, begin: int, end: int) -> np.ndarray:
-        """Columns of all of the source's rows."""
+        """The source's columns, which takes all of its rows."""
         return np.asarray(self.source)[:, begin:end].T.copy()
 
     @property
     def columns_of(self) -> Weights:
-        """The source, each of whose rows would be read once for each of these."""
+        """The source: reading these rows one by one would read all of it each time."""
         return self.source
 
     @property
     def key(self) -> Hashable:
-        """The source's."""
+        """The source's key."""
         return "transposed", self.source.key
 
 
 class Reshaped(Weights):
-    """Weights with other axes behind the first."""
+    """Weights with other axes after the first."""
 
     def __init__(self, source: Weights, shape: tuple[int, ...]):
         super().__init__(shape, source.dtype)
         self.source = source
 
     def rows(self, begin: int, end: int) -> np.ndarray:
-        """The source's."""
+        """The source's rows."""
         return self.source.rows(begin, end).reshape(end - begin, *self.shape[1:])
 
     @property
     def columns_of(self) -> Weights | None:
-        """The source's, where the new axes are of one element."""
+        """The source's, if the new axes have one element."""
         return self.source.columns_of if self.shape[:2] == self.source.shape else None
 
     @property
     def key(self) -> Hashable:
-        """The source's and the shape."""
+        """The source's key and the shape."""
         return self.shape, self.source.key
 
 
 def key_of(array: np.ndarray | Weights | None) -> Hashable:
-    """What tells a constant from others, as long as it lives."""
+    """A value that identifies a constant, as long as it lives."""
     if isinstance(array, Weights):
         return array.key
     return None if array is None else (array.__array_interface__["data"][0], array.shape, array.strides)

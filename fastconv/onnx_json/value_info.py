@@ -40,7 +40,8 @@ def _dim(d: Fields) -> Dim:
     """
     if d.has("dim_value") and d.has("dim_param"):
         raise d.error("both 'dim_value' and 'dim_param' are set")
-    size, symbol = d.get("dim_value", integer, 0), d.get("dim_param", string, "")
+    size: int = d.get("dim_value", integer, 0)
+    symbol: str = d.get("dim_param", string, "")
     if size > 0:
         return size
     return symbol if symbol.isidentifier() and symbol != "None" and not symbol.startswith("unk__") else None

@@ -1,4 +1,4 @@
-"""What stands before and after a network that sees: pictures made into inputs, outputs made into answers, answers drawn.
+"""Pre- and postprocessing for vision networks: inputs from pictures, boxes and scores from outputs, drawings of both.
 
     from fastconv import vision
 
@@ -9,8 +9,8 @@
     keep = vision.nms(boxes, scores, 0.5, classes)
     vision.write("found.png", vision.draw_boxes(picture, placement.back(boxes[keep])))
 
-What computes needs NumPy alone; files, resizing and drawing need Pillow: `pip install 'fastconv[vision]'`. `examples/` has
-a whole program for each task. Wrong arguments raise InputError.
+Computing needs NumPy alone; files, resizing and drawing need Pillow: `pip install 'fastconv[vision]'`. `examples/` has a whole
+program for each task. Wrong arguments raise InputError.
 """
 
 from .answers import Peaks, cosine, iou, nearest, nms, peaks, softmax, top_k

@@ -1,4 +1,4 @@
-"""What this package's functions ask of their arguments."""
+"""Checks of the arguments of this package's functions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..graph import shape_text
 
 
 def kind(given: Any) -> str:
-    """What came, in a few words."""
+    """An argument in a few words, for messages."""
     if isinstance(given, np.ndarray):
         return f"{given.dtype} {shape_text(given.shape)}"
     return f"{type(given).__name__} {given!r:.60}"
@@ -26,9 +26,9 @@ def as_picture(name: str, given: Any) -> np.ndarray:
 
 
 def as_numbers(name: str, given: Any, *dims: int | str) -> np.ndarray:
-    """Finite floats of the shape `dims`, where a letter is any size: a float array as it is, anything else as float64.
+    """Finite floats of the shape `dims`, in which a name is any size: a float array as it is, anything else as float64.
 
-    An empty list stands for an array without rows; "..." first stands for any dimensions.
+    An empty list is an array without rows; "..." as the first of `dims` means any leading dimensions.
     """
     expected = f"{name}: expected numbers of {shape_text(dims)}"
     try:

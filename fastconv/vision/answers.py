@@ -1,7 +1,7 @@
-"""What a network's outputs say: scores, boxes, peaks and distances. Only NumPy is needed.
+"""Postprocessing of outputs: scores, boxes, peaks and distances. Only NumPy is needed.
 
 A box is x1, y1, x2, y2 in pixels from the picture's left upper corner, a box over the whole picture being 0, 0, W, H.
-Of things that score the same, the one that comes first stays first.
+Among equal scores, the first stays first.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ def softmax(logits: ArrayLike) -> np.ndarray:
     Returns
     -------
     numpy.ndarray
-        Of the same shape; float64 where `logits` are no floats.
+        Of the same shape; float64 if `logits` are no floats.
 
     Raises
     ------
     InputError
-        Where an argument does not fit.
+        If an argument does not fit.
 
     Examples
     --------
@@ -43,8 +43,9 @@ def softmax(logits: ArrayLike) -> np.ndarray:
     array([0.5, 0.5])
     """
     x = as_numbers("logits", logits, "...", "classes")
-    e = np.exp(x - x.max(axis=-1, keepdims=True, initial=-np.inf))
-    return e / e.sum(axis=-1, keepdims=True)
+    e: np.ndarray = np.exp(x - x.max(axis=-1, keepdims=True, initial=-np.inf))
+    e /= e.sum(axis=-1, keepdims=True)
+    return e
 
 
 def top_k(scores: ArrayLike, k: int = 5) -> tuple[np.ndarray, np.ndarray]:
@@ -65,7 +66,7 @@ def top_k(scores: ArrayLike, k: int = 5) -> tuple[np.ndarray, np.ndarray]:
     Raises
     ------
     InputError
-        Where an argument does not fit.
+        If an argument does not fit.
 
     Examples
     --------
@@ -95,7 +96,7 @@ def iou(a: ArrayLike, b: ArrayLike) -> np.ndarray:
     Raises
     ------
     InputError
-        Where an argument does not fit.
+        If an argument does not fit.
 
     Examples
     --------
@@ -106,12 +107,15 @@ def iou(a: ArrayLike, b: ArrayLike) -> np.ndarray:
     a, b = as_numbers("a", a, "n", 4)[:, None], as_numbers("b", b, "m", 4)[None]
     common = _area(np.maximum(a[..., :2], b[..., :2]), np.minimum(a[..., 2:], b[..., 2:]))
     union = _area(a[..., :2], a[..., 2:]) + _area(b[..., :2], b[..., 2:]) - common
-    return np.divide(common, union, out=np.zeros_like(common), where=union > 0)
+    ratio = np.zeros_like(common)
+    np.divide(common, union, out=ratio, where=union > 0)
+    return ratio
 
 
 def _area(corner: np.ndarray, opposite: np.ndarray) -> np.ndarray:
     """0 for a box turned inside out."""
-    return np.maximum(opposite - corner, 0).prod(axis=-1)
+    area: np.ndarray = np.maximum(opposite - corner, 0).prod(axis=-1)
+    return area
 
 
 def nms(boxes: ArrayLike, scores: ArrayLike, threshold: float = 0.5, classes: ArrayLike | None = None) -> np.ndarray:
@@ -136,7 +140,7 @@ def nms(boxes: ArrayLike, scores: ArrayLike, threshold: float = 0.5, classes: Ar
     Raises
     ------
     InputError
-        Where an argument does not fit.
+        If an argument does not fit.
 
     Examples
     --------
@@ -165,7 +169,7 @@ class Peaks(NamedTuple):
     Parameters
     ----------
     channels, rows, columns : numpy.ndarray
-        Where they are, ints.
+        Their positions, ints.
     scores : numpy.ndarray
         Their scores, float32.
 
@@ -201,12 +205,12 @@ def peaks(heatmap: ArrayLike, threshold: float, k: int = 100) -> Peaks:
     Returns
     -------
     Peaks
-        Where they are, and their scores.
+        Their positions and scores.
 
     Raises
     ------
     InputError
-        Where an argument does not fit.
+        If an argument does not fit.
 
     Examples
     --------
@@ -243,7 +247,7 @@ def cosine(a: ArrayLike, b: ArrayLike) -> np.ndarray:
     Raises
     ------
     InputError
-        Where an argument does not fit.
+        If an argument does not fit.
 
     Examples
     --------
@@ -254,7 +258,8 @@ def cosine(a: ArrayLike, b: ArrayLike) -> np.ndarray:
     a = as_numbers("a", a, "n", "d")
     b = as_numbers("b", b, "m", a.shape[1])
     x, y = (v / np.maximum(np.linalg.norm(v, axis=1, keepdims=True), np.finfo(v.dtype).tiny) for v in (a, b))
-    return x @ y.T
+    cosines: np.ndarray = x @ y.T
+    return cosines
 
 
 def nearest(queries: ArrayLike, gallery: ArrayLike, k: int = 5) -> tuple[np.ndarray, np.ndarray]:
@@ -277,7 +282,7 @@ def nearest(queries: ArrayLike, gallery: ArrayLike, k: int = 5) -> tuple[np.ndar
     Raises
     ------
     InputError
-        Where an argument does not fit.
+        If an argument does not fit.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Answers drawn on pictures. Each function returns a new picture; lines and letters grow with its size."""
+"""Drawing results on pictures. Each function returns a new picture; lines and letters scale with its size."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def colour(i: int) -> Colour:
 class Sheet:
     """A picture to draw on, in its own coordinates. It is magnified meanwhile, so that slanted lines come out smooth.
 
-    Each pixel becomes a square of pixels and the squares are averaged in the end: what is not drawn over does not change.
+    Each pixel becomes a square of pixels, and the squares are averaged at the end: pixels that are not drawn over stay.
     """
 
     def __init__(self, picture: np.ndarray, letter: float | None = None):
@@ -63,7 +63,7 @@ class Sheet:
         self.font = ImageFont.load_default(self.letter * self.zoom)
 
     def picture(self) -> np.ndarray:
-        """What was drawn, in the size of the picture."""
+        """The drawing, in the size of the picture."""
         return np.array(self.image.reduce(self.zoom))
 
     def _at(self, *xy: float) -> tuple[float, ...]:
@@ -93,7 +93,7 @@ class Sheet:
             self.pen.ellipse(self._at(x - radius, y - radius, x + radius, y + radius), paint)
 
     def width(self, text: str) -> float:
-        """How wide a text comes out, in pixels."""
+        """The width of a text in pixels."""
         return self.font.getlength(text) / self.zoom
 
     def text(self, x: float, y: float, text: str, fill: Colour = BLACK) -> None:
@@ -101,7 +101,7 @@ class Sheet:
         self.pen.text((x * self.zoom, y * self.zoom), text, fill, self.font, anchor="lm")
 
     def fitted(self, text: str, width: float) -> str:
-        """As much of a text as is no wider."""
+        """The text, cut to fit the width."""
         if self.width(text) <= width:
             return text
         while text and self.width(text + "…") > width:
@@ -138,9 +138,9 @@ def draw_boxes(
     Raises
     ------
     FastconvError
-        Where Pillow is missing.
+        If Pillow is missing.
     InputError
-        Where an argument does not fit.
+        If an argument does not fit.
 
     Examples
     --------
@@ -173,7 +173,7 @@ def draw_boxes(
 def _tag(
     sheet: Sheet, x: float, y: float, text: str, paint: Colour, taken: Sequence[tuple[float, ...]], size: tuple[int, int]
 ) -> tuple[float, float, float, float]:
-    """A label on top of the corner x, y or, where there is no room, the next free place below; returns where."""
+    """Draw a label above the corner x, y or, if there is no room, in the next free place below; returns its box."""
     h, w = size
     margin, tall = 0.3 * sheet.letter, 1.4 * sheet.letter
     text = sheet.fitted(text, w - 2 * margin)
@@ -218,9 +218,9 @@ def draw_keypoints(
     Raises
     ------
     FastconvError
-        Where Pillow is missing.
+        If Pillow is missing.
     InputError
-        Where an argument does not fit.
+        If an argument does not fit.
 
     Examples
     --------
@@ -248,11 +248,13 @@ def draw_keypoints(
 
 def _mask(picture: np.ndarray, mask: Any) -> np.ndarray:
     """H×W×1 of 0..1 for a picture of H×W."""
-    return np.clip(as_numbers("mask", mask, *as_picture("picture", picture).shape[:2]), 0, 1)[..., None]
+    clipped: np.ndarray = np.clip(as_numbers("mask", mask, *as_picture("picture", picture).shape[:2]), 0, 1)
+    return clipped[..., None]
 
 
 def _blend(ground: Any, over: Any, share: np.ndarray) -> np.ndarray:
-    return np.rint(ground * (1 - share) + np.asarray(over, np.float64) * share).astype(np.uint8)
+    blended: np.ndarray = np.rint(ground * (1 - share) + np.asarray(over, np.float64) * share)
+    return blended.astype(np.uint8)
 
 
 def draw_mask(picture: np.ndarray, mask: ArrayLike, fill: Colour = (255, 40, 90), opacity: float = 0.5) -> np.ndarray:
@@ -277,7 +279,7 @@ def draw_mask(picture: np.ndarray, mask: ArrayLike, fill: Colour = (255, 40, 90)
     Raises
     ------
     InputError
-        Where an argument does not fit.
+        If an argument does not fit.
 
     Examples
     --------
@@ -291,7 +293,7 @@ def draw_mask(picture: np.ndarray, mask: ArrayLike, fill: Colour = (255, 40, 90)
 
 
 def cut_out(picture: np.ndarray, mask: ArrayLike, background: Colour | np.ndarray = WHITE) -> np.ndarray:
-    """What a mask covers, on another background.
+    """The part of a picture that a mask covers, on another background.
 
     Parameters
     ----------
@@ -310,7 +312,7 @@ def cut_out(picture: np.ndarray, mask: ArrayLike, background: Colour | np.ndarra
     Raises
     ------
     InputError
-        Where an argument does not fit.
+        If an argument does not fit.
 
     Examples
     --------
@@ -348,9 +350,9 @@ def draw_scores(picture: np.ndarray, labels: Sequence[str], scores: ArrayLike) -
     Raises
     ------
     FastconvError
-        Where Pillow is missing.
+        If Pillow is missing.
     InputError
-        Where an argument does not fit.
+        If an argument does not fit.
 
     Examples
     --------
@@ -399,9 +401,9 @@ def tiles(
     Raises
     ------
     FastconvError
-        Where Pillow is missing.
+        If Pillow is missing.
     InputError
-        Where an argument does not fit.
+        If an argument does not fit.
 
     Examples
     --------

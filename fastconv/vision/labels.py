@@ -1,4 +1,4 @@
-"""What the classes and keypoints of the common data sets are called, in the order of the networks' outputs."""
+"""Names of the classes and keypoints of common data sets, in the order of the networks' outputs."""
 
 from pathlib import Path
 

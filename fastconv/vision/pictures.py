@@ -1,4 +1,4 @@
-"""Pictures in and out of files, and their way to a network's input and back. A picture is uint8 of H×W×3, RGB.
+"""Reading, writing and resizing pictures, and making network inputs of them. A picture is uint8, H×W×3, RGB.
 
 Coordinates are x, y in pixels from the left upper corner: the first pixel reaches from 0 to 1, its middle is at 0.5.
 """
@@ -20,14 +20,14 @@ from ._check import as_numbers, as_picture, as_size, kind
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-#: mean and standard deviation of ImageNet's pixels, R G B of 0..1: what most networks trained on it were given
+#: mean and standard deviation of ImageNet's pixels, R G B of 0..1, by which most networks trained on it expect their input
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 Method = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 
 
 def pillow() -> ModuleType:
-    """Pillow's Image module, asked for only where it is needed."""
+    """Pillow's Image module, imported when it is needed."""
     try:
         from PIL import Image
     except ImportError:
@@ -38,7 +38,7 @@ def pillow() -> ModuleType:
 def read(path: str | os.PathLike[str]) -> np.ndarray:
     """The picture in a file of any format that Pillow reads.
 
-    It is turned upright as the camera noted; grey becomes RGB, and what is transparent white.
+    It is turned upright by the camera's orientation tag; grey becomes RGB, and transparent areas white.
 
     Parameters
     ----------
@@ -53,11 +53,11 @@ def read(path: str | os.PathLike[str]) -> np.ndarray:
     Raises
     ------
     FastconvError
-        Where Pillow is missing.
+        If Pillow is missing.
     InputError
-        Where the file is no picture.
+        If the file is no picture.
     OSError
-        Where it cannot be opened.
+        If the file cannot be opened.
 
     Examples
     --------
@@ -97,11 +97,11 @@ def write(path: str | os.PathLike[str], picture: np.ndarray) -> None:
     Raises
     ------
     FastconvError
-        Where Pillow is missing.
+        If Pillow is missing.
     InputError
-        Where the array is no picture, or the ending is not known.
+        If the array is no picture, or the suffix is unknown.
     OSError
-        Where the file cannot be written.
+        If the file cannot be written.
 
     Examples
     --------
@@ -120,7 +120,7 @@ def write(path: str | os.PathLike[str], picture: np.ndarray) -> None:
 def resize(array: np.ndarray, size: int | tuple[int, int], method: Method = "bilinear") -> np.ndarray:
     """A picture or map in another size.
 
-    All methods but "nearest" average over the pixels that a new one covers where they shrink.
+    When shrinking, all methods but "nearest" average over the pixels that a new one covers.
 
     Parameters
     ----------
@@ -139,9 +139,9 @@ def resize(array: np.ndarray, size: int | tuple[int, int], method: Method = "bil
     Raises
     ------
     FastconvError
-        Where Pillow is missing.
+        If Pillow is missing.
     InputError
-        Where an argument does not fit.
+        If an argument does not fit.
 
     Examples
     --------
@@ -181,9 +181,9 @@ def crop(picture: np.ndarray, size: int | tuple[int, int], short: int | None = N
     picture : numpy.ndarray
         uint8, H×W×3.
     size : int or tuple of int
-        What is cut out: (height, width), or an int for both.
+        The size of the crop: (height, width), or an int for both.
     short : int, optional
-        How long the shorter side is made first; default: as short as `size` fits in.
+        The length that the shorter side is resized to first; default: the least that `size` fits in.
 
     Returns
     -------
@@ -193,9 +193,9 @@ def crop(picture: np.ndarray, size: int | tuple[int, int], short: int | None = N
     Raises
     ------
     FastconvError
-        Where Pillow is missing.
+        If Pillow is missing.
     InputError
-        Where an argument does not fit.
+        If an argument does not fit.
 
     Examples
     --------
@@ -216,7 +216,7 @@ def crop(picture: np.ndarray, size: int | tuple[int, int], short: int | None = N
 
 @dataclass(frozen=True)
 class Placement:
-    """Where `letterbox` put a picture.
+    """The place of a picture on the canvas of `letterbox`.
 
     Parameters
     ----------
@@ -261,7 +261,7 @@ class Placement:
         Raises
         ------
         InputError
-            Where an argument does not fit.
+            If an argument does not fit.
 
         Examples
         --------
@@ -289,7 +289,7 @@ class Placement:
         Raises
         ------
         InputError
-            Where an argument does not fit.
+            If an argument does not fit.
 
         Examples
         --------
@@ -299,7 +299,8 @@ class Placement:
         array([100., -50.])
         """
         xy = as_numbers("points", points, "...", "xy")
-        return ((_pairs(xy) - self.inside[:2]) / self._scale).reshape(xy.shape)
+        points_back: np.ndarray = (_pairs(xy) - self.inside[:2]) / self._scale
+        return points_back.reshape(xy.shape)
 
     def back_map(self, values: np.ndarray, method: Method = "bilinear") -> np.ndarray:
         """A map over the canvas as one over the picture.
@@ -319,9 +320,9 @@ class Placement:
         Raises
         ------
         FastconvError
-            Where Pillow is missing.
+            If Pillow is missing.
         InputError
-            Where an argument does not fit.
+            If an argument does not fit.
 
         Examples
         --------
@@ -354,7 +355,7 @@ def letterbox(picture: np.ndarray, size: int | tuple[int, int], fill: int = 0) -
     size : int or tuple of int
         The canvas: (height, width), or an int for both.
     fill : int
-        The grey, 0 to 255, of what stays free.
+        The grey of the border, 0 to 255.
 
     Returns
     -------
@@ -364,9 +365,9 @@ def letterbox(picture: np.ndarray, size: int | tuple[int, int], fill: int = 0) -
     Raises
     ------
     FastconvError
-        Where Pillow is missing.
+        If Pillow is missing.
     InputError
-        Where an argument does not fit.
+        If an argument does not fit.
 
     Examples
     --------
@@ -401,11 +402,11 @@ def to_nchw(
     Parameters
     ----------
     pictures : numpy.ndarray or sequence of numpy.ndarray
-        One picture or several of a size, uint8 of H×W×3. Where the network wants B, G, R, give `picture[..., ::-1]`.
+        One picture or several of one size, uint8, H×W×3. For a network that takes B, G, R, give `picture[..., ::-1]`.
     mean, std : float or sequence of float
         One number, or one for each of R, G, B.
     scale : float
-        1 where the network wants pixels of 0..255.
+        1 for a network that takes pixels of 0..255.
 
     Returns
     -------
@@ -415,7 +416,7 @@ def to_nchw(
     Raises
     ------
     InputError
-        Where an argument does not fit.
+        If an argument does not fit.
 
     Examples
     --------

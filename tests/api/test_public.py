@@ -1,9 +1,11 @@
 """The public face: its names, which come with their modules when they are first asked for, and what is written of each."""
 
+import ast
 import doctest
 import inspect
 import re
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -47,6 +49,23 @@ def test_names_may_be_asked_for_by_several_threads_at_once():
         t.join()
     """
     assert [python(code) for _ in range(3)] == [("", "", 0)] * 3
+
+
+OPTIONAL = {"PIL", "google", "ml_dtypes", "onnx", "onnxscript", "safetensors", "torch"}
+
+
+def test_functions_import_optional_packages_alone():
+    """All else is imported where modules begin, except for hashlib, which is slow to import and seldom needed."""
+    package = Path(fastconv.__file__).parent
+    imported = set()
+    for path in package.rglob("*.py"):
+        functions = [f for f in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(f, ast.FunctionDef)]
+        for node in (node for f in functions for node in ast.walk(f)):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                imported.add("." if node.level else (node.module or "").partition(".")[0])
+    assert imported - OPTIONAL == {"hashlib"}
 
 
 # ---- docstrings and types

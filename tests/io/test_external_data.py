@@ -203,7 +203,7 @@ def test_a_file_that_shrinks_while_it_is_read(folder, monkeypatch):
 
 
 def test_reads_in_pieces(folder, monkeypatch):
-    monkeypatch.setattr(external_data, "_PIECE", 7)
+    monkeypatch.setattr(external_data, "_LARGEST_READ", 7)
     assert read(folder, offset="3").tolist() == list(range(3, 200))
 
 

@@ -327,7 +327,7 @@ def relu(a, b, **more):
         ({"opset_import": {}}, "opset_import: expected"),
         ({"graph": {}}, "graph: the graph has no outputs"),
         ({"graf": {}}, "the model: unknown key 'graf'"),
-        ({"opset_import": [], "opsetImport": []}, "the model: 'opset_import' is there in both spellings"),
+        ({"opset_import": [], "opsetImport": []}, "the model: 'opset_import' appears in both spellings"),
     ],
 )
 def test_t19_and_t24_structure(m, match):

@@ -103,7 +103,7 @@ def test_values_inside_keep_the_dtype_that_the_file_says(load):
     found = model.run(x, outputs=["conv", "relu"])
     assert [a.dtype for a in found] == [np.float16] * 2
     assert same_bits(found["relu"], np.maximum(found["conv"], 0))
-    saved = load(model._part(()).graph)
+    saved = load(model._stage_graph(()).graph)
     assert same_bits(saved(x), model(x))
 
 
@@ -720,7 +720,7 @@ def test_plans_are_made_once_for_a_shape_and_bounded(small):
     assert small.plan({"x": (1, 3, 4, 4)}) is first, "what is used often is kept"
     for i in range(MOST_PLANS + 5):
         small.run(X, outputs=["conv", f"conv{2 if i % 2 else '.1'}", *["relu", "sum", "norm", "y"][: i % 5]])
-        assert len(small._parts) <= MOST_PLANS + 1
+        assert len(small._stage_graphs) <= MOST_PLANS + 1
 
 
 def test_weights_are_packed_once(small):

@@ -242,7 +242,7 @@ def test_what_runs_after_the_plan_is_part_of_it(summary):
     by = {x.name: x.implementation for x in s.layers}
     assert (by["places"], by["late"]) == ("reference", "")
     *_, total, last = str(s).splitlines()
-    assert total.endswith(", 2 layers not counted: their sizes show as the network runs")
+    assert total.endswith(", 2 layers not counted: their sizes are known only as the network runs")
     assert last == "* 1 of 3 layers by reference (a size that depends on elements)"
 
 
