@@ -110,7 +110,7 @@ class ConcatFromSequence(OfSequence):
         try:
             return (np.stack if self.new_axis else np.concatenate)(list(xs), self.axis)
         except (ValueError, IndexError) as e:
-            raise ModelError(f"the tensors do not go together along axis {self.axis}: {e}") from None
+            raise ModelError(f"the tensors cannot be joined along axis {self.axis}: {e}") from None
 
 
 class SplitToSequence(Op):
