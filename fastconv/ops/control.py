@@ -84,7 +84,7 @@ class If(WithGraph):
         return tuple(evaluate_graph(self.branch(condition), captured))
 
 
-def taken(node: Node) -> list[Node] | None:
+def taken_branch(node: Node) -> list[Node] | None:
     """The nodes to replace an If whose condition is constant; None for any other node."""
     if not isinstance(node.op, If) or (condition := node.input(0).constant) is None:
         return None

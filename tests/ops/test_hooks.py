@@ -6,7 +6,7 @@ import pytest
 from fastconv.graph import Value
 from fastconv.infer_node import infer_node
 
-from .nodes import compute, node
+from ..support.nodes import compute, node
 
 
 def data(*shape):
