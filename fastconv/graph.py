@@ -63,7 +63,7 @@ class Value:
     def dims(self) -> tuple[int, ...]:
         """The shape as ints; ModelError if a dimension is unknown."""
         if self.shape is None or not {int}.issuperset(map(type, self.shape)):
-            raise ModelError(f"value {self.name!r}: its shape {self.shape} is not known")
+            raise ModelError(f"value {self.name!r}: its shape {shape_text(self.shape)} is not known")
         return self.shape  # type: ignore[return-value]  # every dimension is an int
 
     def __repr__(self) -> str:

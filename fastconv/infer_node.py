@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .errors import ModelError, ModelWarning, UnsupportedError, warn
-from .graph import Dim, Node, Shape, Value
+from .graph import Dim, Node, Shape, Value, shape_text
 
 
 def infer_node(node: Node) -> None:
@@ -26,7 +26,10 @@ def merge(node: Node, value: Value, shape: Shape) -> Shape:
         return shape if value.shape is None else value.shape
     declared = value.shape
     if len(shape) != len(declared) or any(_differ(a, b) for a, b in zip(shape, declared, strict=True)):
-        warn(f"{node.error(f'output {value.name!r} is declared {declared}, but its shape is {shape}')}", ModelWarning)
+        warn(
+            f"{node.error(f'output {value.name!r} is declared {shape_text(declared)}, but its shape is {shape_text(shape)}')}",
+            ModelWarning,
+        )
         return shape
     return tuple(b if a is None else a for a, b in zip(shape, declared, strict=True))
 

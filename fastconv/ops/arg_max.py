@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..graph import Value
+from ..graph import Value, shape_text
 from .base import Array, Inferred, Op, Results
 from .dims import axis_index, check, check_rank_least
 
@@ -24,7 +24,7 @@ class ArgReduce(Op, abstract=True):
         if x.shape is None:
             return [(None, np.dtype(np.int64))]
         axis = axis_index(self.axis, len(x.shape))
-        check(x.shape[axis] != 0, f"input: expected elements along axis {axis}, got shape {x.shape}")
+        check(x.shape[axis] != 0, f"input: expected elements along axis {axis}, got shape {shape_text(x.shape)}")
         return [((*x.shape[:axis], *((1,) if self.keepdims else ()), *x.shape[axis + 1 :]), np.dtype(np.int64))]
 
     def reference(self, x: Array) -> Results:

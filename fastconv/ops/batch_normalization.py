@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..graph import Node, Value
+from ..graph import Node, Value, shape_text
 from .base import Array, Inferred, Op, Results
 from .dims import check, check_rank_least, unify
 from .node_spec import INT, NodeSpec
@@ -32,7 +32,10 @@ class BatchNormalization(Op):
             x, scale = spec.optional(0), spec.optional(1)
             if x is not None and x.shape is not None and scale is not None and scale.shape is not None:
                 fits = len(scale.shape) == len(x.shape) - 1
-                check(fits, f"spatial=0: expected parameters of the shape {x.shape[1:]}, got {scale.shape}")
+                check(
+                    fits,
+                    f"spatial=0: expected parameters of the shape {shape_text(x.shape[1:])}, got {shape_text(scale.shape)}",
+                )
         if spec.opset < 7:
             spec.attributes.pop("is_test", None)
         if not spec.take("training_mode", INT, 0):
@@ -56,7 +59,10 @@ class BatchNormalization(Op):
         for name, v in (("scale", scale), ("B", bias), ("mean", mean), ("var", var)):
             if v.shape is None or image is None:
                 continue
-            check(len(v.shape) in (1, len(image)), f"{name}: expected rank 1, got rank {len(v.shape)}, shape {v.shape}")
+            check(
+                len(v.shape) in (1, len(image)),
+                f"{name}: expected rank 1, got rank {len(v.shape)}, shape {shape_text(v.shape)}",
+            )
             for d, n in zip(image, v.shape, strict=False):
                 unify(d, n, f"{name}: channels")
         return [(x.shape, x.dtype), (mean.shape, mean.dtype), (var.shape, var.dtype)]

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..dtypes import kind
 from ..errors import ModelError, UnsupportedError
-from ..graph import Node, Value
+from ..graph import Node, Value, shape_text
 from .base import Array, Inferred, Op, Results
 from .dims import axis_index, broadcast, broadcasts_to, check, check_dtype, same_dtype
 from .node_spec import INT, NodeSpec
@@ -56,7 +56,7 @@ def _align(spec: NodeSpec) -> None:
         raise UnsupportedError("broadcast with an axis (opset < 7) needs operands of known rank")
     behind = len(a.shape) - axis_index(axis, len(a.shape)) - len(b.shape)
     if behind < 0:
-        raise ModelError(f"axis: {axis} leaves too few of the axes {a.shape} for those of {b.shape}")
+        raise ModelError(f"axis: {axis} leaves too few of the axes {shape_text(a.shape)} for those of {shape_text(b.shape)}")
     if behind:
         if b.constant is None:
             raise UnsupportedError("broadcast with an axis (opset < 7) needs a constant second operand")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import Dim, Value
+from ..graph import Dim, Value, shape_text
 from .base import Array, Inferred, Results
 from .dims import as_shape, check, check_rank, known_ints, to_ints
 from .windows import Windowed, Windows
@@ -25,8 +25,11 @@ class Col2Im(Windowed):
         check(min(block, default=0) > 0, f"block_shape: expected values above 0, got {block}")
         windows = self.windows(as_shape(image, "image_shape"), block)
         size, count = math.prod(block), math.prod(windows.out)
-        check(not isinstance(shape[1], int) or shape[1] % size == 0, f"input: expected a multiple of {size} rows, got {shape}")
-        check(not isinstance(shape[2], int) or shape[2] == count, f"input: expected {count} columns, got {shape}")
+        check(
+            not isinstance(shape[1], int) or shape[1] % size == 0,
+            f"input: expected a multiple of {size} rows, got {shape_text(shape)}",
+        )
+        check(not isinstance(shape[2], int) or shape[2] == count, f"input: expected {count} columns, got {shape_text(shape)}")
         return shape[1] // size if isinstance(shape[1], int) else None, windows
 
     def infer(self, x: Value, image: Value, block: Value) -> Inferred:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..graph import Node, Value
+from ..graph import Node, Value, shape_text
 from .base import Array, Inferred, Op, Results
 from .dims import axis_index, check, check_rank_least, same_dtype, total, unify
 from .node_spec import NodeSpec
@@ -37,7 +37,9 @@ class Concat(Op):
         for x in xs:
             check_rank_least(x, "inputs", 1)
         rank = len(shapes[0])
-        check(all(len(s) == rank for s in shapes), f"inputs: expected one rank, got shapes {', '.join(map(str, shapes))}")
+        check(
+            all(len(s) == rank for s in shapes), f"inputs: expected one rank, got shapes {', '.join(map(shape_text, shapes))}"
+        )
         axis = axis_index(self.axis, rank)
         out = list(shapes[0])
         for shape in shapes[1:]:

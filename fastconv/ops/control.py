@@ -14,7 +14,7 @@ import numpy as np
 from ..dtypes import element_of, is_sequence, sequence, sequence_of
 from ..errors import ModelError, UnsupportedError
 from ..evaluate import evaluate
-from ..graph import Dim, Graph, Node, Shape, Subgraph, Value
+from ..graph import Dim, Graph, Node, Shape, Subgraph, Value, shape_text
 from ..infer_node import infer_node
 from .base import REGISTRY, Array, Inferred, Op, Results
 from .dims import axis_index, check, check_scalar
@@ -65,7 +65,7 @@ class If(WithGraph):
 
     def branch(self, condition: np.ndarray) -> Subgraph:
         """The branch to run."""
-        check(condition.size == 1, f"condition: expected a scalar, got shape {condition.shape}")
+        check(condition.size == 1, f"condition: expected a scalar, got shape {shape_text(condition.shape)}")
         return self.then_branch if condition.any() else self.else_branch
 
     def infer(self, condition: Value, *captured: Value) -> Inferred:
@@ -84,7 +84,7 @@ class If(WithGraph):
         return tuple(evaluate_graph(self.branch(condition), captured))
 
 
-def taken(node: Node) -> list[Node] | None:
+def taken_branch(node: Node) -> list[Node] | None:
     """The nodes to replace an If whose condition is constant; None for any other node."""
     if not isinstance(node.op, If) or (condition := node.input(0).constant) is None:
         return None
@@ -205,7 +205,7 @@ class Scan(WithGraph):
         axes = [axis_index(a, x.ndim) for a, x in zip(self.scan_input_axes or (0,) * len(scanned), scanned, strict=True)]
         back = self.scan_input_directions or (0,) * len(scanned)
         moved = [np.moveaxis(x, a, 0)[:: -1 if b else 1] for x, a, b in zip(scanned, axes, back, strict=True)]
-        check(len({len(x) for x in moved}) == 1, f"tensors scanned: expected one length, got {[len(x) for x in moved]}")
+        check(len({len(x) for x in moved}) == 1, f"scanned tensors: expected one length, got {[len(x) for x in moved]}")
         stacked = self.body.outputs[self.states :]
         collected: list[list[np.ndarray]] = [[] for _ in stacked]
         for slices in zip(*moved, strict=True):

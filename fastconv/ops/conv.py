@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..graph import Dim, Node, Value
+from ..graph import Dim, Node, Value, shape_text
 from .base import Array, Inferred, Results
 from .dims import check, check_rank, same_dtype, size_along, unify
 from .windows import Windowed, Windows
@@ -56,7 +56,7 @@ class Conv(Windowed):
         OC, wic, *given = w.shape
         check_rank(x, "input", len(w.shape))
         kernel = self.known_kernel(given)
-        check(OC != 0 and wic != 0 and 0 not in kernel, f"weights: expected sizes above 0, got {w.shape}")
+        check(OC != 0 and wic != 0 and 0 not in kernel, f"weights: expected sizes above 0, got {shape_text(w.shape)}")
         if isinstance(OC, int):
             check(OC % self.group == 0, f"weights: expected output channels divisible by group {self.group}, got {OC}")
         if b is not None:
@@ -65,7 +65,7 @@ class Conv(Windowed):
         if x.shape is None:
             return [((None, OC) + (None,) * len(kernel), dtype)]
         if isinstance(wic, int):
-            unify(wic * self.group, x.shape[1], f"input channels (weights {w.shape}, group {self.group})")
+            unify(wic * self.group, x.shape[1], f"input channels (weights {shape_text(w.shape)}, group {self.group})")
         sizes = [k for k in kernel if isinstance(k, int)]
         out = self.geometry(x.shape, sizes).out if len(sizes) == len(kernel) else (None,) * len(kernel)
         return [((x.shape[0], OC, *out), dtype)]

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..errors import ModelError
-from ..graph import Dim, Node, Value
+from ..graph import Dim, Node, Value, shape_text
 from .base import Array, Inferred, Results
 from .dims import check, check_rank, same_dtype, size_along, unify
 from .windows import Windowed, Windows
@@ -106,7 +106,7 @@ class ConvTranspose(Windowed):
         IC, woc, *given = w.shape
         check_rank(x, "input", len(w.shape))
         kernel = self.known_kernel(given)
-        check(IC != 0 and woc != 0 and 0 not in kernel, f"weights: expected sizes above 0, got {w.shape}")
+        check(IC != 0 and woc != 0 and 0 not in kernel, f"weights: expected sizes above 0, got {shape_text(w.shape)}")
         if isinstance(IC, int):
             check(IC % self.group == 0, f"weights: expected input channels divisible by group {self.group}, got {IC}")
         OC: Dim = woc * self.group if isinstance(woc, int) else None
@@ -115,7 +115,7 @@ class ConvTranspose(Windowed):
             OC = unify(OC, size_along(b.shape, 0), "bias: output channels")
         if x.shape is None:
             return [((None, OC) + (None,) * len(kernel), dtype)]
-        unify(IC, x.shape[1], f"input channels (weights {w.shape})")
+        unify(IC, x.shape[1], f"input channels (weights {shape_text(w.shape)})")
         sizes = [k for k in kernel if isinstance(k, int)]
         out = self.geometry(x.shape, sizes).out if len(sizes) == len(kernel) else (None,) * len(kernel)
         return [((x.shape[0], OC, *out), dtype)]

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..dtypes import kind
 from ..errors import ModelError
-from ..graph import Dim, Shape, Value
+from ..graph import Dim, Shape, Value, shape_text
 
 #: the name of an axis of a product of tensors: a letter, or a number for the axes of an ellipsis or a batch
 AxisName = str | int
@@ -32,7 +32,7 @@ def check_rank(value: Value, name: str, least: int, most: int | None = None) -> 
     most = least if most is None else most
     if value.shape is not None and not least <= len(value.shape) <= most:
         wanted = f"{least}" if least == most else f"{least} to {most}"
-        raise ModelError(f"{name}: expected rank {wanted}, got rank {len(value.shape)}, shape {value.shape}")
+        raise ModelError(f"{name}: expected rank {wanted}, got rank {len(value.shape)}, shape {shape_text(value.shape)}")
 
 
 def check_rank_least(value: Value, name: str, least: int) -> None:
@@ -50,7 +50,7 @@ def check_dtype(value: Value | None, name: str, kinds: str) -> None:
 def check_scalar(value: Value | None, name: str) -> None:
     """Raise if a known shape does not have exactly one element."""
     if value is not None and value.shape is not None and any(isinstance(d, int) and d != 1 for d in value.shape):
-        raise ModelError(f"{name}: expected a scalar, got shape {value.shape}")
+        raise ModelError(f"{name}: expected a scalar, got shape {shape_text(value.shape)}")
 
 
 def axis_index(axis: int, rank: int, name: str = "axis") -> int:
@@ -96,7 +96,7 @@ def broadcast(*shapes: Shape) -> Shape:
     for dims in zip(*((1,) * (rank - len(s)) + s for s in known), strict=True):
         others = {d for d in dims if d != 1}
         sizes = {d for d in others if isinstance(d, int)}
-        check(len(sizes) < 2, f"shapes {', '.join(map(str, known))} do not broadcast")
+        check(len(sizes) < 2, f"shapes {', '.join(map(shape_text, known))} do not broadcast")
         # beside a size other than 1, an unknown dimension can only be that size or 1
         out.append(sizes.pop() if sizes else others.pop() if len(others) == 1 else None if others else 1)
     return tuple(out)
@@ -110,7 +110,7 @@ def broadcasts_to(shape: Shape, target: Shape, name: str) -> None:
         s == 1 or not isinstance(s, int) or not isinstance(t, int) or s == t
         for s, t in zip(reversed(shape), reversed(target), strict=False)
     )
-    check(fits, f"{name}: expected a shape that broadcasts to {target}, got {shape}")
+    check(fits, f"{name}: expected a shape that broadcasts to {shape_text(target)}, got {shape_text(shape)}")
 
 
 def product(dims: Iterable[Dim]) -> int | None:
@@ -130,14 +130,14 @@ def total(dims: Iterable[Dim]) -> Dim:
 def to_ints(array: np.ndarray, name: str) -> tuple[int, ...]:
     """The elements of an integer tensor of rank 1 (or a scalar)."""
     if array.ndim > 1 or array.dtype.kind not in "iu":
-        raise ModelError(f"{name}: expected an integer tensor of rank 1, got {array.dtype} of shape {array.shape}")
+        raise ModelError(f"{name}: expected an integer tensor of rank 1, got {array.dtype} of shape {shape_text(array.shape)}")
     return tuple(int(v) for v in array.reshape(-1))
 
 
 def to_int(array: np.ndarray, name: str) -> int:
     """The element of an integer scalar (or a tensor of one element)."""
     if array.size != 1 or array.dtype.kind not in "iu":
-        raise ModelError(f"{name}: expected an integer scalar, got {array.dtype} of shape {array.shape}")
+        raise ModelError(f"{name}: expected an integer scalar, got {array.dtype} of shape {shape_text(array.shape)}")
     return int(array.reshape(()))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..errors import ModelError
-from ..graph import Dim, Node, Shape, Value
+from ..graph import Dim, Node, Shape, Value, shape_text
 from .base import Array, Inferred, Op, Results
 from .dims import AxisName, broadcast, check, same_dtype
 
@@ -67,7 +67,7 @@ class Einsum(Op):
             free = len(shape) - len(before) - len(after)
             check(
                 free == 0 or (dots != "" and free > 0),
-                f"inputs: expected rank {len(before + after)} for {term!r}, got {shape}",
+                f"inputs: expected rank {len(before + after)} for {term!r}, got {shape_text(shape)}",
             )
             middle = broadcast(middle, shape[len(before) : len(before) + free])
             for name, d in zip(before + after, shape[: len(before)] + shape[len(before) + free :], strict=True):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ModelError
-from ..graph import Value
+from ..graph import Value, shape_text
 from .base import Array, Inferred, Op, Results
 from .dims import axis_index, check, check_dtype, check_rank_least, index_array, same_dtype, unify
 from .node_spec import NodeSpec
@@ -64,7 +64,7 @@ class ScatterElements(Op):
         check_indices(data, indices, self.axis)
         if indices.shape is not None and updates.shape is not None:
             fits = len(indices.shape) == len(updates.shape)
-            check(fits, f"updates: expected the indices' shape {indices.shape}, got {updates.shape}")
+            check(fits, f"updates: expected the indices' shape {shape_text(indices.shape)}, got {shape_text(updates.shape)}")
             for i, (n, u) in enumerate(zip(indices.shape, updates.shape, strict=True)):
                 unify(n, u, f"updates: size of axis {i}")
         return [(data.shape, same_dtype(data, updates))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..graph import Value
+from ..graph import Value, shape_text
 from .base import Array, Inferred, Op, Results
 from .dims import check, check_dtype, check_rank_least, index_array, same_dtype, unify
 from .gather_elements import REDUCTIONS
@@ -66,7 +66,10 @@ class ScatterND(Op):
         n = check_tuples(data, indices)
         if n is not None and data.shape is not None and indices.shape is not None and updates.shape is not None:
             expected = indices.shape[:-1] + data.shape[n:]
-            check(len(expected) == len(updates.shape), f"updates: expected shape {expected}, got {updates.shape}")
+            check(
+                len(expected) == len(updates.shape),
+                f"updates: expected shape {shape_text(expected)}, got {shape_text(updates.shape)}",
+            )
             for i, (e, u) in enumerate(zip(expected, updates.shape, strict=True)):
                 unify(e, u, f"updates: size of axis {i}")
         return [(data.shape, same_dtype(data, updates))]

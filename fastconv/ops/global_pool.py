@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from ..graph import Node, Value
+from ..graph import Node, Value, shape_text
 from .base import Array, Inferred, Op, Results, only_first_varies
 from .dims import check, check_rank_least
 
@@ -20,7 +20,7 @@ class GlobalPool(Op, abstract=True):
         check_rank_least(x, "input", 2)
         if x.shape is None:
             return [(None, x.dtype)]
-        check(0 not in x.shape[1:], f"input: expected sizes above 0, got {x.shape}")
+        check(0 not in x.shape[1:], f"input: expected sizes above 0, got {shape_text(x.shape)}")
         return [(x.shape[:2] + (1,) * (len(x.shape) - 2), x.dtype)]
 
 

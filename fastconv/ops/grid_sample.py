@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import ModelError
-from ..graph import Value
+from ..graph import Value, shape_text
 from .base import Array, Inferred, Op, Results
 from .dims import check, check_dtype, check_rank, unify
 from .interpolation import Weights, cubic, linear, sample, zeros
@@ -38,11 +38,11 @@ class GridSample(Op):
         if x.shape is None or grid.shape is None:
             return [(None, x.dtype)]
         rank = len(x.shape) - 2
-        check(rank > 0, f"input: expected rank 3 or more, got shape {x.shape}")
+        check(rank > 0, f"input: expected rank 3 or more, got shape {shape_text(x.shape)}")
         check_rank(grid, "grid", rank + 2)
         unify(rank, grid.shape[-1], "grid: size of the last axis")
         N = unify(x.shape[0], grid.shape[0], "grid: batch size")
-        check(0 not in x.shape[2:], f"input: expected sizes above 0, got {x.shape}")
+        check(0 not in x.shape[2:], f"input: expected sizes above 0, got {shape_text(x.shape)}")
         return [((N, x.shape[1], *grid.shape[1:-1]), x.dtype)]
 
     def reflected(self, place: Array, d: int) -> Array:
@@ -62,7 +62,10 @@ class GridSample(Op):
         return np.clip(index, 0, d - 1), np.ones(index.shape, bool)
 
     def reference(self, x: Array, grid: Array) -> Results:
-        check(x.ndim == grid.ndim and x.ndim - 2 == grid.shape[-1], f"grid: expected rank {x.ndim}, got shape {grid.shape}")
+        check(
+            x.ndim == grid.ndim and x.ndim - 2 == grid.shape[-1],
+            f"grid: expected rank {x.ndim}, got shape {shape_text(grid.shape)}",
+        )
         if not np.isfinite(grid).all():
             raise ModelError("grid: expected finite numbers")
         y = np.zeros((*x.shape[:2], *grid.shape[1:-1]), x.dtype)

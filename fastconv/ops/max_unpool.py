@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import Dim, Value
+from ..graph import Dim, Value, shape_text
 from .base import Array, Inferred, Op, Results
 from .dims import as_shape, check, check_dtype, check_rank, index_array, known_ints, to_ints
 
@@ -62,7 +62,10 @@ class MaxUnpool(Op):
         return [(self.result(x.shape, wanted), x.dtype)]
 
     def reference(self, x: Array, indices: Array, shape: Array | None = None) -> Results:
-        check(x.shape == indices.shape, f"indices: expected the input's shape {x.shape}, got {indices.shape}")
+        check(
+            x.shape == indices.shape,
+            f"indices: expected the input's shape {shape_text(x.shape)}, got {shape_text(indices.shape)}",
+        )
         pooled = self.pooled(x.shape)
         y = np.zeros(math.prod(pooled), x.dtype)
         y[index_array(indices, y.size, "indices")] = x

@@ -67,8 +67,8 @@ def make_node(spec: NodeSpec) -> Node:
     """The Node for a node of a file: upgraded, its attributes and counts checked. ModelError and UnsupportedError name it."""
     try:
         cls = _upgraded(spec)
-        _check_count("inputs", spec.inputs, cls.arity)
-        _check_count("outputs", spec.outputs, cls.output_arity)
+        _check_count("input", spec.inputs, cls.arity)
+        _check_count("output", spec.outputs, cls.output_arity)
         op = cls(**_attributes(spec, cls))
     except ModelError as e:
         raise spec.error(str(e), type(e)) from None
@@ -93,9 +93,9 @@ def _check_count(what: str, given: Sequence[Value | None], arity: tuple[int, int
     count = max((i for i, v in enumerate(given, 1) if v is not None), default=0)
     if count < least or (most is not None and count > most):
         bounds = f"{least}" if least == most else f"{least} or more" if most is None else f"{least} to {most}"
-        raise ModelError(f"has {count} {what}, expected {bounds}")
+        raise ModelError(f"has {count} {what}s, expected {bounds}")
     if any(v is None for v in given[:least]):
-        raise ModelError(f"a required one of its {what} is left out")
+        raise ModelError(f"a required {what} is left out")
 
 
 def _attributes(spec: NodeSpec, cls: type[Op]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..graph import Value
+from ..graph import Value, shape_text
 from .base import Array, Inferred, Op, Results
 from .dims import axis_index, check
 
@@ -18,7 +18,10 @@ class OneHot(Op):
     axis: int = -1
 
     def infer(self, indices: Value, depth: Value, values: Value) -> Inferred:
-        check(values.shape is None or values.shape in ((2,), (None,)), f"values: expected shape (2,), got {values.shape}")
+        check(
+            values.shape is None or values.shape in ((2,), (None,)),
+            f"values: expected 2 elements, got shape {shape_text(values.shape)}",
+        )
         if indices.shape is None:
             return [(None, values.dtype)]
         axis = axis_index(self.axis, len(indices.shape) + 1)
@@ -27,7 +30,9 @@ class OneHot(Op):
 
     def size(self, depth: Array) -> int:
         """The size of the new axis."""
-        check(depth.size == 1 and bool(np.isfinite(depth).all()), f"depth: expected a scalar, got shape {depth.shape}")
+        check(
+            depth.size == 1 and bool(np.isfinite(depth).all()), f"depth: expected a scalar, got shape {shape_text(depth.shape)}"
+        )
         size = int(depth.reshape(()))
         check(size > 0, f"depth: expected 1 or more, got {size}")
         return size

@@ -67,7 +67,7 @@ class Pad(Op):
             if not isinstance(d, int):
                 continue
             left = d + min(before, 0) + min(after, 0)
-            check(left >= 0, f"pads: axis {i} of size {d} cannot lose {d - left}")
+            check(left >= 0, f"pads: cannot remove {d - left} elements of axis {i}, which has {d}")
             check(
                 self.mode == "constant" or left > 0 or (before <= 0 and after <= 0),
                 f"pads: mode {self.mode!r} needs elements on axis {i}, which has none",

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
 
 import numpy as np
 
 from ..activation import Activation
 from ..dtypes import kind, limits
 from ..errors import ModelError, UnsupportedError
-from ..external_data import LARGE
 from ..graph import Node, Value
-from ..weights import Weights, key_of
 from .base import Array, Inferred, Op, Results, only_first_varies
 from .cast import dtype_of, saturated
-from .dims import axis_index, check, check_dtype, check_rank, constant_of
+from .dims import axis_index, check, check_dtype, check_rank
 
 #: ONNX's number of the element type float32
 FLOAT = 1
-#: the range of scales for which kernels compute without subnormal numbers and overflow
+#: the range of scales for which a fake_quantize has neither subnormal numbers nor overflow
 SCALES = (2.0**-96, 2.0**96)
 
 
@@ -101,7 +98,7 @@ class QuantizeLinear(Quantization):
     def activation(self, node: Node) -> Activation | None:
         if not node.epilogue:
             return None
-        given = parameters(node)
+        given = quantization_of(node)
         assert given is not None, "fold_quantize joins no others"
         scale, zero, dtype = given
         return Activation("fake_quantize", scale, *(float(bound - zero) for bound in limits(dtype)))
@@ -134,7 +131,7 @@ class DequantizeLinear(Quantization):
         return y.astype(dtype_of(self.output_dtype, "output_dtype")) if self.output_dtype else y
 
 
-def parameters(node: Node) -> tuple[float, int, np.dtype] | None:
+def quantization_of(node: Node) -> tuple[float, int, np.dtype] | None:
     """(scale, zero point, dtype of the integers) of a node that quantizes float32 to at most 16 bits, or undoes it.
 
     None if the node does neither, and if scale or zero point is not constant, or not a scalar.
@@ -152,39 +149,6 @@ def parameters(node: Node) -> tuple[float, int, np.dtype] | None:
     if integers is None or integers.dtype is None or kind(integers.dtype) not in "iu" or integers.dtype.itemsize > 2:
         return None
     return (float(scale), int(zero), integers.dtype) if SCALES[0] <= scale <= SCALES[1] else None
-
-
-class Dequantized(Weights):
-    """The floats that a DequantizeLinear computes from constant integers, which are what is kept in memory."""
-
-    def __init__(self, op: DequantizeLinear, integers: np.ndarray | Weights, scale: np.ndarray, zero: np.ndarray | None):
-        super().__init__(integers.shape)
-        self._op = op
-        self._integers = integers
-        self._scale, self._zero = scale, zero
-        self._by_row = scale.size > 1 and axis_index(op.axis, self.ndim) == 0
-
-    def rows(self, begin: int, end: int) -> np.ndarray:
-        """Dequantize these rows."""
-        scale, zero = self._scale, self._zero
-        if self._by_row:
-            scale, zero = scale[begin:end], zero if zero is None or zero.size == 1 else zero[begin:end]
-        return np.asarray(self._op.reference(self._integers[begin:end], scale, zero))
-
-    @property
-    def key(self) -> Hashable:
-        """The memory of the integers, and the parameters that dequantize them."""
-        return key_of(self._integers), self._op.axis, self._scale.tobytes(), self._zero is not None and self._zero.tobytes()
-
-
-def dequantized(node: Node) -> Dequantized | None:
-    """The result of a DequantizeLinear of large constant integers, as Weights; None for any other node."""
-    if not isinstance(node.op, DequantizeLinear) or node.op.block_size or node.results[0].dtype != np.float32:
-        return None
-    integers, scale, zero = (constant_of(node.optional(i)) for i in range(3))
-    if integers is None or integers.size * 4 < LARGE or scale is None or scale.dtype != np.float32:
-        return None
-    return Dequantized(node.op, integers, np.asarray(scale), None if zero is None else np.asarray(zero))
 
 
 class DynamicQuantizeLinear(Op):

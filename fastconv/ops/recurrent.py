@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..graph import Node, Value
+from ..graph import Node, Value, shape_text
 from .base import Array, Inferred, Op, Results
 from .dims import check, check_rank, same_dtype, unify
 from .node_spec import NodeSpec
@@ -122,7 +122,7 @@ class Recurrent(Op, abstract=True):
                 continue
             check_rank(v, name, len(shape))
             for given, expected in zip(v.shape, shape, strict=True):
-                unify(expected, given, f"{name}: shape {v.shape}, size")
+                unify(expected, given, f"{name}: shape {shape_text(v.shape)}, size")
         dtype = same_dtype(x, w, r, b, *more)
         return [((N, T, D, H) if self.layout else (T, D, N, H), dtype), *[(state, dtype)] * self.states]
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from ..graph import Dim, Node, Value
+from ..graph import Dim, Node, Value, shape_text
 from .base import Array, Inferred, Op, Results, keeps_shape, only_first_varies
 from .dims import (
     MAX_RANK,
@@ -65,14 +65,16 @@ class Reshape(View):
         out: list[Dim] = list(sizes)
         for i, d in enumerate(sizes):
             if d == 0 and not self.allowzero:
-                check(shape is None or i < len(shape), f"shape: 0 at position {i}, but the input's shape is {shape}")
+                check(
+                    shape is None or i < len(shape), f"shape: 0 at position {i}, but the input's shape is {shape_text(shape)}"
+                )
                 out[i] = None if shape is None else shape[i]
         if -1 in out:
             check(0 not in sizes or not self.allowzero, f"shape: 0 beside -1 with allowzero, got {sizes}")
             i = out.index(-1)
             out[i] = None if shape is None else _rest(shape, out[:i] + out[i + 1 :], sizes)
         elif shape is not None and (there := product(shape)) is not None and (here := product(out)) is not None:
-            check(here == there, f"shape: expected {there} elements as in {tuple(shape)}, got {tuple(out)}")
+            check(here == there, f"shape: expected {there} elements as in {shape_text(shape)}, got {shape_text(out)}")
         return tuple(out)
 
     def reference(self, x: Array, shape: Array) -> Results:
@@ -89,8 +91,8 @@ def _rest(shape: Sequence[Dim], taken: Sequence[Dim], sizes: Sequence[int]) -> D
         return None
     left = list((symbols - used).elements())
     if not left:
-        check(here != 0 or there == 0, f"shape: {sizes} does not fit the input's {tuple(shape)}")
-        check(here == 0 or there % here == 0, f"shape: {sizes} does not divide the input's {tuple(shape)}")
+        check(here != 0 or there == 0, f"shape: {sizes} does not fit the input's {shape_text(shape)}")
+        check(here == 0 or there % here == 0, f"shape: {sizes} does not divide the input's {shape_text(shape)}")
         return there // here if here else 0
     return left[0] if len(left) == 1 and there == here else None
 
@@ -147,7 +149,10 @@ class Squeeze(View):
             return tuple(i for i, d in enumerate(shape) if d == 1)
         gone = axis_indices(axes, len(shape))
         for i in gone:
-            check(shape[i] == 1 or not isinstance(shape[i], int), f"axes: expected size 1 on axis {i}, got shape {shape}")
+            check(
+                shape[i] == 1 or not isinstance(shape[i], int),
+                f"axes: expected size 1 on axis {i}, got shape {shape_text(shape)}",
+            )
         return gone
 
     def reference(self, x: Array, axes: Array | None = None) -> Results:

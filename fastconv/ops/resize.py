@@ -14,7 +14,7 @@ import numpy as np
 
 from ..dtypes import kind, limits
 from ..errors import ModelError, UnsupportedError
-from ..graph import Dim, Node, Value
+from ..graph import Dim, Node, Value, shape_text
 from .base import Array, Inferred, Op, Results, only_first_varies
 from .dims import axis_indices, check, check_rank_least, constant_of, known_ints, length, to_ints, unknown
 from .interpolation import cubic_kernel
@@ -131,7 +131,7 @@ class Resize(Op):
         if roi is None:
             raise ModelError("roi: expected one with coordinate_transformation_mode 'tf_crop_and_resize'")
         n = len(where)
-        check(roi.shape == (2 * n,), f"roi: expected shape ({2 * n},), got {roi.shape}")
+        check(roi.shape == (2 * n,), f"roi: expected {2 * n} elements, got shape {shape_text(roi.shape)}")
         i = where.index(axis)
         check(bool(np.isfinite(roi).all()), f"roi: expected finite values, got {roi.tolist()}")
         return float(roi[i]), float(roi[i + n])

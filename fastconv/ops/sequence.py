@@ -110,7 +110,7 @@ class ConcatFromSequence(OfSequence):
         try:
             return (np.stack if self.new_axis else np.concatenate)(list(xs), self.axis)
         except (ValueError, IndexError) as e:
-            raise ModelError(f"the tensors do not go together along axis {self.axis}: {e}") from None
+            raise ModelError(f"the tensors cannot be joined along axis {self.axis}: {e}") from None
 
 
 class SplitToSequence(Op):
@@ -143,7 +143,7 @@ class SplitToSequence(Op):
         return sequence(p.squeeze(axis) for p in slices) if split is None and not self.keepdims else sequence(slices)
 
 
-def part(node: Node, split: Node) -> Node | None:
+def slice_of_split(node: Node, split: Node) -> Node | None:
     """The Slice that computes a SequenceAt of a SplitToSequence; None if the place is unknown."""
     x, sizes, position = split.input(0), split.optional(1), node.input(1)
     if sizes is None or sizes.constant is None or position.constant is None or not x.shape:

@@ -10,11 +10,11 @@ import math
 from ..evaluate import evaluate
 from ..graph import Graph, Node, Value
 from ..infer_node import infer_node
-from ..ops.control import taken
-from ..ops.quantize import dequantized
-from ..ops.sequence import SequenceAt, SplitToSequence, part
+from ..ops.control import taken_branch
+from ..ops.sequence import SequenceAt, SplitToSequence, slice_of_split
 from ..ops.transpose import Transpose
 from .edit import drop_unread
+from .integer_weights import dequantized
 
 #: the largest constant that folding makes, in elements; a larger value is computed by the run, whose plan checks sizes
 MAX_ELEMENTS = 1 << 26
@@ -30,14 +30,14 @@ def fold_constants(graph: Graph) -> None:
     todo = graph.nodes[::-1]
     while todo:
         node = todo.pop()
-        if (branch := taken(node)) is not None:
+        if (branch := taken_branch(node)) is not None:
             todo += branch[::-1]
             changed = True
             continue
         if isinstance(node.op, SplitToSequence):
             splits[node.outputs[0]] = node
         elif isinstance(node.op, SequenceAt) and node.input(0) in splits:
-            node, changed = part(node, splits[node.input(0)]) or node, True
+            node, changed = slice_of_split(node, splits[node.input(0)]) or node, True
         if changed:
             for n in node.chain:
                 infer_node(n)

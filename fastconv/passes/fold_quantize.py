@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 
 from ..graph import Graph, Node, Value
 from ..ops.concat import Concat
-from ..ops.quantize import DequantizeLinear, QuantizeLinear, parameters
+from ..ops.quantize import DequantizeLinear, QuantizeLinear, quantization_of
 from .edit import replace_inputs, sole_reader
 
 
@@ -28,13 +28,13 @@ def fold_quantize(graph: Graph) -> None:
         if dequantize := _inverse(node, graph, consumers):
             x, y = node.input(0), dequantize.results[0]
             folded.add(dequantize)
-            if rounded.get(x) == parameters(node) and y not in graph.outputs:
+            if rounded.get(x) == quantization_of(node) and y not in graph.outputs:
                 replacements[y] = x
                 continue
             node.epilogue = [dequantize]
         last = node.chain[-1]
         if isinstance(last.op, DequantizeLinear):
-            rounded[last.results[0]] = parameters(last)
+            rounded[last.results[0]] = quantization_of(last)
         elif _selects_elements(node):
             rounded[node.results[0]] = rounded.get(node.input(0))
         elif isinstance(node.op, Concat) and len(found := {rounded.get(v) for v in node.operands}) == 1:
@@ -45,11 +45,11 @@ def fold_quantize(graph: Graph) -> None:
 
 def _inverse(node: Node, graph: Graph, consumers: Mapping[Value, Sequence[Node]]) -> Node | None:
     """The DequantizeLinear that is the inverse of a QuantizeLinear and the only reader of its integers."""
-    given = parameters(node) if isinstance(node.op, QuantizeLinear) and not node.epilogue else None
+    given = quantization_of(node) if isinstance(node.op, QuantizeLinear) and not node.epilogue else None
     reader = sole_reader(node.results[0], graph, consumers) if given else None
     if reader is None or not isinstance(reader.op, DequantizeLinear):
         return None
-    return reader if parameters(reader) == given else None
+    return reader if quantization_of(reader) == given else None
 
 
 def _selects_elements(node: Node) -> bool:
@@ -64,7 +64,7 @@ def _dequantize_once(graph: Graph) -> None:
     kept = []
     for node in graph.nodes:
         replace_inputs(node, replacements)
-        if isinstance(node.op, DequantizeLinear) and (given := parameters(node)):
+        if isinstance(node.op, DequantizeLinear) and (given := quantization_of(node)):
             y = node.results[0]
             known = first.setdefault((node.input(0), given), y)
             if known is not y and y not in graph.outputs:
@@ -79,7 +79,7 @@ def dequantize_first(graph: Graph, selects: Callable[[Node], bool]) -> None:
     _dequantize_once(graph)
     producers, consumers = graph.producers(), graph.consumers()
     for node in graph.nodes[::-1]:
-        while isinstance(node.op, DequantizeLinear) and parameters(node):
+        while isinstance(node.op, DequantizeLinear) and quantization_of(node):
             integers = node.input(0)
             before = producers.get(integers)
             if before is None or not selects(before) or sole_reader(integers, graph, consumers) is None:

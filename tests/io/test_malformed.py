@@ -314,7 +314,7 @@ def relu(a, b, **more):
         (model([node("Relu", [], ["y"])]), r"node 'y' \(Relu\) at graph\.node\[0\]: has 0 inputs, expected 1"),
         (model([node("Relu", ["x", "x"], ["y"])]), "has 2 inputs"),
         (model([node("Relu", [""], ["y"])]), "has 0 inputs"),
-        (model([node("Add", ["", "x"], ["y"])]), "a required one of its inputs is left out"),
+        (model([node("Add", ["", "x"], ["y"])]), "a required input is left out"),
         (model([node("Relu", ["x"], [])]), "has 0 outputs"),
         (model([node("Constant", [], ["y"])]), r"\(Constant\).*exactly one"),
         (model([{"input": ["x"], "output": ["y"]}]), "'op_type' is missing"),

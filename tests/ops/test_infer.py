@@ -162,7 +162,7 @@ WRONG = [
     ("ConvTranspose", [X, (4, 8, 3, 3)], {"pads": [5, 5, 5, 5]}, "nothing is left"),
     ("ConvTranspose", [X, (4, 8, 3, 3)], {"output_padding": [1, 1]}, "output_padding: 1 is not below"),
     ("ConvTranspose", [X, (4, 8, 3, 3)], {"output_shape": [0, 5]}, "output_shape: expected sizes above 0"),
-    ("Pad", [X, [0, 0, -5, 0, 0, 0, -4, 0]], {}, "cannot lose 9"),
+    ("Pad", [X, [0, 0, -5, 0, 0, 0, -4, 0]], {}, "cannot remove 9 elements of axis 2, which has 8"),
     ("Pad", [(1, 0), [0, 1, 0, 0]], {"mode": "edge"}, "needs elements"),
     ("Resize", [X, None, np.array([1, 1, 0.01, 1], np.float32)], {}, "nothing is left"),
     ("Resize", [X, None, np.array([1, 1, 0, 1], np.float32)], {}, "scales: expected"),

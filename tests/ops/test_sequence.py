@@ -117,7 +117,7 @@ def test_every_operator_of_sequences():
     for op, inputs, attributes, message in (
         ("SequenceAt", [xs, np.array(3)], {}, "position: expected -3 to 2, got 3"),
         ("SequenceErase", [sequence([])], {}, "the sequence is empty"),
-        ("ConcatFromSequence", [xs], {"axis": 0}, "the tensors do not go together along axis 0"),
+        ("ConcatFromSequence", [xs], {"axis": 0}, "the tensors cannot be joined along axis 0"),
         ("SplitToSequence", [x, np.array([1, 1])], {"axis": 1}, "sizes that add up to 5"),
         ("SplitToSequence", [x, np.array(0)], {}, "expected 1 or more, got 0"),
     ):
