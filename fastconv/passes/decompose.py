@@ -1,7 +1,7 @@
-"""Decompose operators in forms that no kernel computes into operators that have kernels.
+"""Decompose nodes that no kernel computes into nodes that have kernels.
 
-These are Pow with a constant exponent, which becomes products and roots, and Gemm whose C is not a constant row. A square root
-of minus infinity is NaN, where Pow has infinity.
+Pow with a constant exponent becomes products and roots; Gemm whose C is not a constant row becomes a Gemm and an Add. The root
+of minus infinity is NaN, where Pow gives infinity.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ..ops.binary import Add, Mul, Pow
 from ..ops.elementwise import Identity, Reciprocal, Sqrt
 from ..ops.gemm import Gemm
 
-#: exponent -> the products that make it: each multiplies the last result by itself ("s", square) or by the first ("f")
+#: exponent -> its products: each multiplies the result so far by itself ("s") or by the base ("f")
 PRODUCTS = {1.0: "", 2.0: "s", 3.0: "sf", 4.0: "ss"}
 
 
@@ -57,7 +57,7 @@ def _pow(node: Node) -> list[Node] | None:
         x = new.add(Sqrt(), x)
     elif abs(exponent) not in PRODUCTS:
         return None
-    if exponent < 0:  # before the products, in which small numbers would underflow
+    if exponent < 0:  # first, as products of small numbers underflow
         x = new.add(Reciprocal(), x)
     y = x
     for product in PRODUCTS.get(abs(exponent), ""):

@@ -1,8 +1,9 @@
 """Fold per-channel scale and shift into the preceding weights.
 
-BatchNormalization, and Add, Sub, Mul and Div with a constant, scale and shift by one value or by one a channel; behind a matrix
-product the channels are the last axis. Without weights before it, such a node becomes a 1x1 depthwise Conv of a feature map, or
-else a BatchNormalization becomes a Mul and an Add. New weights are computed in float64 and rounded once, when they are packed.
+BatchNormalization, and Add, Sub, Mul and Div with a constant, scale and shift all channels by one value, or each by its own.
+The channels are axis 1, or the last axis of a matrix product. Where no weights precede such a node, a factor of a feature map
+becomes a 1x1 depthwise Conv, and other BatchNormalizations become a Mul and an Add. New weights are computed in float64 and
+rounded once, when they are packed.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from .edit import sole_reader
 
 
 def fold_affine(graph: Graph) -> None:
-    """Fold every such node; the others become operators that have kernels."""
+    """Fold every such node, or replace it by operators that have kernels."""
     producers, consumers = graph.producers(), graph.consumers()
     folded: set[Node] = set()
     added: dict[Node, Node] = {}
@@ -77,9 +78,9 @@ def _make_mul_add(node: Node, x: Value, scale: np.ndarray, shift: np.ndarray) ->
 
 
 def _absorb(before: Node, scale: np.ndarray | None, shift: np.ndarray) -> bool:
-    """Scale and shift the results of a node by its weights and bias; whether it could be done.
+    """Scale and shift the results of a node through its weights and bias; whether it can be done.
 
-    The weights need to be constant; a MatMul takes one factor for all channels where they are not.
+    The weights must be constant, except for one factor of all results of a MatMul.
     """
     op = before.op
     if before.epilogue or (axis := op.weight_axis(before)) is None:

@@ -1,7 +1,7 @@
 """Convert NHWC regions to NCHW; their Transposes cancel or move to graph inputs and outputs.
 
 TensorFlow's exporters write such regions, between Transposes around each convolution. A MatMul over the channels becomes a 1x1
-Conv, a LayerNormalization over them one over axis 1 alone. N D H W C becomes N C D H W likewise.
+Conv, a LayerNormalization over them one over axis 1 alone. Regions of volumes, N D H W C, become N C D H W.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def _matmul(n: Node, axis_map: AxisMap) -> Rewrite | None:
 
 
 def _layer_norm(n: Node, axis_map: AxisMap) -> Rewrite | None:
-    """A LayerNormalization over the channels; scale and bias get axes of size 1 behind them."""
+    """A LayerNormalization over the channels; scale and bias get trailing axes of size 1."""
     op: Any = n.op
     x, rank = n.input(0), axis_map.rank
     if x.shape is None or len(x.shape) != rank or op.axes(rank) != (axis_index(-1, rank),):

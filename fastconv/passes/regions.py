@@ -1,7 +1,7 @@
-"""Convert regions of a graph to other axes: another order of them, or one more. nhwc_to_nchw and lift_1d share this.
+"""Convert regions of a graph to other axes: in another order, or with one more. nhwc_to_nchw and lift_1d share this.
 
-A region is a set of connected nodes that all can work on the new axes, with other attributes. It is converted as a whole;
-at its borders, nodes convert the values that enter it and restore those that leave it.
+A region is a set of connected nodes that can all compute on the new axes, with other attributes. It is converted as a whole;
+nodes at its borders convert the values that enter it and restore those that leave it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from ..ops.split import Split
 
 @dataclass(frozen=True)
 class Rewrite:
-    """A node for the new axes: its operator, its inputs, and which of the inputs and whether the outputs have these axes."""
+    """A node on the new axes: `converted` are the positions of the inputs that have them, `outputs` whether the outputs do."""
 
     op: Op
     inputs: list[Value | None]
@@ -51,10 +51,10 @@ Handler = Callable[[Node, "AxisMap"], Rewrite | None]
 
 @dataclass(frozen=True)
 class AxisMap:
-    """New axes for values of some rank: axis i becomes axis `axes[i]` of `new_rank`; the others of these have size 1.
+    """New axes for values of `rank` axes: axis i becomes axis `axes[i]` of `new_rank`; new axes have size 1.
 
-    `convert` and `restore` change a value to the new axes and back: an operator with its further inputs each. `handlers`
-    rewrite nodes, by the class of their operator. Names of converted values end in `suffix`.
+    `convert` and `restore` are the operators, each with its other inputs, that change a value to the new axes and back.
+    `handlers` rewrite nodes, by the class of their operator. The names of converted values end in `suffix`.
     """
 
     rank: int
@@ -243,7 +243,7 @@ def _quantization(n: Node, axis_map: AxisMap) -> Rewrite | None:
 
 
 def _axes_input(n: Node, axis_map: AxisMap) -> Rewrite | None:
-    """Pad and Slice: input 3 has the axes, which are the first ones if it is left out."""
+    """Pad and Slice: input 3 names the axes; without it they are the first ones."""
     given = n.optional(3)
     count = n.input(1).shape  # of the starts, or of the pads: two for each axis
     if given is not None:
