@@ -1,4 +1,4 @@
-"""What passes share: who reads a value, and changes of what nodes read."""
+"""Helpers of passes: find the readers of a value, change what nodes read."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from ..graph import Dim, Graph, Node, Value
 from ..ops import Op
 from ..ops.binary import Binary, Variadic, Where
 from ..ops.concat import Concat
-from ..ops.dims import axis_index
+from ..ops.dims import axis_index, known_ints
 from ..ops.elementwise import Clip, Unary
 from ..ops.pad import Pad
 from ..ops.quantize import Quantization
@@ -244,17 +244,11 @@ def _quantization(n: Node, axis_map: AxisMap) -> Rewrite | None:
 
 def _axes_input(n: Node, axis_map: AxisMap) -> Rewrite | None:
     """Pad and Slice: input 3 names the axes; without it they are the first ones."""
-    given = n.optional(3)
+    axes: Sequence[int] | None = known_ints(n.optional(3), "axes")
     count = n.input(1).shape  # of the starts, or of the pads: two for each axis
-    if given is not None:
-        if given.constant is None:
-            return None
-        axes = np.asarray(given.constant).reshape(-1).tolist()
-    elif count and isinstance(count[0], int):
-        axes = list(range(count[0] // (2 if isinstance(n.op, Pad) else 1)))
-    else:
-        return None
-    if not all(-axis_map.rank <= a < axis_map.rank for a in axes):
+    if n.optional(3) is None and count and isinstance(count[0], int):
+        axes = range(count[0] // (2 if isinstance(n.op, Pad) else 1))
+    if axes is None or not all(-axis_map.rank <= a < axis_map.rank for a in axes):
         return None
     inputs = [*n.inputs, None, None][: max(len(n.inputs), 4)]
     inputs[3] = Value(f"{n.label}.axes", constant=np.array([axis_map.axis(a) for a in axes], np.int64))
@@ -268,10 +262,10 @@ def _resize(n: Node, axis_map: AxisMap) -> Rewrite:
 
 def _reduce(n: Node, axis_map: AxisMap) -> Rewrite | None:
     op: Any = n.op
-    given = n.optional(1)
-    if given is None or given.constant is None or not given.constant.size:
+    given = known_ints(n.optional(1), "axes")
+    if not given:
         return None
-    over = op.axes(axis_map.rank, np.asarray(given.constant).reshape(-1).tolist())
+    over = op.axes(axis_map.rank, given)
     kept = [axis_map.axes[i] for i in range(axis_map.rank) if i not in over]
     if not op.keepdims and kept != sorted(kept):
         return None
