@@ -27,7 +27,7 @@ PASSES: tuple[Pass, ...] = (
     fold_constants,  # the others look for constants
     widen,  # the others, and the kernels, are for float32
     remove_identity,  # an identity would separate nodes that the others join
-    fold_quantize,  # leaves no integers, which the regions of nhwc_to_nchw cannot begin or end with
+    fold_quantize,  # a folded pair stays together in a region
     nhwc_to_nchw,  # the others expect channels on axis 1
     lift_1d,  # fold_affine makes a Conv of N C H W only
     fold_pad,

@@ -6,6 +6,7 @@ import pytest
 import fastconv
 from fastconv import kernels, onnx_json
 from fastconv.implementations import IMPLEMENTATIONS
+from fastconv.ops.transpose import Transpose
 from fastconv.passes import run_passes
 from fastconv.plan import Target, build
 from fastconv.reference import run_references
@@ -190,13 +191,16 @@ def test_a_region_that_would_need_more_transposes_stays():
     assert kinds(passed(net.graph(y), *arrays)) == ["Mul", "Add", "Transpose", "Conv"]
 
 
-def test_a_region_with_other_dtypes_at_its_borders_stays():
-    """No pass counts on kernels that transpose them."""
+@pytest.mark.parametrize("dtype, op, transposed", [(bool, "And", [bool] * 2), (np.float64, "Greater", [np.float32] * 2)])
+def test_transposes_of_several_dtypes_are_compared_by_their_bytes(dtype, op, transposed):
+    """Two Transposes of float32 are replaced by two of bool, but not by two of float64."""
     net = Net()
-    x, y = net.input("x", 2, 6, 8, 4), net.input("y", 2, 6, 8, 4, dtype=np.float64)
-    z = net("Where", net("Greater", y, np.array(0.0)), x, net("Neg", x))
-    graph = passed(net.graph(conv(net, first(net, z))), normal(RNG, 2, 6, 8, 4), RNG.standard_normal((2, 6, 8, 4)))
-    assert kinds(graph)[-2:] == ["Transpose", "Conv"]
+    x = conv(net, net.input("x", 2, 4, 6, 8))
+    a, b = (net.input(name, 2, 6, 8, 4, dtype=dtype) for name in "ab")
+    graph = net.graph(conv(net, first(net, net("Where", net(op, a, b), last(net, x), 0.0))))
+    arrays = [(RNG.standard_normal((2, 6, 8, 4)) > 0).astype(dtype) for _ in "ab"]
+    after = passed(graph, X, *arrays)
+    assert [n.input(0).dtype for n in after.nodes if isinstance(n.op, Transpose)] == transposed
 
 
 def test_three_spatial_axes():
