@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from ..graph import Graph, Node, Value
 from ..ops.transpose import Transpose
+
+#: the type that kernels compute floats in; passes that make nodes for kernels leave values of other types alone
+KERNEL_FLOAT = np.dtype(np.float32)
 
 
 def sole_reader(value: Value, graph: Graph, consumers: Mapping[Value, Sequence[Node]]) -> Node | None:

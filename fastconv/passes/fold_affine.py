@@ -22,7 +22,7 @@ from ..ops.conv import Conv
 from ..ops.matmul import MatMul
 from ..ops.normalization import OverChannels
 from ..weights import Scaled, Weights
-from .edit import sole_reader
+from .edit import KERNEL_FLOAT, sole_reader
 
 
 def fold_affine(graph: Graph) -> None:
@@ -44,14 +44,14 @@ def fold_affine(graph: Graph) -> None:
             continue
         if before is not None and _is_feature_map(affine.x):
             _make_depthwise(node, affine.x, affine.scale, affine.shift)
-        elif isinstance(node.op, BatchNormalization) and affine.x.shape and affine.x.dtype == np.float32:
+        elif isinstance(node.op, BatchNormalization) and affine.x.shape and affine.x.dtype == KERNEL_FLOAT:
             added[node] = _make_mul_add(node, affine.x, affine.scale, affine.shift)
     graph.nodes = [n for node in graph.nodes if node not in folded for n in (added.get(node), node) if n is not None]
 
 
 def _is_feature_map(x: Value) -> bool:
-    """Whether x is a float32 feature map N C H W with C known."""
-    return x.shape is not None and len(x.shape) == 4 and isinstance(x.shape[1], int) and x.dtype == np.float32
+    """Whether x is a feature map N C H W of floats, with C known."""
+    return x.shape is not None and len(x.shape) == 4 and isinstance(x.shape[1], int) and x.dtype == KERNEL_FLOAT
 
 
 def _make_depthwise(node: Node, x: Value, scale: np.ndarray, shift: np.ndarray) -> None:
@@ -86,7 +86,7 @@ def _absorb(before: Node, scale: np.ndarray | None, shift: np.ndarray) -> bool:
     if before.epilogue or (axis := op.weight_axis(before)) is None:
         return False
     w, bias = before.input(1), before.optional(2)
-    if w.shape is None or w.dtype != np.float32 or (bias is not None and bias.constant is None):
+    if w.shape is None or w.dtype != KERNEL_FLOAT or (bias is not None and bias.constant is None):
         return False
     if w.constant is None and (not isinstance(op, MatMul) or (scale is not None and scale.size > 1)):
         return False
