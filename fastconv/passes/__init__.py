@@ -23,19 +23,19 @@ Pass = Callable[[Graph], None]
 #: The passes in their order. A plan runs them again when all shapes are known; then they only find what symbols hid.
 PASSES: tuple[Pass, ...] = (
     infer_shapes,  # all others read shapes and dtypes
-    dequantize,  # makes DequantizeLinear of weights, which fold_constants computes
-    fold_constants,  # later passes need to see constants, and no unread nodes
-    widen,  # later passes and kernels are for float32
-    remove_identity,  # so that no identity stands between nodes that belong together
-    fold_quantize,  # a folded pair is one node of a region
-    nhwc_to_nchw,  # later passes expect the channels on axis 1
-    lift_1d,  # after nhwc_to_nchw, as its regions are N C W
-    fold_pad,  # after nhwc_to_nchw, as a Pad of NHWC is found then
-    fuse_patterns,  # before the passes that change parts of the patterns
-    decompose,  # after fuse_patterns, which looks for Pow
-    fold_into_matmul,  # before fold_affine, which makes a Conv of a factor
-    fold_affine,  # what decompose added goes into weights too
-    fuse_epilogues,  # last: the others look at single nodes
+    dequantize,  # adds DequantizeLinear of weights, which fold_constants computes
+    fold_constants,  # the others look for constants
+    widen,  # the others, and the kernels, are for float32
+    remove_identity,  # an identity would separate nodes that the others join
+    fold_quantize,  # a folded pair stays together in a region
+    nhwc_to_nchw,  # the others expect channels on axis 1
+    lift_1d,  # fold_affine makes a Conv of N C H W only
+    fold_pad,
+    fuse_patterns,  # the others change nodes of the patterns
+    decompose,  # adds a Mul and an Add, which fold_affine may fold
+    fold_into_matmul,  # fold_affine would make a Conv of a factor before the MatMul
+    fold_affine,
+    fuse_epilogues,  # last: the others look for nodes without an epilogue
 )
 
 #: the passes that may change results by more than rounding: accuracy="exact" leaves them out

@@ -1,7 +1,7 @@
-"""Decompose operators in forms that no kernel computes into operators that have kernels.
+"""Decompose nodes that no kernel computes into nodes that have kernels.
 
-These are Pow with a constant exponent, which becomes products and roots, and Gemm whose C is not a constant row. A square root
-of minus infinity is NaN, where Pow has infinity.
+Pow with a constant exponent becomes products and roots; Gemm whose C is not a constant row becomes a Gemm and an Add. The root
+of minus infinity is NaN, where Pow gives infinity.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from ..ops import Op
 from ..ops.binary import Add, Mul, Pow
 from ..ops.elementwise import Identity, Reciprocal, Sqrt
 from ..ops.gemm import Gemm
+from .edit import KERNEL_FLOAT
 
-#: exponent -> the products that make it: each multiplies the last result by itself ("s", square) or by the first ("f")
+#: exponent -> its products: each multiplies the result so far by itself ("s") or by the base ("f")
 PRODUCTS = {1.0: "", 2.0: "s", 3.0: "sf", 4.0: "ss"}
 
 
@@ -49,7 +50,7 @@ def _pow(node: Node) -> list[Node] | None:
     if not isinstance(node.op, Pow):
         return None
     x, p = node.input(0), node.input(1).constant
-    if x.dtype != np.float32 or x.shape is None or x.shape != node.results[0].shape or p is None or p.size != 1:
+    if x.dtype != KERNEL_FLOAT or x.shape is None or x.shape != node.results[0].shape or p is None or p.size != 1:
         return None
     exponent = float(np.asarray(p).reshape(-1)[0])
     new = _Replacement(node)
@@ -57,7 +58,7 @@ def _pow(node: Node) -> list[Node] | None:
         x = new.add(Sqrt(), x)
     elif abs(exponent) not in PRODUCTS:
         return None
-    if exponent < 0:  # before the products, in which small numbers would underflow
+    if exponent < 0:  # first, as products of small numbers underflow
         x = new.add(Reciprocal(), x)
     y = x
     for product in PRODUCTS.get(abs(exponent), ""):
@@ -69,7 +70,7 @@ def _pow(node: Node) -> list[Node] | None:
 
 def _gemm(node: Node) -> list[Node] | None:
     op = node.op
-    if not isinstance(op, Gemm) or node.epilogue or node.results[0].dtype != np.float32:
+    if not isinstance(op, Gemm) or node.epilogue or node.results[0].dtype != KERNEL_FLOAT:
         return None
     c = node.optional(2)
     if c is None or (c.constant is not None and c.constant.size in (1, *c.dims[-1:])):

@@ -1,11 +1,16 @@
-"""What passes share: who reads a value, and changes of what nodes read."""
+"""Helpers of passes: find the readers of a value, change what nodes read."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from ..graph import Graph, Node, Value
 from ..ops.transpose import Transpose
+
+#: the type that kernels compute floats in; passes that make nodes for kernels leave values of other types alone
+KERNEL_FLOAT = np.dtype(np.float32)
 
 
 def sole_reader(value: Value, graph: Graph, consumers: Mapping[Value, Sequence[Node]]) -> Node | None:

@@ -1,8 +1,9 @@
 """Fold per-channel scale and shift into the preceding weights.
 
-BatchNormalization, and Add, Sub, Mul and Div with a constant, scale and shift by one value or by one a channel; behind a matrix
-product the channels are the last axis. Without weights before it, such a node becomes a 1x1 depthwise Conv of a feature map, or
-else a BatchNormalization becomes a Mul and an Add. New weights are computed in float64 and rounded once, when they are packed.
+BatchNormalization, and Add, Sub, Mul and Div with a constant, scale and shift all channels by one value, or each by its own.
+The channels are axis 1, or the last axis of a matrix product. Where no weights precede such a node, a factor of a feature map
+becomes a 1x1 depthwise Conv, and other BatchNormalizations become a Mul and an Add. New weights are computed in float64 and
+rounded once, when they are packed.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ from ..ops.conv import Conv
 from ..ops.matmul import MatMul
 from ..ops.normalization import OverChannels
 from ..weights import Scaled, Weights
-from .edit import sole_reader
+from .edit import KERNEL_FLOAT, sole_reader
 
 
 def fold_affine(graph: Graph) -> None:
-    """Fold every such node; the others become operators that have kernels."""
+    """Fold every such node, or replace it by operators that have kernels."""
     producers, consumers = graph.producers(), graph.consumers()
     folded: set[Node] = set()
     added: dict[Node, Node] = {}
@@ -43,14 +44,14 @@ def fold_affine(graph: Graph) -> None:
             continue
         if before is not None and _is_feature_map(affine.x):
             _make_depthwise(node, affine.x, affine.scale, affine.shift)
-        elif isinstance(node.op, BatchNormalization) and affine.x.shape and affine.x.dtype == np.float32:
+        elif isinstance(node.op, BatchNormalization) and affine.x.shape and affine.x.dtype == KERNEL_FLOAT:
             added[node] = _make_mul_add(node, affine.x, affine.scale, affine.shift)
     graph.nodes = [n for node in graph.nodes if node not in folded for n in (added.get(node), node) if n is not None]
 
 
 def _is_feature_map(x: Value) -> bool:
-    """Whether x is a float32 feature map N C H W with C known."""
-    return x.shape is not None and len(x.shape) == 4 and isinstance(x.shape[1], int) and x.dtype == np.float32
+    """Whether x is a feature map N C H W of floats, with C known."""
+    return x.shape is not None and len(x.shape) == 4 and isinstance(x.shape[1], int) and x.dtype == KERNEL_FLOAT
 
 
 def _make_depthwise(node: Node, x: Value, scale: np.ndarray, shift: np.ndarray) -> None:
@@ -77,15 +78,15 @@ def _make_mul_add(node: Node, x: Value, scale: np.ndarray, shift: np.ndarray) ->
 
 
 def _absorb(before: Node, scale: np.ndarray | None, shift: np.ndarray) -> bool:
-    """Scale and shift the results of a node by its weights and bias; whether it could be done.
+    """Scale and shift the results of a node through its weights and bias; whether it can be done.
 
-    The weights need to be constant; a MatMul takes one factor for all channels where they are not.
+    The weights must be constant, except for one factor of all results of a MatMul.
     """
     op = before.op
     if before.epilogue or (axis := op.weight_axis(before)) is None:
         return False
     w, bias = before.input(1), before.optional(2)
-    if w.shape is None or w.dtype != np.float32 or (bias is not None and bias.constant is None):
+    if w.shape is None or w.dtype != KERNEL_FLOAT or (bias is not None and bias.constant is None):
         return False
     if w.constant is None and (not isinstance(op, MatMul) or (scale is not None and scale.size > 1)):
         return False

@@ -1,4 +1,4 @@
-"""Compute once what depends only on constants or on known shapes, and drop what is not read.
+"""Compute values that depend only on constants or known shapes, and drop nodes whose results are not read.
 
 Large weights that are stored as integers are dequantized only when they are packed.
 """
@@ -25,7 +25,7 @@ def fold_constants(graph: Graph) -> None:
     SplitToSequence by a Slice; then drop unread nodes.
     """
     kept: list[Node] = []
-    changed = False  # what was folded may determine shapes of the nodes behind it
+    changed = False  # what was folded may determine shapes of later nodes
     splits: dict[Value | None, Node] = {}
     todo = graph.nodes[::-1]
     while todo:

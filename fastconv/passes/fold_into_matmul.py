@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
 from ..graph import Graph, Node, Value
 from ..ops.binary import Div, Mul
 from ..ops.matmul import MatMul
-from .edit import drop_unread, permutation, sole_reader
+from .edit import KERNEL_FLOAT, drop_unread, permutation, sole_reader
 
 
 def fold_into_matmul(graph: Graph) -> None:
     """Fold the nodes before both operands, and a Transpose of the result; fold_affine folds factors of the result."""
     producers, consumers = graph.producers(), graph.consumers()
     for node in graph.nodes:
-        if not isinstance(node.op, MatMul) or node.epilogue or node.results[0].dtype != np.float32:
+        if not isinstance(node.op, MatMul) or node.epilogue or node.results[0].dtype != KERNEL_FLOAT:
             continue
         if any(v is None or v.constant is not None for v in node.inputs[:2]):
             continue

@@ -1,4 +1,4 @@
-"""Fold a Pad of zeros over the spatial axes into the pads of the Conv behind it."""
+"""Fold a Pad of zeros over the spatial axes into the pads of the Conv that follows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fold a QuantizeLinear and the DequantizeLinear behind it into one function of floats, which kernels apply as an activation.
+"""Fold a QuantizeLinear and the DequantizeLinear after it into one function of floats, which kernels apply as an activation.
 
 A DequantizeLinear moves before nodes that only select elements, to meet its QuantizeLinear. A pair whose input was already
 rounded by a pair with the same parameters is removed.

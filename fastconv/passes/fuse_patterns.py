@@ -11,6 +11,7 @@ import numpy as np
 from ..graph import Graph, Node, Value
 from ..ops import Op
 from ..ops.binary import Add, Div, Mul, Pow, Sub
+from ..ops.dims import known_ints
 from ..ops.elementwise import Clip, Erf, Gelu, HardSigmoid, HardSwish, Sigmoid, Sqrt, Swish
 from ..ops.normalization import GroupNormalization, InstanceNormalization, LayerNormalization
 from ..ops.reduce import ReduceMean
@@ -105,7 +106,7 @@ def _last_axes(node: Node) -> tuple[int, ...]:
     if not isinstance(node.op, ReduceMean) or x.shape is None or (given is not None and given.constant is None):
         return ()
     rank = len(x.shape)
-    axes = node.op.axes(rank, None if given is None else np.asarray(given.constant).reshape(-1).tolist())
+    axes = node.op.axes(rank, known_ints(given, "axes"))
     return axes if sorted(axes) == list(range(rank - len(axes), rank)) else ()
 
 

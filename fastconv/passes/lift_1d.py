@@ -16,6 +16,7 @@ from ..ops.average_pool import AveragePool
 from ..ops.batch_normalization import BatchNormalization
 from ..ops.conv import Conv
 from ..ops.conv_transpose import ConvTranspose
+from ..ops.dims import known_ints
 from ..ops.global_pool import GlobalPool
 from ..ops.max_pool import MaxPool
 from ..ops.normalization import OverChannels
@@ -65,12 +66,8 @@ def _same(n: Node, axis_map: AxisMap) -> Rewrite:
 def _reduce(n: Node, axis_map: AxisMap) -> Rewrite | None:
     """A reduction over the spatial axis becomes one over both."""
     op: Any = n.op
-    axes = n.optional(1)
-    if (
-        axes is None
-        or axes.constant is None
-        or [a % axis_map.rank for a in np.asarray(axes.constant).reshape(-1).tolist()] != [2]
-    ):
+    axes = known_ints(n.optional(1), "axes")
+    if axes is None or [a % axis_map.rank for a in axes] != [2]:
         return None
     both = Value(f"{n.label}.axes", constant=np.array([2, 3], np.int64))
     return Rewrite(op, [n.input(0), both], outputs=bool(op.keepdims))

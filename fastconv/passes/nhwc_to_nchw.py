@@ -1,7 +1,7 @@
 """Convert NHWC regions to NCHW; their Transposes cancel or move to graph inputs and outputs.
 
 TensorFlow's exporters write such regions, between Transposes around each convolution. A MatMul over the channels becomes a 1x1
-Conv, a LayerNormalization over them one over axis 1 alone. N D H W C becomes N C D H W likewise.
+Conv, a LayerNormalization over them one over axis 1 alone. Regions of volumes, N D H W C, become N C D H W.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ import math
 from dataclasses import replace
 from functools import partial
 from typing import Any
-
-import numpy as np
 
 from ..graph import Graph, Node, Value
 from ..ops.conv import Conv
@@ -24,7 +22,7 @@ from .regions import HANDLERS, AxisMap, Region, Rewrite, convert_regions
 
 
 def nhwc_to_nchw(graph: Graph) -> None:
-    """Convert each region where this removes Transposes of at least as many elements as it adds; merge Transposes in a row."""
+    """Convert each region where this removes Transposes of at least as many bytes as it adds; merge Transposes in a row."""
     _merge_transposes(graph)
     for axis_map in AXIS_MAPS:
         rank = axis_map.rank
@@ -35,18 +33,18 @@ def nhwc_to_nchw(graph: Graph) -> None:
 
 
 def _saves_transposes(graph: Graph, rank: int, region: Region) -> bool:
-    if any(v.dtype != np.float32 for v in (*region.inputs, *region.outputs)):
-        return False  # no kernel transposes other elements
+    if any(v.dtype is None for v in (*region.inputs, *region.outputs)):
+        return False
     removed = added = 0
     for v in region.inputs:
         if permutation(region.producers.get(v)) != _to_nhwc(rank):
-            added += _elements(v)
+            added += _bytes(v)
         elif v not in graph.outputs and not region.outside[v]:
-            removed += _elements(v)
+            removed += _bytes(v)
     for v in region.outputs:
         back = [permutation(n) == _to_nchw(rank) for n in region.outside[v]]
-        removed += _elements(v) * sum(back)
-        added += _elements(v) * (v in graph.outputs or not all(back))
+        removed += _bytes(v) * sum(back)
+        added += _bytes(v) * (v in graph.outputs or not all(back))
     return removed >= added and removed > 0
 
 
@@ -60,12 +58,12 @@ def _to_nchw(rank: int) -> tuple[int, ...]:
     return (0, rank - 1, *range(1, rank - 1))
 
 
-def _elements(v: Value) -> int:
-    """How many elements a Transpose of v (N *size C) moves: none if one of C and *size has one element."""
-    assert v.shape is not None
+def _bytes(v: Value) -> int:
+    """How many bytes a Transpose of v (N *size C) moves: none if C or *size is one element."""
+    assert v.shape is not None and v.dtype is not None
     if v.shape[-1] == 1 or all(d == 1 for d in v.shape[1:-1]):
         return 0
-    return math.prod(d for d in v.shape if isinstance(d, int))
+    return math.prod(d for d in v.shape if isinstance(d, int)) * v.dtype.itemsize
 
 
 def _merge_transposes(graph: Graph) -> None:
@@ -96,7 +94,7 @@ def _matmul(n: Node, axis_map: AxisMap) -> Rewrite | None:
 
 
 def _layer_norm(n: Node, axis_map: AxisMap) -> Rewrite | None:
-    """A LayerNormalization over the channels; scale and bias get axes of size 1 behind them."""
+    """A LayerNormalization over the channels; scale and bias get trailing axes of size 1."""
     op: Any = n.op
     x, rank = n.input(0), axis_map.rank
     if x.shape is None or len(x.shape) != rank or op.axes(rank) != (axis_index(-1, rank),):

@@ -5,13 +5,13 @@
 matches the last node of clip(x + 3, 0, 6) / 6. Each input of a node is matched by an operand:
 
     Pattern(Clip, ...)  the first output of such a node, which has no epilogue
-    "x"                 any value; the match has it under this name, and the same name again is the same value
-    Constant("c")       a constant, likewise
-    3                   a constant of one element, to TOLERANCE
+    "x"                 any value, captured under this name; the same name again matches only the same value
+    Constant("c")       a constant, captured
+    3                   a constant of one element, equal to TOLERANCE
     None                an input that is left out
-    (a, b)              what one of these operands matches
+    (a, b)              any of these operands
 
-The operands of Add and Mul match in either order. Inputs behind the last operand are not looked at.
+The operands of Add and Mul match in either order. Inputs after the last operand are not looked at.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ..graph import Node, Value
 from ..ops import Op
 from ..ops.binary import Add, Mul
 
-#: how far a number of a file may be from that of a pattern: 1/6 and the root of 2 are rounded in files
+#: the largest difference between a number in a file and one in a pattern: files have 1/6 and the root of 2 rounded
 TOLERANCE = 1e-6
 
 COMMUTATIVE = (Add, Mul)
@@ -43,9 +43,9 @@ class Constant:
 
 
 class Pattern:
-    """A node with this operator, whose inputs match the operands and whose attributes are those given, numbers to TOLERANCE.
+    """A node with this operator, whose inputs match the operands and whose attributes equal those given, to TOLERANCE.
 
-    With a name, the match has the node and its first output under this name.
+    `name` captures its first output.
     """
 
     def __init__(self, op: type[Op], *operands: Operand, name: str = "", **attributes: Any):
@@ -60,7 +60,7 @@ Operand = Pattern | Constant | str | float | None | tuple["Operand", ...]
 
 @dataclass(slots=True)
 class Match:
-    """Values by their names, and the nodes matched, the last of the graph first."""
+    """The values captured, by name, and the nodes matched, starting from the last of the graph."""
 
     values: Mapping[str, Value] = field(default_factory=dict)
     nodes: tuple[Node, ...] = ()
@@ -69,26 +69,26 @@ class Match:
         return self.values[name]
 
     def number(self, name: str) -> float:
-        """The element of a scalar Constant."""
+        """The element of a captured scalar."""
         return _number(self.values[name])
 
     def node(self, name: str) -> Node:
-        """The node of a Pattern with this name."""
+        """The node whose output was captured."""
         return next(n for n in self.nodes if n.outputs[0] is self.values[name])
 
     def op(self, name: str, cls: type[AnyOp]) -> AnyOp:
-        """The operator of that node, of a known class."""
+        """The operator of that node, an instance of `cls`."""
         op = self.node(name).op
         assert isinstance(op, cls)
         return op
 
     def with_value(self, name: str, v: Value) -> list[Match]:
-        """The match with one more value; none if the name stands for another value."""
+        """The match with one more value; no match if the name has another value."""
         return [Match({**self.values, name: v}, self.nodes)] if self.values.get(name, v) is v else []
 
 
 def alternatives(operand: Operand) -> Iterator[Pattern]:
-    """The patterns of which an operand matches one."""
+    """The patterns that an operand is, or chooses from."""
     if isinstance(operand, Pattern):
         yield operand
     elif isinstance(operand, tuple):
@@ -97,12 +97,12 @@ def alternatives(operand: Operand) -> Iterator[Pattern]:
 
 
 def find(pattern: Operand, node: Node, producers: Mapping[Value, Node]) -> list[Match]:
-    """Every way in which a pattern matches nodes of which the last is `node`."""
+    """Every way to match nodes, the last of which is `node`."""
     return _match(pattern, node.outputs[0], producers, Match())
 
 
 def _match(operand: Operand, v: Value | None, producers: Mapping[Value, Node], m: Match) -> list[Match]:
-    """The matches that extend `m` by what an operand matches."""
+    """Every way to extend a match so that the operand matches the value."""
     if isinstance(operand, tuple):
         return [found for o in operand for found in _match(o, v, producers, m)]
     if operand is None:

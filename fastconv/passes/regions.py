@@ -1,7 +1,7 @@
-"""Convert regions of a graph to other axes: another order of them, or one more. nhwc_to_nchw and lift_1d share this.
+"""Convert regions of a graph to other axes: in another order, or with one more. nhwc_to_nchw and lift_1d share this.
 
-A region is a set of connected nodes that all can work on the new axes, with other attributes. It is converted as a whole;
-at its borders, nodes convert the values that enter it and restore those that leave it.
+A region is a set of connected nodes that can all compute on the new axes, with other attributes. It is converted as a whole;
+nodes at its borders convert the values that enter it and restore those that leave it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ..graph import Dim, Graph, Node, Value
 from ..ops import Op
 from ..ops.binary import Binary, Variadic, Where
 from ..ops.concat import Concat
-from ..ops.dims import axis_index
+from ..ops.dims import axis_index, known_ints
 from ..ops.elementwise import Clip, Unary
 from ..ops.pad import Pad
 from ..ops.quantize import Quantization
@@ -29,7 +29,7 @@ from ..ops.split import Split
 
 @dataclass(frozen=True)
 class Rewrite:
-    """A node for the new axes: its operator, its inputs, and which of the inputs and whether the outputs have these axes."""
+    """A node on the new axes: `converted` are the positions of the inputs that have them, `outputs` whether the outputs do."""
 
     op: Op
     inputs: list[Value | None]
@@ -51,10 +51,10 @@ Handler = Callable[[Node, "AxisMap"], Rewrite | None]
 
 @dataclass(frozen=True)
 class AxisMap:
-    """New axes for values of some rank: axis i becomes axis `axes[i]` of `new_rank`; the others of these have size 1.
+    """New axes for values of `rank` axes: axis i becomes axis `axes[i]` of `new_rank`; new axes have size 1.
 
-    `convert` and `restore` change a value to the new axes and back: an operator with its further inputs each. `handlers`
-    rewrite nodes, by the class of their operator. Names of converted values end in `suffix`.
+    `convert` and `restore` are the operators, each with its other inputs, that change a value to the new axes and back.
+    `handlers` rewrite nodes, by the class of their operator. The names of converted values end in `suffix`.
     """
 
     rank: int
@@ -243,18 +243,12 @@ def _quantization(n: Node, axis_map: AxisMap) -> Rewrite | None:
 
 
 def _axes_input(n: Node, axis_map: AxisMap) -> Rewrite | None:
-    """Pad and Slice: input 3 has the axes, which are the first ones if it is left out."""
-    given = n.optional(3)
+    """Pad and Slice: input 3 names the axes; without it they are the first ones."""
+    axes: Sequence[int] | None = known_ints(n.optional(3), "axes")
     count = n.input(1).shape  # of the starts, or of the pads: two for each axis
-    if given is not None:
-        if given.constant is None:
-            return None
-        axes = np.asarray(given.constant).reshape(-1).tolist()
-    elif count and isinstance(count[0], int):
-        axes = list(range(count[0] // (2 if isinstance(n.op, Pad) else 1)))
-    else:
-        return None
-    if not all(-axis_map.rank <= a < axis_map.rank for a in axes):
+    if n.optional(3) is None and count and isinstance(count[0], int):
+        axes = range(count[0] // (2 if isinstance(n.op, Pad) else 1))
+    if axes is None or not all(-axis_map.rank <= a < axis_map.rank for a in axes):
         return None
     inputs = [*n.inputs, None, None][: max(len(n.inputs), 4)]
     inputs[3] = Value(f"{n.label}.axes", constant=np.array([axis_map.axis(a) for a in axes], np.int64))
@@ -268,10 +262,10 @@ def _resize(n: Node, axis_map: AxisMap) -> Rewrite:
 
 def _reduce(n: Node, axis_map: AxisMap) -> Rewrite | None:
     op: Any = n.op
-    given = n.optional(1)
-    if given is None or given.constant is None or not given.constant.size:
+    given = known_ints(n.optional(1), "axes")
+    if not given:
         return None
-    over = op.axes(axis_map.rank, np.asarray(given.constant).reshape(-1).tolist())
+    over = op.axes(axis_map.rank, given)
     kept = [axis_map.axes[i] for i in range(axis_map.rank) if i not in over]
     if not op.keepdims and kept != sorted(kept):
         return None

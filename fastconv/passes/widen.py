@@ -17,9 +17,7 @@ from ..external_data import LARGE
 from ..graph import Graph, Node, Value
 from ..ops.cast import Cast
 from ..weights import Weights, Widened
-from .edit import drop_unread
-
-FLOAT = np.dtype(np.float32)
+from .edit import KERNEL_FLOAT, drop_unread
 
 
 def widen(graph: Graph) -> None:
@@ -47,7 +45,7 @@ class _Widening:
             if v.constant is not None:
                 self._twins[v] = Value(v.name, constant=_widened(v.constant))
             else:
-                self._twins[v] = self._cast(v, Value(f"{v.name}.float32", v.shape, FLOAT))
+                self._twins[v] = self._cast(v, Value(f"{v.name}.float32", v.shape, KERNEL_FLOAT))
         return self._twins[v]
 
     def _cast(self, x: Value, y: Value) -> Value:
@@ -63,12 +61,12 @@ class _Widening:
         node.inputs = inputs
         for i, y in enumerate(node.outputs):
             if y is not None and _is_half(y):
-                node.outputs[i] = self._twins[y] = Value(y.name, y.shape, FLOAT)
+                node.outputs[i] = self._twins[y] = Value(y.name, y.shape, KERNEL_FLOAT)
                 self._cast(self._twins[y], y)
 
     def _add_cast(self, node: Node) -> None:
         x, y = node.input(0), node.results[0]
-        if _is_half(x) and x.constant is None and x not in self._twins and y.dtype == FLOAT:  # its result is the twin
+        if _is_half(x) and x.constant is None and x not in self._twins and y.dtype == KERNEL_FLOAT:  # its result is the twin
             self._twins[x] = y
             self.nodes.append(node)
             return
@@ -76,7 +74,7 @@ class _Widening:
         self.nodes.append(node)
         if _is_half(y):
             x = self._twin(x)
-            self._twins[y] = x if x.dtype == FLOAT else self._cast(x, Value(y.name, y.shape, FLOAT))
+            self._twins[y] = x if x.dtype == KERNEL_FLOAT else self._cast(x, Value(y.name, y.shape, KERNEL_FLOAT))
 
 
 def _is_half(v: Value) -> bool:
@@ -103,11 +101,11 @@ def _keeps_type(node: Node, twins: Sequence[Value | None]) -> bool:
         results = node.op.infer(*twins)
     except ModelError:
         return True
-    expected = [None if v is None else FLOAT if _is_half(v) else v.dtype for v in node.outputs]
+    expected = [None if v is None else KERNEL_FLOAT if _is_half(v) else v.dtype for v in node.outputs]
     return any(e is not None and dtype != e for e, (_, dtype) in zip(expected, results, strict=False))
 
 
 def _widened(constant: np.ndarray | Weights) -> np.ndarray | Weights:
     """A constant in float32; a large one is converted when it is packed."""
     large = isinstance(constant, Weights) or constant.nbytes >= LARGE
-    return Widened(constant) if large else np.asarray(constant, FLOAT)
+    return Widened(constant) if large else np.asarray(constant, KERNEL_FLOAT)

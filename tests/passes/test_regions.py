@@ -1,4 +1,4 @@
-"""The passes that put parts of a graph into another arrangement: channels_first and lift."""
+"""The passes that convert regions of a graph to other axes: nhwc_to_nchw and lift_1d."""
 
 import numpy as np
 import pytest
@@ -6,6 +6,7 @@ import pytest
 import fastconv
 from fastconv import kernels, onnx_json
 from fastconv.implementations import IMPLEMENTATIONS
+from fastconv.ops.transpose import Transpose
 from fastconv.passes import run_passes
 from fastconv.plan import Target, build
 from fastconv.reference import run_references
@@ -48,7 +49,7 @@ def kinds(graph):
     return [k.partition("+")[0] for k in ops(graph)]
 
 
-#: what stands between the Transposes: (net, value N H W C) -> value
+#: nodes between the Transposes: (net, value N H W C) -> value
 BETWEEN = {
     "activation": lambda net, v: net("LeakyRelu", net("Exp", v)),
     "clip": lambda net, v: net("Clip", v, 0.0, 6.0),
@@ -105,7 +106,7 @@ def test_a_transpose_goes_to_the_output(name):
 
 
 @pytest.mark.parametrize("name", BETWEEN)
-def test_every_part_runs_on_kernels(name):
+def test_every_region_runs_on_kernels(name):
     net = Net()
     y = first(net, BETWEEN[name](net, last(net, conv(net, net.input("x", 2, 4, 6, 8)))))
     graph = net.graph(net("Conv", y, normal(RNG, 3, y.shape[1], 1, 1) / 4))
@@ -137,7 +138,7 @@ def test_what_tf2onnx_writes():
     net = Net()
     graph = passed(net.graph(*tf_style(net)), normal(RNG, 2, 17, 15, 3), tolerance=1e-7)
     assert kinds(graph)[0] == "Transpose"
-    assert kinds(graph).count("Transpose") == 2  # at the door, and for the map that is an output
+    assert kinds(graph).count("Transpose") == 2  # of the input, and of the map that is an output
     assert "Pad" not in kinds(graph)  # the first convolution has it
     net = Net()
     graph = passed(net.graph(tf_style(net)[1]), normal(RNG, 2, 17, 15, 3), tolerance=1e-7)
@@ -159,7 +160,7 @@ def test_a_value_inside_can_be_asked_for(tmp_path):
 
 
 def test_saved_and_read_again(tmp_path):
-    """What no file can say, a LayerNormalization of the channels alone, is written with Transposes, which go again."""
+    """ONNX has no LayerNormalization over axis 1 alone: it is written with Transposes, which cancel again."""
     net = Net()
     y = net("LayerNormalization", last(net, conv(net, net.input("x", "N", 4, 6, 8))), normal(RNG, 4), normal(RNG, 4))
     graph = run_passes(net.graph(conv(net, first(net, y))))
@@ -181,8 +182,8 @@ def test_transposes_in_a_row_are_one():
     assert passed(graph, X).nodes[0].op.perm == (0, 1, 2, 3)  # it is the output
 
 
-def test_what_would_need_more_transposes_stays():
-    """Three values that come with channels last, and only one Transpose to lose."""
+def test_a_region_that_would_need_more_transposes_stays():
+    """Three NHWC inputs, and only one Transpose to remove."""
     net = Net()
     a, b, c = (net.input(name, 2, 6, 8, 4) for name in "abc")
     y = conv(net, first(net, net("Add", net("Mul", a, b), c)))
@@ -190,13 +191,16 @@ def test_what_would_need_more_transposes_stays():
     assert kinds(passed(net.graph(y), *arrays)) == ["Mul", "Add", "Transpose", "Conv"]
 
 
-def test_a_part_with_other_dtypes_at_its_doors_stays():
-    """No kernel transposes them."""
+@pytest.mark.parametrize("dtype, op, transposed", [(bool, "And", [bool] * 2), (np.float64, "Greater", [np.float32] * 2)])
+def test_transposes_of_several_dtypes_are_compared_by_their_bytes(dtype, op, transposed):
+    """Two Transposes of float32 are replaced by two of bool, but not by two of float64."""
     net = Net()
-    x, y = net.input("x", 2, 6, 8, 4), net.input("y", 2, 6, 8, 4, dtype=np.float64)
-    z = net("Where", net("Greater", y, np.array(0.0)), x, net("Neg", x))
-    graph = passed(net.graph(conv(net, first(net, z))), normal(RNG, 2, 6, 8, 4), RNG.standard_normal((2, 6, 8, 4)))
-    assert kinds(graph)[-2:] == ["Transpose", "Conv"]
+    x = conv(net, net.input("x", 2, 4, 6, 8))
+    a, b = (net.input(name, 2, 6, 8, 4, dtype=dtype) for name in "ab")
+    graph = net.graph(conv(net, first(net, net("Where", net(op, a, b), last(net, x), 0.0))))
+    arrays = [(RNG.standard_normal((2, 6, 8, 4)) > 0).astype(dtype) for _ in "ab"]
+    after = passed(graph, X, *arrays)
+    assert [n.input(0).dtype for n in after.nodes if isinstance(n.op, Transpose)] == transposed
 
 
 def test_three_spatial_axes():
@@ -254,7 +258,7 @@ def test_one_spatial_axis_runs_on_the_kernels_of_two(name, isa):
     np.testing.assert_allclose(found, wanted, atol=1e-5 * np.abs(wanted).max())
 
 
-def test_one_part_has_one_way_in_and_one_out():
+def test_a_region_is_converted_once_at_each_border():
     net = Net()
     x = lines(net)
     y = net("Relu", net("Conv", x, W1, pads=(1, 1)))
@@ -267,7 +271,7 @@ def test_without_windows_nothing_is_lifted():
     assert ops(passed(net.graph(net("Relu", net("Add", lines(net), 1.0))), LINES)) == ["Add+Relu"]
 
 
-def test_what_has_no_kernel_anyway_is_not_lifted():
+def test_nodes_without_a_kernel_for_two_axes_are_not_lifted():
     """Indices, and weights that are not known."""
     net = Net()
     graph = net.graph(*net("MaxPool", lines(net), kernel_shape=(2,), results=2))
@@ -325,7 +329,7 @@ def test_weights_in_constant_nodes_and_symbols_for_sizes():
 
 
 def test_a_matrix_product_with_a_bias_becomes_a_convolution():
-    """As fold_affine leaves it where only the call's shapes say that channels stand last."""
+    """As fold_affine leaves it if only the shapes of a call tell that the channels are the last axis."""
     net = Net()
     x = last(net, conv(net, net.input("x", 2, 4, 6, 8)))
     y = net("MatMul", x, normal(RNG, x.shape[-1], 5) / 4, eighths(RNG, 5))
