@@ -89,21 +89,25 @@ def dilated(V, M):
     return cases
 
 
+@pytest.mark.slow
 @EVERY
 def test_every_tail(isa, threads, way, M):
     check_each(tails(kernels.load(isa).V, M), isa, threads, (way, M))
 
 
+@pytest.mark.slow
 @EVERY
 def test_combinations(isa, threads, way, M):
     check_each(combinations(kernels.load(isa).V, M), isa, threads, (way, M))
 
 
+@pytest.mark.slow
 @EVERY
 def test_dilated(isa, threads, way, M):
     check_each(dilated(kernels.load(isa).V, M), isa, threads, (way, M))
 
 
+@pytest.mark.slow
 @EVERY
 def test_sizes(isa, threads):
     """As the sizes themselves say: tiles of 2x2, of 4x4, in one block and in many."""

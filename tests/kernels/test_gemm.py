@@ -115,16 +115,19 @@ def combinations(V):
         yield Case(**row)
 
 
+@pytest.mark.slow
 @EVERY
 def test_every_tail(isa, threads):
     check(tails(kernels.load(isa).V), isa, threads)
 
 
+@pytest.mark.slow
 @EVERY
 def test_combinations(isa, threads):
     check(combinations(kernels.load(isa).V), isa, threads)
 
 
+@pytest.mark.slow
 @EVERY_ISA
 def test_a_row_has_the_same_bits_alone_and_among_others(isa):
     rng = np.random.default_rng(1)

@@ -124,6 +124,7 @@ def test_a_transformer_block_runs_without_python(isa, joint):
         assert len(copies) == joint
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(networks(), st.sampled_from(ISAS))
 def test_random_networks(case, isa):
@@ -472,6 +473,7 @@ def test_a_shape_that_only_the_run_would_know_is_an_error():
 # ---- what it remembers
 
 
+@pytest.mark.slow
 def test_weights_are_packed_once_for_all_plans_and_freed_with_the_last():
     net = Net()
     graph = net.graph(conv(net, net("Relu", conv(net, net.input("x", "N", 3, "H", "W")))))
@@ -489,6 +491,7 @@ def test_weights_are_packed_once_for_all_plans_and_freed_with_the_last():
     assert not packed
 
 
+@pytest.mark.slow
 def test_a_plan_keeps_what_its_steps_point_to():
     net = Net()
     graph = net.graph(net("Gemm", net("Flatten", conv(net, net.input("x", 2, 3, 8, 8))), normal(RNG, 512, 4), normal(RNG, 4)))
