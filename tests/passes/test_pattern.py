@@ -8,7 +8,7 @@ from fastconv.ops.elementwise import Abs, Clip, HardSigmoid, Neg, Sigmoid
 from fastconv.ops.normalization import LayerNormalization
 from fastconv.passes.pattern import Constant, Pattern, find
 
-from .graphs import Net
+from ..support.graphs import Net
 
 ONES = np.ones(4, np.float32)
 
