@@ -166,9 +166,9 @@ def test_weights_may_lie_in_any_order(isa, M):
 def test_what_it_refuses(isa):
     x, w = np.zeros((1, 64, 40, 40), np.float32), np.zeros((64, 64, 3, 3), np.float32)
     for reason, op, inputs in (
-        ("kernel 5x3", Conv(pads=(2, 1, 2, 1)), [x, np.zeros((64, 64, 5, 3), np.float32)]),
-        ("stride 2x1", Conv(strides=(2, 1)), [x, w]),
-        ("dilation 1x2", Conv(dilations=(1, 2)), [x, w]),
+        ("kernel 5×3", Conv(pads=(2, 1, 2, 1)), [x, np.zeros((64, 64, 5, 3), np.float32)]),
+        ("stride 2×1", Conv(strides=(2, 1)), [x, w]),
+        ("dilation 1×2", Conv(dilations=(1, 2)), [x, w]),
         ("group 2", Conv(group=2), [x, w[:, :32]]),
         ("dtype float64", Conv(), [x.astype(np.float64), w.astype(np.float64)]),
     ):
@@ -183,4 +183,4 @@ def test_tiles_of_few_pixels_are_small():
     """Of 9 pixels 4 apart, a tile of 4 has two or three; those of 2 waste fewer products."""
     for D, size, M in ((1, 9, 4), (4, 9, 2), (4, 16, 4), (2, 16, 4), (8, 16, 2)):
         windows = Conv(dilations=(D, D), pads=(D,) * 4).windows((size, size), (3, 3))
-        assert conv_winograd.tiles_of(windows).M == M
+        assert conv_winograd.output_tiles(windows).M == M

@@ -169,7 +169,7 @@ def test_what_it_refuses(isa):
     for reason, op, inputs, constants in (
         ("weights are not constant", Gemm(), [a, b], ()),
         ("weights are not constant", Gemm(), [a, b, b[0]], (1,)),
-        ("weights are not constant", MatMul(), [a, b], (0,)),
+        ("constant input", MatMul(), [a, b], (0,)),
         ("dtype float64", Gemm(), [a.astype(np.float64), b.astype(np.float64)], (1,)),
         ("transposed", Gemm(transA=1), [a.T, b], (1,)),
         ("empty tensor", Gemm(), [a[:0], b], (1,)),

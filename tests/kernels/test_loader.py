@@ -44,7 +44,8 @@ def test_every_kernel_is_there_for_every_instruction_set(isa):
 @pytest.mark.parametrize("isa", ISAS)
 def test_a_step_needs_every_field_of_its_kernel(isa):
     axes = [1] * 6
-    fields = {"src": 0, "dst": 0, "rows": 1, "chunk": 1, "dims": axes, "src_strides": axes, "dst_strides": axes}
+    fields = dict.fromkeys(("src", "dst", "rows", "chunk", "itemsize"), 1)
+    fields |= dict.fromkeys(("dims", "src_strides", "dst_strides"), axes)
     copy = kernels.load(isa).copy
     copy.step(fields)
     for name in fields:
