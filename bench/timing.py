@@ -24,6 +24,7 @@ from fastconv.ops import REGISTRY, Op
 from fastconv.passes.infer_shapes import infer_shapes
 from fastconv.plan import Target, build
 from fastconv.plan.packing import empty_aligned
+from fastconv.plan.select import Selection
 
 #: the plain loops compute so many output channels of a layer as this allows, and the time is scaled up
 NAIVE_FLOPS = 1e8
@@ -103,8 +104,8 @@ def _graph_and_packed(layer: Layer) -> tuple[Graph, dict[Any, Any]]:
 def algorithms(layer: Layer, isa: str, threads: int = 1) -> list[str]:
     """The names of the implementations that can run the layer, also of those that the selection estimates to be slower."""
     node = graph_of(layer, zeros).nodes[0]
-    targets = {i: Target(IMPLEMENTATIONS, kernels.load(isa), threads, algorithm=i.name) for i in IMPLEMENTATIONS[type(node.op)]}
-    return [i.name for i, target in targets.items() if i.refuse(node, target) is None]
+    selection = Selection(Target(IMPLEMENTATIONS, kernels.load(isa), threads))
+    return [i.name for i in IMPLEMENTATIONS[type(node.op)] if i.refusal(node, selection) is None]
 
 
 def cases(

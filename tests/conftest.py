@@ -4,6 +4,8 @@ import os
 import sys
 from pathlib import Path
 
+import pytest
+
 from .support.rng import reseed
 
 CHECKOUT = Path(__file__).parents[1]
@@ -15,8 +17,23 @@ if not any(CHECKOUT.glob("fastconv/_executor.*.so")):
 # tests have more threads than cores, and one that waits must not spin
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
+# folders whose cases all take milliseconds
+ALL_QUICK = ("graph", "ops", "passes")
+
 # Python processes that tests start take the installed package, not the checkout they may stand in
 os.environ["PYTHONSAFEPATH"] = "1"
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m selects
+def pytest_collection_modifyitems(items):
+    """Mark as quick, but for slow tests, all cases in some folders and elsewhere a test's first case of each implementation."""
+    seen = set()
+    for item in items:
+        values = item.callspec.params if hasattr(item, "callspec") else {}
+        case = item.nodeid.partition("[")[0], values.get("implementation")
+        if not item.get_closest_marker("slow") and (item.path.parent.name in ALL_QUICK or case not in seen):
+            seen.add(case)
+            item.add_marker("quick")
 
 
 def pytest_runtest_setup(item):

@@ -16,6 +16,7 @@ from ..kernels.test_loader import python
 MODULES = {*fastconv._MODULES.values(), "vision.answers", "vision.draw", "vision.pictures"}
 
 
+@pytest.mark.slow
 def test_every_public_name_is_there_and_listed():
     names = {*fastconv.__all__, "__version__"}
     assert set(fastconv._MODULES) == names
@@ -34,6 +35,7 @@ def test_asking_for_one_name_imports_what_has_it():
     assert [m for m in out.split() if m.startswith("fastconv")] == ["fastconv", "fastconv.errors"]
 
 
+@pytest.mark.slow
 def test_names_may_be_asked_for_by_several_threads_at_once():
     """Where modules import each other in a circle, a thread would find one that another has begun."""
     code = """

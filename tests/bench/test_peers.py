@@ -77,6 +77,7 @@ def run(tmp_path, monkeypatch, capsys):
     return run
 
 
+@pytest.mark.slow
 def test_engines_are_compared(run):
     out, [c], page = run("right", "--write", "--starts", "2")
     assert (c["network"], c["batch"], c["threads"]) == ("digits", 1, 1)
@@ -105,6 +106,7 @@ def test_engines_are_compared(run):
     assert float(mean[1]) == pytest.approx(digits["ratio"], abs=0.006)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells a process's peak memory in a file")
 def test_memory_is_what_came_after_the_import(run):
     _, [c], _ = run("right")
@@ -115,6 +117,7 @@ def test_memory_is_what_came_after_the_import(run):
     assert c["results"]["fastconv"]["resident"] < ballast
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "mode, message",
     [
@@ -134,6 +137,7 @@ def test_an_engine_that_fails_is_told_and_the_others_go_on(run, mode, message):
     assert "geometric mean" not in out
 
 
+@pytest.mark.slow
 def test_batches_and_accuracy(run):
     out, done, page = run("right", "--batch", "2,3", "--accuracy", "exact", "--write")
     assert [c["batch"] for c in done] == [2, 3]

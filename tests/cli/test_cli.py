@@ -520,6 +520,7 @@ def test_a_failed_save_leaves_the_old_file(fastconv_, tmp_path, monkeypatch):
     assert (tmp_path / "y.npz").read_text() == "old"
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_is_no_error():
     read, write = os.pipe()
     os.close(read)
@@ -535,6 +536,7 @@ def test_a_closed_pipe_is_no_error():
     assert (done.returncode, done.stderr) == (141, "")
 
 
+@pytest.mark.slow
 def test_an_encoding_without_the_characters_is_no_error(tmp_path):
     model = model_file(tmp_path / "m.json", "Relu", {"x": [4]}, "größe")
     env = os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}

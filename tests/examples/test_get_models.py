@@ -51,6 +51,7 @@ def test_a_name_that_is_not_known(tmp_path):
         get_models.main(["nix", "-o", str(tmp_path)])
 
 
+@pytest.mark.slow
 def test_a_package_that_is_not_there(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(SystemExit, match=r"pip install timm 'fastconv\[torch\]'"):

@@ -149,6 +149,7 @@ def test_a_cycle_is_an_error_that_names_a_node_of_it(edges):
         graph.sort()
 
 
+@pytest.mark.slow
 def test_sorting_takes_no_recursion():
     n = 20_000
     graph = chain(*reversed([(f"v{i - 1}" if i else "x", f"v{i}") for i in range(n)]))

@@ -1,6 +1,7 @@
 """The data files beside a model: which may be opened, what is read of them, and how files are written."""
 
 import errno
+import gc
 import hashlib
 import os
 import socket
@@ -26,6 +27,7 @@ def folder(tmp_path):
 
 
 def open_files():
+    gc.collect()  # it may close files that earlier tests have left open
     return len(os.listdir("/proc/self/fd"))
 
 

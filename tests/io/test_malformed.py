@@ -344,6 +344,7 @@ def test_t19_inputs_of_other_types():
     refused(model([relu("x", "y")], inputs=[info("x", 1, elem_type=14)]), "COMPLEX64 is not supported", UnsupportedError)
 
 
+@pytest.mark.slow
 def test_t19_a_long_chain_needs_no_recursion():
     n = 5_000
     m = model([relu("x" if i == 0 else f"v{i}", "y" if i == n - 1 else f"v{i + 1}") for i in reversed(range(n))])
@@ -505,6 +506,7 @@ def graph_or_error(source):
         assert {v.name for v in g.outputs}
 
 
+@pytest.mark.slow
 @common
 @given(st.sampled_from(SLOTS), json_values, st.sampled_from(["set", "delete", "twice", "swap"]), st.sampled_from(SLOTS))
 def test_one_field_changed(path, value, how, other):
@@ -529,6 +531,7 @@ def test_one_field_changed(path, value, how, other):
     graph_or_error(m)
 
 
+@pytest.mark.slow
 @common
 @given(json_values)
 def test_any_json(value):
@@ -538,6 +541,7 @@ def test_any_json(value):
     graph_or_error(with_attribute(value))
 
 
+@pytest.mark.slow
 @common
 @given(st.data())
 def test_bytes_changed(data):
@@ -550,6 +554,7 @@ def test_bytes_changed(data):
     graph_or_error(bytes(source))
 
 
+@pytest.mark.slow
 @common
 @given(st.data())
 def test_wire_bytes_changed(tmp_path, data):

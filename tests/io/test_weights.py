@@ -511,6 +511,7 @@ def test_weights_are_read_and_packed_once(save, reads, pieces):
     assert pieces[1:] == [0, 0, 0, 0], "a new shape packs nothing again, and neither do other outputs"
 
 
+@pytest.mark.slow
 def test_weights_of_a_product_of_the_channels_are_packed_once(save, reads, pieces):
     """Such a MatMul becomes a convolution once the shape is known."""
     net = Net()
@@ -637,6 +638,7 @@ def heavy():
     return net.graph(net("Gemm", net("Flatten", y), normal(RNG, 25088, 210) / 160))
 
 
+@pytest.mark.slow
 def test_memory_holds_weights_once(save, heavy):
     """Peak and rest of a process, above the imported library: what is packed and little else."""
     path = save(heavy)
@@ -659,6 +661,7 @@ print(*(r - before for r in resident()))
     assert size < after <= peak < 1.25 * size
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["path", "onnx"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
 def test_memory_holds_no_weights_of_a_file_but_the_packed(tmp_path, monkeypatch, heavy, form, dtype):

@@ -83,6 +83,7 @@ def test_nan_and_infinity_reach_only_windows_that_hold_them(isa):
     assert np.isinf(y).sum() == 4
 
 
+@pytest.mark.slow
 @EVERY_ISA
 @pytest.mark.parametrize("guard", ["before", "after"])
 def test_stays_inside_its_memory(isa, guard):

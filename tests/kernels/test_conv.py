@@ -78,11 +78,13 @@ def vectors(isa):
     return kernels.load(isa).V
 
 
+@pytest.mark.slow
 @EVERY
 def test_every_tail(implementation, isa, threads):
     check(tails(implementation, vectors(isa)), implementation, isa, threads)
 
 
+@pytest.mark.slow
 @EVERY
 def test_combinations(implementation, isa, threads):
     check(combinations(implementation, vectors(isa)), implementation, isa, threads)
@@ -105,6 +107,7 @@ def test_many_chunks(implementation, isa, threads):
     check(cases, implementation, isa, threads)
 
 
+@pytest.mark.slow
 @EVERY
 def test_long_sums(implementation, isa, threads):
     """More products than are summed in one run: many channels, with and without a tail, and kernels of many taps."""
@@ -121,6 +124,7 @@ def test_long_sums(implementation, isa, threads):
     check(cases, implementation, isa, threads)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("implementation", ["first", "direct"])
 def test_pixels_that_only_seem_to_be_neighbours(implementation, isa):
@@ -151,6 +155,7 @@ def test_strided_pixels_that_are_gathered_first(implementation, isa, threads):
     assert len(steps) == 2, "a gathering step, and the convolution"
 
 
+@pytest.mark.slow
 @EVERY_ISA
 def test_images_do_not_depend_on_the_batch(implementation, isa):
     rng = np.random.default_rng(0)

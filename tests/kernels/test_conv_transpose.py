@@ -40,16 +40,19 @@ def combinations(V):
     return list(pairs(0, transposed=True, channels=channels(V), more=[False, True]))
 
 
+@pytest.mark.slow
 @EVERY
 def test_every_tail(isa, threads):
     check(tails(kernels.load(isa).V), "phases", isa, threads)
 
 
+@pytest.mark.slow
 @EVERY
 def test_combinations(isa, threads):
     check(combinations(kernels.load(isa).V), "phases", isa, threads)
 
 
+@pytest.mark.slow
 @EVERY
 def test_every_kernel_stride_and_dilation(isa, threads):
     """All pairs of phases: taps that are none, one or several, apart by any step; cut at either end by any number."""
@@ -85,6 +88,7 @@ def test_other_ways_to_say_the_padding(isa, fields):
     np.testing.assert_array_equal(y, reference(op, [x, w])[0])
 
 
+@pytest.mark.slow
 @EVERY_ISA
 def test_images_do_not_depend_on_the_batch(isa):
     rng = np.random.default_rng(1)

@@ -88,21 +88,25 @@ def dilated(V, M):
     return cases
 
 
+@pytest.mark.slow
 @EVERY
 def test_every_tail(isa, threads, way, M):
     check_each(tails(kernels.load(isa).V, M), isa, threads, (way, M))
 
 
+@pytest.mark.slow
 @EVERY
 def test_combinations(isa, threads, way, M):
     check_each(combinations(kernels.load(isa).V, M), isa, threads, (way, M))
 
 
+@pytest.mark.slow
 @EVERY
 def test_dilated(isa, threads, way, M):
     check_each(dilated(kernels.load(isa).V, M), isa, threads, (way, M))
 
 
+@pytest.mark.slow
 @EVERY
 def test_sizes(isa, threads):
     """As the sizes themselves say: tiles of 2x2, of 4x4, in one block and in many."""
@@ -178,4 +182,4 @@ def test_tiles_of_few_pixels_are_small():
     """Of 9 pixels 4 apart, a tile of 4 has two or three; those of 2 waste fewer products."""
     for D, size, M in ((1, 9, 4), (4, 9, 2), (4, 16, 4), (2, 16, 4), (8, 16, 2)):
         windows = Conv(dilations=(D, D), pads=(D,) * 4).windows((size, size), (3, 3))
-        assert conv_winograd.tiles_of(windows).M == M
+        assert conv_winograd.output_tiles(windows).M == M

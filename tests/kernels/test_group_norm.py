@@ -42,6 +42,7 @@ def data(rng, *shape):
     return [x, *(rng.standard_normal(shape[1], np.float32) for _ in range(2))]
 
 
+@pytest.mark.slow
 @EVERY_ISA
 def test_channels_of_blocks(isa):
     rng = np.random.default_rng(0)

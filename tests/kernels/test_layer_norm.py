@@ -108,9 +108,8 @@ def test_images_do_not_depend_on_the_batch(isa):
 def test_refusals():
     x, ones = np.zeros((2, 3), np.float32), np.ones(3, np.float32)
     isa, given = ISAS[-1], {"constants": (1,)}
-    assert refusals(LayerNormalization(), [x, ones], isa) == dict.fromkeys(
-        ("blocked", "row-major"), "scale or bias is not constant"
-    )
+    reasons = {"blocked": "rank 2", "row-major": "scale or bias is not constant"}
+    assert refusals(LayerNormalization(), [x, ones], isa) == reasons
     assert refusals(LayerNormalization(), [x, ones[:1]], isa, **given) == {"blocked": "rank 2"}
     assert refusals(LayerNormalization(axis=0), [x, ones], isa, **given)["row-major"] == "scale or bias of shape (3,)"
     assert refusals(LayerNormalization(axis=0, alone=1), [x, ones[:1]], isa, **given)["row-major"] == "axes (0,)"

@@ -44,7 +44,8 @@ def test_every_kernel_is_there_for_every_instruction_set(isa):
 @pytest.mark.parametrize("isa", ISAS)
 def test_a_step_needs_every_field_of_its_kernel(isa):
     axes = [1] * 6
-    fields = {"src": 0, "dst": 0, "rows": 1, "chunk": 1, "dims": axes, "src_strides": axes, "dst_strides": axes}
+    fields = dict.fromkeys(("src", "dst", "rows", "chunk", "itemsize"), 1)
+    fields |= dict.fromkeys(("dims", "src_strides", "dst_strides"), axes)
     copy = kernels.load(isa).copy
     copy.step(fields)
     for name in fields:
@@ -87,6 +88,7 @@ def test_an_impossible_one_is_an_error_that_lists_the_possible(monkeypatch, how)
     assert str(caught.value) == f"instruction set 'mmx' is not possible here; possible: {', '.join(ISAS)}"
 
 
+@pytest.mark.slow
 def test_an_impossible_one_does_not_spoil_the_import():
     out, err, _ = python("import fastconv; print(1); fastconv.load(fastconv.data.DIGITS)", FASTCONV_ISA="mmx")
     assert out == "1\n"
@@ -98,6 +100,7 @@ def test_an_impossible_one_does_not_spoil_the_import():
 # ---- importing
 
 
+@pytest.mark.slow
 def test_importing_prints_nothing_and_warns_of_nothing():
     assert python("import warnings; warnings.simplefilter('error'); import fastconv, fastconv.cli") == ("", "", 0)
 
@@ -120,6 +123,7 @@ def test_importing_the_package_imports_nothing_else():
     assert not modules & (slow | {"numpy", "onnx", "PIL", "torch"})
 
 
+@pytest.mark.slow
 def test_running_a_network_imports_no_other_package_and_no_slow_module():
     code = """
     import numpy, sys
@@ -134,6 +138,7 @@ def test_running_a_network_imports_no_other_package_and_no_slow_module():
     assert not modules & (others | {"email", "http", "importlib.metadata", "inspect", "multiprocessing", "platform"})
 
 
+@pytest.mark.slow
 def test_importing_leaves_the_floating_point_mode_alone():
     """Linking with -ffast-math flushes subnormals in the importing thread, and in those it starts."""
     code = """

@@ -64,6 +64,7 @@ def conv_cases(draw):
     return *shapes, draw(st.booleans()), draw(pairs), padding, dilation, groups, draw(st.integers(0, 2**32 - 1))
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(conv_cases())
 def test_conv2d_is_exact_on_integers(case):
@@ -85,6 +86,7 @@ def pool_cases(draw):
     return pixels, kernel, stride, padding, dilation, draw(st.booleans()), draw(st.integers(0, 2**32 - 1))
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(pool_cases())
 def test_max_pool2d(case):

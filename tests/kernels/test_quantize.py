@@ -57,6 +57,7 @@ def test_dequantize(isa, dtype):
     check(DequantizeLinear(), [x, np.array(SCALE)], isa)
 
 
+@pytest.mark.slow
 @EVERY_ISA
 @EVERY_BYTE
 @pytest.mark.parametrize("guard", [None, "before", "after"])

@@ -77,6 +77,7 @@ def test_transposed_convolutions(isa, threads):
     check(cases, "phases", isa, threads)
 
 
+@pytest.mark.slow
 @EVERY_ISA
 @GUARDS
 def test_pools(isa, guard):

@@ -691,6 +691,7 @@ def test_symbols_that_differ_where_elements_say_how(load):
         np.testing.assert_array_equal(total, a.reshape(n) + a)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("said", [("N", 8, "H", "W"), (2, 8, 300, 300)])
 def test_a_residual_that_is_not_of_the_shape_that_the_file_says(load, said):
     """The kernels read as many numbers of it as there are sums."""
@@ -1238,6 +1239,7 @@ def test_saving_over_the_model_itself(load, tmp_path):
 # ---- memory
 
 
+@pytest.mark.slow
 def test_calls_leave_nothing_behind(small):
     """References to the caller's arrays, and new ones of the model's own."""
     x, out = X.copy(), np.empty((2, 8, 8, 8), np.float32)
@@ -1253,6 +1255,7 @@ def test_calls_leave_nothing_behind(small):
     assert len(gc.get_objects()) - objects < 50
 
 
+@pytest.mark.slow
 def test_a_model_goes_with_its_last_reference(load):
     model = load(large(Net()))
     model(normal(RNG, 1, 600))

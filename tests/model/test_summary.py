@@ -190,6 +190,7 @@ def test_columns_that_say_nothing_are_left_out(summary):
     assert str(s).splitlines()[1].split() == ["layer", "operator", "by", "output", "parameters", "MMAC", "MFLOP"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", ["resnet50", "mobilenetv2"])
 def test_it_fits_a_terminal(summary, network):
     assert max(map(len, str(summary(zoo.build(network, zoo.empty))).splitlines())) <= 120

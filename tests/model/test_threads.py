@@ -200,6 +200,7 @@ RUNS = """
 """
 
 
+@pytest.mark.slow
 @linux
 @openmp
 @pytest.mark.parametrize(
@@ -217,6 +218,7 @@ def test_a_process_that_ran_a_model_can_fork(check):
     assert python(textwrap.dedent(RUNS) + f"print({check})") == "True"
 
 
+@pytest.mark.slow
 @linux
 @openmp
 def test_a_thread_that_ran_no_model_can_fork_while_another_runs():
@@ -234,6 +236,7 @@ def test_a_thread_that_ran_no_model_can_fork_while_another_runs():
     assert python(textwrap.dedent(RUNS) + textwrap.dedent(code)) == str([True] * 10)
 
 
+@pytest.mark.slow
 @linux
 def test_a_child_does_not_wait_for_locks_of_threads_that_it_lacks():
     code = """
@@ -283,6 +286,7 @@ def test_a_child_has_memory_of_its_own(floats):
     assert python(code) == "True"
 
 
+@pytest.mark.slow
 @linux
 @openmp
 @pytest.mark.parametrize("method", ["fork", "spawn"])

@@ -7,6 +7,7 @@ import pytest
 
 from .cases import cases, expected, make_classes, read_list
 
+pytestmark = pytest.mark.slow
 globals().update(make_classes())
 
 README = Path(__file__).parents[2] / "README.md"

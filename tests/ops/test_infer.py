@@ -322,6 +322,7 @@ def wrong_values(array):
         yield Value("v", constant=np.zeros(other, dtype))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", sorted(REGISTRY))
 def test_malformed_nodes_are_model_errors(key):
     """Whatever stands in a file, making a node and inferring its results gives shapes or a ModelError, and nothing else."""

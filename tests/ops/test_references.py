@@ -21,6 +21,8 @@ from fastconv.ops import REGISTRY, NodeSpec, make_node
 
 from .onnx_cases import WITHOUT_CASES, as_array, attribute, cases_of
 
+pytestmark = pytest.mark.slow  # it takes seconds to make ONNX's cases
+
 # Operators whose output sizes depend on the elements of their inputs.
 DATA_DEPENDENT = {"Compress", "NonMaxSuppression", "NonZero", "Unique"}
 

@@ -1267,6 +1267,7 @@ def test_transposed_weights_keep_their_name():
 # ---- all of them
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(networks(), st.sampled_from([np.float32, np.float16, ml_dtypes.bfloat16]))
 def test_random_networks_compute_the_same(case, dtype):

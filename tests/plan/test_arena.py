@@ -25,6 +25,7 @@ def rounded(size):
     return -(-size // ALIGN) * ALIGN
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None, derandomize=True)
 @given(LIFETIMES)
 def test_what_lives_together_does_not_overlap(lifetimes):

@@ -140,6 +140,7 @@ def slow(tmp_path_factory):
     return path, np.abs(normal(RNG, *x.shape))
 
 
+@pytest.mark.slow
 @THREADS
 def test_what_a_signal_s_handler_raises_ends_a_run(slow, alarm, threads):
     path, x = slow
@@ -156,6 +157,7 @@ def test_what_a_signal_s_handler_raises_ends_a_run(slow, alarm, threads):
     assert same_bits(model(x), y), "and the model is as good as before"
 
 
+@pytest.mark.slow
 @THREADS
 def test_it_ends_a_batch_that_goes_image_by_image(tmp_path, monkeypatch, alarm, threads):
     monkeypatch.setattr(cost, "CACHES", ((1 << 18, 1.0),))
@@ -180,6 +182,7 @@ def test_it_ends_a_batch_that_goes_image_by_image(tmp_path, monkeypatch, alarm, 
     assert same_bits(model(x), y)
 
 
+@pytest.mark.slow
 @THREADS
 def test_a_handler_that_raises_nothing_does_not_end_a_run(slow, alarm, threads):
     path, x = slow
@@ -194,6 +197,7 @@ def test_a_handler_that_raises_nothing_does_not_end_a_run(slow, alarm, threads):
     assert sum(began < t < ended for t in times) >= 2, "they ran during the call, not after it"
 
 
+@pytest.mark.slow
 def test_signals_are_the_main_thread_s(slow, alarm):
     path, x = slow
     model = fastconv.load(path, threads=2)
@@ -265,6 +269,7 @@ def test_the_caller_s_mode_is_as_it_was():
     assert kept == [True] * 6
 
 
+@pytest.mark.slow
 def test_handlers_of_signals_run_in_the_caller_s_mode(slow, alarm):
     path, x = slow
     model, kept = fastconv.load(path, threads=2), []

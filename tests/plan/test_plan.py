@@ -5,6 +5,7 @@ import itertools
 import re
 import threading
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from fastconv.implementations import IMPLEMENTATIONS
 from fastconv.ops import REGISTRY, Op
 from fastconv.ops.concat import Concat
 from fastconv.ops.reshape import Reshape
-from fastconv.plan import Target, build
+from fastconv.plan import Arenas, Target, build
 from fastconv.plan.cost import MOST_PIECES
 from fastconv.plan.implementation import Implementation
 from fastconv.plan.layout import ROW_MAJOR
@@ -36,12 +37,11 @@ RNG = generator(__name__)
 X = normal(RNG, 2, 3, 8, 8)
 
 
-def plan_of(graph, *shapes, isa=ISAS[-1], threads=3, packed=None, **target):
+def plan_of(graph, *shapes, isa=ISAS[-1], threads=3, packed=None, arenas=None, **target):
     """The plan of a graph for inputs of these shapes (none: as they are)."""
     graph = specialise(graph, shapes or [v.dims for v in graph.inputs])
-    return build(
-        graph, Target(IMPLEMENTATIONS, kernels.load(isa), threads, **{"pieces": 2} | target), {} if packed is None else packed
-    )
+    target = Target(IMPLEMENTATIONS, kernels.load(isa), threads, **{"pieces": 2} | target)
+    return build(graph, target, {} if packed is None else packed, arenas)
 
 
 def check(graph, *arrays, isa=ISAS[-1], tolerance=1e-5):
@@ -124,6 +124,7 @@ def test_a_transformer_block_runs_without_python(isa, joint):
         assert len(copies) == joint
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(networks(), st.sampled_from(ISAS))
 def test_random_networks(case, isa):
@@ -145,28 +146,25 @@ def test_a_plan_runs_again_on_what_the_last_run_left(isa):
 
 
 def test_runs_at_once_have_an_arena_each():
-    net = Net()
-    plan = check(net.graph(net("Relu", conv(net, net("Selu", conv(net, net.input("x", 2, 3, 8, 8)))))), X)
-    inputs = [normal(np.random.default_rng(i), *X.shape) for i in range(8)]
+    net, arenas = Net(), Arenas()
+    graph = net.graph(net("Relu", conv(net, net("Selu", conv(net, net.input("x", 2, 3, 8, 8))))))
+    plan = plan_of(graph, arenas=arenas)
+    inputs = [normal(RNG, *X.shape) for _ in range(8)]
     expected = [run_plan(plan, [x], 1)[0] for x in inputs]
-    results = [np.empty_like(y) for y in expected]
     barrier = threading.Barrier(len(inputs))
 
     def work(i):
+        y = np.empty_like(expected[i])
         barrier.wait()
         for _ in range(20):
-            results[i][...] = np.nan
-            plan.run([inputs[i]], [results[i]], 1 + i % 3)
-            assert same_bits(results[i], expected[i])
+            y[...] = np.nan
+            plan.run([inputs[i]], [y], 1 + i % 3)
+            assert same_bits(y, expected[i])
 
-    workers = [threading.Thread(target=work, args=(i,)) for i in range(len(inputs))]
-    for w in workers:
-        w.start()
-    for w in workers:
-        w.join()
-    assert all(map(same_bits, results, expected))
-    assert 1 <= len(plan._arenas.free) <= len(inputs)
-    assert len({a.ctypes.data for a in plan._arenas.free}) == len(plan._arenas.free)
+    with ThreadPoolExecutor(len(inputs)) as pool:
+        list(pool.map(work, range(len(inputs))))  # raises what work raises
+    assert 1 <= len(arenas.free) <= len(inputs)
+    assert len({a.ctypes.data for a in arenas.free}) == len(arenas.free)
 
 
 # ---- what a graph's inputs and outputs may be
@@ -311,11 +309,13 @@ def test_a_halo_is_zero_whatever_the_arena_held(isa, algorithm):
     y = net("Conv", net("Conv", x, ones, pads=(1, 1, 1, 1)), ones, pads=(2, 0, 1, 1), dilations=(1, 2), strides=(2, 1))
     graph = net.graph(y)
     (expected,) = run_references(graph, [np.ones(x.shape)])
-    plan = plan_of(graph, isa=isa, algorithm=algorithm)
+    arenas = Arenas()
+    plan = plan_of(graph, isa=isa, algorithm=algorithm, arenas=arenas)
     for fill in (0xFF, 0x41):
-        arena = poisoned((plan.arena_size // 4,), np.dtype(np.float32))
-        arena.view(np.uint8)[...] = fill
-        plan._arenas.free[:] = [arena]
+        arena = poisoned((plan.arena_size,), np.dtype(np.uint8))
+        arena[...] = fill
+        arenas.clear()
+        arenas.give(arena)
         out = np.empty(expected.shape, np.float32)
         plan.run([np.ones(x.shape, np.float32)], [out], 2)
         np.testing.assert_array_equal(out, expected)
@@ -451,13 +451,13 @@ def test_python_steps_between_compiled_ones(monkeypatch):
 
 
 def test_a_python_step_that_fails_names_its_node_and_gives_the_arena_back():
-    net = Net()
+    net, arenas = Net(), Arenas()
     x, i = net.input("x", 4), net.input("i", 1, dtype=np.int64)
-    plan = plan_of(net.graph(net("Gather", net("Selu", x), i, name="pick")))
+    plan = plan_of(net.graph(net("Gather", net("Selu", x), i, name="pick")), arenas=arenas)
     for _ in range(3):
         with pytest.raises(ModelError, match="node 'pick'"):
             plan.run([np.zeros(4, np.float32), np.int64([9])], [np.empty(1, np.float32)], 1)
-        assert len(plan._arenas.free) == 1
+        assert len(arenas.free) == 1
     plan.run([np.float32([0, 1, 2, 3]), np.int64([0])], [out := np.empty(1, np.float32)], 1)
     assert out == 0
 
@@ -472,6 +472,7 @@ def test_a_shape_that_only_the_run_would_know_is_an_error():
 # ---- what it remembers
 
 
+@pytest.mark.slow
 def test_weights_are_packed_once_for_all_plans_and_freed_with_the_last():
     net = Net()
     graph = net.graph(conv(net, net("Relu", conv(net, net.input("x", "N", 3, "H", "W")))))
@@ -489,6 +490,7 @@ def test_weights_are_packed_once_for_all_plans_and_freed_with_the_last():
     assert not packed
 
 
+@pytest.mark.slow
 def test_a_plan_keeps_what_its_steps_point_to():
     net = Net()
     graph = net.graph(net("Gemm", net("Flatten", conv(net, net.input("x", 2, 3, 8, 8))), normal(RNG, 512, 4), normal(RNG, 4)))
@@ -520,8 +522,11 @@ def test_places():
     x = net.input("x", 2, 3, 8, 8)
     y = net("Selu", net("Selu", x))
     plan = plan_of(net.graph(net("Selu", y)))
-    bases = [plan.places[t] for e in plan.entries for t in (*e.reads.values(), *e.writes.values())]
-    assert bases == [(FIRST_INPUT, 0), (ARENA, 0), (ARENA, 0), (ARENA, X.nbytes), (ARENA, X.nbytes), (FIRST_INPUT + 1, 0)]
+    places = [[plan.places[t] for t in (*e.reads.values(), *e.writes.values())] for e in plan.entries]
+    (source, first), (before, second), (last, result) = places
+    assert (source, result) == ((FIRST_INPUT, 0), (FIRST_INPUT + 1, 0))
+    assert (before, last) == (first, second)
+    assert sorted((first, second)) == [(ARENA, 0), (ARENA, X.nbytes)]
     assert plan.arena_size == 2 * X.nbytes
 
 

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
-from skimage.feature import peak_local_max
 
 import fastconv
 from fastconv import FastconvError, InputError, vision
@@ -69,12 +68,14 @@ def test_top_k_of_a_batch():
     np.testing.assert_array_equal(indices[1, 2], vision.top_k(scores[1, 2], 2)[0])
 
 
+@pytest.mark.slow
 @given(some_boxes, some_boxes)
 def test_iou_counts_pixels(a, b):
     expected = np.array([[painted_iou(p, q) for q in b] for p in a]).reshape(len(a), len(b))
     np.testing.assert_allclose(vision.iou(a, b), expected)
 
 
+@pytest.mark.slow
 @given(some_boxes, st.data(), st.sampled_from([0.0, 0.3, 0.5, 1.0]))
 def test_nms_keeps_what_no_better_one_of_its_class_covers(boxes, data, threshold):
     each = st.lists(st.integers(0, 4), min_size=len(boxes), max_size=len(boxes))
@@ -96,8 +97,11 @@ def test_nms_without_classes_and_without_boxes():
     assert np.zeros((0, 4))[nothing].shape == (0, 4)
 
 
+@pytest.mark.slow
 @given(st.integers(1, 3), st.integers(1, 9), st.integers(1, 9), st.integers(0, 2**32 - 1))
 def test_peaks_are_those_of_scikit_image(c, h, w, seed):
+    from skimage.feature import peak_local_max  # it imports SciPy, which no other test needs
+
     heat = np.random.default_rng(seed).permutation(c * h * w).reshape(c, h, w).astype(np.float32)  # no two alike
     threshold = c * h * w / 2
     expected = {
@@ -308,6 +312,7 @@ def test_labels_stand_on_their_boxes_and_never_on_each_other():
 wild = st.floats(allow_nan=False, allow_infinity=False)
 
 
+@pytest.mark.slow
 @given(arrays(np.float64, st.tuples(st.integers(0, 4), st.just(4)), elements=wild), st.integers(1, 40), st.integers(1, 40))
 def test_any_finite_answer_can_be_drawn(numbers, h, w):
     picture = np.full((h, w, 3), 99, np.uint8)
@@ -474,6 +479,7 @@ def test_without_pillow_the_numbers_work_and_the_rest_names_the_extra(monkeypatc
             call()
 
 
+@pytest.mark.slow
 def test_importing_fastconv_stays_light():
     code = """
 import sys, fastconv
