@@ -14,7 +14,7 @@ from ..weights import Weights, key_of
 
 
 class Dequantized(Weights):
-    """The floats that a DequantizeLinear computes from constant integers, which are what is kept in memory."""
+    """The floats that a DequantizeLinear computes from constant integers; memory holds only the integers."""
 
     def __init__(self, op: DequantizeLinear, integers: np.ndarray | Weights, scale: np.ndarray, zero: np.ndarray | None):
         super().__init__(integers.shape)

@@ -7,7 +7,7 @@ matches the last node of clip(x + 3, 0, 6) / 6. Each input of a node is matched 
     Pattern(Clip, ...)  the first output of such a node, which has no epilogue
     "x"                 any value, captured under this name; the same name again matches only the same value
     Constant("c")       a constant, captured
-    3                   a constant of one element, equal to TOLERANCE
+    3                   a constant of one element, equal to within TOLERANCE
     None                an input that is left out
     (a, b)              any of these operands
 
@@ -29,6 +29,7 @@ from ..ops.binary import Add, Mul
 #: the largest difference between a number in a file and one in a pattern: files have 1/6 and the root of 2 rounded
 TOLERANCE = 1e-6
 
+#: operators whose operands match in either order
 COMMUTATIVE = (Add, Mul)
 
 AnyOp = TypeVar("AnyOp", bound=Op)
@@ -43,7 +44,7 @@ class Constant:
 
 
 class Pattern:
-    """A node with this operator, whose inputs match the operands and whose attributes equal those given, to TOLERANCE.
+    """A node with this operator, whose inputs match the operands and whose attributes equal those given, within TOLERANCE.
 
     `name` captures its first output.
     """
