@@ -56,6 +56,7 @@ def test_names_may_be_asked_for_by_several_threads_at_once():
 OPTIONAL = {"PIL", "google", "ml_dtypes", "onnx", "onnxscript", "safetensors", "torch"}
 
 
+@pytest.mark.slow
 def test_functions_import_optional_packages_alone():
     """All else is imported where modules begin, except for hashlib, which is slow to import and seldom needed."""
     package = Path(fastconv.__file__).parent
