@@ -1,4 +1,4 @@
-"""How far fastconv's results are from those in float64: the tables of docs/accuracy.md.
+"""The error of fastconv's results against float64: the tables of docs/accuracy.md.
 
     python bench/accuracy.py layers                             every algorithm of convolution, by channels
     python bench/accuracy.py networks [resnet50 net.onnx …]     whole networks, beside onnxruntime
@@ -58,7 +58,7 @@ def rms(a: np.ndarray) -> float:
 
 
 def layer_error(algorithm: str, kernel: int, tile: int, channels: int) -> float:
-    """The RMS error of a convolution of normal numbers, in u, by the instruction set that FASTCONV_ISA says."""
+    """The RMS error of a convolution of normal numbers, in u, with the instruction set of FASTCONV_ISA."""
     rng = np.random.default_rng(channels)
     size = 8 if (kernel, tile) == (3, 2) else 16  # tiles of 2x2 are for small images
     x = rng.standard_normal((1, channels, size, size), np.float32)
@@ -83,7 +83,7 @@ def expected_error(algorithm: str, kernel: int, tile: int, channels: int) -> flo
 
 
 def winograd_growth(tile: int, kernel: int) -> float:
-    """By how much F(tile, kernel) in two dimensions makes errors larger that are relative to the products it sums."""
+    """The factor by which two-dimensional F(tile, kernel) magnifies errors relative to the products it sums."""
     # y = A [(G g) * (B d)] for a filter g of so many taps and a window d, infinity last
     window = tile + kernel - 1
     points = POINTS[window]
@@ -101,7 +101,7 @@ def winograd_growth(tile: int, kernel: int) -> float:
 
 
 def layers_table() -> str:
-    """One line for each number of channels, one column for each algorithm: measured, and what theory says."""
+    """One line for each number of channels, one column for each algorithm: the measured error, and that of theory."""
     heading = ["channels", *(f">{name}{f' F({tile}×{tile})' if tile else ''} {k}×{k}" for name, k, tile in ALGORITHMS)]
     lines = [(str(C), *(f"{layer_error(*way, C):.1f} ({expected_error(*way, C):.1f})" for way in ALGORITHMS)) for C in CHANNELS]
     return report.table(" | ".join(heading), lines)

@@ -1,4 +1,4 @@
-"""Convolutions, and transposed ones: every algorithm that takes a layer, on the layers of eight networks."""
+"""Convolutions and transposed convolutions: every algorithm that can run a layer, on the layers of eight networks."""
 
 from layers import Conv, ConvTranspose
 from timing import Kernel

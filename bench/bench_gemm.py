@@ -1,4 +1,4 @@
-"""Fully connected layers at batch 1: each weight is read once and used once, so the memory is the limit.
+"""Fully connected layers at batch 1: each weight is read once and used once, so memory bandwidth is the limit.
 
 No weight is in a cache when a round begins: in a network, the layers in between have pushed them out.
 """

@@ -15,7 +15,7 @@ from fastconv import onnx_json
 
 @lru_cache(maxsize=1)
 def saved(network):
-    """The network as a file in a folder that lives until the next one is asked for."""
+    """The network as a file in a folder that is deleted when the next network is asked for."""
     folder = tempfile.TemporaryDirectory()
     path = Path(folder.name) / f"{network}.json"
     onnx_json.write(zoo.build(network), path)

@@ -35,7 +35,7 @@ def take_turns(runs, cool):
 
 
 def ratio(ours, others):
-    """How many times as long as another's the choice's turns take."""
+    """The choice's time relative to another implementation's."""
     return min(statistics.median(a / b for a, b in zip(ours, others, strict=True)), min(ours) / min(others))
 
 

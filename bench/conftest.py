@@ -10,7 +10,7 @@ from fastconv import kernels
 from fastconv.implementations import IMPLEMENTATIONS
 from fastconv.threads import cpu_limit
 
-#: seconds between two looks at the machine's peak while a benchmark runs, and of each look
+#: seconds between two measurements of the machine's peak while a benchmark runs, and the length of each
 EVERY, LOOK = 0.15, 0.04
 #: most seconds of a burst of multiply-adds, and the least on one thread and on several, which do not start at once; in between
 #: it is as long as a call of the kernel: both are as likely to run undisturbed
@@ -58,7 +58,7 @@ def pytest_addoption(parser):
     add(
         "--algorithm",
         type=_names("algorithm", algorithms),
-        help=f"of {', '.join(algorithms)}; default: every one that takes the layer. auto is the selection's choice",
+        help=f"of {', '.join(algorithms)}; default: every one that can run the layer. auto is the selection's choice",
     )
     add("--naive", action="store_true", help="time the compiled plain loops too, once a layer")
     add("--seconds", type=float, default=0.4, help="how long each benchmark runs; default: %(default)s")
@@ -88,10 +88,10 @@ def pytest_generate_tests(metafunc):
 
 @pytest.fixture
 def measure(benchmark, request):
-    """measure(run, info): times `run` for --seconds, with looks at the machine's peak in between.
+    """measure(run, info): times `run` for --seconds, and the machine's peak in between.
 
-    With `cold`, nothing is in the caches when a round begins, and the memory's bandwidth is measured just before and after.
-    `info` is what bench/report.py reads, but for peak and bandwidth.
+    With `cold`, the caches are flushed before each round, and memory bandwidth is measured just before and after.
+    `info` is what bench/report.py reads, except peak and bandwidth.
     """
     config = request.config
 

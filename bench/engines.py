@@ -1,12 +1,12 @@
-"""One engine in a process of its own, which bench/peers.py starts: it loads a model, answers once, and then runs when told to.
+"""One engine in a process of its own, started by bench/peers.py: it loads a model, answers once, and then runs on request.
 
     python bench/engines.py '{"engine": "onnxruntime", "model": "net.onnx", "x": "x.npy", "y": "y.npy", "threads": 1}'
 
-Lines of JSON go out, and lines with the seconds of a burst come in. The first line out says how long it took from load to the
-first answer (which is in the file `y` then), and how many bytes of memory; each other one the fastest call of a burst. A model
-is an `.onnx` file, with what an engine reads instead beside it: `.json` for fastconv, `.ncnn.param` and `.ncnn.bin` for ncnn.
+It reads lines with the seconds of a burst, and writes lines of JSON. The first has the time from load to the first answer,
+which goes to the file `y`, and the bytes of memory; each of the others has the fastest call of a burst. A model is an `.onnx` file, or
+what an engine reads instead, beside it: `.json` for fastconv, `.ncnn.param` and `.ncnn.bin` for ncnn.
 
-To import an engine costs neither time nor memory here, and nothing else is imported that could: only NumPy.
+The import of the engine counts neither as time nor as memory; nothing but NumPy is imported besides.
 """
 
 import contextlib
@@ -73,7 +73,7 @@ ENGINES = {f.__name__: f for f in (fastconv, onnxruntime, openvino, ncnn)}
 
 
 def memory() -> tuple[int, int] | None:
-    """Bytes resident now and at their peak; None where the system does not tell."""
+    """Bytes resident now and at their peak; None where the system does not report them."""
     try:
         status = Path("/proc/self/status").read_text(encoding="ascii")
     except OSError:
@@ -84,13 +84,13 @@ def memory() -> tuple[int, int] | None:
 
 
 def forget_peak() -> None:
-    """Let the peak begin anew, with what is resident now."""
+    """Reset the peak to what is resident now."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
 def first_answer(task: dict[str, Any], x: np.ndarray) -> tuple[Run, dict[str, Any]]:
-    """The engine's function, and what it took to get its first answer."""
+    """The engine's function, and the time and memory up to its first answer."""
     version = str(importlib.import_module(task["engine"]).__version__).split("-")[0]
     forget_peak()
     before = memory()

@@ -28,7 +28,7 @@ def size(pixels: int, kernel: int, stride: int, pad: int, dilation: int = 1, cei
 
 @dataclass(frozen=True)
 class Layer:
-    """What all kinds of layers have in common; the fields from N on are the columns of its lines, in order."""
+    """The base of all kinds of layers; the fields from N on are the columns of its lines, in order."""
 
     network: str
     name: str
@@ -206,5 +206,5 @@ def load(network: str, *kinds: type[Layer]) -> list[Layer]:
 
 
 def with_batch(layer: Layer, N: int) -> Layer:
-    """The layer for so many images, under a name that says so."""
+    """The layer for `N` images, with N in its name."""
     return layer if layer.N == N else replace(layer, N=N, name=f"{layer.name}-n{N}")

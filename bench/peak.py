@@ -1,4 +1,4 @@
-"""What this machine can do at most, measured: GFLOP/s of multiply-adds per instruction set, GB/s read from memory.
+"""The machine's limits, measured: GFLOP/s of multiply-adds by instruction set, GB/s read from memory.
 
     python bench/peak.py [--threads 1,2]
 
@@ -25,7 +25,7 @@ BUFFER_BYTES, PARTS = 512 << 20, 4  # far more than any cache holds: when a part
 
 
 def _seconds(work: Callable[[int], object], threads: int) -> float:
-    """How long `work(0) … work(threads - 1)` take side by side, from the first one's start to the last one's end."""
+    """Seconds that `work(0) … work(threads - 1)` take in parallel, from the first start to the last end."""
     barrier = Barrier(threads)
 
     def run(thread: int) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""fastconv side by side with other engines on the CPU, in one run: times, memory, loading, as tables of docs/performance.md.
+"""fastconv compared with other CPU engines in one run: times, memory and loading, as tables of docs/performance.md.
 
     pip install '.[peers]'
     python bench/peers.py                               the networks of bench/zoo.py, batch 1, on one thread and on all cores
@@ -53,7 +53,7 @@ PATIENCE = 60.0  # seconds for an engine to end
 
 @dataclass
 class Result:
-    """What one engine did with one network, batch and number of threads; `error` says why there is nothing to tell."""
+    """The result of one engine on one network, batch and number of threads; `error` says why there is none."""
 
     error: str = ""
     version: str = ""
@@ -68,7 +68,7 @@ class Result:
         return statistics.median(self.ms) if self.ms else math.nan
 
     def saved(self) -> dict[str, Any]:
-        """As bench/results has it: only what is known, and of numbers as many digits as the tables need."""
+        """The form in bench/results: known fields only, numbers with as many digits as the tables need."""
         if self.error:
             return {"error": self.error}
         known = {"median_ms": self.median, "load_ms": 1e3 * self.load_s, "resident_mb": self.resident / 1e6}
@@ -95,7 +95,7 @@ class Comparison:
 
     @property
     def memory_shares(self) -> list[float]:
-        """What share fastconv's resident and peak memory are of those of the peer that has least."""
+        """fastconv's resident and peak memory relative to the peer with the least."""
         peers = [r for name, r in self.results.items() if name in ("onnxruntime", "openvino") and r.version]
         return [
             getattr(self.results[OURS], kind) / min((getattr(r, kind) for r in peers), default=math.nan)
@@ -103,7 +103,7 @@ class Comparison:
         ]
 
     def saved(self) -> dict[str, Any]:
-        """As bench/results has it."""
+        """The form in bench/results."""
         found: dict[str, Any] = {"network": self.network, "threads": self.threads}
         if not math.isnan(self.ratio):
             found["ratio"] = performance.rounded(self.ratio)
@@ -185,7 +185,7 @@ class Engine:
 
 
 def start(task: dict[str, Any], expected: np.ndarray, starts: int) -> tuple[Engine, Result]:
-    """The engine as it is after the last of several starts, and what it told; of the times to load, the least."""
+    """The engine after the last of several starts, and its report, with the shortest time to load."""
     loads = []
     for i in range(starts):
         engine = Engine(task)
@@ -253,7 +253,7 @@ def comparisons(names: list[str], args: argparse.Namespace) -> Iterator[Comparis
 
 
 def progress(c: Comparison) -> str:
-    """A comparison in a line, as it is printed on the way."""
+    """A comparison as one line of progress."""
     cells = [f"{name} {r.error or f'{r.median:.2f} ms'}" for name, r in c.results.items()]
     ratio = "" if math.isnan(c.ratio) else f" | fastest peer / {OURS} {c.ratio:.2f}"
     return f"{c.network} b{c.batch} t{c.threads}: {' | '.join(cells)}{ratio}"
@@ -274,7 +274,7 @@ def runs(done: list[Comparison], args: argparse.Namespace) -> list[performance.R
 
 
 def installed(names: Iterable[str]) -> list[str]:
-    """Those of the engines that can be imported; of each other one a line says that it is left out."""
+    """The engines that can be imported; a line is printed for each that is left out."""
     found = [n for n in names if importlib.util.find_spec(n)]
     for n in names:
         if n not in found:
@@ -307,9 +307,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--rounds", type=int, default=7, help="default: %(default)s")
     p.add_argument("--burst", type=float, default=0.4, help="seconds of each engine in a round; default: %(default)s")
     p.add_argument("--starts", type=int, default=3, help="how often each engine loads; default: %(default)s")
-    p.add_argument("--cache", type=Path, default=CACHE, help="where the models lie; default: %(default)s")
-    p.add_argument("--json", type=Path, help="keep every number in this file")
-    p.add_argument("--write", action="store_true", help="keep the results in bench/results, and write the pages")
+    p.add_argument("--cache", type=Path, default=CACHE, help="the folder of the models; default: %(default)s")
+    p.add_argument("--json", type=Path, help="write every number to this file")
+    p.add_argument("--write", action="store_true", help="save the results in bench/results, and write the pages")
     return p
 
 

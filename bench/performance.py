@@ -1,4 +1,4 @@
-"""The results in bench/results, and what is made of them: docs/performance.md, and README.md's table of speed with its picture.
+"""The results in bench/results, and the pages generated from them: docs/performance.md, README.md's table and its picture.
 
     python bench/performance.py             print the page
     python bench/performance.py --write     write the page, README's table and the picture
@@ -65,7 +65,7 @@ def slug(text: str) -> str:
 
 
 def commit() -> str:
-    """The checkout's commit, with a plus sign where what is measured has changed since."""
+    """The checkout's commit, with a plus sign if the measured code has changed since."""
 
     def git(*arguments: str) -> str:
         return subprocess.run(["git", *arguments], cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
@@ -78,7 +78,7 @@ def commit() -> str:
 
 
 def dumps(value: Any, indent: int = 0, key: str = "") -> str:
-    """JSON in which everything that fits into a line has one line."""
+    """JSON in which everything that fits on a line is on one."""
     space = " " * indent
     line = f"{space}{key}{json.dumps(value, ensure_ascii=False)}"
     if len(line) < WIDTH or not isinstance(value, dict | list):
@@ -122,7 +122,7 @@ def save_layers(saved: dict[str, Any], stat: str) -> None:
 
 
 def rounded(value: Any) -> Any:
-    """A number as a file has it, with as many digits as tables need; anything else as it is."""
+    """A number with as many digits as the tables need; anything else unchanged."""
     return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
@@ -140,7 +140,7 @@ def engines(run: Run) -> list[str]:
 
 
 def how(isa: str, run: Run) -> str:
-    """When, with what and how a run was made."""
+    """The date, versions and settings of a run."""
     versions = ", ".join(f"{name} {version}" for name, version in run["engines"].items())
     threads = f"{numbers(run['threads'], 0)} thread{'s' if run['threads'] != [1] else ''}"
     accuracy = " --accuracy exact" if run["accuracy"] == "exact" else ""
@@ -263,7 +263,7 @@ def page() -> str:
 
 
 def shown() -> tuple[Results, Run, list[dict[str, Any]]]:
-    """The results that README.md shows, their run of the default accuracy and batch 1, and of it what ran on one thread."""
+    """The results that README.md shows, their run of default accuracy and batch 1, and its results on one thread."""
     saved = json.loads((RESULTS / SHOWN).read_text(encoding="utf-8"))
     run = next(run for run in saved["runs"] if (run["accuracy"], run["batch"]) == ("default", 1))
     return saved, run, [c for c in run["networks"] if c["threads"] == 1 and "ratio" in c]
@@ -279,7 +279,7 @@ def picture_path(theme: str) -> Path:
 
 
 def readme_table() -> str:
-    """What README.md has: a line a network on one thread, and the picture."""
+    """README.md's part: a line for each network on one thread, and the picture."""
     saved, run, single = shown()
     lines = []
     for c in single:

@@ -1,4 +1,4 @@
-"""Markdown tables from what pytest-benchmark saved.
+"""Markdown tables from a file that pytest-benchmark saved.
 
     pytest bench --benchmark-only --benchmark-json saved.json
     python bench/report.py saved.json                       one line a layer and algorithm, then a summary of each algorithm
@@ -141,7 +141,7 @@ def by_layer(rows: list[Row]) -> str:
 
 
 def by_algorithm(rows: list[Row]) -> str:
-    """One line an algorithm: the middle and the worst of its layers."""
+    """One line for each algorithm: the median and the worst of its layers."""
     lines = []
     for algorithm, group in grouped(rows, lambda r: r.algorithm).items():
         limits = [r.of_limit for r in group]
@@ -160,7 +160,7 @@ def by_algorithm(rows: list[Row]) -> str:
 
 
 def by_threads(rows: list[Row], single: list[Row]) -> str:
-    """One line an algorithm: how many times as fast as on one thread its layers are, the middle and the worst of them."""
+    """One line for each algorithm: the speedup of its layers over one thread, the median and the worst."""
     ms = {(r.layer, r.algorithm): r.ms for r in single}
     lines = []
     for algorithm, group in grouped(rows, lambda r: r.algorithm).items():
@@ -170,7 +170,7 @@ def by_threads(rows: list[Row], single: list[Row]) -> str:
 
 
 def network_figures(rows: list[Row]) -> list[dict[str, Any]]:
-    """The figures of each network and algorithm, with how many of the network's layers the algorithm took."""
+    """The figures of each network and algorithm, with the number of layers that the algorithm ran."""
     figures = []
     for network, group in grouped(rows, lambda r: r.network).items():
         layers = sum({r.layer: r.count for r in group if not r.is_model}.values())
@@ -244,7 +244,7 @@ def main() -> None:
     parser.add_argument("saved", type=Path, help="a file that pytest-benchmark wrote")
     parser.add_argument("--group", choices=("layer", "network"), default="layer")
     parser.add_argument("--stat", choices=("min", "median"), default="min", help="which time of a benchmark; default: min")
-    parser.add_argument("--write", action="store_true", help="keep the lines of --group network in bench/results")
+    parser.add_argument("--write", action="store_true", help="save the lines of --group network in bench/results")
     args = parser.parse_args()
     saved = json.loads(args.saved.read_text(encoding="utf-8"))
     print(report(saved, args.stat, args.group))

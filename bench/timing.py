@@ -49,7 +49,7 @@ class Case:
 
     @property
     def info(self) -> dict[str, Any]:
-        """What bench/report.py wants to know, but for what is measured."""
+        """The fields that bench/report.py reads, except the measured ones."""
         layer = self.layer
         return {
             "layer": layer.label,
@@ -87,7 +87,7 @@ def graph_of(layer: Layer, array: Callable[[Shape], np.ndarray]) -> Graph:
 
 
 def some(shape: Shape) -> np.ndarray:
-    """Numbers between -0.5 and 0.5: what they are does not matter, but that they are not denormal does."""
+    """Numbers between -0.5 and 0.5: any will do that are not denormal."""
     return np.random.default_rng(0).random(shape, np.float32) - np.float32(0.5)
 
 
@@ -153,7 +153,7 @@ class Kernel:
 
 
 class Cool:
-    """Pushes everything out of the caches when it is called, and has the threads awake, as in the midst of a network."""
+    """A call flushes the caches and wakes the threads, as in the middle of a network."""
 
     BYTES = 128 << 20
 

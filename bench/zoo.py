@@ -286,7 +286,7 @@ IMAGES = {"alexnet": (3, 227, 227), "unet": (3, 256, 256), "style": (3, 256, 256
 
 
 def build(name: str, fill: Fill | None = None, batch: int = 1, image: tuple[int, ...] | None = None) -> Graph:
-    """The graph of a network for so many images (of the usual shape), its weights made by `fill` (He's random ones)."""
+    """The graph of a network for `batch` images of the usual shape, its weights made by `fill` (default: He's random ones)."""
     net = Network(name, image or IMAGES.get(name, (3, 224, 224)), fill or he(), batch)
     net.graph.outputs = [ZOO[name](net)]
     return net.graph

@@ -1,4 +1,4 @@
-"""Read before any test imports the library: which fastconv is tested, how its threads wait, and what is printed at the end."""
+"""Settings before any test imports the library, the quick tests, seeds, and the summary at the end."""
 
 import os
 import sys

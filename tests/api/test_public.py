@@ -1,4 +1,4 @@
-"""The public face: its names, which come with their modules when they are first asked for, and what is written of each."""
+"""The public interface: its names, which import their modules on first use, and their docstrings."""
 
 import ast
 import doctest
@@ -37,7 +37,7 @@ def test_asking_for_one_name_imports_what_has_it():
 
 @pytest.mark.slow
 def test_names_may_be_asked_for_by_several_threads_at_once():
-    """Where modules import each other in a circle, a thread would find one that another has begun."""
+    """With a circular import, one thread would see a module that another has not finished."""
     code = """
     import sys, threading
     import fastconv
@@ -56,6 +56,7 @@ def test_names_may_be_asked_for_by_several_threads_at_once():
 OPTIONAL = {"PIL", "google", "ml_dtypes", "onnx", "onnxscript", "safetensors", "torch"}
 
 
+@pytest.mark.slow
 def test_functions_import_optional_packages_alone():
     """All else is imported where modules begin, except for hashlib, which is slow to import and seldom needed."""
     package = Path(fastconv.__file__).parent
@@ -109,7 +110,7 @@ def test_a_docstring_has_numpydoc_s_sections(name):
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_types_say_what_is_meant(name):
-    """`Any` at the public face would turn the type checker off."""
+    """`Any` in a public signature would turn the type checker off."""
     signature = inspect.signature(FUNCTIONS[name])
     annotations = [signature.return_annotation, *(p.annotation for n, p in signature.parameters.items() if n != "self")]
     assert not [a for a in annotations if re.search(r"\bAny\b", str(a))]

@@ -1,4 +1,4 @@
-"""What a type checker says of the public face. mypy reads this file, see test_typing.py, and nothing runs it.
+"""Uses of the public interface for the type checker: mypy reads this file (see test_typing.py), nothing runs it.
 
 Uses that are wrong have the error that they are as a comment: mypy reports one that is none (warn_unused_ignores).
 """

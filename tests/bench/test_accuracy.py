@@ -1,4 +1,4 @@
-"""The error of every algorithm of convolution against float64, by channels; and bench/accuracy.py, which tells it."""
+"""The error of every convolution algorithm against float64, by channels; and bench/accuracy.py, which reports it."""
 
 import sys
 import types

@@ -1,4 +1,4 @@
-"""bench/peers.py and bench/engines.py, with a made-up engine: what is run, what is told, and what happens to one that fails."""
+"""bench/peers.py and bench/engines.py with a fake engine: what runs, what is reported, and how failures are handled."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""bench/performance.py: the pages are what it makes of bench/results, and what a machine adds leaves the others."""
+"""bench/performance.py: it generates the pages from bench/results; new results of one machine keep those of the others."""
 
 import json
 import xml.etree.ElementTree as ET

@@ -1,4 +1,4 @@
-"""bench/report.py on a file made by hand, whose figures can be checked in the head."""
+"""bench/report.py on a handmade file whose figures are easy to check by mental arithmetic."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""What `fastconv config` says of the machine, from files as Linux has them."""
+"""`fastconv config`: what it reports about the machine, read from the files of Linux."""
 
 import platform
 

@@ -1,4 +1,4 @@
-"""The pages of docs/ say what is so."""
+"""The pages of docs/ and the README agree with the code."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The table of element types, and what NumPy lacks of them."""
+"""The table of element types, including those that NumPy lacks."""
 
 import numpy as np
 import pytest

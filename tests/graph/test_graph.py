@@ -1,4 +1,4 @@
-"""The graph: what its four classes say of themselves, copying, and the order of nodes."""
+"""Graph, Node, Value and Subgraph: their text, copies, and the order of nodes."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Between .onnx and .json, by the onnx package's own reading of both."""
+"""Conversion between .onnx and .json, checked by reading both with the onnx package."""
 
 import json
 import os

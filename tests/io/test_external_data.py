@@ -27,7 +27,6 @@ def folder(tmp_path):
 
 
 def open_files():
-    gc.collect()  # it may close files that earlier tests have left open
     return len(os.listdir("/proc/self/fd"))
 
 
@@ -173,6 +172,7 @@ def test_checksum(folder):
 def test_one_open_for_a_file_of_many_tensors(folder, monkeypatch):
     opened = []
     monkeypatch.setattr(external_data, "open_data_file", lambda *args: opened.append(args[1]) or open_data_file(*args))
+    gc.collect()  # it closes files that earlier tests have left open
     before = open_files()
     with DataReader(folder) as reader:
         for i in range(50):

@@ -1,4 +1,4 @@
-"""What `load` takes and what it does not: each kind of file is known by its contents, and keeps its metadata."""
+"""The kinds of files that `load` accepts and refuses, recognized by their contents; and metadata."""
 
 import gzip
 import io

@@ -1,4 +1,4 @@
-"""The reader and writer of the model format. What is wrong with a file is in test_malformed.py."""
+"""The reader and writer of the model format. Malformed files are in test_malformed.py."""
 
 import dataclasses
 import json

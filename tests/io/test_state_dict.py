@@ -1,4 +1,4 @@
-"""Which array of a state dict goes where in an exported graph, on graphs that look as torch's exporters write them.
+"""Matching the arrays of a state dict to the initializers of an exported graph, on graphs in the forms of torch's exporters.
 
 tests/networks/test_torch.py does the same with torch itself.
 """

@@ -1,4 +1,4 @@
-"""Weights that are not in memory: what stands for an array, how it is packed piece by piece, and what a model then holds."""
+"""Weights that stay in their file: the stand-in for an array, packing in jobs, and the memory that a model holds afterwards."""
 
 import itertools
 import json
@@ -46,7 +46,7 @@ FLOAT = np.dtype(np.float32)
 
 @pytest.fixture
 def reads(monkeypatch):
-    """The sizes of all reads, as they come."""
+    """The sizes of all reads, in order."""
     sizes, preadv = [], os.preadv
     monkeypatch.setattr(os, "preadv", lambda *args: sizes.append(preadv(*args)) or sizes[-1])
     return sizes
@@ -403,7 +403,7 @@ def test_share_out_stops_at_an_error():
     done, helpers, both = [], [], threading.Barrier(2)
 
     def first():
-        """Each thread does one of these: the helper fails, and ends, before the caller takes its next job."""
+        """Each thread does one job: the helper fails and ends before the caller takes its next one."""
         if threading.current_thread() is threading.main_thread():
             both.wait()
             helpers[0].join()

@@ -1,4 +1,4 @@
-"""Cases for the kernels that sum products, what they should give, and how far from it they may be.
+"""Cases for the kernels that sum products, their expected results, and bounds of the error.
 
 A Case is a convolution or a transposed one; its data are a function of it, so that the repr in a failure's note reproduces it.
 """

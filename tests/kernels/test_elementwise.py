@@ -69,6 +69,7 @@ def shapes_beside(N, C, H, W):
     return itertools.product(*({d, 1} for d in (N, C, H, W)))
 
 
+@pytest.mark.slow
 @EVERY_ISA
 @pytest.mark.parametrize("order", [1, -1])
 def test_blocked_broadcasting(isa, order):

@@ -185,6 +185,7 @@ def test_a_network_runs_on_kernels_of_both(child, monkeypatch):
 # ---- the build
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (ROOT / "setup.py").is_file(), reason="needs a checkout")
 @pytest.mark.parametrize("name", ["mmx", "neon" if platform.machine() == "x86_64" else "avx2"])
 def test_the_build_refuses_an_instruction_set_that_is_none_of_the_machine_s(name):

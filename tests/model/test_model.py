@@ -1,4 +1,4 @@
-"""Model: what it takes and what it gives, by name and by shape, from several threads, through pickle and through a file."""
+"""Model: inputs and outputs by name and by shape, calls from several threads, pickle, saving."""
 
 import gc
 import itertools

@@ -1,4 +1,4 @@
-"""Model.reference: the graph as the file has it, in float64, by the references alone."""
+"""Model.reference: the graph of the file, before any pass, computed in float64 by the operators' references."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Summary: what it counts, what it prints, and for which sizes."""
+"""Summary: its counts, its text, and the sizes they are for."""
 
 import json
 from functools import partial

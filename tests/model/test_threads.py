@@ -1,4 +1,4 @@
-"""How many threads a model uses, and that processes which ran one can fork."""
+"""The number of threads that a model uses, and forks of processes that have run one."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""How networks end: a text recogniser's recurrent layers, a detector's boxes, with no step left to Python."""
+"""The heads of networks, a text recognizer's recurrent layers and a detector's boxes, run on kernels alone."""
 
 import numpy as np
 import pytest

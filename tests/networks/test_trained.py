@@ -1,4 +1,4 @@
-"""Trained networks on real images: every output as onnxruntime computed it, and what the answers mean.
+"""Trained networks on real images: every output against onnxruntime's, and what the answers mean.
 
 FASTCONV_MODELS names a folder of them: NAME.onnx beside NAME.npz, which has arrays "in:<input>" and "out:<output>". Those
 that are known here by name are asked for what is in the picture, too: a cat, a cup of coffee, an astronaut's smiling face.

@@ -1,4 +1,4 @@
-"""NaN is never lost: where an element that counts is NaN, the result is; infinities and negative zero are themselves."""
+"""NaN propagates from every element that a result depends on; infinities and negative zero are kept."""
 
 from __future__ import annotations
 

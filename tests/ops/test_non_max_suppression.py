@@ -1,4 +1,4 @@
-"""Non-maximum suppression as calls compute it, against the reference: of integer boxes, whose overlaps are exact."""
+"""NonMaxSuppression compiled, against its reference, on integer boxes, whose overlaps are exact."""
 
 import numpy as np
 import pytest

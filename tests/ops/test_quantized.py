@@ -36,7 +36,7 @@ def quantized(y, scale=OF_Y[0], zero=OF_Y[1]):
 
 
 def check(op, inputs, expected, **attributes):
-    """Equal but for what lies so near to the middle of two steps that float32 may round it to either."""
+    """Equal, except where a result is so near the middle of two levels that float32 may round it to either."""
     made = REGISTRY[f"{DOMAIN}::{op}"](**attributes)
     y = made.reference(*inputs)
     assert (y.shape, y.dtype) == made.infer(*(value("", x) for x in inputs))[0]

@@ -1,4 +1,4 @@
-"""RNN, GRU and LSTM beyond ONNX's node cases: directions, lengths, layouts and options, each by what it must equal."""
+"""RNN, GRU and LSTM beyond ONNX's node cases: directions, lengths, layouts and options, each against an equivalent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Resize where float32 scales are not what they stand for, and what each output element is made of."""
+"""Resize with scales that float32 rounds, and the input elements of each output element."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Strings and sequences of tensors: what references alone compute with."""
+"""Strings and sequences of tensors, which only references compute."""
 
 import numpy as np
 import pytest

@@ -33,7 +33,7 @@ def conv(net, x, *bias, w=W3, **more):
 
 
 def passed(graph, *arrays, tolerance=0.0):
-    """The graph after all passes, after checking that it still computes the same, also for these arrays' shapes."""
+    """The graph after all passes, checked to compute the same as before, for these arrays' shapes too."""
     before = run_references(graph, arrays)
     outputs = [(v.name, v.dtype) for v in graph.outputs]
     for after in (run_passes(graph.copy()), specialise(run_passes(graph.copy()), [a.shape for a in arrays])):

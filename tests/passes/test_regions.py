@@ -119,7 +119,7 @@ def test_every_region_runs_on_kernels(name):
 
 
 def tf_style(net):
-    """As tf2onnx writes it where nothing is optimised: an image N H W C, and Transposes around what needs them."""
+    """tf2onnx's form without optimization: an N H W C image, and Transposes around the nodes that need N C H W."""
     x = net.input("x", "N", 17, 15, 3)
     y = net("Mul", net("Sub", x, np.float32([0.25, 0.5, 0.75])), 2.0)
     y = net("Pad", y, ints(0, 0, 0, 0, 0, 1, 1, 0))
@@ -146,7 +146,7 @@ def test_what_tf2onnx_writes():
 
 
 def test_a_value_inside_can_be_asked_for(tmp_path):
-    """By its name, as the file has it: channels last."""
+    """A value asked for by name keeps the file's order: channels last."""
     net = Net()
     graph = net.graph(tf_style(net)[1])
     clip = next(n.outputs[0].name for n in graph.nodes if type(n.op).__name__ == "Clip")

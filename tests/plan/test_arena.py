@@ -1,4 +1,4 @@
-"""Where buffers lie in the arena: none that live together overlap, and the arena is no larger than it must be."""
+"""Places in the arena: tensors that live at the same time do not overlap, and the arena is no larger than necessary."""
 
 import pytest
 from hypothesis import given, settings

@@ -1,4 +1,4 @@
-"""Batches whose images go through the layers, or the first of them, one after the other."""
+"""Batches whose images run one after the other, through all layers or the first ones."""
 
 import numpy as np
 import pytest
@@ -69,7 +69,7 @@ def test_images_have_the_bits_they_have_alone_and_together(threads, monkeypatch,
 @pytest.mark.parametrize("threads", [1, 2, 3])
 @pytest.mark.parametrize("last", ["conv", "concat", "reference", "row-major"])
 def test_a_plan_changes_over_where_weights_outgrow_the_maps(threads, last, monkeypatch, load):
-    """What crosses the seam is blocked and has the halo that the rest wants, or is as NumPy has it; bits are as in one plan."""
+    """The tensor between the plans is blocked, with the second one's halo, or row-major; bits are those of one plan."""
     net = Net()
     y = net.input("x", "N", *SHAPE[1:])
     for _ in range(3):  # maps that leave the caches in a batch, then weights that do

@@ -1,4 +1,4 @@
-"""The run of compiled steps: who runs which piece, signals that come meanwhile, and the floating point mode."""
+"""The executor: which thread runs which piece, signals during a run, and the floating-point mode."""
 
 import ctypes
 import math

@@ -1,4 +1,4 @@
-"""The plan: what runs where and in what order, on graphs built by hand and on random ones, with everything poisoned."""
+"""The plan: implementations, layouts, memory and order, on handmade and random graphs, with all memory poisoned."""
 
 import gc
 import itertools

@@ -1,4 +1,4 @@
-"""What waits for values: inputs that say how to compute, and sizes that show only as the network runs."""
+"""Stages: inputs that control the computation, and sizes that are known only as the network runs."""
 
 import threading
 

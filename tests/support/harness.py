@@ -1,4 +1,4 @@
-"""Runs one node through a plan of its own: what the tests of every kernel share.
+"""Run one node in a plan of its own, and compare: shared by the tests of all kernels.
 
     y, plan = run_node(MaxPool(kernel_shape=(3, 3)), [x], isa="avx2", threads=2)
 

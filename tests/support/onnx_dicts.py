@@ -1,4 +1,4 @@
-"""Models as the dicts that their JSON parses to, as ONNX writes them, for tests to bend."""
+"""Models as the dicts that ONNX's JSON parses to, for tests to modify."""
 
 import base64
 import copy

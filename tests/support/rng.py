@@ -1,4 +1,4 @@
-"""Random numbers that are the test's own: they do not depend on which tests ran before it.
+"""Random numbers seeded for each test, so that they do not depend on the tests that ran before.
 
 RNG = generator(__name__)
 """

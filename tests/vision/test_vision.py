@@ -1,4 +1,4 @@
-"""fastconv.vision against obvious references (loops, painted pixels, scikit-image), and what it says to wrong arguments."""
+"""fastconv.vision against simple references (loops, painted pixels, scikit-image), and its errors for wrong arguments."""
 
 import io
 import subprocess
