@@ -78,6 +78,7 @@ from .quantize import QuantizeRowMajor
 from .recurrent import RecurrentRowMajor
 from .reduce import ReduceRowMajor
 from .resize import ResizeBlocked
+from .resize_nearest import ResizeNearest
 from .same_memory import CastInPlace, DropoutInPlace, SameMemory, TransposeInPlace
 from .slice import SliceBlocked, SliceRowMajor
 from .softmax import SoftmaxRowMajor
@@ -172,7 +173,7 @@ IMPLEMENTATIONS: dict[type[Op], tuple[AnyImplementation, ...]] = {
     Identity: (SameMemory(),),
     Pad: (PadBlocked(), PadRowMajor()),
     Reshape: (SameMemory(),),
-    Resize: (ResizeBlocked(),),
+    Resize: (ResizeBlocked(), ResizeNearest()),
     Slice: (SliceBlocked(), SliceRowMajor()),
     Split: (SplitBlocked(), SplitRowMajor()),
     Squeeze: (SameMemory(),),
