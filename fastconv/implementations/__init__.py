@@ -72,6 +72,7 @@ from .gemm_packed import GemmPacked
 from .gemm_strided import EinsumStrided, GemmStrided
 from .group_norm import GroupNormBlocked, GroupNormRowMajor
 from .layer_norm import LayerNormBlocked, LayerNormRowMajor
+from .max_pool_row_major import MaxPoolRowMajor
 from .pad import PadBlocked, PadRowMajor
 from .pool import AveragePoolBlocked, GlobalPoolBlocked, MaxPoolBlocked, ReducePlanesBlocked
 from .quantize import QuantizeRowMajor
@@ -108,7 +109,7 @@ IMPLEMENTATIONS: dict[type[Op], tuple[AnyImplementation, ...]] = {
     GRU: (RecurrentRowMajor(),),
     LSTM: (RecurrentRowMajor(),),
     # pools
-    MaxPool: (MaxPoolBlocked(),),
+    MaxPool: (MaxPoolBlocked(), MaxPoolRowMajor()),
     AveragePool: (AveragePoolBlocked(),),
     GlobalMaxPool: (GlobalPoolBlocked("max_pool"),),
     GlobalAveragePool: (GlobalPoolBlocked("average_pool"),),
