@@ -87,7 +87,7 @@ from .conv_phases import ConvPhases
 from .conv_winograd import ConvWinograd
 from .depth_to_space import DepthToSpaceRowMajor
 from .elementwise import ActivationBlocked, ActivationRowMajor, ElementwiseBlocked, ElementwiseRowMajor
-from .elementwise_typed import Comparison, IntegerArithmetic, IntegerDivision, Logic, WhereRowMajor
+from .elementwise_typed import Comparison, IntegerArithmetic, IntegerClip, IntegerDivision, Logic, WhereRowMajor
 from .expand import ExpandRowMajor
 from .gather import GatherRowMajor
 from .gemm_packed import GemmPacked
@@ -99,7 +99,7 @@ from .pad import PadBlocked, PadRowMajor
 from .pool import AveragePoolBlocked, GlobalPoolBlocked, MaxPoolBlocked, ReducePlanesBlocked
 from .quantize import QuantizeRowMajor
 from .recurrent import RecurrentRowMajor
-from .reduce import ReduceRowMajor
+from .reduce import ReduceIntegers, ReduceRowMajor
 from .resize import ResizeBlocked
 from .resize_nearest import ResizeNearest
 from .same_memory import CastInPlace, DropoutInPlace, SameMemory, TransposeInPlace
@@ -142,7 +142,7 @@ IMPLEMENTATIONS: dict[type[Op], tuple[AnyImplementation, ...]] = {
     Softmax: (SoftmaxRowMajor(),),
     LogSoftmax: (SoftmaxRowMajor(),),
     # activations
-    Clip: ACTIVATION,
+    Clip: (*ACTIVATION, IntegerClip()),
     Elu: ACTIVATION,
     HardSigmoid: ACTIVATION,
     HardSwish: ACTIVATION,
@@ -184,11 +184,11 @@ IMPLEMENTATIONS: dict[type[Op], tuple[AnyImplementation, ...]] = {
     Xor: (Logic("xor"),),
     Where: (WhereRowMajor(),),
     # reductions
-    ReduceSum: (ReduceRowMajor("sum"),),
+    ReduceSum: (ReduceRowMajor("sum"), ReduceIntegers("sum")),
     ReduceMean: (ReducePlanesBlocked("average_pool"), ReduceRowMajor("mean")),
-    ReduceMax: (ReducePlanesBlocked("max_pool"), ReduceRowMajor("max")),
-    ReduceMin: (ReduceRowMajor("min"),),
-    ReduceProd: (ReduceRowMajor("prod"),),
+    ReduceMax: (ReducePlanesBlocked("max_pool"), ReduceRowMajor("max"), ReduceIntegers("max")),
+    ReduceMin: (ReduceRowMajor("min"), ReduceIntegers("min")),
+    ReduceProd: (ReduceRowMajor("prod"), ReduceIntegers("prod")),
     ReduceL1: (ReduceRowMajor("sum_abs"),),
     ReduceL2: (ReduceRowMajor("l2"),),
     ReduceSumSquare: (ReduceRowMajor("sum_square"),),

@@ -44,8 +44,8 @@ class IntegerArithmetic(Implementation[Op]):
         """Which of TYPES the kernel takes the operands a and b for."""
         return "uint8" if dtype.kind == "b" else str(dtype)
 
-    def function_of(self, node: Node) -> str:
-        """Which of FUNCTIONS the node is."""
+    def function_of(self, op: Op) -> str:
+        """Which of FUNCTIONS the operator is."""
         return self.function
 
     def fault(self, node: Node, binder: Binder) -> int:
@@ -65,46 +65,69 @@ class IntegerArithmetic(Implementation[Op]):
         return {v: ROW_MAJOR for v in self.operands(node) if v.constant is None}, ROW_MAJOR
 
     def bind(self, node: Node, binder: Binder) -> list[Step]:
+        operands = [None if i is None else node.input(i) for i in self.positions]
+        return [self.step(node, binder, self.function_of(node.op), operands)]
+
+    def step(self, node: Node, binder: Binder, function: str, operands: Sequence[Value | None]) -> Step:
+        """The step that computes a function of these operands, in the kernel's order."""
         y, kernel = node.results[0], binder.kernels.elementwise_typed
         dtype = self.operands(node)[0].dtype
         assert dtype is not None, "all dtypes are known"
         zero = binder.constant(np.zeros(1, dtype))
-        operands = [None if i is None else node.input(i) for i in self.positions]
         addresses = [zero if v is None else binder.operand(v) for v in operands]
         strides = [broadcast_strides(() if v is None else v.dims, y.dims) for v in operands]
         dims, (dst_strides, *strides) = collapse(y.dims, contiguous(y.dims), *strides)
         a, b, condition = (*addresses, zero)[:3]
         a_strides, b_strides, condition_strides = (*strides, (0,) * len(dims))[:3]
         rows, chunk = item_size(1, min(dims[-1], kernel.most_chunk()))
-        return [
-            binder.step(
-                kernel,
-                dst=binder.view(y).address,
-                condition=condition,
-                a=a,
-                b=b,
-                fault=self.fault(node, binder),
-                function=FUNCTIONS.index(self.function_of(node)),
-                type=TYPES.index(self.type_of(dtype)),
-                rows=rows,
-                chunk=chunk,
-                dims=pad_axes(dims, 1),
-                dst_strides=pad_axes(dst_strides, 0),
-                condition_strides=pad_axes(condition_strides, 0),
-                a_strides=pad_axes(a_strides, 0),
-                b_strides=pad_axes(b_strides, 0),
-            )
-        ]
+        return binder.step(
+            kernel,
+            dst=binder.view(y).address,
+            condition=condition,
+            a=a,
+            b=b,
+            fault=self.fault(node, binder),
+            function=FUNCTIONS.index(function),
+            type=TYPES.index(self.type_of(dtype)),
+            rows=rows,
+            chunk=chunk,
+            dims=pad_axes(dims, 1),
+            dst_strides=pad_axes(dst_strides, 0),
+            condition_strides=pad_axes(condition_strides, 0),
+            a_strides=pad_axes(a_strides, 0),
+            b_strides=pad_axes(b_strides, 0),
+        )
 
 
 class IntegerDivision(IntegerArithmetic):
     """A quotient or a remainder, whose divisors must not be 0."""
 
-    def function_of(self, node: Node) -> str:
-        return "fmod" if isinstance(node.op, Mod) and node.op.fmod else self.function
+    def function_of(self, op: Op) -> str:
+        return "fmod" if isinstance(op, Mod) and op.fmod else self.function
 
     def fault(self, node: Node, binder: Binder) -> int:
         return binder.fault(node, "integer division by zero")
+
+
+class IntegerClip(IntegerArithmetic):
+    """The larger of each element and the lower bound, then the smaller of that and the upper one."""
+
+    def __init__(self) -> None:
+        super().__init__("max")
+
+    def operands(self, node: Node) -> list[Value]:
+        return [v for v in node.inputs if v is not None]
+
+    def refuse(self, node: Node, selection: Selection) -> str | None:
+        return "a scalar" if node.results[0].dims == () else "an activation" if node.epilogue else None
+
+    def bind(self, node: Node, binder: Binder) -> list[Step]:
+        x, steps = node.input(0), []
+        for function, bound in (("max", node.optional(1)), ("min", node.optional(2))):
+            if bound is not None:
+                steps.append(self.step(node, binder, function, (x, bound)))
+                x = node.results[0]
+        return steps or [self.step(node, binder, "max", (x, x))]
 
 
 class Comparison(IntegerArithmetic):
@@ -131,4 +154,4 @@ class WhereRowMajor(IntegerArithmetic):
         return {1: "uint8", 2: "uint16", 4: "int32", 8: "int64"}[dtype.itemsize]
 
 
-__all__ = ["FUNCTIONS", "Comparison", "IntegerArithmetic", "IntegerDivision", "Logic", "WhereRowMajor"]
+__all__ = ["FUNCTIONS", "Comparison", "IntegerArithmetic", "IntegerClip", "IntegerDivision", "Logic", "WhereRowMajor"]

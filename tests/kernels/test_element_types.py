@@ -98,7 +98,7 @@ def whole(rng, *shape):
 
 @EVERY_ISA
 def test_attention_with_a_mask_of_tokens(isa, check_network):
-    """As BERT: embeddings by token and position, and no attention to where the mask is 0."""
+    """As BERT: embeddings by token and position, no attention to where the mask is 0, and a factor for each length."""
     rng = np.random.default_rng(0)
     net = Net()
     tokens, mask = (net.input(name, 2, 9, dtype=np.int64) for name in ("tokens", "mask"))
@@ -109,8 +109,9 @@ def test_attention_with_a_mask_of_tokens(isa, check_network):
     scores = net("MatMul", x, net("Transpose", x, perm=(0, 2, 1)))
     scores = net("Where", padding, -1.0, scores)
     y = net("MatMul", scores, x)
-    counts = net("Cast", mask, to=1)
-    graph = net.graph(net("Add", y, net("Unsqueeze", counts, np.array([2]))))
+    length = net("Clip", net("ReduceSum", mask, np.array([1])), np.array(1), np.array(8))
+    y = net("Mul", y, net("Cast", net("Unsqueeze", length, np.array([2])), to=1))
+    graph = net.graph(net("Add", y, net("Unsqueeze", net("Cast", mask, to=1), np.array([2]))))
     given = {"tokens": rng.integers(-50, 50, (2, 9)), "mask": (np.arange(9) < [[9], [5]]).astype(np.int64)}
     model = check_network(graph, isa, given)
     with pytest.raises(ModelError, match=r"\(Gather\).*: indices: expected -50 to 49, got 50"):

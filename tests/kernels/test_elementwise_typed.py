@@ -26,7 +26,7 @@ from fastconv.ops.binary import (
     Where,
     Xor,
 )
-from fastconv.ops.elementwise import Abs, IsNaN, Neg, Not, Relu
+from fastconv.ops.elementwise import Abs, Clip, IsNaN, Neg, Not, Relu
 from fastconv.plan import Target, build
 
 from ..support.harness import ISAS, choice, refusals, run_node, run_threads, same_bits
@@ -36,7 +36,8 @@ DIVISIONS = [Div(), Mod(), Mod(fmod=1)]
 COMPARISONS = [Equal(), Less(), LessOrEqual(), Greater(), GreaterOrEqual()]
 LOGIC = [And(), Or(), Xor()]
 COVERS = dict.fromkeys(
-    [type(op).__name__ for op in (*ARITHMETIC, *DIVISIONS, *COMPARISONS, *LOGIC)] + ["Abs", "IsNaN", "Neg", "Not", "Where"],
+    [type(op).__name__ for op in (*ARITHMETIC, *DIVISIONS, *COMPARISONS, *LOGIC)]
+    + ["Abs", "Clip", "IsNaN", "Neg", "Not", "Where"],
     ("typed",),
 )
 EVERY_ISA = pytest.mark.parametrize("isa", ISAS)
@@ -105,6 +106,18 @@ def test_of_one_tensor(isa, dtype, op):
     rng = np.random.default_rng(2)
     for shape in ((), (1,), (3, 70), (2, 1100)):
         check(op, [numbers(rng, shape, dtype)], isa)
+
+
+@EVERY_ISA
+@INTEGERS
+def test_clip(isa, dtype):
+    """Bounds that are known, computed, crossed, or left out."""
+    rng = np.random.default_rng(9)
+    x = numbers(rng, (3, 70), dtype)
+    for low, high in ((-2, 5), (5, -2), (None, 7), (-7, None), (None, None)):
+        inputs = [x, *(None if bound is None else np.array(bound, dtype) for bound in (low, high))]
+        for constants in ((), (1, 2)):
+            check(Clip(), inputs, isa, constants=constants, guard="after")
 
 
 @EVERY_ISA
@@ -190,6 +203,12 @@ def test_division_by_zero_in_one_of_many_images(isa):
         b[wrong, 4] = 0
         with pytest.raises(ModelError, match=r"node 'z' \(Div\): integer division by zero"):
             plan.run([a, b], [np.empty_like(a)], 2)
+
+
+def test_the_reason_is_that_of_an_implementation_for_the_dtype():
+    for dtype, reason in ((np.float32, "3 operands"), (np.int64, "3 operands"), (np.float64, "dtype float64")):
+        _, plan = run_node(Sum(), [np.ones(4, dtype)] * 3, ISAS[-1], 1, python=True)
+        assert [e.reference_reason for e in plan.entries] == [reason]
 
 
 def test_refusals():
