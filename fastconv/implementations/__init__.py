@@ -9,7 +9,26 @@ from __future__ import annotations
 from ..ops.arg_max import ArgMax
 from ..ops.average_pool import AveragePool
 from ..ops.base import Op
-from ..ops.binary import Add, Div, Max, Min, Mul, PRelu, Sub, Sum
+from ..ops.binary import (
+    Add,
+    And,
+    Div,
+    Equal,
+    Greater,
+    GreaterOrEqual,
+    Less,
+    LessOrEqual,
+    Max,
+    Min,
+    Mod,
+    Mul,
+    Or,
+    PRelu,
+    Sub,
+    Sum,
+    Where,
+    Xor,
+)
 from ..ops.cast import Cast
 from ..ops.concat import Concat
 from ..ops.conv import Conv
@@ -27,9 +46,11 @@ from ..ops.elementwise import (
     HardSigmoid,
     HardSwish,
     Identity,
+    IsNaN,
     LeakyRelu,
     Mish,
     Neg,
+    Not,
     Reciprocal,
     Relu,
     Sigmoid,
@@ -66,18 +87,21 @@ from .conv_phases import ConvPhases
 from .conv_winograd import ConvWinograd
 from .depth_to_space import DepthToSpaceRowMajor
 from .elementwise import ActivationBlocked, ActivationRowMajor, ElementwiseBlocked, ElementwiseRowMajor
+from .elementwise_typed import Comparison, IntegerArithmetic, IntegerClip, IntegerDivision, Logic, WhereRowMajor
 from .expand import ExpandRowMajor
 from .gather import GatherRowMajor
 from .gemm_packed import GemmPacked
 from .gemm_strided import EinsumStrided, GemmStrided
 from .group_norm import GroupNormBlocked, GroupNormRowMajor
 from .layer_norm import LayerNormBlocked, LayerNormRowMajor
+from .max_pool_row_major import MaxPoolRowMajor
 from .pad import PadBlocked, PadRowMajor
 from .pool import AveragePoolBlocked, GlobalPoolBlocked, MaxPoolBlocked, ReducePlanesBlocked
 from .quantize import QuantizeRowMajor
 from .recurrent import RecurrentRowMajor
-from .reduce import ReduceRowMajor
+from .reduce import ReduceIntegers, ReduceRowMajor
 from .resize import ResizeBlocked
+from .resize_nearest import ResizeNearest
 from .same_memory import CastInPlace, DropoutInPlace, SameMemory, TransposeInPlace
 from .slice import SliceBlocked, SliceRowMajor
 from .softmax import SoftmaxRowMajor
@@ -107,7 +131,7 @@ IMPLEMENTATIONS: dict[type[Op], tuple[AnyImplementation, ...]] = {
     GRU: (RecurrentRowMajor(),),
     LSTM: (RecurrentRowMajor(),),
     # pools
-    MaxPool: (MaxPoolBlocked(),),
+    MaxPool: (MaxPoolBlocked(), MaxPoolRowMajor()),
     AveragePool: (AveragePoolBlocked(),),
     GlobalMaxPool: (GlobalPoolBlocked("max_pool"),),
     GlobalAveragePool: (GlobalPoolBlocked("average_pool"),),
@@ -118,7 +142,7 @@ IMPLEMENTATIONS: dict[type[Op], tuple[AnyImplementation, ...]] = {
     Softmax: (SoftmaxRowMajor(),),
     LogSoftmax: (SoftmaxRowMajor(),),
     # activations
-    Clip: ACTIVATION,
+    Clip: (*ACTIVATION, IntegerClip()),
     Elu: ACTIVATION,
     HardSigmoid: ACTIVATION,
     HardSwish: ACTIVATION,
@@ -129,29 +153,42 @@ IMPLEMENTATIONS: dict[type[Op], tuple[AnyImplementation, ...]] = {
     Swish: ACTIVATION,
     Tanh: ACTIVATION,
     # functions of each element
-    Abs: elementwise("abs"),
+    Abs: (*elementwise("abs"), IntegerArithmetic("abs", (0, 0))),
     Erf: elementwise("erf"),
     Exp: elementwise("exp"),
     Gelu: elementwise("gelu"),
     Mish: elementwise("mish"),
-    Neg: elementwise("neg"),
+    IsNaN: (Comparison("not_equal", (0, 0)),),
+    Neg: (*elementwise("neg"), IntegerArithmetic("sub", (None, 0))),
+    Not: (Comparison("equal", (0, None)),),
     Reciprocal: elementwise("reciprocal"),
     Sqrt: elementwise("sqrt"),
     # functions of two elements
-    Add: elementwise("add"),
-    Sub: elementwise("sub"),
-    Mul: elementwise("mul"),
-    Div: elementwise("div"),
+    Add: (*elementwise("add"), IntegerArithmetic("add")),
+    Sub: (*elementwise("sub"), IntegerArithmetic("sub")),
+    Mul: (*elementwise("mul"), IntegerArithmetic("mul")),
+    Div: (*elementwise("div"), IntegerDivision("div")),
+    Mod: (IntegerDivision("mod"),),
     PRelu: elementwise("prelu"),
-    Sum: elementwise("add"),
-    Min: elementwise("min"),
-    Max: elementwise("max"),
+    Sum: (*elementwise("add"), IntegerArithmetic("add")),
+    Min: (*elementwise("min"), IntegerArithmetic("min")),
+    Max: (*elementwise("max"), IntegerArithmetic("max")),
+    # comparisons and masks
+    Equal: (Comparison("equal"),),
+    Greater: (Comparison("less", (1, 0)),),
+    GreaterOrEqual: (Comparison("less_or_equal", (1, 0)),),
+    Less: (Comparison("less"),),
+    LessOrEqual: (Comparison("less_or_equal"),),
+    And: (Logic("and"),),
+    Or: (Logic("or"),),
+    Xor: (Logic("xor"),),
+    Where: (WhereRowMajor(),),
     # reductions
-    ReduceSum: (ReduceRowMajor("sum"),),
+    ReduceSum: (ReduceRowMajor("sum"), ReduceIntegers("sum")),
     ReduceMean: (ReducePlanesBlocked("average_pool"), ReduceRowMajor("mean")),
-    ReduceMax: (ReducePlanesBlocked("max_pool"), ReduceRowMajor("max")),
-    ReduceMin: (ReduceRowMajor("min"),),
-    ReduceProd: (ReduceRowMajor("prod"),),
+    ReduceMax: (ReducePlanesBlocked("max_pool"), ReduceRowMajor("max"), ReduceIntegers("max")),
+    ReduceMin: (ReduceRowMajor("min"), ReduceIntegers("min")),
+    ReduceProd: (ReduceRowMajor("prod"), ReduceIntegers("prod")),
     ReduceL1: (ReduceRowMajor("sum_abs"),),
     ReduceL2: (ReduceRowMajor("l2"),),
     ReduceSumSquare: (ReduceRowMajor("sum_square"),),
@@ -172,7 +209,7 @@ IMPLEMENTATIONS: dict[type[Op], tuple[AnyImplementation, ...]] = {
     Identity: (SameMemory(),),
     Pad: (PadBlocked(), PadRowMajor()),
     Reshape: (SameMemory(),),
-    Resize: (ResizeBlocked(),),
+    Resize: (ResizeBlocked(), ResizeNearest()),
     Slice: (SliceBlocked(), SliceRowMajor()),
     Split: (SplitBlocked(), SplitRowMajor()),
     Squeeze: (SameMemory(),),

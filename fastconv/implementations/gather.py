@@ -1,4 +1,4 @@
-"""Gather by known indices, as strided copies."""
+"""Gather on the kernel gather, or as one strided copy."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ..graph import Node
+import numpy as np
+
+from ..graph import Node, Value
 from ..ops.dims import axis_index
 from ..ops.gather import Gather
 from ..plan.binder import Binder, Step
+from ..plan.implementation import Implementation
+from ..plan.layout import ROW_MAJOR, Layout
+from ..plan.select import Selection, Target
 from ..plan.strided import copy
-from .move import Move, constants_of, ints
-
-#: progressions of indices that are worth a step each
-MOST_PROGRESSIONS = 64
+from .move import MOVABLE
 
 
 class Progression(NamedTuple):
@@ -43,28 +45,64 @@ def progressions(indices: Sequence[int]) -> list[Progression]:
     return found
 
 
-class GatherRowMajor(Move[Gather]):
-    """Slices of a row-major tensor, where the indices are known and lie in few progressions."""
+def gather(
+    binder: Binder,
+    itemsize: int,
+    src: int,
+    dims: Sequence[int],
+    axis: int,
+    index: int,
+    count: int,
+    dst: int,
+    short_index: bool = False,
+    fault: int = 0,
+) -> Step:
+    """A step that takes `count` slices along an axis of a row-major tensor of shape `dims`; operands are addresses."""
+    return binder.step(
+        binder.kernels.gather,
+        src=src,
+        dst=dst,
+        index=index,
+        fault=fault,
+        short_index=short_index,
+        outer=math.prod(dims[:axis]),
+        size=dims[axis],
+        count=count,
+        width=math.prod(dims[axis + 1 :]) * itemsize,
+    )
 
-    def progressions(self, node: Node) -> list[Progression]:
-        """The indices, from 0 on."""
-        dims = node.input(0).dims
-        size = dims[axis_index(self.op(node).axis, len(dims))]
-        return progressions([i % size for i in ints(constants_of(node)[0]) or ()])
 
-    def refuse_move(self, node: Node) -> str | None:
-        count = len(self.progressions(node))
-        return f"indices in {count} progressions" if count > MOST_PROGRESSIONS else None
+class GatherRowMajor(Implementation[Gather]):
+    """Slices of a row-major tensor of any type, by known indices or by those that a run computes."""
+
+    name = "row-major"
+    dtypes = MOVABLE
+
+    def operands(self, node: Node) -> list[Value]:
+        return [node.input(0), node.input(1)]
+
+    def refuse(self, node: Node, selection: Selection) -> str | None:
+        indices = node.input(1)
+        if indices.constant is None and str(indices.dtype) not in ("int32", "int64"):
+            return f"indices of dtype {indices.dtype}"
+        return None
+
+    def layouts(self, node: Node, target: Target) -> tuple[dict[Value, Layout], Layout]:
+        return {v: ROW_MAJOR for v in self.operands(node) if v.constant is None}, ROW_MAJOR
 
     def bind(self, node: Node, binder: Binder) -> list[Step]:
-        x, y = binder.view(node.input(0)), binder.view(node.results[0])
-        axis = axis_index(self.op(node).axis, len(x.shape))
-        outer, inner = math.prod(x.shape[:axis]), math.prod(x.shape[axis + 1 :])
-        found, steps, start = self.progressions(node), [], 0
-        row, result = x.shape[axis] * inner, sum(p.size for p in found) * inner
-        for p in found:
-            src, dst = x.address + x.itemsize * p.first * inner, y.address + y.itemsize * start
-            dims, strides = (outer, p.size, inner), (row, p.step * inner, 1)
-            steps.append(copy(binder, x.itemsize, src, strides, dst, (result, inner, 1), dims))
-            start += p.size * inner
-        return steps
+        x, indices, y = node.input(0), node.input(1), binder.view(node.results[0])
+        src, axis = binder.operand(x), axis_index(self.op(node).axis, len(x.dims))
+        size, count = x.dims[axis], math.prod(indices.dims)
+        if indices.constant is None:
+            fault = binder.fault(node, f"indices: expected {-size} to {size - 1}, got {{}}")
+            index, short = binder.view(indices), indices.dtype == np.int32
+            return [gather(binder, y.itemsize, src, x.dims, axis, index.address, count, y.address, short, fault)]
+        places = binder.array(indices.constant).reshape(-1).astype(np.int64) % size
+        (first, step, _), *more = progressions(places.tolist())
+        if more:
+            return [gather(binder, y.itemsize, src, x.dims, axis, binder.table(places), count, y.address)]
+        outer, inner = math.prod(x.dims[:axis]), math.prod(x.dims[axis + 1 :])
+        strides = (size * inner, step * inner, 1)
+        dims, flat = (outer, count, inner), (count * inner, inner, 1)
+        return [copy(binder, y.itemsize, src + y.itemsize * first * inner, strides, y.address, flat, dims)]

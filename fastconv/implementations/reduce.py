@@ -1,8 +1,9 @@
-"""Reductions on the kernel reduce: over neighbouring axes of a row-major tensor."""
+"""Reductions on the kernels reduce and, of integers, reduce_typed: over neighbouring axes of a row-major tensor."""
 
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import numpy as np
 
@@ -15,12 +16,15 @@ from ..plan.select import Selection, Target
 
 #: what the kernel computes, in the order of `Function` in pyx/isa/reduce.pyx; "mean" is its sum with a factor
 FUNCTIONS = ("sum", "max", "min", "prod", "sum_abs", "sum_square", "l2")
+#: likewise in pyx/isa/reduce_typed.pyx
+TYPED_FUNCTIONS = ("sum", "max", "min", "prod")
 
 
 class ReduceRowMajor(Implementation[Reduce]):
     """Over axes between which there are none, or only axes of size 1."""
 
     name = "row-major"
+    dtypes: ClassVar[frozenset[str] | None] = frozenset({"float32"})
 
     def __init__(self, function: str):
         self.function = function
@@ -42,19 +46,25 @@ class ReduceRowMajor(Implementation[Reduce]):
     def layouts(self, node: Node, target: Target) -> tuple[dict[Value, Layout], Layout]:
         return {node.input(0): ROW_MAJOR}, ROW_MAJOR
 
-    def bind(self, node: Node, binder: Binder) -> list[Step]:
+    def fields(self, node: Node, binder: Binder) -> dict[str, int]:
+        """The operands and the three axes as the kernels' fields."""
         src, over = binder.view(node.input(0)), self.axes(node)
         first, last = (over[0], over[-1] + 1) if over else (0, 0)
-        K = math.prod(src.shape[first:last])
-        return [
-            binder.step(
-                binder.kernels.reduce,
-                src=src.address,
-                dst=binder.view(node.results[0]).address,
-                function=FUNCTIONS.index("sum" if self.function == "mean" else self.function),
-                factor=1 / K if self.function == "mean" else 1.0,
-                outer=math.prod(src.shape[:first]),
-                K=K,
-                inner=math.prod(src.shape[last:]),
-            )
-        ]
+        outer, K, inner = (math.prod(dims) for dims in (src.shape[:first], src.shape[first:last], src.shape[last:]))
+        return {"src": src.address, "dst": binder.view(node.results[0]).address, "outer": outer, "K": K, "inner": inner}
+
+    def bind(self, node: Node, binder: Binder) -> list[Step]:
+        fields, is_mean = self.fields(node, binder), self.function == "mean"
+        function, factor = ("sum", 1 / fields["K"]) if is_mean else (self.function, 1.0)
+        return [binder.step(binder.kernels.reduce, function=FUNCTIONS.index(function), factor=factor, **fields)]
+
+
+class ReduceIntegers(ReduceRowMajor):
+    """The same of integers."""
+
+    name = "typed"
+    dtypes = frozenset({"int32", "int64"})
+
+    def bind(self, node: Node, binder: Binder) -> list[Step]:
+        function, itemsize = TYPED_FUNCTIONS.index(self.function), binder.view(node.input(0)).itemsize
+        return [binder.step(binder.kernels.reduce_typed, function=function, itemsize=itemsize, **self.fields(node, binder))]

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..graph import Node, Value
 from ..ops.resize import Resize
+from ..ops.resize import Taps as AxisTaps
 from ..plan.binder import Binder, Step
 from ..plan.implementation import Implementation
 from ..plan.layout import RANKS, Layout, geometry
@@ -19,23 +20,51 @@ from ..plan.view import View
 Taps = tuple[np.ndarray, np.ndarray]
 
 
-class ResizeBlocked(Implementation[Resize]):
+class ResizeByTaps(Implementation[Resize]):
+    """What the implementations share: the table of places and weights along each axis."""
+
+    def refuse(self, node: Node, selection: Selection) -> str | None:
+        if any(v is not None and v.constant is None for v in node.inputs[1:]):
+            return "roi, scales or sizes are not constant"
+        axes = range(len(node.input(0).dims))
+        return "values from outside the input" if any(self.taps(node, axis).outside.any() for axis in axes) else None
+
+    def sizes(self, node: Node) -> tuple[np.ndarray | None, list[int], list[float]]:
+        """The roi, the output's sizes and the factors of a node whose operands are constant."""
+        inputs = (node.optional(i) for i in (1, 2, 3))
+        given = (None if v is None or v.constant is None or v.constant.size == 0 else np.asarray(v.constant) for v in inputs)
+        roi, scales, sizes = given
+        dims = node.input(0).dims
+        out, factors = self.op(node).output(dims, roi, scales, None if sizes is None else tuple(sizes.tolist()))
+        return roi, out, factors  # type: ignore[return-value]  # known, as the input's sizes are
+
+    def taps(self, node: Node, axis: int) -> AxisTaps:
+        """Where the elements along an axis come from."""
+        dims = node.input(0).dims
+        roi, out, factors = self.sizes(node)
+        return self.op(node).taps(axis, dims[axis], out[axis], factors[axis], roi, len(dims))
+
+    def used_taps(self, node: Node, axis: int) -> Taps:
+        """Places and weights (out, taps) along an axis, without the taps that weigh nothing in any element."""
+        taps = self.taps(node, axis)
+        used = (taps.weights != 0).any(axis=0)
+        return taps.places[:, used], taps.weights[:, used]
+
+
+class ResizeBlocked(ResizeByTaps):
     """The spatial axes of a blocked tensor."""
 
     name = "blocked"
     ranks = RANKS
 
     def refuse(self, node: Node, selection: Selection) -> str | None:
-        if any(v is not None and v.constant is None for v in node.inputs[1:]):
-            return "roi, scales or sizes are not constant"
+        if reason := super().refuse(node, selection):
+            return reason
         op, dims = self.op(node), node.input(0).dims
-        rank = len(dims)
         roi, out, factors = self.sizes(node)
         for axis in (0, 1):
-            if (out[axis], factors[axis], op.crop(roi, op.where(rank), axis)) != (dims[axis], 1, (0, 1)):
+            if (out[axis], factors[axis], op.crop(roi, op.where(len(dims)), axis)) != (dims[axis], 1, (0, 1)):
                 return f"axis {axis} is resized"
-        if any(op.taps(axis, dims[axis], out[axis], factors[axis], roi, rank).outside.any() for axis in range(2, rank)):
-            return "values from outside the input"
         return None
 
     def layouts(self, node: Node, target: Target) -> tuple[dict[Value, Layout], Layout]:
@@ -65,23 +94,6 @@ class ResizeBlocked(Implementation[Resize]):
                 resize_step(binder, deep[0], same, (OH, CB), resized.depth_columns(0), dst.depth_columns(n)),
             ]
         return steps
-
-    def sizes(self, node: Node) -> tuple[np.ndarray | None, list[int], list[float]]:
-        """The roi, the output's sizes and the factors of a node whose operands are constant."""
-        inputs = (node.optional(i) for i in (1, 2, 3))
-        given = (None if v is None or v.constant is None or v.constant.size == 0 else np.asarray(v.constant) for v in inputs)
-        roi, scales, sizes = given
-        dims = node.input(0).dims
-        out, factors = self.op(node).output(dims, roi, scales, None if sizes is None else tuple(sizes.tolist()))
-        return roi, out, factors  # type: ignore[return-value]  # known, as the input's sizes are
-
-    def used_taps(self, node: Node, axis: int) -> Taps:
-        """Places and weights (out, taps) along an axis, without the taps that weigh nothing in any element."""
-        dims = node.input(0).dims
-        roi, out, factors = self.sizes(node)
-        taps = self.op(node).taps(axis, dims[axis], out[axis], factors[axis], roi, len(dims))
-        used = (taps.weights != 0).any(axis=0)
-        return taps.places[:, used], taps.weights[:, used]
 
 
 def resize_step(binder: Binder, rows: Taps, columns: Taps, planes: tuple[int, int], src: View, dst: View) -> Step:

@@ -19,7 +19,7 @@ from .layout import ROW_MAJOR, Layout, geometry
 from .packing import Job, Packing, Slabs
 from .select import Target
 from .tensors import Entry, Tensor
-from .view import ABSOLUTE, View, address
+from .view import ABSOLUTE, FAULTS, View, address
 
 if TYPE_CHECKING:
     from ..kernels import Kernels
@@ -58,6 +58,8 @@ class Binder:
         self.entry: Entry | None = None
         #: what the plan must keep alive
         self.keep: list[Any] = []
+        #: the node and the message of each fault
+        self.faults: list[tuple[Node, str]] = []
         self._packed = packed
         self._places = places
         self._made: dict[Any, Packed] = {}
@@ -97,6 +99,14 @@ class Binder:
         """The view of a tensor without a halo that begins with the scratch memory."""
         g = geometry(shape, layout, itemsize)
         return View(self.workspace(), shape, layout, itemsize, g.n, g.c, g.h, g.w, g.d)
+
+    def fault(self, node: Node, message: str) -> int:
+        """The address at which a step reports a value that the node cannot compute with, see pyx/fault.pxd.
+
+        The run then ends with a ModelError that names the node; `message` is formatted with the value.
+        """
+        self.faults.append((node, message))
+        return address(FAULTS, 8 * (len(self.faults) - 1))
 
     # ---- constants
 

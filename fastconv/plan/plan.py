@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import _executor
 from ..evaluate import evaluate
-from ..graph import Graph, Value, shape_text
+from ..graph import Graph, Node, Value, shape_text
 from ..shown import Shown
 from .arena import Lifetime, assign
 from .binder import Binder, Packed, Step
@@ -23,7 +23,7 @@ from .packing import empty_aligned
 from .select import Target, select
 from .strided import reorder
 from .tensors import Boundary, Entry, Tensor, insert_reorders
-from .view import ARENA, FIRST_INPUT
+from .view import ARENA, FAULTS, FIRST_INPUT
 
 
 class Arenas:
@@ -66,6 +66,7 @@ class Plan(Shown):
         outputs: dict[Value, Tensor],
         copies: list[tuple[int, Tensor]],
         arenas: Arenas,
+        faults: list[tuple[Node, str]],
         images: int = 1,
     ):
         self.graph = graph
@@ -78,6 +79,7 @@ class Plan(Shown):
         self._copies = copies
         self._keep = keep
         self._arenas = arenas
+        self._faults = faults
         self._constants = [(i, v.constant) for i, v in enumerate(graph.outputs) if v.constant is not None]
         self._sections = list(_sections(entries, flush=target.accuracy != "exact"))
 
@@ -106,10 +108,13 @@ class Plan(Shown):
         try:
             own = np.zeros((threads, FIRST_INPUT + len(arrays)), np.uintp)
             own[:, ARENA] = [a.ctypes.data for a in arenas]
+            faults = np.zeros(len(self._faults), np.int64)
+            own[:, FAULTS] = faults.ctypes.data
             images = np.stack([a.ctypes.data + a.strides[0] * np.arange(len(a), dtype=np.uintp) for a in arrays], axis=1)
             ((_, program),) = self._sections  # an arena holds the tensors of one image
             assert program is not None, "batches of nodes without kernels run together"
             program.run_each(own, images)
+            self._raise(faults)
         finally:
             for arena in arenas:
                 self._arenas.give(arena)
@@ -119,7 +124,8 @@ class Plan(Shown):
     ) -> None:
         arena = self._arenas.take(self.arena_size)
         try:
-            buffers = (None, arena, *inputs, *outputs)  # in the order of view.ABSOLUTE, ARENA, FIRST_INPUT
+            faults = np.zeros(len(self._faults), np.int64) if self._faults else None
+            buffers = (None, arena, faults, *inputs, *outputs)  # in the order of view.ABSOLUTE, ARENA, FAULTS, FIRST_INPUT
             for entries, program in self._sections:
                 if program is None:
                     began = time.perf_counter()
@@ -136,12 +142,20 @@ class Plan(Shown):
                         assert e.steps is not None
                         stamps.append((e, float(times[at + len(e.steps)] - times[at])))
                         at += len(e.steps)
+                if faults is not None:
+                    self._raise(faults)
             for i, tensor in self._copies:
                 outputs[i][...] = self._array(tensor, buffers)
             for i, constant in self._constants:
                 outputs[i][...] = constant
         finally:
             self._arenas.give(arena)
+
+    def _raise(self, faults: np.ndarray) -> None:
+        """Raise a ModelError for the first value that a step has reported."""
+        for value, (node, message) in zip(faults.tolist(), self._faults, strict=True):
+            if value:
+                raise node.error(message.format(value))
 
     def _array(self, tensor: Tensor, buffers: Sequence[np.ndarray | None]) -> np.ndarray:
         """A row-major tensor's memory as an array."""
@@ -236,7 +250,9 @@ def build(
             _hold_constants(entry.node.operands, binder)
     _hold_constants(graph.outputs, binder)
     binder.finish()
-    return Plan(graph, target, entries, binder.keep, arena_size, places, outputs, copies, arenas or Arenas(), images)
+    return Plan(
+        graph, target, entries, binder.keep, arena_size, places, outputs, copies, arenas or Arenas(), binder.faults, images
+    )
 
 
 def _bind(entry: Entry, binder: Binder, zeroed: set[Tensor]) -> list[Step] | None:

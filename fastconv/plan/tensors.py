@@ -100,10 +100,11 @@ class Entry:
 
     @property
     def reference_reason(self) -> str:
-        """Why the node runs its reference: the refusal of the implementation that takes most; empty if it does not."""
+        """Why the node runs its reference, by the last implementation that takes its dtypes; empty if it does not."""
         if self.node is None or self.implementation is not None:
             return ""
-        return self.refusals[-1][1] if self.refusals else "no kernel"
+        refusals = [reason for _, reason in self.refusals] or ["no kernel"]
+        return next((r for r in reversed(refusals) if not r.startswith("dtype")), refusals[-1])
 
 
 def insert_reorders(

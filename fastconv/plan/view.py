@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 from .layout import Layout
 
-#: places in the table of base addresses of a call: base 0 is address 0, then come the arena, the inputs, the outputs
-ABSOLUTE, ARENA, FIRST_INPUT = 0, 1, 2
+#: places in the table of base addresses of a call: base 0 is address 0, then come the arena, the faults (`Binder.fault`), the
+#: inputs, the outputs
+ABSOLUTE, ARENA, FAULTS, FIRST_INPUT = 0, 1, 2, 3
 
 
 def address(base: int, offset: int) -> int:

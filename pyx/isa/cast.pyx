@@ -1,12 +1,13 @@
-"""Conversions between float32 and the other element types, of tensors whose elements follow each other.
+"""Conversions between float32 and the other element types, and between integers, of tensors whose elements follow each other.
 
 Floats of 16 bits are rounded to the nearest, halves to even, by operations on their bits: the loops have no branch, and the
-compiler makes vectors of them with or without instructions for these types. Integers are cut towards 0; what an integer of one
-byte does not hold keeps its low bits, as NumPy has it. Parallel over items of ITEM elements, so that no two threads write to
-one cache line.
+compiler makes vectors of them with or without instructions for these types. Floats are cut towards 0; what an integer type does
+not hold keeps its low bits, as in NumPy. Integers become others by int64, in a buffer that stays in L1. Parallel over items of
+ITEM elements, so that no two threads write to one cache line.
 """
 
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t
+from libc.string cimport memcpy
 
 from step cimport Run, at, share
 
@@ -21,7 +22,7 @@ cdef extern from *:
 cdef enum:
     ITEM = 1024
 
-# TYPES in fastconv/ops/cast.py lists them in the same order
+# TYPES in fastconv/implementations/cast.py lists them in the same order
 cdef enum Type:
     FLOAT16
     BFLOAT16
@@ -31,6 +32,7 @@ cdef enum Type:
     INT32
     INT64
     BOOL
+    FLOAT32
 
 cdef struct half:
     uint16_t bits
@@ -51,11 +53,21 @@ ctypedef fused other:
     int64_t
     truth
 
+ctypedef fused integer:
+    uint8_t
+    int8_t
+    int32_t
+
+ctypedef fused narrower:
+    uint8_t
+    int32_t
+    truth
+
 cdef struct Args:
-    int64_t floats
-    int64_t others
-    int type
-    bint widens  # the others are read and the floats written
+    int64_t src
+    int64_t dst
+    int src_type
+    int dst_type
     Py_ssize_t count
 
 
@@ -111,28 +123,77 @@ cdef void convert(bint widens, float* floats, other* others, Py_ssize_t n) noexc
                 others[i] = <other> floats[i]
 
 
-cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, Py_ssize_t thread) noexcept nogil:
-    cdef Py_ssize_t items = (a.count + ITEM - 1) // ITEM
-    cdef Py_ssize_t first = share(items, piece, pieces) * ITEM
-    cdef Py_ssize_t n = min(share(items, piece + 1, pieces) * ITEM, a.count) - first
-    cdef float* floats = at(bases, a.floats) + first
-    cdef void* others = at(bases, a.others)
-    if a.type == FLOAT16:
-        convert(a.widens, floats, <half*> others + first, n)
-    elif a.type == BFLOAT16:
-        convert(a.widens, floats, <bfloat*> others + first, n)
-    elif a.type == FLOAT64:
-        convert(a.widens, floats, <double*> others + first, n)
-    elif a.type == UINT8:
-        convert(a.widens, floats, <uint8_t*> others + first, n)
-    elif a.type == INT8:
-        convert(a.widens, floats, <int8_t*> others + first, n)
-    elif a.type == INT32:
-        convert(a.widens, floats, <int32_t*> others + first, n)
-    elif a.type == INT64:
-        convert(a.widens, floats, <int64_t*> others + first, n)
+# Float32 from or to another type.
+cdef void convert_floats(const Args* a, void* src, void* dst, Py_ssize_t first, Py_ssize_t n) noexcept nogil:
+    cdef bint widens = a.dst_type == FLOAT32
+    cdef float* floats = <float*> (dst if widens else src) + first
+    cdef void* others = src if widens else dst
+    cdef int type = a.src_type if widens else a.dst_type
+    if type == FLOAT16:
+        convert(widens, floats, <half*> others + first, n)
+    elif type == BFLOAT16:
+        convert(widens, floats, <bfloat*> others + first, n)
+    elif type == FLOAT64:
+        convert(widens, floats, <double*> others + first, n)
+    elif type == UINT8:
+        convert(widens, floats, <uint8_t*> others + first, n)
+    elif type == INT8:
+        convert(widens, floats, <int8_t*> others + first, n)
+    elif type == INT32:
+        convert(widens, floats, <int32_t*> others + first, n)
+    elif type == INT64:
+        convert(widens, floats, <int64_t*> others + first, n)
     else:
-        convert(a.widens, floats, <truth*> others + first, n)
+        convert(widens, floats, <truth*> others + first, n)
+
+
+cdef inline void widen(const integer* src, int64_t* dst, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        dst[i] = src[i]
+
+
+cdef inline void narrow(const int64_t* src, narrower* dst, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        if narrower is truth:
+            dst[i].bits = src[i] != 0
+        else:
+            dst[i] = <narrower> src[i]
+
+
+# No more than ITEM integers.
+cdef void convert_integers(const Args* a, void* src, void* dst, Py_ssize_t first, Py_ssize_t n) noexcept nogil:
+    cdef int64_t room[ITEM]
+    cdef const int64_t* wide = room
+    if a.src_type == INT64:
+        wide = <const int64_t*> src + first
+    elif a.src_type == INT32:
+        widen(<const int32_t*> src + first, room, n)
+    elif a.src_type == INT8:
+        widen(<const int8_t*> src + first, room, n)
+    else:
+        widen(<const uint8_t*> src + first, room, n)
+    if a.dst_type == INT64:
+        memcpy(<int64_t*> dst + first, wide, n * sizeof(int64_t))
+    elif a.dst_type == INT32:
+        narrow(wide, <int32_t*> dst + first, n)
+    elif a.dst_type == BOOL:
+        narrow(wide, <truth*> dst + first, n)
+    else:  # the low bits are the same with a sign
+        narrow(wide, <uint8_t*> dst + first, n)
+
+
+cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, Py_ssize_t thread) noexcept nogil:
+    cdef Py_ssize_t items = (a.count + ITEM - 1) // ITEM, item, first
+    cdef void* src = at(bases, a.src)
+    cdef void* dst = at(bases, a.dst)
+    for item in range(share(items, piece, pieces), share(items, piece + 1, pieces)):
+        first = item * ITEM
+        if a.src_type == FLOAT32 or a.dst_type == FLOAT32:
+            convert_floats(a, src, dst, first, min(a.count - first, ITEM))
+        else:
+            convert_integers(a, src, dst, first, min(a.count - first, ITEM))
 
 
 def step(dict fields):

@@ -17,7 +17,7 @@ from step cimport Run, at, share
 cdef enum:
     AXES = 6
 
-# FUNCTIONS in fastconv/ops/elementwise_strided.py lists them in the same order
+# FUNCTIONS in fastconv/implementations/elementwise.py lists them in the same order
 cdef enum Function:
     ADD
     SUB

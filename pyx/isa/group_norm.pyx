@@ -27,7 +27,7 @@ include "finish.pxi"
 cdef enum:
     SUMS = 4  # side by side: an addition waits for the one before
 
-# STAGES in fastconv/ops/group_norm.py lists them in the same order
+# STAGES in fastconv/implementations/group_norm.py lists them in the same order
 cdef enum Stage:
     MOMENTS
     JOIN

@@ -12,7 +12,7 @@ from step cimport Run, at, share
 cdef enum:
     ITEM = 4096
 
-# DTYPES in fastconv/ops/quantize_plain.py lists them in the same order
+# DTYPES in fastconv/implementations/quantize.py lists them in the same order
 cdef enum Dtype:
     UINT8
     INT8

@@ -14,7 +14,7 @@ from step cimport Run, at, share
 cdef enum:
     VECTORS = 8  # of the inner axis in an item: whole cache lines of each row, and room for their results in registers
 
-# FUNCTIONS in fastconv/ops/reduce_strided.py lists them in the same order
+# FUNCTIONS in fastconv/implementations/reduce.py lists them in the same order
 cdef enum Function:
     SUM
     MAX

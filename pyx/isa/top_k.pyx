@@ -1,7 +1,7 @@
 """The K largest or smallest elements along the middle one of three axes, outer, D, inner, in their order, and their indices.
 
 Of equal elements the first comes first; NaN counts as largest. dst and the int64 `indices` are outer, K, inner; either may be left
-out (reference 0). The best K so far stand in a heap, whose root is the one that would go first: most elements are only compared with
+out (address 0). The best K so far stand in a heap, whose root is the one that would go first: most elements are only compared with
 it. `heaps` has one of K for each thread. Of K = 1, neighbours on the inner axis go side by side in vectors, with their indices as
 floats. Parallel over rows, or groups of such neighbours.
 """

@@ -123,7 +123,7 @@ def test_reduce_max(isa, axes, keepdims):
 def test_refusals():
     x = np.zeros((1, 2, 5, 5), np.float32)
     op = MaxPool(kernel_shape=(2, 2))
-    assert refusals(op, [x], ISAS[-1], results=2) == {"blocked": "indices output"}
-    assert refusals(op, [x.astype(np.float64)], ISAS[-1]) == {"blocked": "dtype float64"}
-    assert refusals(MaxPool(kernel_shape=(2,)), [x[0]], ISAS[-1]) == {"blocked": "rank 3"}
-    assert refusals(op, [x[:0]], ISAS[-1]) == {"blocked": "empty tensor"}
+    assert refusals(op, [x], ISAS[-1], results=2)["blocked"] == "indices output"
+    assert refusals(op, [x.astype(np.float64)], ISAS[-1])["blocked"] == "dtype float64"
+    assert refusals(MaxPool(kernel_shape=(2,)), [x[0]], ISAS[-1])["blocked"] == "rank 3"
+    assert refusals(op, [x[:0]], ISAS[-1])["blocked"] == "empty tensor"

@@ -7,7 +7,6 @@ import pytest
 
 from fastconv import kernels
 from fastconv.graph import Graph, Node, Value
-from fastconv.implementations.gather import progressions
 from fastconv.ops import Op
 from fastconv.ops.binary import Add
 from fastconv.ops.concat import Concat
@@ -15,7 +14,6 @@ from fastconv.ops.depth_to_space import DepthToSpace, SpaceToDepth
 from fastconv.ops.dropout import Dropout
 from fastconv.ops.elementwise import Identity, Relu
 from fastconv.ops.expand import Expand
-from fastconv.ops.gather import Gather
 from fastconv.ops.max_pool import MaxPool
 from fastconv.ops.pad import Pad
 from fastconv.ops.reshape import Flatten, Reshape, Squeeze, Unsqueeze
@@ -30,7 +28,7 @@ from ..support.harness import ISAS, THREADS, WITH_BLOCK, Block, choice, refusals
 COVERS = {
     **dict.fromkeys(("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout"), ("view",)),
     **dict.fromkeys(("Slice", "Split", "Pad", "Concat"), ("blocked", "row-major")),
-    **dict.fromkeys(("Expand", "DepthToSpace", "SpaceToDepth", "Gather"), ("row-major",)),
+    **dict.fromkeys(("Expand", "DepthToSpace", "SpaceToDepth"), ("row-major",)),
     "Transpose": ("view", "blocked", "row-major"),
 }
 EVERY_ISA = pytest.mark.parametrize("isa", ISAS)
@@ -162,26 +160,6 @@ def test_depth_and_space(isa, mode, b):
     for blocked in ((), (0,)):
         check(DepthToSpace(blocksize=b, mode=mode), [numbers(2, 5 * b * b, 3, 4)], isa, "row-major", blocked=blocked)
         check(SpaceToDepth(blocksize=b, mode=mode), [numbers(2, 5, 3 * b, 4 * b)], isa, "row-major", blocked=blocked)
-
-
-@EVERY_ISA
-@pytest.mark.parametrize("guard", [None, "before", "after"])
-@pytest.mark.parametrize("indices", [2, [0], [-1, 0], [[0, 1], [2, 3], [4, 5]], [5, 3, 1, 1, 1, 0, 4], [], [4, 4]], ids=str)
-def test_gather(isa, indices, guard):
-    for shape, axis in (((6,), 0), ((6, 3), 0), ((2, 6), 1), ((2, 6, 5), -2), ((2, 3, 6, 40), 2)):
-        if indices != []:
-            check(Gather(axis=axis), [numbers(*shape), np.array(indices)], isa, "row-major", constants=(1,), guard=guard)
-
-
-def test_runs_of_indices():
-    assert progressions([]) == []
-    assert progressions([7]) == [(7, 1, 1)]
-    assert progressions(range(768)) == [(0, 1, 768)]
-    assert progressions([3, 2, 1, 0, 4, 8, 8, 8]) == [(3, -1, 4), (4, 4, 2), (8, 0, 2)]
-    scattered = np.random.default_rng(0).permutation(500)
-    assert refusals(Gather(), [numbers(500), scattered], ISAS[-1], constants=(1,))["row-major"].startswith("indices in ")
-    runs = progressions(scattered.tolist())
-    assert [run.first + i * run.step for run in runs for i in range(run.size)] == scattered.tolist()
 
 
 # ---- Pad

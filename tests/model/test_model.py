@@ -1145,12 +1145,12 @@ def test_every_stage_is_in_the_warning(load):
     net = Net()
     y = net("Softsign", net.input("x", "N", 99), name="soft")
     found = net("NonZero", y, name="found")
-    model = load(net.graph(net("Mod", found, np.int64([7]), name="rest")))
+    model = load(net.graph(net("BitwiseAnd", found, np.int64([7]), name="rest")))
     x = np.ones((99, 99), np.float32)
     with pytest.warns(SlowPathWarning) as caught:
         model(x)
     assert [str(w.message) for w in caught] == [
-        "3 layers run by reference, in NumPy, which is slow: 'rest' (Mod), 'soft' (Softsign): no kernel; "
+        "3 layers run by reference, in NumPy, which is slow: 'rest' (BitwiseAnd), 'soft' (Softsign): no kernel; "
         "'found' (NonZero): a size that depends on elements"
     ]
     profile = model.profile(x, runs=1)

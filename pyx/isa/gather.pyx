@@ -1,0 +1,77 @@
+"""Slices of a tensor by their indices: dst[outer, i] = src[outer, index[i]], slices of `width` bytes.
+
+The indices are int64, or int32 where `short_index` is set, and known at bind time or computed by the run. Negative ones count from
+the end. One that is out of range is a fault (fault.pxd) and stands for 0: only src is read.
+Parallel over the indices, for each outer and each chunk of CHUNK bytes of the slices.
+"""
+
+from libc.stdint cimport int32_t, int64_t
+from libc.string cimport memcpy
+
+from fault cimport report
+from step cimport Run, at, share
+
+cdef enum:
+    CHUNK = 8192
+
+cdef struct Args:
+    int64_t src
+    int64_t dst
+    int64_t index
+    int64_t fault
+    bint short_index
+    Py_ssize_t outer
+    Py_ssize_t size  # slices of src for each outer
+    Py_ssize_t count  # of indices
+    Py_ssize_t width
+
+
+# Which slice index i stands for.
+cdef inline Py_ssize_t place(const Args* a, char** bases, const void* index, Py_ssize_t i) noexcept nogil:
+    cdef int64_t given = (<const int32_t*> index)[i] if a.short_index else (<const int64_t*> index)[i]
+    cdef int64_t at_place = given + a.size if given < 0 else given
+    if 0 <= at_place < a.size:
+        return at_place
+    report(bases, a.fault, given)
+    return 0
+
+
+# The same n bytes of `count` slices; N is n as a literal where the slices are one number, or 0.
+cdef inline void slices(const Py_ssize_t N, Py_ssize_t n, const Args* a, char** bases, const char* src, char* dst, Py_ssize_t first,
+                        Py_ssize_t count) noexcept nogil:
+    cdef const void* index = at(bases, a.index)
+    cdef Py_ssize_t i, width = N if N else a.width
+    for i in range(first, first + count):
+        memcpy(dst + i * width, src + place(a, bases, index, i) * width, N if N else n)
+
+
+cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, Py_ssize_t thread) noexcept nogil:
+    cdef Py_ssize_t CHUNKS = (a.width + CHUNK - 1) // CHUNK, items = a.outer * CHUNKS * a.count
+    cdef Py_ssize_t item = share(items, piece, pieces), end = share(items, piece + 1, pieces), i, count, outer, begin, n
+    cdef const char* src
+    cdef char* dst
+    while item < end:
+        i = item % a.count
+        count = min(a.count - i, end - item)
+        begin = item // a.count % CHUNKS * CHUNK
+        outer = item // a.count // CHUNKS
+        n = min(a.width - begin, CHUNK)
+        src = <const char*> at(bases, a.src) + outer * a.size * a.width + begin
+        dst = <char*> at(bases, a.dst) + outer * a.count * a.width + begin
+        if a.width == 1:
+            slices(1, n, a, bases, src, dst, i, count)
+        elif a.width == 2:
+            slices(2, n, a, bases, src, dst, i, count)
+        elif a.width == 4:
+            slices(4, n, a, bases, src, dst, i, count)
+        elif a.width == 8:
+            slices(8, n, a, bases, src, dst, i, count)
+        else:
+            slices(0, n, a, bases, src, dst, i, count)
+        item += count
+
+
+def step(dict fields):
+    """(address of the kernel, bytes of its arguments); see step.pxd."""
+    cdef Args args = fields
+    return <size_t> <Run> &run, (<char*> &args)[:sizeof(Args)]
