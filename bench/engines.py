@@ -3,8 +3,8 @@
     python bench/engines.py '{"engine": "onnxruntime", "model": "net.onnx", "x": "x.npy", "y": "y.npy", "threads": 1}'
 
 It reads lines with the seconds of a burst, and writes lines of JSON. The first has the time from load to the first answer,
-which goes to the file `y`, and the bytes of memory; each of the others has the fastest call of a burst. A model is an `.onnx` file, or
-what an engine reads instead, beside it: `.json` for fastconv, `.ncnn.param` and `.ncnn.bin` for ncnn.
+which goes to the file `y`, and the bytes of memory; each of the others has the fastest call of a burst. A model is an `.onnx`
+file, or what an engine reads instead, beside it: `.json` for fastconv, `.ncnn.param` and `.ncnn.bin` for ncnn.
 
 The import of the engine counts neither as time nor as memory; nothing but NumPy is imported besides.
 """
