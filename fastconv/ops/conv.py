@@ -10,7 +10,7 @@ import numpy as np
 from ..graph import Dim, Node, Value, shape_text
 from .base import Array, Inferred, Results
 from .dims import check, check_rank, same_dtype, size_along, unify
-from .windows import Windowed, Windows
+from .windows import Grouped, Windows
 
 
 def products(node: Node, weights: Value) -> int:
@@ -18,17 +18,12 @@ def products(node: Node, weights: Value) -> int:
     return math.prod(node.results[0].dims) * math.prod(weights.dims[1:])
 
 
-class Conv(Windowed):
+class Conv(Grouped):
     arity = (2, 3)
     control_inputs = (1, 2)
     parameter_inputs = (1, 2)
     takes_epilogue = True
     takes_residual = True
-    group: int = 1
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check(self.group > 0, f"group: expected 1 or more, got {self.group}")
 
     def geometry(self, shape: Sequence[Dim], kernel: Sequence[int]) -> Windows:
         """The windows over an input of this shape (N IC *size) for weights with this kernel."""

@@ -7,21 +7,14 @@ from typing import ClassVar
 
 from ..graph import Node
 from .conv import Conv, products
-from .dims import check
-from .windows import Windowed, Windows
+from .windows import Grouped, Windows
 
 
-class ConvLike(Windowed, abstract=True):
+class ConvLike(Grouped, abstract=True):
     """Delegates to a Conv, but passes must not treat it as one."""
 
     #: the index of the input with the weights
     weights: ClassVar[int] = 1
-
-    group: int = 1
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check(self.group > 0, f"group: expected 1 or more, got {self.group}")
 
     def window(self, node: Node) -> Windows | None:
         return self.conv.windows_of(node.input(0), node.input(self.weights))

@@ -15,22 +15,20 @@ from ..errors import ModelError
 from ..graph import Dim, Node, Value, shape_text
 from .base import Array, Inferred, Results
 from .dims import check, check_rank, same_dtype, size_along, unify
-from .windows import Windowed, Windows
+from .windows import Grouped, Windows
 
 
-class ConvTranspose(Windowed):
+class ConvTranspose(Grouped):
     arity = (2, 3)
     control_inputs = (1, 2)
     parameter_inputs = (1, 2)
     takes_epilogue = True
     takes_residual = True
-    group: int = 1
     output_padding: tuple[int, ...] | None = None
     output_shape: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check(self.group > 0, f"group: expected 1 or more, got {self.group}")
         pads = self.output_padding
         check(pads is None or all(p >= 0 for p in pads), f"output_padding: expected values of 0 or more, got {pads}")
 

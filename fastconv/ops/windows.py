@@ -101,6 +101,16 @@ class Windowed(Op, abstract=True):
         return _windows(self, tuple(size), tuple(kernel), ceil)
 
 
+class Grouped(Windowed, abstract=True):
+    """A convolution of `group` groups of channels."""
+
+    group: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check(self.group > 0, f"group: expected 1 or more, got {self.group}")
+
+
 @lru_cache(maxsize=1024)  # a plan computes those of each node several times
 def _windows(op: Windowed, size: tuple[Dim, ...], kernel: tuple[int, ...], ceil: bool) -> Windows:
     rank = len(size)
