@@ -217,7 +217,7 @@ def _run(
     algorithm: str,
     threads: int | None,
 ) -> np.ndarray:
-    known = [i.name for i in IMPLEMENTATIONS[REGISTRY[op]]]
+    known = [i.name for i in IMPLEMENTATIONS[REGISTRY[op]] if i.dtypes is None or "float32" in i.dtypes]
     if algorithm not in ("auto", *known):
         raise InputError(f"algorithm: expected auto, {', '.join(known)} or naive, got {algorithm!r}")
     count = resolve(threads).count
