@@ -19,7 +19,7 @@ from .plan import Target, build
 from .threads import resolve
 
 ConvAlgorithm = Literal["auto", "first", "depthwise", "pointwise", "winograd", "direct", "im2col", "naive"]
-PoolAlgorithm = Literal["auto", "blocked", "naive"]
+PoolAlgorithm = Literal["auto", "blocked", "row-major", "naive"]
 LinearAlgorithm = Literal["auto", "gemm", "strided", "naive"]
 
 
@@ -110,7 +110,7 @@ def max_pool2d(
         As in `conv2d`. Padding is never the largest.
     ceil_mode : bool
         Whether a last window may hang over the end.
-    algorithm : {"auto", "blocked", "naive"}
+    algorithm : {"auto", "blocked", "row-major", "naive"}
         "auto" takes the best; "naive" is `fastconv.naive.max_pool2d`.
     threads : int, optional
         The most threads to use; default: as in `load`.

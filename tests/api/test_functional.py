@@ -111,8 +111,8 @@ def test_no_images_give_no_results():
 @pytest.mark.parametrize("function", OPERATORS)
 def test_types_and_docstrings_name_every_algorithm(function):
     typed = get_args(get_type_hints(getattr(fastconv, function))["algorithm"])
-    told = re.search(r"algorithm : (.*)", inspect.getdoc(getattr(fastconv, function)))[1]
-    assert sorted(typed) == sorted(re.findall(r'"(\w+)"', told)) == sorted(algorithms(function))
+    documented = re.search(r"algorithm : (.*)", inspect.getdoc(getattr(fastconv, function)))[1]
+    assert sorted(typed) == sorted(re.findall(r'"([\w-]+)"', documented)) == sorted(algorithms(function))
 
 
 def zeros(*shape, dtype=np.float32):
@@ -174,7 +174,7 @@ WRONG_FOR_KERNELS = [
         ("conv2d", CONV, {"algorithm": v}, f"algorithm: expected {', '.join(algorithms('conv2d')[:-1])} or naive, got {v!r}")
         for v in ("gemm", "", None, 1)
     ),
-    ("max_pool2d", POOL, {"algorithm": "direct"}, "algorithm: expected auto, blocked or naive, got 'direct'"),
+    ("max_pool2d", POOL, {"algorithm": "direct"}, "algorithm: expected auto, blocked, row-major or naive, got 'direct'"),
     ("linear", LINEAR, {"algorithm": "direct"}, "algorithm: expected auto, gemm, strided or naive, got 'direct'"),
     ("conv2d", CONV, {"algorithm": "first"}, "algorithm 'first' refuses: group 2"),
     ("conv2d", CONV, {"algorithm": "depthwise"}, "algorithm 'depthwise' refuses: 6 filters over 2 of 4 channels"),
