@@ -1187,7 +1187,7 @@ def test_a_model_pickles_by_its_source_and_options(load, tmp_path):
     again = pickle.loads(data)
     assert same_bits(again(x), model(x))
     assert again.threads == 1
-    assert again._accuracy == "exact"
+    assert again.plan({"x": x.shape}).target.accuracy == "exact"
     (tmp_path / "net.json").unlink()
     with pytest.raises(FileNotFoundError):
         pickle.loads(data)
