@@ -139,7 +139,7 @@ class Kernel:
         if plan.python_steps:
             raise ValueError(f"{case.id}: no compiled kernel takes it\n{plan}")
         arena, y = empty_aligned((plan.arena_size // 4,)), empty_aligned(case.layer.y_shape)
-        self.arrays = (None, arena, some(case.layer.x_shape), y)
+        self.arrays = (None, arena, None, some(case.layer.x_shape), y)  # in the order of the bases in plan/view.py
         self.threads = case.threads
         self.algorithm = next(e.algorithm for e in reversed(plan.entries) if e.node is not None)
         steps = [(e.node is not None, s) for e in plan.entries for s in e.steps or ()]

@@ -61,6 +61,7 @@ from ..ops.elementwise import (
 )
 from ..ops.expand import Expand
 from ..ops.gather import Gather
+from ..ops.gather_elements import GatherElements
 from ..ops.gemm import Gemm
 from ..ops.global_pool import GlobalAveragePool, GlobalMaxPool
 from ..ops.matmul import MatMul
@@ -89,7 +90,7 @@ from .depth_to_space import DepthToSpaceRowMajor
 from .elementwise import ActivationBlocked, ActivationRowMajor, ElementwiseBlocked, ElementwiseRowMajor
 from .elementwise_typed import Comparison, IntegerArithmetic, IntegerClip, IntegerDivision, Logic, WhereRowMajor
 from .expand import ExpandRowMajor
-from .gather import GatherRowMajor
+from .gather import GatherElementsRowMajor, GatherRowMajor
 from .gemm_packed import GemmPacked
 from .gemm_strided import EinsumStrided, GemmStrided
 from .group_norm import GroupNormBlocked, GroupNormRowMajor
@@ -206,6 +207,7 @@ IMPLEMENTATIONS: dict[type[Op], tuple[AnyImplementation, ...]] = {
     Expand: (ExpandRowMajor(),),
     Flatten: (SameMemory(),),
     Gather: (GatherRowMajor(),),
+    GatherElements: (GatherElementsRowMajor(),),
     Identity: (SameMemory(),),
     Pad: (PadBlocked(), PadRowMajor()),
     Reshape: (SameMemory(),),

@@ -1,18 +1,20 @@
-"""Gather on the kernel gather, or as one strided copy."""
+"""Gather and GatherElements on the kernel gather, or as one strided copy."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from ..graph import Node, Value
+from ..graph import Node, Value, shape_text
 from ..ops.dims import axis_index
 from ..ops.gather import Gather
+from ..ops.gather_elements import GatherElements
 from ..plan.binder import Binder, Step
-from ..plan.implementation import Implementation
+from ..plan.implementation import Implementation, OpT
 from ..plan.layout import ROW_MAJOR, Layout
 from ..plan.select import Selection, Target
 from ..plan.strided import copy
@@ -45,38 +47,47 @@ def progressions(indices: Sequence[int]) -> list[Progression]:
     return found
 
 
+@dataclass(frozen=True)
+class Index:
+    """Indices along an axis, as the kernel gather takes them."""
+
+    address: int
+    count: int
+    #: whether they are int32, and not int64
+    short: bool = False
+    #: where one that is out of range is reported
+    fault: int = 0
+
+
 def gather(
-    binder: Binder,
-    itemsize: int,
-    src: int,
-    dims: Sequence[int],
-    axis: int,
-    index: int,
-    count: int,
-    dst: int,
-    short_index: bool = False,
-    fault: int = 0,
+    binder: Binder, itemsize: int, src: int, dims: Sequence[int], axis: int, index: Index, dst: int, by_element: bool = False
 ) -> Step:
-    """A step that takes `count` slices along an axis of a row-major tensor of shape `dims`; operands are addresses."""
+    """A step that takes slices along an axis of a row-major tensor of shape `dims`; src and dst are addresses.
+
+    With `by_element`, each element of a slice has an index of its own.
+    """
+    outer, size, inner = math.prod(dims[:axis]), dims[axis], math.prod(dims[axis + 1 :])
     return binder.step(
         binder.kernels.gather,
         src=src,
         dst=dst,
-        index=index,
-        fault=fault,
-        short_index=short_index,
-        outer=math.prod(dims[:axis]),
-        size=dims[axis],
-        count=count,
-        width=math.prod(dims[axis + 1 :]) * itemsize,
+        index=index.address,
+        fault=index.fault,
+        short_index=index.short,
+        outer=outer,
+        size=size,
+        count=index.count // outer if by_element else index.count,
+        index_outer=index.count // outer if by_element else 0,
+        inner=inner if by_element else 1,
+        width=itemsize if by_element else inner * itemsize,
     )
 
 
-class GatherRowMajor(Implementation[Gather]):
-    """Slices of a row-major tensor of any type, by known indices or by those that a run computes."""
+class ByIndices(Implementation[OpT]):
+    """Row-major tensors of any type, by known indices or by those that a run computes."""
 
     name = "row-major"
-    dtypes = MOVABLE
+    dtypes: ClassVar[frozenset[str] | None] = MOVABLE
 
     def operands(self, node: Node) -> list[Value]:
         return [node.input(0), node.input(1)]
@@ -90,19 +101,48 @@ class GatherRowMajor(Implementation[Gather]):
     def layouts(self, node: Node, target: Target) -> tuple[dict[Value, Layout], Layout]:
         return {v: ROW_MAJOR for v in self.operands(node) if v.constant is None}, ROW_MAJOR
 
+    def index(self, node: Node, binder: Binder, size: int) -> Index:
+        """The indices along an axis of this size."""
+        indices = node.input(1)
+        count = math.prod(indices.dims)
+        if indices.constant is not None:
+            return Index(binder.table(binder.array(indices.constant)), count)
+        fault = binder.fault(node, f"indices: expected {-size} to {size - 1}, got {{}}")
+        return Index(binder.view(indices).address, count, indices.dtype == np.int32, fault)
+
+
+class GatherRowMajor(ByIndices[Gather]):
+    """Slices; those of one progression of known indices by a copy."""
+
     def bind(self, node: Node, binder: Binder) -> list[Step]:
         x, indices, y = node.input(0), node.input(1), binder.view(node.results[0])
         src, axis = binder.operand(x), axis_index(self.op(node).axis, len(x.dims))
-        size, count = x.dims[axis], math.prod(indices.dims)
-        if indices.constant is None:
-            fault = binder.fault(node, f"indices: expected {-size} to {size - 1}, got {{}}")
-            index, short = binder.view(indices), indices.dtype == np.int32
-            return [gather(binder, y.itemsize, src, x.dims, axis, index.address, count, y.address, short, fault)]
-        places = binder.array(indices.constant).reshape(-1).astype(np.int64) % size
-        (first, step, _), *more = progressions(places.tolist())
-        if more:
-            return [gather(binder, y.itemsize, src, x.dims, axis, binder.table(places), count, y.address)]
-        outer, inner = math.prod(x.dims[:axis]), math.prod(x.dims[axis + 1 :])
-        strides = (size * inner, step * inner, 1)
-        dims, flat = (outer, count, inner), (count * inner, inner, 1)
-        return [copy(binder, y.itemsize, src + y.itemsize * first * inner, strides, y.address, flat, dims)]
+        size = x.dims[axis]
+        if indices.constant is not None:
+            places = binder.array(indices.constant).reshape(-1).astype(np.int64) % size
+            (first, step, count), *more = progressions(places.tolist())
+            if not more:
+                outer, inner = math.prod(x.dims[:axis]), math.prod(x.dims[axis + 1 :])
+                strides = (size * inner, step * inner, 1)
+                dims, flat = (outer, count, inner), (count * inner, inner, 1)
+                return [copy(binder, y.itemsize, src + y.itemsize * first * inner, strides, y.address, flat, dims)]
+        return [gather(binder, y.itemsize, src, x.dims, axis, self.index(node, binder, size), y.address)]
+
+
+class GatherElementsRowMajor(ByIndices[GatherElements]):
+    """Elements, along the only axis whose size may differ between the tensor and its indices."""
+
+    def axis(self, node: Node) -> int:
+        """The axis, from 0 on."""
+        return axis_index(self.op(node).axis, len(node.input(0).dims))
+
+    def refuse(self, node: Node, selection: Selection) -> str | None:
+        axis, x, indices = self.axis(node), node.input(0).dims, node.input(1).dims
+        if (*x[:axis], *x[axis + 1 :]) != (*indices[:axis], *indices[axis + 1 :]):
+            return f"indices of shape {shape_text(indices)}"
+        return super().refuse(node, selection)
+
+    def bind(self, node: Node, binder: Binder) -> list[Step]:
+        x, axis, y = node.input(0), self.axis(node), binder.view(node.results[0])
+        index = self.index(node, binder, x.dims[axis])
+        return [gather(binder, y.itemsize, binder.operand(x), x.dims, axis, index, y.address, by_element=True)]

@@ -12,7 +12,7 @@ from ..plan.arena import ALIGN
 from ..plan.binder import Binder, Step
 from ..plan.layout import ROW_MAJOR, Layout
 from ..plan.select import Selection, Target
-from .gather import gather
+from .gather import Index, gather
 from .move import MOVABLE
 from .resize import ResizeByTaps
 
@@ -53,7 +53,7 @@ class ResizeNearest(ResizeByTaps):
         sizes = self.room(node)
         starts = [binder.workspace() + sum(sizes[:i]) for i in range(len(sizes))]
         return [
-            gather(binder, y.itemsize, src, dims, axis, binder.table(places), len(places), dst)
+            gather(binder, y.itemsize, src, dims, axis, Index(binder.table(places), len(places)), dst)
             for (axis, places, dims), src, dst in zip(
                 self.gathers(node), (x.address, *starts), (*starts, y.address), strict=True
             )

@@ -1,4 +1,5 @@
-"""Slices of a tensor by their indices: dst[outer, i] = src[outer, index[i]], slices of `width` bytes.
+"""Slices of a tensor by their indices: dst[outer, i] = src[outer, index[i]], slices of `width` bytes. Or elements that have indices of
+their own: dst[outer, i, k] = src[outer, index[outer, i, k], k], `inner` elements of `width` bytes to a slice.
 
 The indices are int64, or int32 where `short_index` is set, and known at bind time or computed by the run. Negative ones count from
 the end. One that is out of range is a fault (fault.pxd) and stands for 0: only src is read.
@@ -22,7 +23,9 @@ cdef struct Args:
     bint short_index
     Py_ssize_t outer
     Py_ssize_t size  # slices of src for each outer
-    Py_ssize_t count  # of indices
+    Py_ssize_t count  # of indices for each outer
+    Py_ssize_t index_outer  # the stride of the indices: count, or 0 if all outers have the same
+    Py_ssize_t inner  # 1: whole slices
     Py_ssize_t width
 
 
@@ -37,17 +40,21 @@ cdef inline Py_ssize_t place(const Args* a, char** bases, const void* index, Py_
 
 
 # The same n bytes of `count` slices; N is n as a literal where the slices are one number, or 0.
-cdef inline void slices(const Py_ssize_t N, Py_ssize_t n, const Args* a, char** bases, const char* src, char* dst, Py_ssize_t first,
-                        Py_ssize_t count) noexcept nogil:
-    cdef const void* index = at(bases, a.index)
+cdef inline void slices(const Py_ssize_t N, Py_ssize_t n, const Args* a, char** bases, const void* index, const char* src, char* dst,
+                        Py_ssize_t first, Py_ssize_t count) noexcept nogil:
     cdef Py_ssize_t i, width = N if N else a.width
-    for i in range(first, first + count):
-        memcpy(dst + i * width, src + place(a, bases, index, i) * width, N if N else n)
+    if a.inner == 1:
+        for i in range(first, first + count):
+            memcpy(dst + i * width, src + place(a, bases, index, i) * width, N if N else n)
+    else:
+        for i in range(first, first + count):
+            memcpy(dst + i * width, src + (place(a, bases, index, i) * a.inner + i % a.inner) * width, N if N else n)
 
 
 cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, Py_ssize_t thread) noexcept nogil:
     cdef Py_ssize_t CHUNKS = (a.width + CHUNK - 1) // CHUNK, items = a.outer * CHUNKS * a.count
     cdef Py_ssize_t item = share(items, piece, pieces), end = share(items, piece + 1, pieces), i, count, outer, begin, n
+    cdef const char* index
     cdef const char* src
     cdef char* dst
     while item < end:
@@ -56,18 +63,19 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
         begin = item // a.count % CHUNKS * CHUNK
         outer = item // a.count // CHUNKS
         n = min(a.width - begin, CHUNK)
-        src = <const char*> at(bases, a.src) + outer * a.size * a.width + begin
+        index = <const char*> at(bases, a.index) + outer * a.index_outer * (4 if a.short_index else 8)
+        src = <const char*> at(bases, a.src) + outer * a.size * a.inner * a.width + begin
         dst = <char*> at(bases, a.dst) + outer * a.count * a.width + begin
         if a.width == 1:
-            slices(1, n, a, bases, src, dst, i, count)
+            slices(1, n, a, bases, index, src, dst, i, count)
         elif a.width == 2:
-            slices(2, n, a, bases, src, dst, i, count)
+            slices(2, n, a, bases, index, src, dst, i, count)
         elif a.width == 4:
-            slices(4, n, a, bases, src, dst, i, count)
+            slices(4, n, a, bases, index, src, dst, i, count)
         elif a.width == 8:
-            slices(8, n, a, bases, src, dst, i, count)
+            slices(8, n, a, bases, index, src, dst, i, count)
         else:
-            slices(0, n, a, bases, src, dst, i, count)
+            slices(0, n, a, bases, index, src, dst, i, count)
         item += count
 
 

@@ -8,11 +8,12 @@ from fastconv.errors import ModelError
 from fastconv.graph import Graph, Node, Value
 from fastconv.implementations.gather import progressions
 from fastconv.ops.gather import Gather
+from fastconv.ops.gather_elements import GatherElements
 from fastconv.plan import Target, build
 
 from ..support.harness import ISAS, THREADS, WITH_BLOCK, choice, refusals, run_node, run_threads, same_bits
 
-COVERS = {"Gather": ("row-major",)}
+COVERS = dict.fromkeys(("Gather", "GatherElements"), ("row-major",))
 EVERY_ISA = pytest.mark.parametrize("isa", ISAS)
 DTYPES = (np.float32, np.float64, np.float16, np.int8, np.uint8, np.int32, np.int64, bool)
 EVERY_TYPE = pytest.mark.parametrize("dtype", DTYPES)
@@ -45,6 +46,20 @@ def test_gather(isa, dtype, guard):
 
 
 @EVERY_ISA
+@EVERY_TYPE
+@GUARDS
+def test_gather_elements(isa, dtype, guard):
+    """Fewer indices than elements along the axis, as many, and more."""
+    rng = np.random.default_rng(2)
+    for shape, axis, count in (((6,), 0, 4), ((6, 3), 0, 6), ((2, 6), 1, 9), ((2, 6, 5), -2, 1), ((2, 3, 6, 40), 2, 7)):
+        x, sizes = numbers(shape, dtype), list(shape)
+        sizes[axis] = count
+        for index_type, constants in ((np.int32, ()), (np.int64, ()), (np.int64, (1,))):
+            indices = rng.integers(-shape[axis], shape[axis], sizes, index_type)
+            check(GatherElements(axis=axis), [x, indices], isa, constants=constants, guard=guard)
+
+
+@EVERY_ISA
 def test_gather_of_a_constant(isa):
     """As embeddings are."""
     table = np.random.default_rng(0).standard_normal((50, 24), np.float32)
@@ -62,6 +77,8 @@ def test_an_index_out_of_range_is_an_error(isa, index_type, wrong):
         for threads in THREADS:
             with pytest.raises(ModelError, match=rf"^node 'y' \(Gather\): indices: expected -6 to 5, got {wrong}$"):
                 run_node(Gather(axis=1), [x, indices], isa, threads, guard="after")
+            with pytest.raises(ModelError, match=rf"^node 'y' \(GatherElements\): indices: expected -6 to 5, got {wrong}$"):
+                run_node(GatherElements(axis=1), [x, indices.reshape(2, -1, 1).repeat(3, 2)], isa, threads, guard="after")
 
 
 def test_a_plan_runs_on_after_an_error():
@@ -92,3 +109,4 @@ def test_refusals():
     assert refusals(Gather(), [x, np.array([1], np.uint8)], ISAS[-1])["row-major"] == "indices of dtype uint8"
     assert refusals(Gather(), [x, np.empty((0,), np.int64)], ISAS[-1])["row-major"] == "empty tensor"
     assert refusals(Gather(), [x, np.array([1])], ISAS[-1], constants=(0, 1))["row-major"] == "constant input"
+    assert refusals(GatherElements(), [x, np.zeros((4, 2), int)], ISAS[-1])["row-major"] == "indices of shape 4×2"
