@@ -1,12 +1,12 @@
-"""The results in bench/results, and the pages generated from them: docs/performance.md, README.md's table and its picture.
+"""The results in bench/results, and what is made of them: docs/performance.md, and the picture in README.md with its caption.
 
     python bench/performance.py             print the page
-    python bench/performance.py --write     write the page, README's table and the picture
+    python bench/performance.py --write     write the page, the picture and its caption
 
-Each file has what was measured with one instruction set on one machine: `runs` beside other engines, one an accuracy and batch,
-which `bench/peers.py --write` puts there, and `layers`, which `bench/report.py --write` does. What is measured again takes the
-place of what was there; another machine has a file of its own. A run has the medians, ratios and shares of its tables, and the
-milliseconds of each round where they were kept.
+Each file has the measurements of one instruction set on one machine. `runs` compares engines, one entry for each accuracy and
+batch size; `bench/peers.py --write` puts them there. `layers` has single layers, from `bench/report.py --write`. A measurement
+replaces the earlier one of the same machine; another machine has a file of its own. A run has the medians, ratios and shares of
+its tables, and the milliseconds of each round where they were kept.
 """
 
 import argparse
@@ -29,25 +29,27 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "bench" / "results"
 PAGE = ROOT / "docs" / "performance.md"
 README = ROOT / "README.md"
-#: the results that README.md shows, and the name of its table
-SHOWN = "avx2-amd-epyc-zen-3-2cpu.json"
+#: the results that README.md shows, and the name of the block that shows them
+SHOWN = "avx512-intel-xeon-6-167-1-2cpu.json"
 TABLE = "performance"
 OURS = "fastconv"
-#: characters of a line in the files, so that what one engine did has one
+#: the most characters of a line in the files: the figures of one engine fit into it
 WIDTH = 240
 
 HEAD = """# Performance
 
-What was measured, by instruction set and machine. The instruction set is that of fastconv's kernels (`FASTCONV_ISA` forces
-one); other engines choose their own. Compare figures within a table: another run has others, and another machine even more so.
-`fastconv config` names the CPU and the instruction sets of a machine, [bench/README.md](../bench/README.md) how to measure.
+Measurements, by instruction set and machine. The instruction set is that of fastconv's kernels (`FASTCONV_ISA` forces one);
+other engines choose their own. Compare figures within a table only: they differ from run to run, and more between machines.
+`fastconv config` prints the CPU and the instruction sets of a machine; [bench/README.md](../bench/README.md) explains how to
+measure.
 
-Engines (`pip install '.[peers]'`) compute the same network with the same random weights on the same input, each in a process of
-its own, and take turns; one whose result is wrong is not timed. `fastest peer / fastconv` is that ratio within a round, in the
-median of the rounds. With `accuracy="exact"` fastconv takes no Winograd, which is off in ncnn too (the others have none).
+All engines (`pip install '.[peers]'`) compute the same network with the same random weights on the same input, each in a
+process of its own, and take turns. An engine whose result is wrong is not timed. `fastest peer / fastconv` is the ratio within
+a round; tables have the median over the rounds. With `accuracy="exact"` fastconv uses no Winograd, and it is off in ncnn too
+(onnxruntime and OpenVINO have none).
 
-Made by `python bench/performance.py --write` from the files in bench/results, where `python bench/peers.py --batch 1,8 --write`
-and `python bench/report.py saved.json --write` add the machine they run on.
+`python bench/performance.py --write` makes this page from the files in bench/results.
+`python bench/peers.py --batch 1,8 --write` and `python bench/report.py saved.json --write` add the machine they run on.
 """
 
 Results = dict[str, Any]  # a file
@@ -58,14 +60,14 @@ Run = dict[str, Any]
 
 
 def slug(text: str) -> str:
-    """A CPU's name as a file's name has it: "AMD EPYC Processor (family 25, model 1, stepping 1)" is amd-epyc-25-1-1."""
+    """The name of a CPU as part of a file name: "AMD EPYC Processor (family 25, model 1, stepping 1)" is amd-epyc-25-1-1."""
     words = "CPU|Processor|family|model|stepping|implementer|part"
     text = re.sub(rf"\((R|TM)\)|@ *[\d.]+ *GHz|\b({words})\b", " ", text, flags=re.IGNORECASE)
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
 def commit() -> str:
-    """The checkout's commit, with a plus sign if the measured code has changed since."""
+    """The commit of the checkout, with a plus sign if the measured code has changed since."""
 
     def git(*arguments: str) -> str:
         return subprocess.run(["git", *arguments], cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
@@ -78,7 +80,7 @@ def commit() -> str:
 
 
 def dumps(value: Any, indent: int = 0, key: str = "") -> str:
-    """JSON in which everything that fits on a line is on one."""
+    """JSON with one line for everything that fits into one."""
     space = " " * indent
     line = f"{space}{key}{json.dumps(value, ensure_ascii=False)}"
     if len(line) < WIDTH or not isinstance(value, dict | list):
@@ -96,7 +98,7 @@ def load() -> list[Results]:
 
 
 def save(isa: str, runs: Iterable[Run] = (), layers: dict[str, Any] | None = None) -> Path:
-    """Put runs and layers of this machine into its file, in place of those of the same accuracy and batch."""
+    """Write runs and layers into the file of this machine, in place of those of the same accuracy and batch size."""
     cpu, cpus = config.cpu(), cpu_limit().count
     path = RESULTS / f"{isa}-{slug(cpu)}-{cpus}cpu.json"
     saved: Results = {"isa": isa, "cpu": cpu, "flags": config.cpu_flags(), "cpus": cpus, "runs": []}
@@ -112,7 +114,7 @@ def save(isa: str, runs: Iterable[Run] = (), layers: dict[str, Any] | None = Non
 
 
 def save_layers(saved: dict[str, Any], stat: str) -> None:
-    """Put the lines of `report.py --group network` into this machine's files, from what pytest-benchmark saved."""
+    """Write the lines of `report.py --group network` into the files of this machine, from what pytest-benchmark saved."""
     info = saved.get("commit_info", {})
     made = {"date": saved["datetime"][:10], "commit": f"{info.get('id') or 'unknown':.10}{'+' if info.get('dirty') else ''}"}
     for isa, rows in report.grouped(report.layer_rows(saved, stat), lambda r: r.isa).items():
@@ -122,7 +124,7 @@ def save_layers(saved: dict[str, Any], stat: str) -> None:
 
 
 def rounded(value: Any) -> Any:
-    """A number with as many digits as the tables need; anything else unchanged."""
+    """A number with as many digits as tables need; anything else unchanged."""
     return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
@@ -130,7 +132,7 @@ def rounded(value: Any) -> Any:
 
 
 def numbers(values: Iterable[float | None], digits: int) -> str:
-    """Numbers with slashes between them; a dash for None and NaN."""
+    """Numbers separated by slashes; a dash for None and NaN."""
     return " / ".join("–" if v is None or math.isnan(v) else f"{v:.{digits}f}" for v in values)
 
 
@@ -139,8 +141,8 @@ def engines(run: Run) -> list[str]:
     return list(run["networks"][0]["results"])
 
 
-def how(isa: str, run: Run) -> str:
-    """The date, versions and settings of a run."""
+def origin(isa: str, run: Run) -> str:
+    """The date, commit, versions and command of a run."""
     versions = ", ".join(f"{name} {version}" for name, version in run["engines"].items())
     threads = f"{numbers(run['threads'], 0)} thread{'s' if run['threads'] != [1] else ''}"
     accuracy = " --accuracy exact" if run["accuracy"] == "exact" else ""
@@ -195,14 +197,14 @@ def on_most_threads(run: Run) -> list[dict[str, Any]]:
 
 def tables(isa: str, runs: list[Run]) -> str:
     """All tables of the runs of one accuracy; memory and loading are those of the first batch."""
-    parts = [part for run in runs for part in (how(isa, run), times(run))]
+    parts = [part for run in runs for part in (origin(isa, run), times(run))]
     first = runs[0]
     where = f"batch {first['batch']}, {first['threads'][-1]} thread{'s' if first['threads'][-1] > 1 else ''}"
     parts += [
-        f"Megabytes above the imported engine after the first answer / at the peak ({where}; share: fastconv's, "
-        "of the smaller of onnxruntime's and openvino's):",
+        f"Memory in MB, beyond that of a process that has imported the engine, after the first answer / at the peak ({where}). "
+        "Share: fastconv's over the smaller of onnxruntime's and openvino's.",
         memory(first),
-        f"Milliseconds from load to the first answer, the least of {first['starts']} ({where}):",
+        f"Milliseconds from load to the first answer, the minimum of {first['starts']} ({where}).",
         loading(first),
     ]
     errors = [
@@ -224,9 +226,10 @@ def layers(saved: Results) -> str:
     for threads, figures in report.grouped(found["figures"], lambda f: f["threads"]).items():
         parts += [f"On {threads} thread{'s' if threads > 1 else ''}:", report.network_table(figures)]
     return (
-        f"{found['date']}, commit {found['commit']}. Convolutions and fully connected layers, one at a time: all of a network "
-        "that the algorithm takes, copies counted. The limit is the peak of multiply-adds or the memory's bandwidth, measured "
-        f"beside each layer; `× naive` is against the compiled plain loops.\n`{command}`\n\n" + "\n\n".join(parts)
+        f"{found['date']}, commit {found['commit']}. Convolutions and fully connected layers, one at a time: all layers of a "
+        "network that the algorithm can run, repeated ones counted. The limit is the peak of multiply-adds or the memory's "
+        f"bandwidth, measured beside each layer; `× naive` compares with the compiled plain loops.\n`{command}`\n\n"
+        + "\n\n".join(parts)
     )
 
 
@@ -259,11 +262,11 @@ def page() -> str:
     return "\n\n".join([HEAD + "\n" + summary(found), *map(section, found)]) + "\n"
 
 
-# ---- README's table and picture
+# ---- README's picture
 
 
 def shown() -> tuple[Results, Run, list[dict[str, Any]]]:
-    """The results that README.md shows, their run of default accuracy and batch 1, and its results on one thread."""
+    """The results that README.md shows, their run of the default accuracy and batch 1, and its comparisons on one thread."""
     saved = json.loads((RESULTS / SHOWN).read_text(encoding="utf-8"))
     run = next(run for run in saved["runs"] if (run["accuracy"], run["batch"]) == ("default", 1))
     return saved, run, [c for c in run["networks"] if c["threads"] == 1 and "ratio" in c]
@@ -278,41 +281,39 @@ def picture_path(theme: str) -> Path:
     return PAGE.with_name(f"performance-{theme}.svg")
 
 
-def readme_table() -> str:
-    """README.md's part: a line for each network on one thread, and the picture."""
+def figure() -> str:
+    """The picture and its caption, as README.md has them."""
     saved, run, single = shown()
-    lines = []
-    for c in single:
-        ms = medians(c)
-        best = min((name for name in ms if name != OURS), key=ms.__getitem__)
-        lines.append((c["network"], f"{ms[OURS]:.2f} ms", f"{best}, {ms[best]:.2f} ms", f"{c['ratio']:.2f}"))
     versions = ", ".join(f"{name} {version}" for name, version in run["engines"].items())
-    where = f"{saved['cpu']}, {saved['isa']}, {run['date']}"
-    return "\n\n".join(
-        [
-            f"{where}; one thread, batch 1; {versions}:",
-            report.table(f"network | >{OURS} | >fastest peer | >ratio", lines),
-            f"Ratio: the median over {run['rounds']} rounds; {mean([c['ratio'] for c in single])}.",
-            "<picture>\n"
-            f'  <source media="(prefers-color-scheme: dark)" srcset="docs/{picture_path("dark").name}">\n'
-            f'  <img src="docs/{picture_path("light").name}" alt="Bars: the time of each engine, relative to fastconv">\n'
-            "</picture>",
-        ]
+    ratio = [c["ratio"] for c in single]
+    average = statistics.geometric_mean(ratio)
+    return (
+        "<picture>\n"
+        f'  <source media="(prefers-color-scheme: dark)" srcset="docs/{picture_path("dark").name}">\n'
+        f'  <img src="docs/{picture_path("light").name}" alt="Bars: the time of each engine, relative to fastconv">\n'
+        "</picture>\n\n"
+        f"{saved['cpu']}, {saved['isa']}, {run['date']}; one thread, batch 1; {versions}. The fastest of the others takes "
+        f"{min(ratio):.2f} to {max(ratio):.2f} times as long as fastconv (geometric mean {average:.2f})."
     )
 
 
+#: names of networks and engines as their authors write them
+SPELLED = {
+    "alexnet": "AlexNet", "vgg16": "VGG-16", "resnet18": "ResNet-18", "resnet50": "ResNet-50", "mobilenetv2": "MobileNetV2",
+    "squeezenet": "SqueezeNet 1.1", "unet": "U-Net", "openvino": "OpenVINO",
+}  # fmt: skip
 #: colours of text, of lines, and of the engines, on a light and on a dark page
 THEMES = {
     "light": ("#1f2328", "#d1d9e0", ("#0969da", "#bf8700", "#8250df", "#7d8590")),
     "dark": ("#e6edf3", "#3d444d", ("#58a6ff", "#d29922", "#bc8cff", "#8b949e")),
 }
-#: pixels: the margins around the bars, from one bar and one network to the next, and of the longest bar
-LEFT, RIGHT, TOP, BAR, GAP, LONGEST = 92, 64, 78, 11, 13, 530
+#: pixels: the margins around the bars, the distance from one bar and one network to the next, and the longest bar
+LEFT, RIGHT, TOP, BAR, GAP, LONGEST = 116, 64, 62, 11, 9, 530
 
 
 def picture(theme: str) -> str:
     """An SVG of bars: each network's time by each engine on one thread, relative to fastconv's."""
-    saved, run, comparisons = shown()
+    _, run, comparisons = shown()
     ink, rule, colours = THEMES[theme]
     colour = dict(zip(engines(run), colours, strict=False))
     single = {c["network"]: medians(c) for c in comparisons}
@@ -320,24 +321,24 @@ def picture(theme: str) -> str:
     scale = LONGEST / longest
     height = TOP + sum(BAR * len(ms) + GAP for ms in single.values())
     size = f'width="{LEFT + LONGEST + RIGHT}" height="{height}"'
-    where = f"{saved['cpu']}, {saved['isa']}, one thread, batch 1, {run['date']}"
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} viewBox="0 0 {LEFT + LONGEST + RIGHT} {height}" role="img">',
         f"<style>text{{font:13px sans-serif;fill:{ink}}}.n{{font-size:10px}}</style>",
         f'<text x="{LEFT}" y="14">Time relative to fastconv: shorter is faster</text>',
-        f'<text class="n" x="{LEFT}" y="29">{escape(where)}</text>',
     ]
     x = LEFT
     for name, fill in colour.items():
-        parts.append(f'<rect x="{x}" y="40" width="10" height="10" fill="{fill}"/><text x="{x + 15}" y="50">{name}</text>')
-        x += 38 + 7 * len(name)
+        text = SPELLED.get(name, name)
+        parts.append(f'<rect x="{x}" y="24" width="10" height="10" fill="{fill}"/><text x="{x + 15}" y="34">{text}</text>')
+        x += 38 + 7 * len(text)
     for i in range(math.floor(longest) + 1):
         at = f"{LEFT + scale * i:.1f}"
         parts.append(f'<path d="M{at} {TOP - 6}V{height - GAP + 4}" stroke="{rule}"/>')
         parts.append(f'<text class="n" x="{at}" y="{TOP - 10}" text-anchor="middle">{i}×</text>')
     y = TOP
     for network, ms in single.items():
-        parts.append(f'<text x="{LEFT - 8}" y="{y + BAR * len(ms) / 2 + 4:g}" text-anchor="end">{escape(network)}</text>')
+        label = escape(SPELLED.get(network, network))
+        parts.append(f'<text x="{LEFT - 8}" y="{y + BAR * len(ms) / 2 + 4:g}" text-anchor="end">{label}</text>')
         for name, time in ms.items():
             length = scale * time / ms[OURS]
             parts.append(f'<rect x="{LEFT}" y="{y}" width="{length:.1f}" height="{BAR - 1}" fill="{colour[name]}"/>')
@@ -348,16 +349,16 @@ def picture(theme: str) -> str:
 
 
 def write() -> None:
-    """Write the page, README's table and the picture."""
+    """Write the page, the picture and its caption."""
     PAGE.write_text(page(), encoding="utf-8")
-    report.replace_table(README, TABLE, readme_table())
+    report.replace_table(README, TABLE, figure())
     for theme in THEMES:
         picture_path(theme).write_text(picture(theme), encoding="utf-8")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--write", action="store_true", help="write the page, README's table and the picture")
+    parser.add_argument("--write", action="store_true", help="write the page, the picture and its caption")
     if parser.parse_args().write:
         write()
     else:

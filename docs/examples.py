@@ -1,4 +1,4 @@
-"""The strip of pictures in README: what the five programs of examples/ make of scikit-image's pictures.
+"""The strip of pictures in docs/models.md: what the five programs of examples/ make of scikit-image's pictures.
 
 python docs/examples.py --models FOLDER       # writes docs/examples.jpg
 """

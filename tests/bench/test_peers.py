@@ -230,14 +230,14 @@ over 3 rounds of the fastest call in 0.4 s.
 
 Fastest peer / fastconv: geometric mean 2.12, minimum 1.50 of 2.
 
-Megabytes above the imported engine after the first answer / at the peak (batch 1, 2 threads; share: fastconv's, of the \
-smaller of onnxruntime's and openvino's):
+Memory in MB, beyond that of a process that has imported the engine, after the first answer / at the peak (batch 1, 2 \
+threads). Share: fastconv's over the smaller of onnxruntime's and openvino's.
 
 | network | fastconv | onnxruntime | ncnn | share |
 | --- | ---: | ---: | ---: | ---: |
 | net | 50 / 60 | 100 / 100 | – / – | 0.50 / 0.60 |
 
-Milliseconds from load to the first answer, the least of 4 (batch 1, 2 threads):
+Milliseconds from load to the first answer, the minimum of 4 (batch 1, 2 threads).
 
 | network | fastconv | onnxruntime | ncnn |
 | --- | ---: | ---: | ---: |

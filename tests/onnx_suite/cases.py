@@ -2,7 +2,7 @@
 
     python -m tests.onnx_suite.cases
 
-prints the table that the README quotes.
+prints the table of docs/conformance.md.
 """
 
 from __future__ import annotations
