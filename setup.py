@@ -129,7 +129,7 @@ class SourceDistribution(sdist):
         """Pack what setuptools has found and the folders and pages that it does not know."""
         for folder in ("pyx", "tests", "bench", "docs", "examples", ".ci"):
             self.filelist.graft(folder)
-        self.filelist.extend(["CHANGELOG.md", "SECURITY.md", ".pre-commit-config.yaml", ".gitignore"])
+        self.filelist.extend(["CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", ".pre-commit-config.yaml", ".gitignore"])
         self.filelist.prune("build")
         for pattern in ("*.so", "*.html", "*.py[cod]"):
             self.filelist.global_exclude(pattern)

@@ -1,21 +1,29 @@
-"""The pages of docs/ and the README agree with the code."""
+"""What README.md, CONTRIBUTING.md and the pages of docs/ say is true: names exist, and code runs."""
 
+import ast
 import json
+import os
 import re
 import runpy
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import fastconv
-from fastconv import onnx_json
+from fastconv import kernels
 from fastconv.cli import main
 from fastconv.ops import REGISTRY
 
-from ..support.graphs import Net
-
-DOCS = Path(__file__).parents[2] / "docs"
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = [*sorted(DOCS.glob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "bench" / "README.md"]
+#: a new file of docs/adding-an-operator.md, and a change to one: its unchanged line and the lines added behind it
+NEW_FILE = re.compile(r"`([\w/]+\.\w+)`:\n\n```(?:python|cython)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+CHANGE = re.compile(r"^```diff\n (.*?\n)((?:\+.*\n)+)```", re.MULTILINE)
 
 
 def test_the_page_of_operators_is_up_to_date():
@@ -24,10 +32,43 @@ def test_the_page_of_operators_is_up_to_date():
     assert set(re.findall(r"[\w.]+::\w+|\w+", text)) >= set(REGISTRY)
 
 
-def test_links_lead_somewhere():
-    for page in [*DOCS.glob("*.md"), DOCS.parent / "README.md"]:
-        for link in re.findall(r"""(?:\]\(|src="|srcset=")([^)"#:]+)[)"]""", page.read_text(encoding="utf-8")):
-            assert (page.parent / link).exists(), f"{page.name}: {link}"
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_links_lead_somewhere(page):
+    for link in re.findall(r"""(?:\]\(|src="|srcset=")([^)"#:]+)[)"]""", page.read_text(encoding="utf-8")):
+        assert (page.parent / link).exists(), link
+
+
+def defined(path):
+    """The names that a file defines: functions, classes, their members, and constants."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix != ".py":  # Cython has no parser that is small: what stands behind one of its words
+        return set(re.findall(r"^\s*(?:cp?def|def|cdef class|ctypedef)\b[^\n=]*?\b(\w+)\s*(?:\(|:|$)", text, re.MULTILINE))
+    names = set()
+
+    def walk(body, prefix):
+        for node in body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                names.add(prefix + node.name)
+            if isinstance(node, ast.ClassDef):
+                walk(node.body, f"{prefix}{node.name}.")
+            for target in [t for t in (getattr(node, "target", None), *getattr(node, "targets", ())) if t]:
+                names.update(prefix + n.id for n in ast.walk(target) if isinstance(n, ast.Name))
+
+    walk(ast.parse(text).body, "")
+    return names
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_files_and_functions_that_a_page_names_exist(page):
+    """A page names a file as `fastconv/graph.py`, and what it defines as `fastconv/graph.py:Node.input`, or as `Node.input`."""
+    text = page.read_text(encoding="utf-8")
+    new = {path for path, _ in NEW_FILE.findall(text)}
+    named = set(re.findall(r"`((?:fastconv|pyx|tests|bench|docs|examples|\.ci)/[\w/.-]*)(?::([\w.]+))?`", text))
+    missing = {(path, name) for path, name in named if path not in new and not (ROOT / path).exists()}
+    missing |= {(path, name) for path, name in named - missing if name and name not in defined(ROOT / path)}
+    assert missing == set()
+    members = set(re.findall(r"`([A-Z]\w+\.(?!md)\w+)", text))
+    assert members <= set().union(*map(defined, (ROOT / "fastconv").rglob("*.py")))
 
 
 def test_the_first_code_of_the_readme_runs_as_it_stands(capsys):
@@ -40,22 +81,25 @@ def test_the_first_code_of_the_readme_runs_as_it_stands(capsys):
     assert str(digits) in capsys.readouterr().out
 
 
-def test_the_calls_of_the_guide_run_as_they_stand(tmp_path):
-    """Those that name the inputs "image" and "scale" run on a model of two inputs, the others on one of one."""
-    x, s = np.ones((1, 3, 4, 4), np.float32), np.full((1, 3, 1, 1), 2, np.float32)
+GUIDE = re.findall(r"```python\n(.*?)```", (DOCS / "guide.md").read_text(encoding="utf-8"), re.DOTALL)
 
-    def model(*names):
-        net = Net()
-        inputs = [net.input(name, *shape) for name, shape in zip(names, (x.shape, s.shape), strict=False)]
-        onnx_json.write(net.graph(net("Relu", net("Mul", inputs[0], inputs[-1], name="layer4"))), tmp_path / "net.json")
-        return fastconv.load(tmp_path / "net.json")
 
-    code = re.search(r"## Calls\n\n```python\n(.*?)```", (DOCS / "guide.md").read_text(encoding="utf-8"), re.S)[1]
-    for line in code.splitlines():
-        two = "scale" in line
-        names = {"model": model("image", "scale") if two else model("image"), "x": x, "s": s, "y": np.zeros_like(x)}
-        exec(line, names)
-        np.testing.assert_array_equal(names["features"]["layer4"] if "features" in names else names["y"], x * 2 if two else x)
+def test_the_code_of_the_guide_runs():
+    names = {}
+    for code in (c for c in GUIDE if "torch" not in c):
+        exec(code, names)
+    assert names["features"]["relu1"].shape == (2, 16, 8, 8)
+    np.testing.assert_array_equal(names["y"], names["model"](names["x"]))
+
+
+def test_the_code_of_the_guide_about_torch_runs(tmp_path, monkeypatch):
+    pytest.importorskip("torch")
+    pytest.importorskip("onnxscript")
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for code in (c for c in GUIDE if "torch" in c):
+        exec(code, names)
+    assert fastconv.load("net.json").inputs == names["model"].inputs
 
 
 @pytest.mark.parametrize("command", [["run", "--random"], ["summary"], ["profile"], ["bench", "--seconds", "0"]])
@@ -72,3 +116,43 @@ def test_the_guide_has_the_keys_of_json(capsys, command):
     told = set(re.findall(r"`([a-z0-9_]+)`", row))
     found = keys(json.loads(capsys.readouterr().out)) - {"fastconv", "model", "image"}
     assert found == told
+
+
+def copy_checkout(target):
+    """The package, tests and what a kernel's build needs, in a folder where files can be added and changed."""
+    without_caches = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(Path(fastconv.__file__).parent, target / "fastconv", copy_function=os.symlink, ignore=without_caches)
+    shutil.copytree(ROOT / "tests", target / "tests", ignore=without_caches)
+    # cpu.pyx, as setup.py asks for a module beside the kernels, but no kernel: they are built
+    shutil.copytree(ROOT / "pyx", target / "pyx", ignore=shutil.ignore_patterns("isa", "[!c]*.pyx"))
+    (target / "pyx" / "isa").mkdir()
+    shutil.copy(ROOT / "setup.py", target)
+
+
+def apply_page(page, target):
+    """Write the files of a page and make its changes."""
+    for path, text in NEW_FILE.findall(page):
+        (target / path).write_text(text, encoding="utf-8")
+    for path in (target / "fastconv/implementations/__init__.py", target / "tests/ops/onnx_cases.py"):
+        text = path.read_text(encoding="utf-8")
+        for line, added in CHANGE.findall(page):
+            text = text.replace(line, line + re.sub(r"^\+", "", added, flags=re.MULTILINE))
+        path.unlink()  # it may be a link
+        path.write_text(text, encoding="utf-8")
+
+
+def test_the_operator_of_the_page_can_be_added(tmp_path):
+    """The code of docs/adding-an-operator.md compiles in a copy of the checkout, and the page's tests pass."""
+    pytest.importorskip("Cython")
+    pytest.importorskip("setuptools")
+    copy_checkout(tmp_path)
+    apply_page((DOCS / "adding-an-operator.md").read_text(encoding="utf-8"), tmp_path)
+    env = os.environ | {"PYTHONPATH": str(tmp_path), "FASTCONV_ISAS": ",".join(kernels.available())}
+    tests = ["ops/test_cdist.py", "ops/test_references.py", "kernels/test_cdist.py", "kernels/test_enumeration.py"]
+    for command in (
+        ["setup.py", "-q", "build_ext", "-i"],
+        ["-m", "pytest", "-q", "-c", os.devnull, "--rootdir", ".", "--import-mode=importlib",
+         "-k", "CDist or cdist or enumeration", *(f"tests/{t}" for t in tests)],
+    ):  # fmt: skip
+        done = subprocess.run([sys.executable, *command], cwd=tmp_path, env=env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
