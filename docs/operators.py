@@ -5,28 +5,39 @@ python docs/operators.py --write     write it
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from fastconv.implementations import IMPLEMENTATIONS
+from fastconv.implementations.move import MOVABLE
 from fastconv.ops import REGISTRY
+from fastconv.plan.implementation import Implementation
 
 PAGE = Path(__file__).with_name("operators.md")
 HEAD = """# Operators
 
-What fastconv runs of ONNX's operators, in every form since opset 6. Those of the table have kernels, most for float32 alone:
-their implementations, best first. Where all refuse a node (`fastconv dump model.json --after plan` says why), and for all
-others, the operator's reference runs it: a few lines of NumPy, outside the plan's fast part. Passes write some operators as
-others before: a BatchNormalization goes into the convolution before it, or becomes a Mul and an Add; a QLinearConv and its
-like, with those of ONNX Runtime (com.microsoft), become operators on floats. Made by `python docs/operators.py --write`.
+The ONNX operators that fastconv runs, in every form since opset 6. Those of the table have kernels: their implementations, best
+first, and the element types that one of them takes. If all refuse a node (`fastconv dump model.json --after plan` prints why),
+and for all other operators, the reference runs it in NumPy, between the compiled parts of the plan. Passes rewrite some
+operators: a BatchNormalization is folded into the convolution before it, or becomes a Mul and an Add; a QLinearConv and the
+like, with those of ONNX Runtime (com.microsoft), become operators on floats. `python docs/operators.py --write` makes this
+page.
 """
 
 
 def page() -> str:
     """The whole page."""
-    fast = {name: [i.name for i in IMPLEMENTATIONS[op]] for name, op in sorted(REGISTRY.items()) if op in IMPLEMENTATIONS}
-    rows = "\n".join(f"| {name} | {', '.join(names)} |" for name, names in fast.items())
+    fast = {name: IMPLEMENTATIONS[op] for name, op in sorted(REGISTRY.items()) if op in IMPLEMENTATIONS}
+    rows = "\n".join(f"| {name} | {', '.join(i.name for i in ways)} | {element_types(ways)} |" for name, ways in fast.items())
     rest = ", ".join(name for name in sorted(REGISTRY) if name not in fast)
-    return f"{HEAD}\n| operator | implementations |\n| --- | --- |\n{rows}\n\nBy reference: {rest}.\n"
+    return f"{HEAD}\n| operator | implementations | element types |\n| --- | --- | --- |\n{rows}\n\nBy reference: {rest}.\n"
+
+
+def element_types(ways: Sequence[Implementation]) -> str:
+    """The element types that one of these implementations takes."""
+    if any(way.dtypes is None or way.dtypes >= MOVABLE for way in ways):
+        return "any"
+    return ", ".join(sorted(set().union(*(way.dtypes or () for way in ways))))
 
 
 def main() -> None:
