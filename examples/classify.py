@@ -1,9 +1,9 @@
-"""What is in a picture? The five likeliest of ImageNet's 1000 classes.
+"""What is in a picture? The five most likely of ImageNet's 1000 classes.
 
     pip install 'fastconv[examples]'
     python examples/classify.py --models FOLDER [picture] -o classified.png
 
-FOLDER (default: $FASTCONV_MODELS) has mobilenet_v2_imagenet.onnx. Without a picture it looks at scikit-image's cat.
+FOLDER (default: $FASTCONV_MODELS) has mobilenet_v2_imagenet.onnx. Without a picture it takes scikit-image's cat.
 """
 
 import common
@@ -12,7 +12,7 @@ from fastconv import vision
 
 
 def classify(model, picture):
-    """(indices, probabilities) of the five likeliest classes, best first."""
+    """(indices, probabilities) of the five most likely classes, best first."""
     middle = vision.crop(picture, 224, short=256)
     logits = model(vision.to_nchw(middle, vision.IMAGENET_MEAN, vision.IMAGENET_STD))
     return vision.top_k(vision.softmax(logits[0]), 5)

@@ -1,4 +1,4 @@
-"""What the five programs share: their command line, and pictures of scikit-image to try them on."""
+"""What the five programs share: their command line, and pictures of scikit-image as samples."""
 
 import argparse
 import importlib
@@ -44,7 +44,7 @@ def samples(names):
 
 
 def skimage(module):
-    """A module of scikit-image, which is needed only by some ways to run a program."""
+    """A module of scikit-image, which a program needs only without a picture, or for text."""
     try:
         return importlib.import_module(f"skimage.{module}")
     except ImportError:

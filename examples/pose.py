@@ -1,9 +1,9 @@
-"""How does somebody stand? The 17 keypoints of a person and the skeleton, by MoveNet.
+"""How does a person stand? The 17 keypoints of the body and the skeleton, by MoveNet.
 
     pip install 'fastconv[examples]'
     python examples/pose.py --models FOLDER [picture] -o posed.png
 
-FOLDER (default: $FASTCONV_MODELS) has movenet_lightning_192_heads.onnx. Without a picture it looks at scikit-image's astronaut.
+FOLDER (default: $FASTCONV_MODELS) has movenet_lightning_192_heads.onnx. Without a picture it takes scikit-image's astronaut.
 """
 
 import common
@@ -23,11 +23,11 @@ def pose(model, picture):
     cells = np.stack(np.indices(heat.shape[1:]), axis=-1)  # row, column of each cell
 
     def best(heat, y, x):
-        """The cell with the most heat, of which the less counts the farther it is from y, x."""
+        """The cell with the most heat, weighted by its distance from y, x."""
         near = heat / (1.8 + np.hypot(*(cells - (y, x)).transpose(2, 0, 1)))
         return np.unravel_index(near.argmax(), near.shape)
 
-    # the person's centre says roughly where each keypoint is, and its heatmap exactly: cell, then fraction of a cell
+    # the person's centre gives a rough place for each keypoint, the heatmap its cell, the offsets a fraction of a cell
     middle = best(out["center"][0, 0], *(n / 2 for n in heat.shape[1:]))
     rough = out["regress"][0].reshape(17, 2, *heat.shape[1:])[:, :, *middle] + middle
     places = [best(h, *yx) for h, yx in zip(heat, rough, strict=True)]

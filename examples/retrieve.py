@@ -4,7 +4,7 @@
     python examples/retrieve.py --models FOLDER [--gallery FOLDER] [picture ...] -o retrieved.png
 
 FOLDER (default: $FASTCONV_MODELS) has mobilenet_v2_embed1280.onnx. The gallery is a folder of pictures, by default some of
-scikit-image's; without pictures to look for it takes four of the gallery, mirrored, turned, cropped and made grey.
+scikit-image's. Without pictures to look for it takes four of the gallery, mirrored, turned, cropped and made grey.
 """
 
 from pathlib import Path
@@ -27,7 +27,7 @@ def embed(model, pictures):
 
 
 def pictures_in(folder):
-    """The files of a folder that are pictures by their names."""
+    """The files of a folder whose names end as those of pictures do."""
     return sorted(p for p in folder.iterdir() if p.suffix.lower() in (".png", ".jpg", ".jpeg"))
 
 

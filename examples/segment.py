@@ -1,11 +1,11 @@
-"""Which pixels belong to it? A person cut out of the picture, or the lines of text on a page.
+"""Which pixels are a person, or text? A person cut out of the picture, or boxes around the lines of text on a page.
 
     pip install 'fastconv[examples]'
     python examples/segment.py --models FOLDER [picture] -o segmented.png
     python examples/segment.py --models FOLDER --text [picture] -o segmented.png
 
-FOLDER (default: $FASTCONV_MODELS) has selfie_segmentation_256_nchw.onnx, for text ppocrv4_det.onnx. Without a picture it looks
-at scikit-image's astronaut and page; text needs scikit-image also to find what is connected.
+FOLDER (default: $FASTCONV_MODELS) has selfie_segmentation_256_nchw.onnx, for text ppocrv4_det.onnx. Without a picture it takes
+scikit-image's astronaut or page. Text also needs scikit-image to find connected regions.
 """
 
 import common
@@ -15,13 +15,13 @@ from fastconv import vision
 
 
 def person(model, picture):
-    """How far each pixel belongs to a person: H×W of 0 to 1."""
+    """The probability that each pixel belongs to a person: H×W."""
     mask = model(vision.to_nchw(vision.resize(picture, 256)))
     return vision.resize(mask[0, 0], picture.shape[:2])
 
 
 def text(model, picture, threshold=0.3):
-    """(map, boxes): how far each pixel belongs to letters, H×W of 0 to 1, and a box around each connected run of them."""
+    """(map, boxes): the probability that each pixel belongs to text, H×W, and a box around each connected region."""
     measure = common.skimage("measure")
     size = tuple(max(1, round(n / 32)) * 32 for n in picture.shape[:2])  # the network takes multiples of 32
     found = vision.resize(model(vision.to_nchw(vision.resize(picture, size), mean=0.5, std=0.5))[0, 0], picture.shape[:2])
@@ -29,7 +29,7 @@ def text(model, picture, threshold=0.3):
     for region in measure.regionprops(measure.label(found > threshold), found):
         if region.area > 10 and region.intensity_mean > 0.6:
             top, left, bottom, right = region.bbox
-            more = 1.5 * region.area / region.perimeter  # it was trained to find lines shrunk by about that
+            more = 1.5 * region.area / region.perimeter  # it was trained on lines shrunk by about that
             boxes.append((left - more, top - more, right + more, bottom + more))
     return found, np.array(boxes).reshape(-1, 4)
 

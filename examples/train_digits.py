@@ -58,7 +58,7 @@ def distorted(images):
 
 
 def train(net, images, labels):
-    """AdamW with a one-cycle learning rate. Its numbers come from cross-validation on the images of training alone."""
+    """AdamW with a one-cycle learning rate; the settings come from cross-validation on the training images."""
     steps = EPOCHS * -(-len(images) // BATCH)
     optimizer = torch.optim.AdamW(net.parameters(), weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.005, total_steps=steps)
@@ -74,7 +74,7 @@ def train(net, images, labels):
 
 
 def round_weights(net, digits=4):
-    """Round every weight to so many significant decimal digits."""
+    """Round every weight to this many significant decimal digits."""
     with torch.no_grad():
         for p in net.parameters():
             p.copy_(torch.tensor([float(f"{v:.{digits}g}") for v in p.flatten().tolist()]).reshape(p.shape))
@@ -105,7 +105,7 @@ def export(net, path):
 
 
 def pretty(value, indent=0, width=120):
-    """JSON for reading: what fits on a line stands on one, and long lists of numbers are wrapped."""
+    """Readable JSON: one line for everything that fits into one; long lists of numbers are wrapped."""
     line = json.dumps(value)
     if indent + len(line) <= width or not isinstance(value, dict | list):
         return line
@@ -120,7 +120,7 @@ def pretty(value, indent=0, width=120):
 
 
 def main():
-    """Train, round, say how good it is, write both files."""
+    """Train, round, print the accuracy, write both files."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else DATA
     torch.manual_seed(SEED)
     torch.set_num_threads(1)  # the same sums in the same order everywhere
