@@ -92,6 +92,7 @@ def test_the_code_of_the_guide_runs():
     np.testing.assert_array_equal(names["y"], names["model"](names["x"]))
 
 
+@pytest.mark.slow
 def test_the_code_of_the_guide_about_torch_runs(tmp_path, monkeypatch):
     pytest.importorskip("torch")
     pytest.importorskip("onnxscript")
@@ -141,6 +142,7 @@ def apply_page(page, target):
         path.write_text(text, encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_the_operator_of_the_page_can_be_added(tmp_path):
     """The code of docs/adding-an-operator.md compiles in a copy of the checkout, and the page's tests pass."""
     pytest.importorskip("Cython")
