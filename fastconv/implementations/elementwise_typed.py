@@ -38,7 +38,8 @@ class IntegerArithmetic(Implementation[Op]):
         self.positions = positions
 
     def operands(self, node: Node) -> list[Value]:
-        return [node.input(i) for i in self.positions if i is not None]
+        given = (None if i is None else node.optional(i) for i in self.positions)
+        return [v for v in given if v is not None]
 
     def type_of(self, dtype: np.dtype) -> str:
         """Which of TYPES the kernel takes the operands a and b for."""

@@ -219,6 +219,7 @@ def test_refusals():
     assert refusal(Add(), x.astype(np.float64), x.astype(np.float64)) == "dtype float64"
     assert refusal(Less(), x.astype(np.uint16), x.astype(np.uint16)) == "dtype uint16"
     assert refusal(Max(), x, x, x) == "3 operands"
+    assert refusal(Sum(), x) == "1 operands"
     assert refusal(Add(), x, x, epilogue=[Relu()]) == "an activation"
     assert refusal(Add(), x, x, constants=(0, 1)) == "constant input"
     assert refusal(Add(), x[:0], x[:1]) == "empty tensor"
