@@ -44,6 +44,11 @@ Results = Any
 REGISTRY: dict[str, type[Op]] = {}
 
 
+#: reads a class's annotations as fields; to generate methods is slow
+as_fields = dataclass(init=False, repr=False, eq=False)
+
+
+@as_fields
 class Op:
     """An operator; see the module's docstring. Instances are immutable."""
 
@@ -68,7 +73,8 @@ class Op:
     def __init_subclass__(cls, abstract: bool = False, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls.__doc__ = cls.__doc__ or cls.__name__  # else dataclass writes the signature there
-        dataclass(init=False, repr=False, eq=False)(cls)  # generating methods is slow
+        if "__annotations__" in cls.__dict__:  # else it has its base's fields
+            as_fields(cls)
         if not abstract:
             REGISTRY[cls.key()] = cls
 
