@@ -113,8 +113,9 @@ def extensions():
         raise SystemExit(
             "fastconv: there are no Cython sources in pyx/ beside setup.py: build from a checkout or a whole sdist"
         )
+    sets = instruction_sets()
     modules = cythonized([Extension(f"fastconv._{p.stem}", [str(p)]) for p in once], "once")
-    for isa in instruction_sets():
+    for isa in sets:
         names = isas.ISAS[isa].kernels
         own = [p for p in kernels if names is None or p.stem in names]
         modules += cythonized([Extension(isas.module_name(p.stem, isa), [str(p)]) for p in own], isa)

@@ -15,9 +15,9 @@ import fastconv
 from fastconv import _cpu, kernels
 from fastconv.kernels import isas
 
-from .kernels.harness import same_bits
+from ..support.harness import same_bits
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 #: feature -> its flag in Linux's /proc/cpuinfo and the macro that a compiler defines where it may use it
 FEATURES = {
     "avx2": ("avx2", "__AVX2__"),
