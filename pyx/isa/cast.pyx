@@ -8,7 +8,7 @@ one cache line.
 
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t
 
-from step cimport Run, at, share
+from step cimport at, share
 
 cdef extern from *:
     """
@@ -135,7 +135,4 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
         convert(a.widens, floats, <truth*> others + first, n)
 
 
-def step(dict fields):
-    """(address of the kernel, bytes of its arguments); see step.pxd."""
-    cdef Args args = fields
-    return <size_t> <Run> &run, (<char*> &args)[:sizeof(Args)]
+include "step.pxi"
