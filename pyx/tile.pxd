@@ -18,49 +18,53 @@ from activation cimport CLIP, Activation
 from simd cimport FMA, PREFETCH, PREFETCH0, REGS, V, load, store, vbroadcast, vf, vfma1, vmax, vmin
 
 
-# Where a tile reads, and `src_w` floats from a near tile's pixel to the next. The weights that come next begin at `ahead`, of which
-# every segment has `lines` of 64 bytes to fetch: `fetch` in a tile, that memory be busy all the time and not only while the first
-# tile reads weights that the others find in L2.
+cdef enum:
+    ROWS = 14  # most pixels of a register tile
+
+
+# What a tile reads.
 cdef struct Taps:
-    const int64_t* offset
-    Py_ssize_t src_w
-    const float* ahead
-    Py_ssize_t lines
+    const int64_t* offset  # of each segment, in floats from px[i]; then of the tail segments
+    Py_ssize_t src_w  # floats from a near tile's pixel to the next
+    const float* ahead  # the weights that are needed next, to be prefetched
+    Py_ssize_t lines  # of 64 bytes that are left to prefetch in each segment of `ahead`
+    # lines of each segment that one tile prefetches: all tiles prefetch as much, as otherwise the first tile would wait for
+    # memory, and memory for the others
     Py_ssize_t fetch
     Py_ssize_t segments
-    Py_ssize_t length
-    Py_ssize_t tail_segments
+    Py_ssize_t length  # channels of a segment
+    Py_ssize_t tail_segments  # 0: no block is partly filled
     Py_ssize_t tail_length
 
-# Where a tile's sums go: pixel i's channel block j to dst[i] + j * dst_c, after adding add[i] + j * add_c where there is one.
-# Long sums go in runs, which bounds their rounding: all but the first `resume`, which adds them to the sums in dst, and only the
-# `final` one adds and activates.
+
+# Where a tile's sums go: those of pixel i and channel block j to dst[i] + j * dst_c. Long sums are split into K blocks, which bounds
+# their rounding: each call adds one.
 cdef struct Store:
-    const float* bia
-    const float* add[14]
-    float* dst[14]
+    const float* bia  # J vectors
+    const float* add[ROWS]
+    float* dst[ROWS]
     Py_ssize_t add_c
     Py_ssize_t dst_c
-    bint has_add
-    bint resume
-    bint final
+    bint has_add  # add[i] + j * add_c is added to the sums
+    bint resume  # not the first K block: dst holds the sums so far
+    bint final  # the last K block: `add` and the activation follow
     Activation act
 
-# The output pixels, walked row by row: where the next one reads, writes and adds, and the floats from one to the next, `_wrap`
-# more from behind a row's last to the next row's first. `dense` says that pixels are written and added V apart within a row.
+
+# A walk over the output pixels, row by row: the place of the next pixel and the floats to the one after it.
 cdef struct Walk:
     const float* src
     float* dst
     const float* add
-    Py_ssize_t ow
+    Py_ssize_t ow  # the next pixel's
     Py_ssize_t OW
-    Py_ssize_t src_w
+    Py_ssize_t src_w  # from a pixel to the next in its row
     Py_ssize_t dst_w
     Py_ssize_t add_w
-    Py_ssize_t src_wrap
+    Py_ssize_t src_wrap  # from behind a row's last pixel to the next row's first
     Py_ssize_t dst_wrap
     Py_ssize_t add_wrap
-    bint dense
+    bint dense  # dst_w and add_w are V
 
 
 # Give up to `most` tiles their next r pixels each. Near tiles are as many as is returned: their pixels lie in one row, where they
@@ -98,7 +102,7 @@ cdef inline int width_of(Py_ssize_t OCB, Py_ssize_t block) noexcept nogil:
 # Most rows of a tile of `width` channel blocks.
 cdef inline int rows(int width) noexcept nogil:
     if REGS == 32:
-        return 14 if width < 3 else 9
+        return ROWS if width < 3 else 9
     return 12 if width == 1 else 6 if width == 2 else 4 if FMA else 3
 
 

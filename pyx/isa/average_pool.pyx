@@ -4,14 +4,10 @@ The loops, layouts and what runs in parallel: pool.pxd.
 """
 
 from pool cimport Args, pool
-from step cimport Run
 
 
 cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, Py_ssize_t thread) noexcept nogil:
     pool(True, a, bases, piece, pieces)
 
 
-def step(dict fields):
-    """(address of the kernel, bytes of its arguments); see step.pxd."""
-    cdef Args args = fields
-    return <size_t> <Run> &run, (<char*> &args)[:sizeof(Args)]
+include "step.pxi"

@@ -9,7 +9,7 @@ ITEM elements, so that no two threads write to one cache line.
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memcpy
 
-from step cimport Run, at, share
+from step cimport at, share
 
 cdef extern from *:
     """
@@ -196,7 +196,4 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
             convert_integers(a, src, dst, first, min(a.count - first, ITEM))
 
 
-def step(dict fields):
-    """(address of the kernel, bytes of its arguments); see step.pxd."""
-    cdef Args args = fields
-    return <size_t> <Run> &run, (<char*> &args)[:sizeof(Args)]
+include "step.pxi"

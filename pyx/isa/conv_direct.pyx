@@ -18,8 +18,9 @@ from libc.stdint cimport int64_t
 
 from activation cimport CLIP, Activation
 from simd cimport V
-from step cimport Run, at, share
-from tile cimport Store, Taps, Walk, parts, rows, take, width_of
+from split cimport Split, like, size_of, split
+from step cimport at, share
+from tile cimport ROWS, Store, Taps, Walk, parts, rows, take, width_of
 
 include "tiles.pxi"
 
@@ -66,17 +67,17 @@ cdef struct Args:
 cdef inline void pixels(const Walk* start, Py_ssize_t count, int width, const float* wei, Py_ssize_t lines, Taps* taps,
                         Store* to) noexcept nogil:
     cdef Walk walk = start[0]
-    cdef const float* px[14]
+    cdef const float* px[ROWS]
     cdef Py_ssize_t most = FINISH_TILES if to.act.kind != CLIP else count
-    # equal tiles, but for a pixel: none is much shorter than the others
-    cdef Py_ssize_t tiles = (count + rows(width) - 1) // rows(width), least = count // tiles, longer = count % tiles, i = 0, near
+    cdef Split tiles = split(count, rows(width))
+    cdef Py_ssize_t i = 0, near
     cdef int r
     taps.ahead = wei + taps.segments * taps.length * width * V
     taps.lines = lines
-    taps.fetch = (lines + tiles - 1) // tiles
-    while i < tiles:
-        r = <int> least + (i < longer)
-        near = take(&walk, r, min((longer if i < longer else tiles) - i, most), px, to)
+    taps.fetch = (lines + tiles.count - 1) // tiles.count
+    while i < tiles.count:
+        r = size_of(&tiles, i)
+        near = take(&walk, r, min(like(&tiles, i), most), px, to)
         if near:
             near_tiles(r, width, near, px, wei, taps, to)
         else:
@@ -142,10 +143,7 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
                 break
 
 
-def step(dict fields):
-    """(address of the kernel, bytes of its arguments); see step.pxd."""
-    cdef Args args = fields
-    return <size_t> <Run> &run, (<char*> &args)[:sizeof(Args)]
+include "step.pxi"
 
 
 def vector_floats():

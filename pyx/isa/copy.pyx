@@ -8,7 +8,7 @@ stride in dst last. Elements have `itemsize` bytes, 1, 2, 4 or 8, of any type: o
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
-from step cimport Run, at, share
+from step cimport at, share
 
 cdef enum:
     AXES = 6
@@ -82,7 +82,4 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
             move(a, <const uint64_t*> src, s, <uint64_t*> dst, d, m, l)
 
 
-def step(dict fields):
-    """(address of the kernel, bytes of its arguments); see step.pxd."""
-    cdef Args args = fields
-    return <size_t> <Run> &run, (<char*> &args)[:sizeof(Args)]
+include "step.pxi"

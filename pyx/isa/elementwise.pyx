@@ -12,7 +12,7 @@ from libc.stdint cimport int64_t
 
 from activation cimport CLIP, Activation, activate, clip, sigmoid
 from simd cimport V, load, load_part, store, store_part, vabs, vbroadcast, vcopysign, vexp, vf, vless, vmaxnan, vmin, vminnan, vsqrt
-from step cimport Run, at, share
+from step cimport at, share
 
 cdef enum:
     AXES = 6
@@ -251,7 +251,4 @@ cdef void run(const Args* g, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
         sweep(a, b, dst, g, min(M - m, g.rows), min(L - n, g.chunk))
 
 
-def step(dict fields):
-    """(address of the kernel, bytes of its arguments); see step.pxd."""
-    cdef Args args = fields
-    return <size_t> <Run> &run, (<char*> &args)[:sizeof(Args)]
+include "step.pxi"

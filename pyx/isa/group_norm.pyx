@@ -20,7 +20,7 @@ from libc.stdint cimport int64_t
 from activation cimport CLIP, Activation, activate, clip
 from lanes cimport total
 from simd cimport V, load, load_part, store, store_part, vbroadcast, vf
-from step cimport Run, at, share
+from step cimport at, share
 
 include "finish.pxi"
 
@@ -253,7 +253,4 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
             normalize(False, False, a, &i, own, channels, src, add, dst, low, high)
 
 
-def step(dict fields):
-    """(address of the kernel, bytes of its arguments); see step.pxd."""
-    cdef Args args = fields
-    return <size_t> <Run> &run, (<char*> &args)[:sizeof(Args)]
+include "step.pxi"

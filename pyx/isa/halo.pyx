@@ -8,7 +8,7 @@ Parallel over planes.
 from libc.stdint cimport int64_t
 from libc.string cimport memset
 
-from step cimport Run, at, share
+from step cimport at, share
 
 cdef struct Args:
     int64_t dst
@@ -34,7 +34,4 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
                 memset(dst + (row + 1) * a.pitch - a.right, 0, a.right * sizeof(float))
 
 
-def step(dict fields):
-    """(address of the kernel, bytes of its arguments); see step.pxd."""
-    cdef Args args = fields
-    return <size_t> <Run> &run, (<char*> &args)[:sizeof(Args)]
+include "step.pxi"

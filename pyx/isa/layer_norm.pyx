@@ -11,7 +11,7 @@ from libc.stdint cimport int64_t
 
 from lanes cimport total
 from simd cimport FMA, V, load, load_part, store, store_part, vbroadcast, vf
-from step cimport Run, at, share
+from step cimport at, share
 
 cdef enum:
     MOST_PIXELS = 8
@@ -103,7 +103,4 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
                 dst += a.dst_w
 
 
-def step(dict fields):
-    """(address of the kernel, bytes of its arguments); see step.pxd."""
-    cdef Args args = fields
-    return <size_t> <Run> &run, (<char*> &args)[:sizeof(Args)]
+include "step.pxi"

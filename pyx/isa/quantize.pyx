@@ -7,7 +7,7 @@ Parallel over items: a row's next ITEM elements.
 
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t
 
-from step cimport Run, at, share
+from step cimport at, share
 
 cdef enum:
     ITEM = 4096
@@ -86,7 +86,4 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
             convert(a, bases, <int32_t*> integers + i, floats + i, n, row % a.C, 0, 0)
 
 
-def step(dict fields):
-    """(address of the kernel, bytes of its arguments); see step.pxd."""
-    cdef Args args = fields
-    return <size_t> <Run> &run, (<char*> &args)[:sizeof(Args)]
+include "step.pxi"

@@ -16,7 +16,7 @@ from libc.string cimport memcpy, memset
 
 from activation cimport sigmoid, tanh
 from simd cimport REGS, V, load, load_part, noinline, store, store_part, vf, vfma1
-from step cimport Run, at, share
+from step cimport at, share
 
 cdef enum:
     MOST = 24  # sums of a tile: six sequences, or two sequences and two vectors of units, times four gates
@@ -183,7 +183,4 @@ def tile_sequences():
     return most_rows(1)
 
 
-def step(dict fields):
-    """(address of the kernel, bytes of its arguments); see step.pxd."""
-    cdef Args args = fields
-    return <size_t> <Run> &run, (<char*> &args)[:sizeof(Args)]
+include "step.pxi"

@@ -9,7 +9,7 @@ from libc.math cimport INFINITY
 from libc.stdint cimport int64_t
 
 from simd cimport V, load, load_part, store_part, vabs, vbroadcast, vf, vmaxnan, vminnan, vsqrt
-from step cimport Run, at, share
+from step cimport at, share
 
 cdef enum:
     VECTORS = 8  # of the inner axis in an item: whole cache lines of each row, and room for their results in registers
@@ -121,7 +121,4 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
             reduce(L2, a, src, dst, width)
 
 
-def step(dict fields):
-    """(address of the kernel, bytes of its arguments); see step.pxd."""
-    cdef Args args = fields
-    return <size_t> <Run> &run, (<char*> &args)[:sizeof(Args)]
+include "step.pxi"

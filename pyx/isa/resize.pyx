@@ -8,7 +8,7 @@ Parallel over the output rows (n, c/V, oh).
 from libc.stdint cimport int64_t
 
 from simd cimport V, load, store, vbroadcast, vf
-from step cimport Run, at, share
+from step cimport at, share
 
 cdef struct Args:
     int64_t src
@@ -74,7 +74,4 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
             resize_row(a.TH, a.TW, a, src, dst, rows + oh * a.TH, row_weights + oh * a.TH, columns, column_weights)
 
 
-def step(dict fields):
-    """(address of the kernel, bytes of its arguments); see step.pxd."""
-    cdef Args args = fields
-    return <size_t> <Run> &run, (<char*> &args)[:sizeof(Args)]
+include "step.pxi"

@@ -11,7 +11,7 @@ from libc.stdint cimport int64_t
 
 from lanes cimport total
 from simd cimport V, load, load_part, store, store_part, vbroadcast, vexp, vf, vmax
-from step cimport Run, at, share
+from step cimport at, share
 
 cdef enum:
     SHORT = 24  # rows up to this long go V at once
@@ -144,7 +144,4 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
             columns(src, dst, a.K, a.inner, a.inner - i, a.log)
 
 
-def step(dict fields):
-    """(address of the kernel, bytes of its arguments); see step.pxd."""
-    cdef Args args = fields
-    return <size_t> <Run> &run, (<char*> &args)[:sizeof(Args)]
+include "step.pxi"

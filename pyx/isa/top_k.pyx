@@ -9,7 +9,7 @@ floats. Parallel over rows, or groups of such neighbours.
 from libc.stdint cimport int64_t
 
 from simd cimport V, load, store, vbroadcast, vf, vless
-from step cimport Run, at, share
+from step cimport at, share
 
 cdef enum:
     VECTORS = 4  # that go side by side: whole cache lines
@@ -173,7 +173,4 @@ def entry_bytes():
     return sizeof(Entry)
 
 
-def step(dict fields):
-    """(address of the kernel, bytes of its arguments); see step.pxd."""
-    cdef Args args = fields
-    return <size_t> <Run> &run, (<char*> &args)[:sizeof(Args)]
+include "step.pxi"
