@@ -11,7 +11,7 @@ one value that stands for a line is written out in a buffer first.
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint64_t
 
 from fault cimport report
-from step cimport Run, at, share
+from step cimport at, share
 
 cdef enum:
     AXES = 6
@@ -301,7 +301,4 @@ def most_chunk():
     return CHUNK
 
 
-def step(dict fields):
-    """(address of the kernel, bytes of its arguments); see step.pxd."""
-    cdef Args args = fields
-    return <size_t> <Run> &run, (<char*> &args)[:sizeof(Args)]
+include "step.pxi"

@@ -10,7 +10,7 @@ from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memcpy
 
 from fault cimport report
-from step cimport Run, at, share
+from step cimport at, share
 
 cdef enum:
     CHUNK = 8192
@@ -79,7 +79,4 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
         item += count
 
 
-def step(dict fields):
-    """(address of the kernel, bytes of its arguments); see step.pxd."""
-    cdef Args args = fields
-    return <size_t> <Run> &run, (<char*> &args)[:sizeof(Args)]
+include "step.pxi"

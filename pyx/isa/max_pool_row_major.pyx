@@ -9,7 +9,7 @@ Parallel over the rows of the result. For each element of the window, one sweep 
 from libc.math cimport INFINITY
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t
 
-from step cimport Run, at, share
+from step cimport at, share
 
 # the element types, in the order of TYPES in fastconv/implementations/max_pool_row_major.py
 cdef enum Type:
@@ -132,7 +132,4 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
         pool(a, <const int64_t*> src, <int64_t*> dst, first, last)
 
 
-def step(dict fields):
-    """(address of the kernel, bytes of its arguments); see step.pxd."""
-    cdef Args args = fields
-    return <size_t> <Run> &run, (<char*> &args)[:sizeof(Args)]
+include "step.pxi"

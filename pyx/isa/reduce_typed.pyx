@@ -7,7 +7,7 @@ go by.
 from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.string cimport memcpy
 
-from step cimport Run, at, share
+from step cimport at, share
 
 cdef enum:
     WIDTH = 1024
@@ -87,7 +87,4 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
         reduce(a, <const int64_t*> at(bases, a.src), <int64_t*> at(bases, a.dst), first, last)
 
 
-def step(dict fields):
-    """(address of the kernel, bytes of its arguments); see step.pxd."""
-    cdef Args args = fields
-    return <size_t> <Run> &run, (<char*> &args)[:sizeof(Args)]
+include "step.pxi"
