@@ -12,7 +12,6 @@ from libc.stdint cimport int64_t
 
 from activation cimport CLIP, Activation, clip
 from simd cimport FMA, REGS, V, load, store, vf, vfma
-from split cimport Split, size_of, split
 from step cimport at, share
 
 include "finish.pxi"
@@ -116,8 +115,9 @@ cdef inline void pixels(int r, Py_ssize_t ow, const int KW, const Args* a, const
 
 cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, Py_ssize_t thread) noexcept nogil:
     cdef Py_ssize_t items = a.N * a.CB * a.OH, item, n, cb, oh, ow, i
-    cdef Split tiles = split(a.OW, most_pixels())
-    cdef int r
+    # equal tiles, but for a pixel
+    cdef Py_ssize_t tiles = (a.OW + most_pixels() - 1) // most_pixels()
+    cdef int least = <int> (a.OW // tiles), longer = <int> (a.OW % tiles), r
     cdef const int64_t* taps = <const int64_t*> at(bases, a.taps)
     cdef const float* src
     cdef const float* wei
@@ -134,8 +134,8 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
         wei = at(bases, a.wei) + cb * a.RUNS * a.KW * V
         bias = load(at(bases, a.bia) + cb * V)
         ow = 0
-        for i in range(tiles.count):
-            r = size_of(&tiles, i)
+        for i in range(tiles):
+            r = least + (i < longer)
             if a.KW == 3:
                 pixels(r, ow, 3, a, taps, src, wei, bias, add, dst)
             elif a.KW == 5:

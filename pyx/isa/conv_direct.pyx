@@ -18,7 +18,6 @@ from libc.stdint cimport int64_t
 
 from activation cimport CLIP, Activation
 from simd cimport V
-from split cimport Split, like, size_of, split
 from step cimport at, share
 from tile cimport ROWS, Store, Taps, Walk, parts, rows, take, width_of
 
@@ -69,15 +68,15 @@ cdef inline void pixels(const Walk* start, Py_ssize_t count, int width, const fl
     cdef Walk walk = start[0]
     cdef const float* px[ROWS]
     cdef Py_ssize_t most = FINISH_TILES if to.act.kind != CLIP else count
-    cdef Split tiles = split(count, rows(width))
-    cdef Py_ssize_t i = 0, near
+    # equal tiles, but for a pixel: none is much shorter than the others
+    cdef Py_ssize_t tiles = (count + rows(width) - 1) // rows(width), least = count // tiles, longer = count % tiles, i = 0, near
     cdef int r
     taps.ahead = wei + taps.segments * taps.length * width * V
     taps.lines = lines
-    taps.fetch = (lines + tiles.count - 1) // tiles.count
-    while i < tiles.count:
-        r = size_of(&tiles, i)
-        near = take(&walk, r, min(like(&tiles, i), most), px, to)
+    taps.fetch = (lines + tiles - 1) // tiles
+    while i < tiles:
+        r = <int> least + (i < longer)
+        near = take(&walk, r, min((longer if i < longer else tiles) - i, most), px, to)
         if near:
             near_tiles(r, width, near, px, wei, taps, to)
         else:

@@ -11,7 +11,6 @@ from libc.string cimport memset
 
 from activation cimport Activation
 from simd cimport V, load, store
-from split cimport Split, size_of, split
 from step cimport at, share
 from tile cimport ROWS, Store, Walk, parts, rows, take, width_of
 
@@ -90,7 +89,7 @@ cdef inline void window(const Args* a, const float* src, Py_ssize_t oh, Py_ssize
 cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, Py_ssize_t thread) noexcept nogil:
     cdef Py_ssize_t K = a.IC * a.KH * a.KW, P = a.OH * a.OW, CHUNKS = (P + a.chunk - 1) // a.chunk
     cdef Py_ssize_t PARTS = parts(a.OCB), items = a.N * a.G * CHUNKS
-    cdef Py_ssize_t item, n, g, first, end, part, block, p, oh, i
+    cdef Py_ssize_t item, n, g, first, end, part, block, p, oh, tiles, least, longer, i
     cdef int width, r
     cdef float* scratch = at(bases, a.workspace) + thread * a.chunk * K
     cdef const float* src
@@ -98,7 +97,6 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
     cdef const float* px[ROWS]
     cdef Store to
     cdef Walk walk
-    cdef Split tiles
     walk.OW = a.OW
     walk.src_w = K
     walk.dst_w = a.dst_w
@@ -129,9 +127,11 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
             walk.src = scratch
             walk.dst = at(bases, a.dst) + n * a.dst_n + (g * a.OCB + block) * a.dst_c + oh * a.dst_h + walk.ow * a.dst_w
             walk.add = at(bases, a.add) + n * a.add_n + (g * a.OCB + block) * a.add_c + oh * a.add_h + walk.ow * a.add_w
-            tiles = split(end - first, rows(width))
-            for i in range(tiles.count):
-                r = size_of(&tiles, i)
+            tiles = (end - first + rows(width) - 1) // rows(width)
+            least = (end - first) // tiles
+            longer = (end - first) % tiles
+            for i in range(tiles):
+                r = <int> least + (i < longer)
                 take(&walk, r, 1, px, &to)
                 run_rows(r, width, px, wei, K, a.run, &to)
 

@@ -26,7 +26,6 @@ from libc.stdint cimport int64_t
 
 from activation cimport CLIP, Activation, clip
 from simd cimport PREFETCH, V, load, store, vf
-from split cimport Split, like, size_of, split
 from step cimport at, share
 from tile cimport ROWS, Store, Taps, parts, rows, width_of
 
@@ -274,9 +273,9 @@ cdef inline const float* weights(const Args* a, char** bases, Py_ssize_t block, 
 # A part's products of `count` tiles at one position, whose windows are `src`. The weights that come next begin at `ahead`.
 cdef void multiply(const Args* a, char** bases, Py_ssize_t block, Py_ssize_t position, Py_ssize_t count, const float* src,
                    float* dst, const float* ahead) noexcept nogil:
-    cdef int width = width_of(a.OCB, block), r, lines = V * width * V // 16
-    cdef Py_ssize_t i = 0, some
-    cdef Split register_tiles = split(count, rows(width))
+    cdef int width = width_of(a.OCB, block), r, i = 0, some
+    cdef int times = <int> (count + rows(width) - 1) // rows(width), least = <int> count // times, longer = <int> count % times
+    cdef int lines = V * width * V // 16
     cdef const float* wei = weights(a, bases, block, position)
     cdef const float* px[ROWS]
     cdef Taps taps
@@ -295,10 +294,10 @@ cdef void multiply(const Args* a, char** bases, Py_ssize_t block, Py_ssize_t pos
     px[0] = src
     to.dst[0] = dst
     taps.lines = lines
-    taps.fetch = (lines + register_tiles.count - 1) // register_tiles.count
-    while i < register_tiles.count:
-        r = size_of(&register_tiles, i)
-        some = like(&register_tiles, i)
+    taps.fetch = (lines + times - 1) // times
+    while i < times:
+        r = least + (i < longer)
+        some = (longer if i < longer else times) - i
         near_tiles(r, width, some, px, wei, &taps, &to)
         px[0] += some * r * V
         to.dst[0] += some * r * V

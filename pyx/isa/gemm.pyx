@@ -15,7 +15,6 @@ from libc.string cimport memcpy
 
 from activation cimport CLIP, Activation, clip
 from simd cimport PREFETCH, V, load, load_part, store, vbroadcast, vf
-from split cimport Split, size_of, split
 from step cimport at, share
 from tile cimport ROWS, Store, parts, rows, width_of
 
@@ -109,14 +108,13 @@ cdef noinline pack(const Args* a, const float* src, Py_ssize_t count, Py_ssize_t
 cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, Py_ssize_t thread) noexcept nogil:
     cdef Py_ssize_t OCB = (a.OC + V - 1) // V, PARTS = parts(OCB), GROUPS = (PARTS + a.parts - 1) // a.parts
     cdef Py_ssize_t CHUNKS = (a.M + a.chunk - 1) // a.chunk, items = CHUNKS * GROUPS
-    cdef Py_ssize_t item, rest, axis, i, part, behind, m, begin, end, block, t, OC, first, last
+    cdef Py_ssize_t item, rest, axis, i, part, behind, m, begin, end, block, tiles, least, longer, t, OC, first, last
     cdef int width, r, row
     cdef float* scratch = at(bases, a.workspace) + thread * a.K * min(OCB, 3) * V
     cdef const float* px[ROWS]
     # rows of a last part that does not fill its vectors, as whole vectors
     cdef vf adds[ROWS][3], dsts[ROWS][3]
     cdef Store to
-    cdef Split tiles
     cdef const float* src
     cdef const float* matrix
     cdef const float* wei
@@ -172,9 +170,11 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
                     finish(&to.act, to.dst[0], 2 * STREAMS)
                 part += STREAMS
                 continue
-            tiles = split(end - m, rows(width))
-            for t in range(tiles.count):
-                r = size_of(&tiles, t)
+            tiles = (end - m + rows(width) - 1) // rows(width)
+            least = (end - m) // tiles
+            longer = (end - m) % tiles
+            for t in range(tiles):
+                r = <int> least + (t < longer)
                 for row in range(r):
                     px[row] = src + (m + row) * a.src_m
                     to.dst[row] = dst + (m + row) * a.dst_m + block * V
