@@ -18,7 +18,7 @@ if not any(CHECKOUT.glob("fastconv/_executor.*.so")):
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 # folders whose cases all take milliseconds
-ALL_QUICK = ("graph", "ops", "passes")
+ALL_QUICK = ("graph",)
 
 # Python processes that tests start take the installed package, not the checkout they may stand in
 os.environ["PYTHONSAFEPATH"] = "1"

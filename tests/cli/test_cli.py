@@ -88,6 +88,7 @@ def test_a_slow_path_is_a_warning_too(tmp_path, capsys):
 # ---- demo
 
 
+@pytest.mark.slow
 def test_demo_is_right_and_complete(fastconv_, monkeypatch):
     monkeypatch.setattr(demo, "BATCH", 1)
     monkeypatch.setenv("COLUMNS", "80")
@@ -305,6 +306,7 @@ def test_random_inputs_beside_one_of_a_file_whose_sizes_are_open(fastconv_, tmp_
     assert fastconv_("run", model, "--random", "-i", f"a={tmp_path}/a.npy").startswith("y float32 4×3  min ")
 
 
+@pytest.mark.slow
 def test_exact_arithmetic(fastconv_, tmp_path, monkeypatch):
     """Every command that loads a model asks for the accuracy."""
     asked = []

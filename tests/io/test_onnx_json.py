@@ -481,6 +481,7 @@ def test_json_needs_no_package(monkeypatch):
     assert read(text(tiny()))
 
 
+@pytest.mark.slow
 def test_a_missing_ml_dtypes_is_named():
     # NumPy knows bfloat16 by name as soon as a process has imported ml_dtypes, so this takes a new one.
     m = with_weight(data_type=16, raw_data=None, int32_data=[1, 2])

@@ -366,6 +366,7 @@ def test_ranges():
         assert all(b - a >= least for a, b in found[1:])
 
 
+@pytest.mark.slow
 def test_slabs_hold_arrays_one_behind_the_other():
     slabs, arrays = Slabs(), []
     sizes = [1, 100, 5000, 70_000, 3, 0, 10_000_000, 16, *range(90_000, 900_000, 50_000)]
@@ -419,6 +420,7 @@ def test_share_out_stops_at_an_error():
     assert threading.active_count() == before
 
 
+@pytest.mark.slow
 def test_share_out_waits_for_its_threads_when_it_is_interrupted():
     """What they fill is given up only when they have stopped."""
     began, ended = threading.Event(), threading.Event()

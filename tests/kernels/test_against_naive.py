@@ -47,6 +47,7 @@ def convolutions(implementation, V):
 
 @EVERY_ISA
 @ways(Conv)
+@pytest.mark.slow
 def test_conv2d(implementation, isa):
     for case in convolutions(implementation, kernels.load(isa).V):
         (x, w, b), _ = case.data()

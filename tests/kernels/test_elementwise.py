@@ -201,6 +201,7 @@ def test_epilogue(isa, op, act):
 
 @EVERY_ISA
 @pytest.mark.parametrize("guard", ["before", "after"])
+@pytest.mark.slow
 def test_stays_inside_its_memory(isa, guard):
     rng = np.random.default_rng(8)
     for C in (1, 3, 8, 17):

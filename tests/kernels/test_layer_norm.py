@@ -63,6 +63,7 @@ def test_last_axes(isa):
 
 
 @EVERY_ISA
+@pytest.mark.slow
 def test_channels(isa):
     rng = np.random.default_rng(2)
     V = kernels.load(isa).V

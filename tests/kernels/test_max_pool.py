@@ -89,6 +89,7 @@ def test_infinities_and_windows_of_padding_alone(isa):
 
 @EVERY_ISA
 @pytest.mark.parametrize("guard", ["before", "after"])
+@pytest.mark.slow
 def test_stays_inside_its_memory(isa, guard):
     rng = np.random.default_rng(3)
     V = kernels.load(isa).V

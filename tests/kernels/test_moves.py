@@ -167,6 +167,7 @@ def test_depth_and_space(isa, mode, b):
 
 @EVERY_ISA
 @GUARDS
+@pytest.mark.slow
 def test_pad(isa, guard):
     def pads(*amounts):
         return np.array([b for b, _ in amounts] + [a for _, a in amounts])
