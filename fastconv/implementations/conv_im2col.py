@@ -19,7 +19,7 @@ CHUNK_PIXELS = 48
 
 
 class ConvIm2col(ConvImplementation[Conv]):
-    """Any convolution of a blocked source."""
+    """Any convolution of a blocked source: the windows of a chunk of pixels are copied out, then multiplied by the weights."""
 
     name = "im2col"
 
