@@ -4,6 +4,7 @@ import os
 import sys
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from .support.rng import reseed
@@ -16,6 +17,10 @@ if not any(CHECKOUT.glob("fastconv/_executor.*.so")):
 
 # tests have more threads than cores, and one that waits must not spin
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+# a deadline would fail a test for the load of the machine
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 # folders whose cases all take milliseconds
 ALL_QUICK = ("graph", "ops", "passes")
