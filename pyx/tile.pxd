@@ -1,15 +1,15 @@
 # The register tile that all sums of products run on: R pixels x J vectors of output channels.
 #
-# Pixel i of the tile reads its operands at px[i] + taps[s] + c for every segment s and c < length, in that order; the weights
-# lie in the same order, J vectors for each: wei[segment][c][J*V]. What a segment is, the caller decides: the V channels of a
-# block at one (kh, kw) for a blocked source, a kernel row for a planar one, all of K for a matrix. The segments of a last,
-# partly filled block (`tail_length` channels) stand at the end. Near tiles, whose pixels lie evenly in one row, are told only
-# where the first pixel is, and follow each other in one call.
+# Pixel i of the tile reads its operands at px[i] + taps[s] + c for every segment s and c < length, in that order. The weights lie
+# in the same order, J vectors for each: wei[segment][c][J*V]. The caller decides what a segment is: the V channels of a block at
+# one tap for a blocked source, a kernel row for a planar one, all of K for a matrix. The segments of a last, partly filled block
+# (`tail_length` channels) stand at the end. Near tiles have pixels that lie evenly in one row: they get the place of the first
+# pixel alone, and several of them go in one call.
 #
 # R and J are literals in every call and `tiles` is inlined (into the functions of tiles.pxi), so that the compiler keeps acc in
-# registers: 6 x 2 of 16 registers, 14 x 2 of 32. Two vectors of weights and R broadcasts feed 2R multiply-adds: the loads stay
-# below what the FMA units need. Odd numbers of channel blocks end in a 3-wide tile, a single one takes a tall 1-wide tile: fewer
-# than 8 sums in flight would wait for each other.
+# registers: 6 x 2 of 16 registers, 14 x 2 of 32. Two vectors of weights and R broadcasts feed 2R multiply-adds: that is fewer
+# loads than the FMA units could wait for. An odd number of channel blocks ends in a panel of three, and a single block takes a
+# tall tile one vector wide: fewer than 8 sums in flight would wait for each other.
 
 from libc.math cimport INFINITY
 from libc.stdint cimport int64_t
@@ -67,8 +67,8 @@ cdef struct Walk:
     bint dense  # dst_w and add_w are V
 
 
-# Give up to `most` tiles their next r pixels each. Near tiles are as many as is returned: their pixels lie in one row, where they
-# are dense, and only the first is told. 0 stands for one tile of pixels that lie anywhere.
+# Give up to `most` tiles their next r pixels each, and return how many near tiles these are. Near tiles are possible where pixels are
+# dense within a row; px and `to` then hold the first pixel alone. 0: one tile, whose pixels lie anywhere.
 cdef inline Py_ssize_t take(Walk* walk, int r, Py_ssize_t most, const float** px, Store* to) noexcept nogil:
     cdef Py_ssize_t near = min(most, (walk.OW - walk.ow) // r) if walk.dense else 0, step = r * near if near else 1
     cdef int i = 0

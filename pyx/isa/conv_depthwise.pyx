@@ -1,9 +1,9 @@
 """Depthwise convolution: each channel by itself, so the channels are the vector.
 
 Layouts: src, add and dst are nChw{V}c, src with a halo of zeros wide enough for every tap; wei = [channel block][tap][V] and
-bia = [channel block][V]. R pixels of a row are summed in registers. Taps come in runs of KW that lie side by side in the source:
-kernel rows of the usual widths, else single taps; of a run, each pixel of the source is loaded once for all sums it goes into.
-Every run's offset stands in a table, as in conv_direct.pyx.
+bia = [channel block][V]. R pixels of a row are summed in registers. Taps go in segments of KW that lie side by side in the
+source: kernel rows of the usual widths, else single taps. In a segment, each pixel of the source is loaded once for all sums that it
+goes into. The offset of every segment stands in a table, as in conv_direct.pyx.
 
 Parallel over (image, channel block, output row).
 """

@@ -1,15 +1,14 @@
 """Direct convolution: the definition's sums on the register tile of tile.pxd, with no copy of the source.
 
 Layouts: src is nChw{V}c with a halo of zeros wide enough for every tap, or nchw with such a halo (then a segment of `taps` is
-a kernel row of one channel); wei = [group][oc part][segment][channel][width * V], bia = [group][oc]; dst and add are
-nChw{V}c. The output channels of a group go in parts of two blocks of V; an odd count ends in a part of three (or is one part
-of one). Every tap's offset stands in a table, so stride, dilation and kernel size cost nothing in the loops, and a 1x1 kernel
-is one tap.
+a kernel row of one channel); wei = [group][panel][segment][channel][width * V], bia = [group][oc]; dst and add are nChw{V}c. The
+output channels of a group go in panels of two blocks of V; an odd count ends in a panel of three (or is one panel of one). Every
+tap's offset stands in a table, so stride, dilation and kernel size cost nothing in the loops, and a 1x1 kernel is one tap.
 
-Long sums go in runs of `run` segments: a part's weights of one run stay in the caches while the chunk's pixels pass, and the
-sums wait in dst for the next.
+Long sums go in K blocks of `run` segments: a panel's weights for one K block stay in the caches while the chunk's pixels pass, and
+the sums wait in dst for the next.
 
-Parallel over (image, group, chunk of output pixels, part of output channels). All parts of a chunk follow each other: the
+Parallel over (image, group, chunk of output pixels, panel). All panels of a chunk follow each other: the
 chunk's source stays in L2 while the weights stream past. Pixels are numbered flat over the rows, so that a tile is full even
 where rows are short.
 """

@@ -1,12 +1,12 @@
 """Products of matrices: dst (M OC) = src (M K) x weights (K OC) + bias, with add and activation in the store.
 
-Layouts: rows of src, add and dst are contiguous; wei = [oc part][K][width * V] and bia as in conv_direct.pyx, whose parts these
-are. With `packs`, wei is a matrix at any strides, of which each item packs the part it needs to scratch memory of its thread,
-times `alpha`. There are as many products as `dims` says: along its axes, operands have strides of their own.
-One row is bound by memory: eight vectors of four parts stream at once, so that enough loads are on their way. More rows go through
-the register tile, and a part's weights are read from memory once for all of them.
+Layouts: rows of src, add and dst are contiguous; wei = [panel][K][width * V] and bia as in conv_direct.pyx. With `packs`, wei is a
+matrix at any strides, and each item packs the panel it needs to scratch memory of its thread, times `alpha`. There are as many
+products as `dims` says: along its axes, operands have strides of their own.
+One row is bound by memory: eight vectors of four panels stream at once, so that enough loads are on their way. More rows go through
+the register tile, and a panel's weights are read from memory once for all of them.
 
-Parallel over (product, chunk of rows, some parts). Every output is summed over k in order, in runs of `run`, whichever way it
+Parallel over (product, chunk of rows, some panels). Every output is summed over k in order, in K blocks of `run`, whichever way it
 takes: a row has the same bits alone and among others.
 """
 
