@@ -99,8 +99,8 @@ def test_a_docstring_has_numpydoc_s_sections(name):
     sections = dict(zip(parts[::2], parts[1::2], strict=True))
     signature = inspect.signature(function)
     parameters = [n for n in signature.parameters if n != "self"]
-    told = re.findall(r"^(\S.*?)(?: : .*)?$", sections.get("Parameters", ""), re.MULTILINE)
-    assert sorted(n.lstrip("*") for names in told for n in names.split(", ")) == sorted(parameters)
+    documented = re.findall(r"^(\S.*?)(?: : .*)?$", sections.get("Parameters", ""), re.MULTILINE)
+    assert sorted(n.lstrip("*") for names in documented for n in names.split(", ")) == sorted(parameters)
     returns = not inspect.isclass(function) and signature.return_annotation not in (None, "None")
     wanted = {"Parameters": bool(parameters), "Returns": returns, "Raises": "Raises" in sections, "Warns": "Warns" in sections}
     wanted["Examples"] = not (returns and not parameters)  # a view of a result needs none

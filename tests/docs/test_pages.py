@@ -114,9 +114,9 @@ def test_the_guide_has_the_keys_of_json(capsys, command):
             return set().union(*map(keys, part))
         return part.keys() | keys(list(part.values())) if isinstance(part, dict) else set()
 
-    told = set(re.findall(r"`([a-z0-9_]+)`", row))
+    documented = set(re.findall(r"`([a-z0-9_]+)`", row))
     found = keys(json.loads(capsys.readouterr().out)) - {"fastconv", "model", "image"}
-    assert found == told
+    assert found == documented
 
 
 def copy_checkout(target):

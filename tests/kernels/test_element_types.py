@@ -120,7 +120,7 @@ def test_attention_with_a_mask_of_tokens(isa, check_network):
 
 @EVERY_ISA
 def test_a_shape_computed_from_inputs(isa, check_network):
-    """Arithmetic of int64, whose results say how a float32 tensor is laid out."""
+    """Arithmetic of int64, whose results are the shape of a float32 tensor."""
     rng = np.random.default_rng(1)
     net = Net()
     x, size = net.input("x", 2, 8, 6), net.input("size", 3, dtype=np.int64)

@@ -107,7 +107,7 @@ def test_images_of_floats_of_16_bits_go_one_by_one_too(tmp_path):
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_bytes_may_cross_the_seam(threads, monkeypatch, load):
+def test_bytes_may_cross_the_boundary(threads, monkeypatch, load):
     """An odd number of them for each image."""
     monkeypatch.setattr(cost, "CACHES", ((12_000, 1.0),))
     net = Net()

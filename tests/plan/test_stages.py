@@ -54,7 +54,7 @@ def detector(load):
     return load(net.graph(found, y, count, places))
 
 
-# ---- inputs that say how
+# ---- control inputs
 
 
 def test_weights_that_come_as_inputs_give_the_bits_of_constant_ones(late, load):
