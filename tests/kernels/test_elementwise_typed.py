@@ -44,7 +44,7 @@ EVERY_ISA = pytest.mark.parametrize("isa", ISAS)
 INTEGERS = pytest.mark.parametrize("dtype", [np.int32, np.int64])
 GUARDS = pytest.mark.parametrize("guard", [None, "before", "after"])
 #: shapes that broadcast together: lines of every tail, values for a line, for a column, for all; six axes; more than one item
-SHAPES = [
+PAIRS = [
     ((), (5,)),
     ((1,), (1,)),
     *(((3, n), (3, n)) for n in range(1, 70, 3)),
@@ -56,6 +56,7 @@ SHAPES = [
     ((3, 1100), (3, 1)),
     ((2, 1, 1), (1, 300, 7)),
 ]
+SHAPES = [shapes for a, b in PAIRS for shapes in ((a, b), (b, a))]
 
 
 def numbers(rng, shape, dtype):
@@ -83,9 +84,8 @@ def check(op, inputs, isa, **options):
 @pytest.mark.parametrize("op", ARITHMETIC, ids=str)
 def test_arithmetic(isa, dtype, op):
     rng = np.random.default_rng(0)
-    for a, b in SHAPES:
-        for shapes in ((a, b), (b, a)):
-            check(op, [numbers(rng, s, dtype) for s in shapes], isa)
+    for shapes in SHAPES:
+        check(op, [numbers(rng, s, dtype) for s in shapes], isa)
 
 
 @EVERY_ISA
@@ -93,10 +93,9 @@ def test_arithmetic(isa, dtype, op):
 @pytest.mark.parametrize("op", DIVISIONS, ids=str)
 def test_division(isa, dtype, op):
     rng = np.random.default_rng(1)
-    for a, b in SHAPES:
-        for shapes in ((a, b), (b, a)):
-            x, y = (numbers(rng, s, dtype) for s in shapes)
-            check(op, [x, np.where(y == 0, dtype(3), y)], isa)
+    for shapes in SHAPES:
+        x, y = (numbers(rng, s, dtype) for s in shapes)
+        check(op, [x, np.where(y == 0, dtype(3), y)], isa)
 
 
 @EVERY_ISA
@@ -125,18 +124,16 @@ def test_clip(isa, dtype):
 @pytest.mark.parametrize("op", COMPARISONS, ids=str)
 def test_comparisons(isa, dtype, op):
     rng = np.random.default_rng(3)
-    for a, b in SHAPES:
-        for shapes in ((a, b), (b, a)):
-            check(op, [numbers(rng, s, dtype) for s in shapes], isa)
+    for shapes in SHAPES:
+        check(op, [numbers(rng, s, dtype) for s in shapes], isa)
 
 
 @EVERY_ISA
 @pytest.mark.parametrize("op", LOGIC, ids=str)
 def test_logic(isa, op):
     rng = np.random.default_rng(4)
-    for a, b in SHAPES:
-        for shapes in ((a, b), (b, a)):
-            check(op, [numbers(rng, s, bool) for s in shapes], isa)
+    for shapes in SHAPES:
+        check(op, [numbers(rng, s, bool) for s in shapes], isa)
 
 
 @EVERY_ISA
@@ -151,7 +148,7 @@ def test_not_and_is_nan(isa):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16, np.int8, np.uint8, np.int32, np.int64, bool])
 def test_where(isa, dtype):
     rng = np.random.default_rng(6)
-    for a, b in SHAPES:
+    for a, b in PAIRS:
         for condition, x, y in ((a, b, b), (b, a, b), (b, b, a), (b, a, a)):
             check(Where(), [numbers(rng, condition, bool), numbers(rng, x, dtype), numbers(rng, y, dtype)], isa)
 

@@ -37,17 +37,6 @@ X = normal(RNG, 2, 3, 8, 8)
 
 
 @pytest.fixture
-def load(tmp_path):
-    """Loads a graph made by hand: load(graph, threads=2)."""
-
-    def load(graph, **options):
-        onnx_json.write(graph, tmp_path / "net.json")
-        return fastconv.load(tmp_path / "net.json", **options)
-
-    return load
-
-
-@pytest.fixture
 def small(load):
     """x N×3×H×W -> y N×8×H×W, by a convolution, a normalization, an activation and a residual."""
     net = Net()

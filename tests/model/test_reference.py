@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 import fastconv
-from fastconv import onnx_json
 from fastconv.errors import InputError, ModelError
 from fastconv.ops import REGISTRY, Op
 from fastconv.reference import run_references
@@ -17,17 +16,6 @@ X = normal(RNG, 2, 3, 8, 8)
 W = normal(RNG, 5, 3, 3, 3)
 TINY = np.float32(2.0**-20)  # 1 + TINY² is 1 in float32, and not in float64
 FLOAT, FLOAT16, DOUBLE, INT32 = 1, 10, 11, 6
-
-
-@pytest.fixture
-def load(tmp_path):
-    """Loads a graph made by hand."""
-
-    def load(graph, **options):
-        onnx_json.write(graph, tmp_path / "net.json")
-        return fastconv.load(tmp_path / "net.json", **options)
-
-    return load
 
 
 @pytest.fixture
