@@ -1,7 +1,4 @@
-"""The pools on the kernels max_pool and average_pool: windows over a blocked tensor, or one window that is all of each plane.
-
-Windows over volumes N C D H W go over their planes first, and then along the depth.
-"""
+"""The pools on the kernels max_pool and average_pool: windows over a blocked tensor, or one window for each plane."""
 
 from __future__ import annotations
 
@@ -18,9 +15,10 @@ from ..ops.reduce import Reduce
 from ..ops.windows import Windows
 from ..plan.binder import Binder, Step
 from ..plan.implementation import Implementation
-from ..plan.layout import RANKS, ROW_MAJOR, Layout, geometry
+from ..plan.layout import RANKS, ROW_MAJOR, Layout
 from ..plan.select import Selection, Target
 from ..plan.view import View
+from .planes import plane_steps, planes_workspace
 
 P = TypeVar("P", bound=Op)
 
@@ -47,27 +45,19 @@ class PoolBlocked(Implementation[P]):
 
     def workspace(self, node: Node, target: Target) -> int:
         """Room for the pooled planes of a volume."""
-        _, C, *size = node.input(0).dims
-        if len(size) == 2:
-            return 0
-        return geometry((1, C, size[0], *self.windows(node).out[1:]), target.blocked, itemsize=4).nbytes
+        return planes_workspace(node.input(0).dims, self.windows(node).out, target.blocked)
 
     def bind(self, node: Node, binder: Binder) -> list[Step]:
-        x, w = node.input(0), self.windows(node)
-        src, dst, counts = binder.view(x), binder.view(node.results[0]), self.counts(node, w)
-        (N, C, *depth, _, _), CB = x.dims, -(-x.dims[1] // src.layout.block)
-        if not depth:
-            return [self.step(binder, w, counts, (N, CB), src, dst)]
-        (D,), (OH, OW) = depth, w.out[1:]
-        pooled = binder.workspace_view((1, C, D, OH, OW), src.layout)
-        ones = np.ones(OW)
-        steps = []
-        for n in range(N):
-            steps += [
-                self.step(binder, over_planes(w), counts[1:], (CB, D), src.block_planes(n), pooled.block_planes(0)),
-                self.step(binder, over_depth(w), [counts[0], ones], (OH, CB), pooled.depth_columns(0), dst.depth_columns(n)),
-            ]
-        return steps
+        src, dst, w = binder.view(node.input(0)), binder.view(node.results[0]), self.windows(node)
+        counts = self.counts(node, w)
+
+        def along_planes(planes: tuple[int, int], src: View, dst: View) -> Step:
+            return self.step(binder, over_planes(w), counts[-2:], planes, src, dst)
+
+        def along_depth(planes: tuple[int, int], src: View, dst: View) -> Step:
+            return self.step(binder, over_depth(w), [counts[0], np.ones(w.out[2])], planes, src, dst)
+
+        return plane_steps(binder, src, dst, w.out, along_planes, along_depth)
 
     def step(
         self, binder: Binder, w: Windows, counts: Sequence[np.ndarray], planes: tuple[int, int], src: View, dst: View
@@ -168,8 +158,8 @@ class ReducePlanesBlocked(GlobalPoolBlocked[Reduce]):
 
 
 def over_planes(w: Windows) -> Windows:
-    """What windows over volumes are in each plane."""
-    return Windows(w.kernel[1:], w.strides[1:], w.dilations[1:], w.begin[1:], w.end[1:], w.size[1:], w.out[1:])
+    """What windows are in each plane."""
+    return Windows(w.kernel[-2:], w.strides[-2:], w.dilations[-2:], w.begin[-2:], w.end[-2:], w.size[-2:], w.out[-2:])
 
 
 def over_depth(w: Windows) -> Windows:

@@ -1,7 +1,4 @@
-"""Resize on the kernel resize: the planes of a blocked tensor, in any mode, as every mode is a table of places and weights.
-
-Volumes N C D H W are resized in their planes first, and then along the depth.
-"""
+"""Resize on the kernel resize: the planes of a blocked tensor, in any mode, as every mode is a table of places and weights."""
 
 from __future__ import annotations
 
@@ -12,9 +9,10 @@ from ..ops.resize import Resize
 from ..ops.resize import Taps as AxisTaps
 from ..plan.binder import Binder, Step
 from ..plan.implementation import Implementation
-from ..plan.layout import RANKS, Layout, geometry
+from ..plan.layout import RANKS, Layout
 from ..plan.select import Selection, Target
 from ..plan.view import View
+from .planes import plane_steps, planes_workspace
 
 #: places (out, taps) along an axis, and their weights
 Taps = tuple[np.ndarray, np.ndarray]
@@ -72,28 +70,20 @@ class ResizeBlocked(ResizeByTaps):
 
     def workspace(self, node: Node, target: Target) -> int:
         """Room for the resized planes of a volume."""
-        _, C, *size = node.input(0).dims
-        if len(size) == 2:
-            return 0
-        return geometry((1, C, size[0], *node.results[0].dims[3:]), target.blocked, itemsize=4).nbytes
+        return planes_workspace(node.input(0).dims, node.results[0].dims[2:], target.blocked)
 
     def bind(self, node: Node, binder: Binder) -> list[Step]:
-        x = node.input(0)
-        src, dst = binder.view(x), binder.view(node.results[0])
-        (N, C, *depth, _, _), CB = x.dims, -(-x.dims[1] // src.layout.block)
-        *deep, rows, columns = (self.used_taps(node, axis) for axis in range(2, len(x.dims)))
-        if not deep:
-            return [resize_step(binder, rows, columns, (N, CB), src, dst)]
-        (D,), (OH, OW) = depth, dst.shape[3:]
-        resized = binder.workspace_view((1, C, D, OH, OW), src.layout)
-        same = np.arange(OW)[:, None], np.ones((OW, 1))
-        steps = []
-        for n in range(N):
-            steps += [
-                resize_step(binder, rows, columns, (CB, D), src.block_planes(n), resized.block_planes(0)),
-                resize_step(binder, deep[0], same, (OH, CB), resized.depth_columns(0), dst.depth_columns(n)),
-            ]
-        return steps
+        src, dst = binder.view(node.input(0)), binder.view(node.results[0])
+        *depth, rows, columns = (self.used_taps(node, axis) for axis in range(2, len(src.shape)))
+
+        def along_planes(planes: tuple[int, int], src: View, dst: View) -> Step:
+            return resize_step(binder, rows, columns, planes, src, dst)
+
+        def along_depth(planes: tuple[int, int], src: View, dst: View) -> Step:
+            same = np.arange(dst.shape[4])[:, None], np.ones((dst.shape[4], 1))
+            return resize_step(binder, depth[0], same, planes, src, dst)
+
+        return plane_steps(binder, src, dst, dst.shape[2:], along_planes, along_depth)
 
 
 def resize_step(binder: Binder, rows: Taps, columns: Taps, planes: tuple[int, int], src: View, dst: View) -> Step:
