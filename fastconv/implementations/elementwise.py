@@ -13,7 +13,7 @@ from ..plan.implementation import Implementation
 from ..plan.layout import RANKS, ROW_MAJOR, Layout, Strides, contiguous
 from ..plan.packing import empty_aligned
 from ..plan.select import Selection, Target
-from ..plan.strided import AXES, broadcast_strides, collapse, item_size, pad_axes
+from ..plan.strided import AXES, axes_fields, broadcast_strides, collapse, item_size
 
 #: what the kernel computes, in the order of `Function` in pyx/isa/elementwise.pyx: of two operands, then of one
 BINARY = ("add", "sub", "mul", "div", "min", "max", "prelu")
@@ -72,10 +72,7 @@ class ElementwiseRowMajor(Implementation[Op]):
             function=FUNCTIONS.index(self.function_of(node.op)),
             rows=rows,
             chunk=chunk,
-            dims=pad_axes(dims, 1),
-            dst_strides=pad_axes(dst_strides, 0),
-            a_strides=pad_axes(a_strides, 0),
-            b_strides=pad_axes(b_strides, 0),
+            **axes_fields(dims, dst=dst_strides, a=a_strides, b=b_strides),
             act=activation_fields(self.activation(node)),
         )
 

@@ -14,7 +14,7 @@ from ..plan.binder import Binder, Step
 from ..plan.implementation import Implementation
 from ..plan.layout import ROW_MAJOR, Layout, contiguous
 from ..plan.select import Selection, Target
-from ..plan.strided import AXES, broadcast_strides, collapse, item_size, pad_axes
+from ..plan.strided import AXES, axes_fields, broadcast_strides, collapse, item_size
 from .move import MOVABLE
 
 #: what the kernel computes, in the order of `Function` in pyx/isa/elementwise_typed.pyx
@@ -92,11 +92,7 @@ class IntegerArithmetic(Implementation[Op]):
             type=TYPES.index(self.type_of(dtype)),
             rows=rows,
             chunk=chunk,
-            dims=pad_axes(dims, 1),
-            dst_strides=pad_axes(dst_strides, 0),
-            condition_strides=pad_axes(condition_strides, 0),
-            a_strides=pad_axes(a_strides, 0),
-            b_strides=pad_axes(b_strides, 0),
+            **axes_fields(dims, dst=dst_strides, condition=condition_strides, a=a_strides, b=b_strides),
         )
 
 

@@ -16,7 +16,7 @@ from ..plan.implementation import Implementation
 from ..plan.layout import ROW_MAJOR, Layout
 from ..plan.packing import Packing, factors
 from ..plan.select import Selection, Target
-from ..plan.strided import pad_axes
+from ..plan.strided import axes_fields
 from ..weights import Weights
 from .conv import pack_bias
 from .panels import K_BLOCK, pack_panels
@@ -46,7 +46,7 @@ def sizes(M: int, K: int, OC: int) -> dict[str, Any]:
     return {
         "M": M, "K": K, "OC": OC, "chunk": -(-M // -(-M // CHUNK_ROWS)), "parts": STREAMS, "run": K_BLOCK,
         "src_m": K, "wei_k": 0, "wei_n": 0, "dst_m": OC,
-        "dims": pad_axes((), 1), **{f"{operand}_strides": pad_axes((), 0) for operand in ("src", "wei", "dst")},
+        **axes_fields((), src=(), wei=(), dst=()),
         "alpha": 1.0, "packs": False, "workspace": 0,
     }  # fmt: skip
 

@@ -20,7 +20,7 @@ from ..plan.epilogue import epilogue_of
 from ..plan.implementation import Implementation
 from ..plan.layout import ROW_MAJOR, Layout, Strides, contiguous
 from ..plan.select import Selection, Target
-from ..plan.strided import AXES, collapse, copy, pad_axes
+from ..plan.strided import AXES, axes_fields, collapse, copy
 from .gemm_packed import pack_vector
 from .panels import K_BLOCK
 
@@ -151,8 +151,7 @@ class GemmStrided(Implementation[Gemm | MatMul | Einsum]):
             dst=binder.view(node.results[0]).address, workspace=binder.workspace() + self.copied(product),
             M=M, K=K, OC=OC, chunk=-(-M // chunks), parts=1, run=K_BLOCK,
             src_m=src_m, wei_k=k.b[0], wei_n=n.b[0], dst_m=m.y[0],
-            dims=pad_axes(batch.dims, 1), src_strides=pad_axes(src_strides, 0),
-            wei_strides=pad_axes(batch.b, 0), dst_strides=pad_axes(batch.y, 0),
+            **axes_fields(batch.dims, src=src_strides, wei=batch.b, dst=batch.y),
             alpha=getattr(node.op, "alpha", 1.0), packs=True,
             **binder.row_epilogue(node),
         )  # fmt: skip

@@ -43,9 +43,14 @@ def broadcast_strides(shape: tuple[int, ...], result: tuple[int, ...]) -> Stride
     return (0,) * (len(result) - len(shape)) + strides
 
 
-def pad_axes(values: Sequence[int], fill: int) -> list[int]:
-    """The entries for `AXES` axes: those missing stand in front."""
-    return [fill] * (AXES - len(values)) + list(values)
+def axes_fields(dims: Sequence[int], **strides: Sequence[int]) -> dict[str, list[int]]:
+    """The sizes of `AXES` axes and the strides of each operand as a kernel's fields; missing axes stand in front.
+
+    >>> axes_fields((3, 4), src=(4, 1))
+    {'dims': [1, 1, 1, 1, 3, 4], 'src_strides': [0, 0, 0, 0, 4, 1]}
+    """
+    missing = AXES - len(dims)
+    return {"dims": [1] * missing + [*dims]} | {f"{name}_strides": [0] * missing + [*s] for name, s in strides.items()}
 
 
 def item_size(M: int, L: int, least: int = 1) -> tuple[int, int]:
@@ -67,9 +72,7 @@ def copy(binder: Binder, itemsize: int, src: int, src_strides: Strides, dst: int
         itemsize=itemsize,
         rows=rows,
         chunk=chunk,
-        dims=pad_axes(dims, 1),
-        src_strides=pad_axes(src_strides, 0),
-        dst_strides=pad_axes(dst_strides, 0),
+        **axes_fields(dims, src=src_strides, dst=dst_strides),
     )
 
 
