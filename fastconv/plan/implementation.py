@@ -42,14 +42,18 @@ class Implementation(Generic[OpT]):
         """The inputs that a kernel reads as tensors, rather than as packed weights or sizes."""
         return [node.input(0)]
 
+    def other_dtype(self, node: Node) -> str | None:
+        """The first dtype of the operands that it does not take."""
+        found = (str(v.dtype) for v in self.operands(node))
+        return None if self.dtypes is None else next((dtype for dtype in found if dtype not in self.dtypes), None)
+
     def refusal(self, node: Node, selection: Selection) -> str | None:
         """Why this implementation cannot compute the node; None if it can."""
         operands = self.operands(node)
         if all(v.constant is not None for v in operands):
             return "constant input"
-        for v in operands:
-            if self.dtypes is not None and str(v.dtype) not in self.dtypes:
-                return f"dtype {v.dtype}"
+        if (other := self.other_dtype(node)) is not None:
+            return f"dtype {other}"
         if self.ranks is not None and len(operands[0].dims) not in self.ranks:
             return f"rank {len(operands[0].dims)}"
         if not self.takes_empty and any(0 in v.dims for v in (*operands, *node.results)):

@@ -56,12 +56,14 @@ class Selection:
 class Choice(NamedTuple):
     """A node, its implementation (None: it runs its reference), and the refusals of those before it: (name, reason).
 
-    `wants` has the layout of each operand that is no constant, `gives` is that of the results.
+    `reason` says why the node runs its reference, "" if it does not. `wants` has the layout of each operand that is no
+    constant, `gives` is that of the results.
     """
 
     node: Node
     implementation: AnyImplementation | None
     refusals: list[tuple[str, str]]
+    reason: str
     wants: dict[Value, Layout]
     gives: Layout
 
@@ -72,20 +74,28 @@ def select(graph: Graph, target: Target, inputs: Layout = ROW_MAJOR) -> list[Cho
     choices = []
     for node in graph.nodes:
         refusals: list[tuple[str, str]] = []
-        chosen = None
-        for candidate in target.implementations.get(type(node.op), ()):
-            reason = _refusal(candidate, node, selection)
-            if reason is None:
+        chosen, reason = None, ""
+        candidates = target.implementations.get(type(node.op), ())
+        for candidate in candidates:
+            refusal = _refusal(candidate, node, selection)
+            if refusal is None:
                 chosen = candidate
                 break
-            refusals.append((candidate.name, reason))
+            refusals.append((candidate.name, refusal))
         if chosen is not None:
             wants, gives = chosen.layouts(node, target)
         else:
+            reason = _reference_reason(node, candidates, refusals)
             wants, gives = {v: ROW_MAJOR for v in node.operands if v.constant is None}, ROW_MAJOR
         selection.layouts |= dict.fromkeys(node.results, gives)
-        choices.append(Choice(node, chosen, refusals, wants, gives))
+        choices.append(Choice(node, chosen, refusals, reason, wants, gives))
     return choices
+
+
+def _reference_reason(node: Node, candidates: Sequence[AnyImplementation], refusals: list[tuple[str, str]]) -> str:
+    """The refusal of the last candidate that takes the node's dtypes, else of the last one."""
+    fitting = [reason for c, (_, reason) in zip(candidates, refusals, strict=True) if c.other_dtype(node) is None]
+    return (fitting or [reason for _, reason in refusals] or ["no kernel"])[-1]
 
 
 def _refusal(candidate: AnyImplementation, node: Node, selection: Selection) -> str | None:

@@ -78,6 +78,8 @@ class Entry:
     implementation: AnyImplementation | None
     #: (name, reason) of each implementation that refused the node
     refusals: Sequence[tuple[str, str]]
+    #: why the node runs its reference; empty if it does not
+    reference_reason: str
     reads: dict[Value, Tensor]
     writes: dict[Value, Tensor]
     #: bytes of scratch memory, and their (base, offset)
@@ -98,14 +100,6 @@ class Entry:
         """What computes it, as tables and dumps print it: an implementation's name, "reference" or "reorder"."""
         return "reorder" if self.node is None else self.implementation.name if self.implementation else "reference"
 
-    @property
-    def reference_reason(self) -> str:
-        """Why the node runs its reference, by the last implementation that takes its dtypes; empty if it does not."""
-        if self.node is None or self.implementation is not None:
-            return ""
-        refusals = [reason for _, reason in self.refusals] or ["no kernel"]
-        return next((r for r in reversed(refusals) if not r.startswith("dtype")), refusals[-1])
-
 
 def insert_reorders(
     graph: Graph, choices: list[Choice], source: Boundary | None = None, sink: Boundary | None = None
@@ -124,10 +118,10 @@ def insert_reorders(
         tensor = made.get((value, layout))
         if tensor is None:
             tensor = made[value, layout] = Tensor(value, layout)
-            entries.append(Entry(None, None, (), {value: given[value]}, {value: tensor}))
+            entries.append(Entry(None, None, (), "", {value: given[value]}, {value: tensor}))
         return tensor
 
-    for node, implementation, refusals, wants, gives in choices:
+    for node, implementation, refusals, reason, wants, gives in choices:
         reads = {v: want(v, layout) for v, layout in wants.items()}
         writes = {}
         for v in node.results:
@@ -137,7 +131,7 @@ def insert_reorders(
             if any(halo):
                 reads[node.input(0)].widen(halo)
             implementation.alias(node, reads, writes)
-        entries.append(Entry(node, implementation, refusals, reads, writes))
+        entries.append(Entry(node, implementation, refusals, reason, reads, writes))
     outputs = {v: want(v, sink.layout if sink else ROW_MAJOR) for v in graph.outputs if v in given}
     if sink:
         for tensor in outputs.values():
