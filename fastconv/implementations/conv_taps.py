@@ -97,7 +97,7 @@ def passes(x: Value) -> list[Callable[[View], View]]:
 
 
 def k_block_segments(products: int, segments: int, taps: int, block: int) -> int:
-    """How many of the segments are one K block, for outputs of so many products.
+    """How many of the segments are one K block, if an output is the sum of `products` products.
 
     K blocks are equal, and of whole channel blocks, each of `block` segments, where these are shorter than a K block.
     """

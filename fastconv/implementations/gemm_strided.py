@@ -29,7 +29,7 @@ CHUNK_ROWS = 256
 
 
 class Axes(NamedTuple):
-    """Axes of a product: their sizes, and their strides in A, B and the result, 0 where it has them not."""
+    """Axes of a product: their sizes, and their strides in A, B and the result; 0 in an operand without the axis."""
 
     dims: Strides
     a: Strides

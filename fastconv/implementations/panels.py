@@ -18,7 +18,7 @@ K_BLOCK, POINTWISE_K_BLOCK = 192, 512
 
 
 def k_block(taps: int) -> int:
-    """About how many products of a kernel with so many taps are summed in one K block."""
+    """About how many products are summed in one K block, for a kernel of `taps` taps."""
     return K_BLOCK if taps > 1 else POINTWISE_K_BLOCK
 
 

@@ -62,7 +62,7 @@ class PoolBlocked(Implementation[P]):
     def step(
         self, binder: Binder, w: Windows, counts: Sequence[np.ndarray], planes: tuple[int, int], src: View, dst: View
     ) -> Step:
-        """The step over the planes of so many images and blocks of each."""
+        """The step over planes; `planes` has the number of images and of channel blocks in each."""
         heights, widths = (binder.constant(c.astype(np.float32)) for c in counts)
         V, C, (H, W) = src.layout.block, dst.shape[1], w.size
         starts = [i for i in range(w.out[1]) if 0 <= i * w.strides[1] - w.begin[1] <= W - w.extent[1]]

@@ -87,7 +87,7 @@ class ResizeBlocked(ResizeByTaps):
 
 
 def resize_step(binder: Binder, rows: Taps, columns: Taps, planes: tuple[int, int], src: View, dst: View) -> Step:
-    """A step of the kernel resize over the planes of so many images and channel blocks of each."""
+    """A step of the kernel resize over planes; `planes` has the number of images and of channel blocks in each."""
     (row_places, row_weights), (column_places, column_weights) = rows, columns
     return binder.step(
         binder.kernels.resize,

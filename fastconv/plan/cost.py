@@ -30,12 +30,12 @@ LATENCY_TILES = 4
 
 
 def direct_cycles(products: int, V: int) -> float:
-    """Estimated cycles of a direct convolution of so many products, with vectors of V floats."""
+    """Estimated cycles of a direct convolution with `products` multiply-adds and vectors of V floats."""
     return products / (FMAS_A_CYCLE * V)
 
 
 def winograd_cycles(W: int, tiles: int, IC: int, OC: int, V: int) -> float:
-    """Estimated cycles of a Winograd convolution with windows of W×W and so many output tiles."""
+    """Estimated cycles of a Winograd convolution with windows of W×W and `tiles` output tiles."""
     products = W * W * IC * OC * tiles / (FMAS_A_CYCLE * V) * max(1.0, LATENCY_TILES / tiles)
     transforms = W * W * tiles * (IC * INPUT_TRANSFORM + OC * OUTPUT_TRANSFORM) / V
     weights = W * W * IC * OC * 4 / WEIGHT_BYTES_A_CYCLE
@@ -77,7 +77,7 @@ def node_microseconds(node: Node) -> float:
 
 
 def microseconds(flops: int, values: Iterable[Value]) -> float:
-    """A rough time on one thread for so many operations on these values."""
+    """A rough time on one thread for `flops` operations on these values."""
     return flops / FLOPS + nbytes(values) / BYTES
 
 
@@ -96,7 +96,7 @@ CACHES = ((1 << 20, 0.25), (16 << 20, 1.0))
 
 
 def miss_cost(size: int) -> float:
-    """The cost of reading so many bytes again, of those that are read in turn."""
+    """The cost of reading `size` bytes again after all of them were read in turn."""
     return sum(size * cost for room, cost in CACHES if size > room)
 
 

@@ -63,6 +63,6 @@ class View:
         return {f"{prefix}_n": self.n, f"{prefix}_c": self.c, f"{prefix}_h": self.h, f"{prefix}_w": self.w}
 
     def every(self, start: Sequence[int], strides: Sequence[int]) -> View:
-        """Every so many rows and pixels (before them images, for three strides) from a place on; `shape` stays the tensor's."""
+        """Every strides-th row and pixel (for three strides: image, row and pixel) from `start` on; `shape` is not changed."""
         (n, h, w), (sn, sh, sw) = (0, *start)[-3:], (1, *strides)[-3:]
         return replace(self, address=self.at(n=n, h=h, w=w), n=self.n * sn, h=self.h * sh, w=self.w * sw)
