@@ -6,8 +6,8 @@
 
 `load` and `Model` run networks from files, `from_torch` runs a PyTorch module; `conv2d`, `max_pool2d` and `linear` run single
 layers, with a choice of algorithm; `naive` has the plain loops that they are measured against; `vision` has pre- and
-postprocessing: pictures, boxes, drawing. Errors: FastconvError and its subclasses ModelError, UnsupportedError, InputError.
-Warnings: ModelWarning, SlowPathWarning.
+postprocessing: pictures, boxes, drawing; `viz` draws what a network computes.
+Errors: FastconvError and its subclasses ModelError, UnsupportedError, InputError. Warnings: ModelWarning, SlowPathWarning.
 
 Importing the package imports nothing else: a name's module is imported on first access to the name.
 """
@@ -23,13 +23,14 @@ if PathFinder.find_spec(f"{__name__}._executor", __path__) is None:
     )
 
 if TYPE_CHECKING:
-    from . import data, naive, vision
+    from . import data, naive, vision, viz
     from .config import show_config
     from .errors import FastconvError, InputError, ModelError, ModelWarning, SlowPathWarning, UnsupportedError
     from .functional import conv2d, linear, max_pool2d
     from .model import Model, load
     from .outputs import Outputs
-    from .report import Profile, Summary
+    from .profile import Profile
+    from .summary import Summary
     from .tensor_info import TensorInfo
     from .torch_export import from_torch
     from .version import __version__ as __version__
@@ -42,9 +43,9 @@ else:  # a type checker would take __getattr__ for any name
         "ModelError": "errors",
         "ModelWarning": "errors",
         "Outputs": "outputs",
-        "Profile": "report",
+        "Profile": "profile",
         "SlowPathWarning": "errors",
-        "Summary": "report",
+        "Summary": "summary",
         "TensorInfo": "tensor_info",
         "UnsupportedError": "errors",
         "__version__": "version",
@@ -57,6 +58,7 @@ else:  # a type checker would take __getattr__ for any name
         "naive": "naive",
         "show_config": "config",
         "vision": "vision",
+        "viz": "viz",
     }
 
     def __getattr__(name):
@@ -91,4 +93,5 @@ __all__ = [
     "naive",
     "show_config",
     "vision",
+    "viz",
 ]

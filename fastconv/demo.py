@@ -21,7 +21,7 @@ from .model import Accuracy
 from .ops.conv import Conv
 from .ops.gemm import Gemm
 from .ops.max_pool import MaxPool
-from .report import table
+from .table import text_table
 
 #: images in the race: the loops in Python take about 0.1 s for each
 BATCH = 8
@@ -94,7 +94,7 @@ def race(nodes: list[Node], x: np.ndarray, accuracy: Accuracy) -> None:
         times = (text for ms in (1e3 * compiled, 1e3 * python) for text in (f"{ms:,.3f}", f"{ms / row.ms:,.0f}x"))
         rows.append((node.label, row.op, row.implementation, f"{row.ms:.4f}", *times))
     print(f"Its layers against the plain loops of fastconv.naive, all on one thread; milliseconds for {len(x)} images:\n")
-    print(table(("layer", "operator", "by", "fastconv", "compiled", "faster", "Python", "faster"), rows, 3))
+    print(text_table(("layer", "operator", "by", "fastconv", "compiled", "faster", "Python", "faster"), rows, 3))
 
 
 def plain(node: Node, x: np.ndarray, compiled: bool) -> np.ndarray:

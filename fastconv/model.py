@@ -1,4 +1,7 @@
-"""Model: a loaded network. A call checks its inputs, finds or makes the plan for their shapes, and runs it."""
+"""Model: a loaded network. A call checks its inputs, finds or makes the plan for their shapes, and runs it.
+
+What only reports need is reached through the package (`fastconv.Summary`), so that it is imported when a report is made.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
+
+import fastconv
 
 from . import _executor, kernels, onnx_json
 from .errors import InputError, ModelWarning, did_you_mean, warn
@@ -20,7 +25,6 @@ from .plan import Plan, SplitPlan
 from .plan.stages import StageGraph, Stamp
 from .plan_cache import MOST_PLANS, PlanCache, Planned
 from .reference import run_references
-from .report import Profile, Summary, outline, profile_plan, summarise
 from .run_stages import run_stages
 from .specialise import specialise
 from .tensor_info import TensorInfo, info_of, quoted_names
@@ -30,6 +34,9 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from numpy.typing import ArrayLike, DTypeLike
+
+    from .profile import Profile
+    from .summary import Summary
 
     #: the inputs of a call: the only one, or a mapping by name
     Inputs = ArrayLike | Mapping[str, ArrayLike]
@@ -398,8 +405,9 @@ class Model(Locked):
         chosen = input_shapes(self._inputs, shapes)
         inputs = [(i.name, i.shape, shape) for i, shape in zip(self.inputs, chosen, strict=True)]
         if not all(map(is_known, chosen)):
-            return outline(inputs, specialise(self._stage_graph(()).graph, chosen, accuracy=self._accuracy).nodes)
-        return summarise(inputs, *self._first_stage(shapes))
+            nodes = specialise(self._stage_graph(()).graph, chosen, accuracy=self._accuracy).nodes
+            return fastconv.Summary.of_nodes(inputs, nodes)
+        return fastconv.Summary.of_stage(inputs, *self._first_stage(shapes))
 
     def profile(self, inputs: Inputs, runs: int = 10) -> Profile:
         """Run the network several times and report the time of each layer.
@@ -432,11 +440,11 @@ class Model(Locked):
 
         def run(plan: Plan | SplitPlan, arrays: list[np.ndarray], outputs: list[np.ndarray]) -> list[Stamp]:
             stamps: list[Stamp] = []
-            stages.append((profile_plan(plan, arrays, outputs, self.threads, runs), stamps))
+            stages.append((fastconv.Profile.of_plan(plan, arrays, outputs, self.threads, runs), stamps))
             return stamps
 
         run_stages(self._stage_graph(()), input_arrays(self._inputs, inputs), {}, self._plans, run, self._check_shapes)
-        return Profile.of(stages)
+        return fastconv.Profile.of_stages(stages)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the network after all passes as ONNX in JSON: BatchNormalization is folded, fused nodes are written apart.

@@ -9,7 +9,7 @@ from typing import Any
 import fastconv
 
 from ..model import Model
-from ..report import Profile, Summary
+from ..table import LayerTable
 
 
 def load_model(args: argparse.Namespace) -> Model:
@@ -17,7 +17,7 @@ def load_model(args: argparse.Namespace) -> Model:
     return fastconv.load(args.model, threads=args.threads, accuracy=args.accuracy)
 
 
-def show(args: argparse.Namespace, table: Summary | Profile) -> None:
+def show(args: argparse.Namespace, table: LayerTable) -> None:
     """Print a table, or with --json its document."""
     if args.json:
         print_json(args, table.as_dict())

@@ -1,0 +1,233 @@
+"""Summary: the table of a model's layers, from `model.summary()`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from .graph import Node, Shape, Value, shape_text
+from .ops.windows import Windows
+from .plan import Plan, SplitPlan
+from .plan.stages import Stage, reference_reason
+from .plan.tensors import Entry
+from .table import LayerTable, marked, shorten
+from .weights import key_of
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A node with the nodes fused into it, or a reorder of a tensor.
+
+    `params` counts weights and biases, `flops` a multiply-add as two. A layer that waits for sizes has no implementation, "",
+    and None for its operations.
+    """
+
+    name: str
+    op: str
+    implementation: str
+    input: Shape
+    output: Shape
+    params: int
+    multiply_adds: int | None
+    flops: int | None
+    window: Windows | None = None
+    group: int = 1
+    #: why it runs by reference; empty if it runs on a kernel
+    reason: str = ""
+
+
+def layer(entry: Entry) -> Layer:
+    """The Layer of an entry of a plan, for all of its images."""
+    if entry.node is not None:
+        return layer_of(entry.node, entry.algorithm, entry.images, entry.reference_reason)
+    (value,) = entry.writes
+    dims = _whole(value.dims, entry.images)
+    return Layer(value.name, "reorder", "copy", dims, dims, 0, 0, 0)
+
+
+def layer_of(node: Node, implementation: str, images: int = 1, reason: str = "") -> Layer:
+    """The Layer of a node, for `images` images."""
+    first = next((v for v in node.inputs if v is not None), None)
+    known = all(v.known for v in (*node.operands, *node.results))
+    return Layer(
+        node.label,
+        "+".join(type(n.op).__name__ for n in node.chain),
+        implementation,
+        _whole(first.shape, images) if first is not None else (),
+        _whole(node.results[0].shape, images),
+        sum(v.constant.size for v in _parameters(node) if v.constant is not None),
+        node.op.multiply_adds(node) * images if known else None,
+        node.op.flops(node) * images if known else None,
+        node.op.window(node),
+        getattr(node.op, "group", 1),
+        reason,
+    )
+
+
+def _whole(dims: Shape, images: int) -> Shape:
+    return (images * dims[0], *dims[1:]) if images > 1 and dims and isinstance(dims[0], int) else dims
+
+
+def _parameters(node: Node) -> list[Value]:
+    return [v for n in node.chain for v in n.op.parameters(n)]
+
+
+def _axes(values: Sequence[int | None]) -> str:
+    """One value for each axis: 3 if all are the same, else 3×1."""
+    return shape_text(values[:1] if len(set(values)) == 1 else values)
+
+
+#: the columns of a summary; those that it always has; the first column of numbers
+HEADER = ("layer", "operator", "by", "output", "kernel", "stride", "pad", "dilation", "group", "parameters", "MMAC", "MFLOP")
+ALWAYS, NUMBERS = ("layer", "operator", "output", "parameters"), "parameters"
+
+
+def _row(x: Layer) -> tuple[str, ...]:
+    w = x.window
+    pads = "" if w is None else _axes(w.begin) if w.begin == w.end else ",".join(map(str, w.begin + w.end))
+    return (
+        shorten(x.name, 24),
+        x.op,
+        marked(x),
+        shape_text(x.output),
+        shape_text(w.kernel) if w else "",
+        _axes(w.strides) if w else "",
+        pads,
+        _axes(w.dilations) if w and set(w.dilations) != {1} else "",
+        str(x.group) if x.group != 1 else "",
+        f"{x.params:,}",
+        "" if x.multiply_adds is None else f"{x.multiply_adds / 1e6:,.2f}",
+        "" if x.flops is None else f"{x.flops / 1e6:,.2f}",
+    )
+
+
+class Summary(LayerTable):
+    """The layers of a model, from `Model.summary`. A REPL prints the table, str() of it, and a notebook shows it.
+
+    `params` counts the weights and biases of all layers, each once even if layers share it; `weight_bytes` is their size.
+
+    Parameters
+    ----------
+    inputs : sequence of tuple
+        For each input its name, its shape in the file, and the shape that the summary is for.
+    layers : sequence of Layer
+        The layers, in the order they run.
+    weights : iterable of Value
+        The weights and biases of all layers.
+    plan : Plan or SplitPlan, optional
+        The plan of the layers; None if they wait for sizes.
+
+    Examples
+    --------
+    >>> import fastconv
+    >>> fastconv.load(fastconv.data.DIGITS).summary().params
+    13962
+    """
+
+    def __init__(
+        self,
+        inputs: Sequence[tuple[str, Shape, Shape]],
+        layers: Sequence[Layer],
+        weights: Iterable[Value],
+        plan: Plan | SplitPlan | None = None,
+    ):
+        self.inputs = tuple(inputs)
+        self.layers = tuple(layers)
+        arrays = {key_of(v.constant): v.constant for v in weights if v.constant is not None}.values()
+        self.params = sum(a.size for a in arrays)
+        self.weight_bytes = sum(a.nbytes for a in arrays)
+        self.isa = plan.target.kernels.isa if plan else None
+        self.arena = plan.arena_size if plan else None
+
+    @classmethod
+    def of_stage(cls, inputs: Sequence[tuple[str, Shape, Shape]], plan: Plan | SplitPlan, stage: Stage) -> Summary:
+        """The summary of the first stage's plan and of the nodes after it."""
+        nodes = [e.node for e in plan.entries if e.node is not None]
+        waiting = stage.rest.graph.nodes if stage.rest else []
+        layers = list(map(layer, plan.entries))
+        layers += [layer_of(n, "reference", reason=reference_reason(n)) for n in stage.data_dependent]
+        layers += [layer_of(n, "") for n in waiting]
+        return cls(inputs, layers, [v for n in (*nodes, *stage.data_dependent, *waiting) for v in _parameters(n)], plan)
+
+    @classmethod
+    def of_nodes(cls, inputs: Sequence[tuple[str, Shape, Shape]], nodes: Sequence[Node]) -> Summary:
+        """The summary of nodes that wait for sizes."""
+        return cls(inputs, [layer_of(n, "") for n in nodes], [v for n in nodes for v in _parameters(n)])
+
+    def _entries(self) -> Sequence[Layer]:
+        return self.layers
+
+    @property
+    def multiply_adds(self) -> int:
+        """Multiply-adds of one run."""
+        return sum(x.multiply_adds or 0 for x in self.layers)
+
+    @property
+    def flops(self) -> int:
+        """Floating point operations of one run, a multiply-add counted as two."""
+        return sum(x.flops or 0 for x in self.layers)
+
+    def _head(self) -> str:
+        """The shapes of the inputs."""
+        return ", ".join(
+            f"{shorten(name)} {shape_text(declared)}" + (f" as {shape_text(shape)}" if shape != declared else "")
+            for name, declared, shape in self.inputs
+        )
+
+    def _table(self) -> tuple[Sequence[str], Sequence[Sequence[str]], int]:
+        """As in LayerTable; columns that are empty in every row are left out."""
+        rows = [_row(x) for x in self.layers]
+        said = [i for i, name in enumerate(HEADER) if name in ALWAYS or any(r[i] for r in rows)]
+        header, *rest = [[r[i] for i in said] for r in (HEADER, *rows)]
+        return header, rest, header.index(NUMBERS)
+
+    def _total(self) -> str:
+        total = [f"{len(self.layers)} layers", f"{self.params:,} parameters ({self.weight_bytes / 1e6:.1f} MB)"]
+        if self.arena is None:
+            return ", ".join([*total, "not planned: give the open sizes (--shape, or shapes= in Python)"])
+        total += [f"{self.multiply_adds / 1e9:.3f} GMAC", f"{self.flops / 1e9:.3f} GFLOP (a multiply-add, MAC, is two)"]
+        total += [f"arena {self.arena / 1e6:.1f} MB", f"{self.isa}"]
+        if waiting := sum(x.flops is None for x in self.layers):
+            total.append(f"{waiting} layers not counted: their sizes are known only as the network runs")
+        return ", ".join(total)
+
+    def as_dict(self) -> dict[str, object]:
+        """The table as a document for JSON.
+
+        Returns
+        -------
+        dict
+            Values that `json.dumps` takes; the guide lists the keys.
+        """
+        planned = self.isa is not None
+        return {
+            "inputs": [{"name": n, "declared": declared, "shape": shape} for n, declared, shape in self.inputs],
+            "isa": self.isa,
+            "arena_bytes": self.arena,
+            "parameters": self.params,
+            "parameter_bytes": self.weight_bytes,
+            "multiply_adds": self.multiply_adds if planned else None,
+            "flops": self.flops if planned else None,
+            "layers": [
+                {
+                    "name": x.name,
+                    "operator": x.op,
+                    "by": x.implementation or None,
+                    "reason": x.reason or None,
+                    "input": x.input,
+                    "output": x.output,
+                    "kernel": x.window and x.window.kernel,
+                    "strides": x.window and x.window.strides,
+                    "pads": x.window and x.window.begin + x.window.end,
+                    "dilations": x.window and x.window.dilations,
+                    "group": x.group,
+                    "parameters": x.params,
+                    "multiply_adds": x.multiply_adds,
+                    "flops": x.flops,
+                }
+                for x in self.layers
+            ],
+        }
+
+
+__all__ = ["Layer", "Summary", "layer"]
