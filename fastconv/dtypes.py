@@ -10,16 +10,14 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .errors import ModelError, UnsupportedError
 
 
-@dataclass(frozen=True)
-class DataType:
+class DataType(NamedTuple):
     """A TensorProto.DataType: its name, the NumPy or ml_dtypes type, and the field for values that are not raw_data.
 
     `bits` is the size of an element in a file, if less than a byte.

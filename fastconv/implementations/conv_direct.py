@@ -6,8 +6,6 @@ the shapes that they are for.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from ..graph import Node, shape_text
@@ -44,7 +42,7 @@ class ConvDirect(ConvTaps[Conv]):
         if self.workspace(node, binder.target):
             read = src.every((-windows.begin[0], -windows.begin[1]), windows.strides)
             src = binder.workspace_view((*x.dims[:2], *windows.out), src.layout)
-            gather, windows = reorder(binder, read, src), replace(windows, strides=(1, 1), begin=(0, 0))
+            gather, windows = reorder(binder, read, src), windows._replace(strides=(1, 1), begin=(0, 0))
         return [
             *gather,
             *(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import cast
 
 from ..graph import Node, Value
@@ -65,5 +64,5 @@ class SliceBlocked(BlockedMove[Slice]):
         src = binder.view(x)
         starts = dict(zip("dhw"[-len(inner) :], (r.start for r in inner), strict=True))
         d, h, w = (0, *(r.step * s for r, s in zip(inner, src.spatial, strict=True)))[-3:]
-        taken = replace(src, address=src.at(n=n.start, **starts), n=n.step * src.n, d=d, h=h, w=w)
+        taken = src._replace(address=src.at(n=n.start, **starts), n=n.step * src.n, d=d, h=h, w=w)
         return copy_channels(binder, taken, c.start, binder.view(y), 0, len(c))

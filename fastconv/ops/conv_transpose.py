@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -86,7 +85,7 @@ class ConvTranspose(Grouped):
         if x.shape is None or not w.known:
             return None
         windows, more = self.geometry(x.shape, w.dims[2:]), self.output_padding or (0,) * (len(x.shape) - 2)
-        return replace(windows, end=tuple(e if e is None else e + m for e, m in zip(windows.end, more, strict=True)))
+        return windows._replace(end=tuple(e if e is None else e + m for e, m in zip(windows.end, more, strict=True)))
 
     def multiply_adds(self, node: Node) -> int:
         x, w = node.input(0), node.input(1)

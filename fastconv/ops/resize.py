@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -36,8 +35,7 @@ ROUNDING: dict[str, Callable[[Any], Any]] = {
 }
 
 
-@dataclass(frozen=True)
-class Taps:
+class Taps(NamedTuple):
     """The resizing of an axis: input places and weights (out × taps), and which of the `out` outputs are outside the roi."""
 
     places: np.ndarray

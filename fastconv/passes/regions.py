@@ -7,8 +7,8 @@ nodes at its borders convert the values that enter it and restore those that lea
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, cast
+from dataclasses import replace
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -27,8 +27,7 @@ from ..ops.softmax import AlongAxis
 from ..ops.split import Split
 
 
-@dataclass(frozen=True)
-class Rewrite:
+class Rewrite(NamedTuple):
     """A node on the new axes: `converted` are the positions of the inputs that have them, `outputs` whether the outputs do."""
 
     op: Op
@@ -49,8 +48,7 @@ class Rewrite:
 Handler = Callable[[Node, "AxisMap"], Rewrite | None]
 
 
-@dataclass(frozen=True)
-class AxisMap:
+class AxisMap(NamedTuple):
     """New axes for values of `rank` axes: axis i becomes axis `axes[i]` of `new_rank`; new axes have size 1.
 
     `convert` and `restore` are the operators, each with its other inputs, that change a value to the new axes and back.
@@ -105,8 +103,7 @@ class AxisMap:
         return self.axes[axis_index(i, self.rank)]
 
 
-@dataclass(frozen=True)
-class Region:
+class Region(NamedTuple):
     """Connected nodes that can be converted together.
 
     `inputs` and `outputs` are the values at its borders, `producers` the nodes that compute values, of the whole graph.

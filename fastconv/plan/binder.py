@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from functools import partial
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from ..kernels import Kernels
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """One call of a compiled kernel, for pyx/executor.pyx."""
 
     #: the address of the kernel's function

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 #: rows and columns of zeros around a tensor, for each spatial axis: those before it, then those behind it (top, left, bottom,
 #: right); empty for none
@@ -15,8 +15,7 @@ Strides = tuple[int, ...]
 RANKS = (4, 5)
 
 
-@dataclass(frozen=True)
-class Layout:
+class Layout(NamedTuple):
     """An order of elements.
 
     `block` is how many channels lie side by side at each pixel; 1 for layouts in which each channel has planes of its own.
@@ -45,8 +44,7 @@ def blocked(block: int) -> Layout:
     return Layout(f"nChw{block}c", block)
 
 
-@dataclass(frozen=True)
-class Geometry:
+class Geometry(NamedTuple):
     """The memory of a tensor with its halo. Strides and `start` count elements.
 
     `c` is the stride from one block of channels to the next (without blocks, from one channel to the next), `d` from one plane

@@ -10,8 +10,7 @@ import contextlib
 import math
 import mmap
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -30,8 +29,7 @@ FLOAT32 = np.dtype(np.float32)
 Job = Callable[[np.ndarray], None]
 
 
-@dataclass(frozen=True)
-class Packing:
+class Packing(NamedTuple):
     """Packed weights to be made: how many elements they have, and the jobs that fill all of them."""
 
     size: int

@@ -6,7 +6,6 @@ import itertools
 import math
 import time
 from collections.abc import Iterable, MutableMapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -270,7 +269,7 @@ def _bind(entry: Entry, binder: Binder, zeroed: set[Tensor]) -> list[Step] | Non
     zeroed.update(roots)
     target = binder.target
     count = pieces(time, target.threads) if target.pieces is None else target.pieces
-    return [replace(s, pieces=count) for s in (*(step for root in roots for step in _halo_steps(binder, root)), *steps)]
+    return [s._replace(pieces=count) for s in (*(step for root in roots for step in _halo_steps(binder, root)), *steps)]
 
 
 def _hold_constants(values: Iterable[Value], binder: Binder) -> None:

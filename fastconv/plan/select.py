@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from .implementation import AnyImplementation
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(NamedTuple):
     """What a plan is made for."""
 
     #: the implementations of each operator, best first

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from .layout import Layout
 
@@ -17,8 +17,7 @@ def address(base: int, offset: int) -> int:
     return base << 48 | offset
 
 
-@dataclass(frozen=True)
-class View:
+class View(NamedTuple):
     """The address of a tensor's first element, and the strides in elements.
 
     `c` is the stride from one block of channels to the next for a blocked tensor, else from one channel to the next; `w` is
@@ -48,15 +47,15 @@ class View:
     def planes(self, n: int) -> View:
         """The planes of volume n as images."""
         _, C, D, *size = self.shape
-        return replace(self, address=self.at(n=n), shape=(D, C, *size), n=self.d, d=0)
+        return self._replace(address=self.at(n=n), shape=(D, C, *size), n=self.d, d=0)
 
     def block_planes(self, n: int) -> View:
         """The planes of volume n, with blocks of channels as images and the depth as blocks of channels."""
-        return replace(self, address=self.at(n=n), n=self.c, c=self.d)
+        return self._replace(address=self.at(n=n), n=self.c, c=self.d)
 
     def depth_columns(self, n: int) -> View:
         """Volume n with each row of its planes as an image, whose rows lie along the depth."""
-        return replace(self, address=self.at(n=n), n=self.h, h=self.d)
+        return self._replace(address=self.at(n=n), n=self.h, h=self.d)
 
     def strides(self, prefix: str) -> dict[str, int]:
         """The strides as a kernel's fields: `src_n`, `src_c`, `src_h`, `src_w`."""
@@ -65,4 +64,4 @@ class View:
     def every(self, start: Sequence[int], strides: Sequence[int]) -> View:
         """Every strides-th row and pixel (for three strides: image, row and pixel) from `start` on; `shape` is not changed."""
         (n, h, w), (sn, sh, sw) = (0, *start)[-3:], (1, *strides)[-3:]
-        return replace(self, address=self.at(n=n, h=h, w=w), n=self.n * sn, h=self.h * sh, w=self.w * sw)
+        return self._replace(address=self.at(n=n, h=h, w=w), n=self.n * sn, h=self.h * sh, w=self.w * sw)
