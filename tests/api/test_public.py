@@ -37,7 +37,7 @@ def test_asking_for_one_name_imports_what_has_it():
 
 @pytest.mark.slow
 def test_names_may_be_asked_for_by_several_threads_at_once():
-    """With a circular import, one thread would see a module that another has not finished."""
+    """Threads that import names at the same time never see a half-imported module."""
     code = """
     import sys, threading
     import fastconv
@@ -58,7 +58,7 @@ OPTIONAL = {"PIL", "google", "ml_dtypes", "onnx", "onnxscript", "safetensors", "
 
 @pytest.mark.slow
 def test_functions_import_optional_packages_alone():
-    """All else is imported where modules begin, except for hashlib, which is slow to import and seldom needed."""
+    """Functions import only optional packages, and hashlib, which is slow to import and seldom needed."""
     package = Path(fastconv.__file__).parent
     imported = set()
     for path in package.rglob("*.py"):

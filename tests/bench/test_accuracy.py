@@ -34,7 +34,7 @@ def test_winograd_grows_errors_as_its_points_say(monkeypatch):
 
 
 def test_networks_are_measured_against_float64(monkeypatch):
-    """A session that rounds the right answer has the error of one rounding."""
+    """An engine that returns the rounded exact answer has the error of one rounding."""
 
     class Session:
         def __init__(self, path, providers):

@@ -58,7 +58,7 @@ def test_networks_with_normalizations_run_on_kernels(name, image, isa, tmp_path,
 
 
 def test_the_vit_has_the_published_number_of_parameters():
-    """22.05 million; the roots that attention divides by are no parameters."""
+    """ViT-S has 22.05 million parameters; the square roots that attention divides by are not counted."""
     constants = [v.constant for v in zoo.build("vit", zoo.empty).values() if v.constant is not None]
     assert sum(c.size for c in constants if c.dtype == np.float32 and c.ndim) == 22_050_664
 

@@ -27,7 +27,7 @@ LAYERS = ["conv1", "pool1", "conv2", "pool2", "fc1", "fc2"]
 
 @pytest.fixture
 def fastconv_(capsys):
-    """Run a command; what it printed, where it ended as expected."""
+    """Run a command and return what it printed, after checking its exit code."""
 
     def run(*args, code=0):
         try:
@@ -54,7 +54,7 @@ def tensor(name, *dims):
 
 
 def model_file(path, op, inputs, output):
-    """A model of one node, whose output is as its first input."""
+    """A model of one node, whose output has the shape of its first input."""
     node = {"op_type": op, "input": list(inputs), "output": [output]}
     graph = {"name": "g", "node": [node], "input": [tensor(n, *d) for n, d in inputs.items()]}
     graph["output"] = [tensor(output, *next(iter(inputs.values())))]
@@ -68,7 +68,7 @@ def add(tmp_path):
 
 
 def test_a_warning_is_one_line(tmp_path, capsys):
-    """Sizes of one symbol differ; the nodes take them."""
+    """The sizes of one symbol differ, but the nodes accept them."""
     path = model_file(tmp_path / "m.json", "Add", {"a": ["N", 3], "b": ["N", 3]}, "c")
     assert main(["run", str(path), "--random", "--shape", "a=2x3", "--shape", "b=1x3"]) == 0
     out, err = capsys.readouterr()
@@ -135,7 +135,7 @@ def test_pictures_use_what_the_terminal_has(monkeypatch, terminal, environment, 
 
 
 def test_plain_loops_compute_the_layers_of_the_demo(images):
-    """The race is between things that give the same: integers, so exactly."""
+    """Both sides of the race compute the same result; the inputs are integers, so it is exactly equal."""
     graph = fastconv.onnx_json.read(DIGITS)
     rng = np.random.default_rng(0)
     raced = 0
@@ -308,7 +308,7 @@ def test_random_inputs_beside_one_of_a_file_whose_sizes_are_open(fastconv_, tmp_
 
 @pytest.mark.slow
 def test_exact_arithmetic(fastconv_, tmp_path, monkeypatch):
-    """Every command that loads a model asks for the accuracy."""
+    """Every command that loads a model has --accuracy."""
     asked = []
 
     def load(*args, **options):
@@ -377,7 +377,7 @@ def test_convert_names_all_files(fastconv_, tmp_path):
 
 
 def test_convert_with_other_weights(fastconv_, images, tmp_path):
-    """A file of weights by name: here twice those of the last layer."""
+    """A file of weights by name: those of the last layer, doubled."""
     *_, last = read(MODEL).nodes
     twice = {v.name: 2 * v.constant for v in last.inputs[1:]}
     save_file(twice, tmp_path / "new.safetensors")
@@ -388,7 +388,7 @@ def test_convert_with_other_weights(fastconv_, images, tmp_path):
 
 
 def test_convert_with_folded_batch_normalization(fastconv_, tmp_path):
-    """The report says what went where; more weights and another epsilon are said on the command line."""
+    """The output lists which weights went where; options accept unused weights and another epsilon."""
     net = Net(conv("conv", "bn"))
     onnx.save(onnx.helper.make_model(net.graph(folded=["bn"], named="path")), tmp_path / "m.onnx")
     state = net.state()

@@ -12,7 +12,7 @@ ARM = "BogoMIPS\t: 243.75\nFeatures\t: fp asimd aes asimdhp\nCPU implementer\t: 
 
 @pytest.fixture
 def machine(tmp_path):
-    """A root folder in which /proc/cpuinfo tells of these processors."""
+    """A root folder whose /proc/cpuinfo describes these processors."""
 
     def machine(*processors, end=""):
         (tmp_path / "proc").mkdir(exist_ok=True)

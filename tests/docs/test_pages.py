@@ -1,4 +1,4 @@
-"""What README.md, CONTRIBUTING.md and the pages of docs/ say is true: names exist, and code runs."""
+"""README.md, CONTRIBUTING.md and the pages of docs/ are true: the names that they give exist, and their code runs."""
 
 import ast
 import json

@@ -230,7 +230,7 @@ def test_keypoints_are_on_the_joints(picture):
 
 @networks
 def test_keypoints_move_with_the_picture():
-    """A picture that is not square: letterboxed, and the points brought back."""
+    """A picture that is not square is letterboxed, and the points are mapped back to it."""
     pose, model, picture = example("pose").pose, load("movenet_lightning_192_heads"), skimage.data.astronaut()
     points, _ = pose(model, picture)
     wide = np.concatenate([np.zeros((512, 100, 3), np.uint8), picture, np.zeros((512, 100, 3), np.uint8)], axis=1)
@@ -272,7 +272,7 @@ def test_no_person_and_no_text():
     ],
 )
 def test_networks_are_given_what_they_were_trained_on(network, given):
-    """The inputs that come with the networks, made without this package."""
+    """The inputs that come with the networks were made without this package; the examples' preprocessing gives the same."""
     how = {
         "mobilenet_v2_imagenet": {"mean": vision.IMAGENET_MEAN, "std": vision.IMAGENET_STD},
         "movenet_lightning_192_heads": {"mean": 1, "scale": 1 / 127.5},

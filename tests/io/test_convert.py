@@ -23,7 +23,7 @@ MODELS = Path(os.environ.get("FASTCONV_MODELS", "/nonexistent"))
 
 
 def load(path):
-    """The model with all its weights inside, which onnx.load marks as such."""
+    """The model with all its weights inside, and marked so, as onnx.load leaves it."""
     m = onnx.load(path)
     for t in m.graph.initializer:
         t.ClearField("data_location")
@@ -31,7 +31,7 @@ def load(path):
 
 
 def small_model():
-    """A model with something of everything that fastconv itself neither reads nor runs, but a conversion must keep."""
+    """A model with one of each thing that fastconv does not read or run, but that a conversion must keep."""
     branch = helper.make_graph(
         [helper.make_node("Constant", [], ["c"], value=numpy_helper.from_array(np.float32([1]), "inner"))],
         "branch",
@@ -177,7 +177,7 @@ def external(location, **entries):
 @pytest.mark.parametrize("place", everywhere(onnx.TensorProto()))
 @pytest.mark.parametrize("suffix", [".onnx", ".json"])
 def test_external_data_wherever_a_tensor_can_be(tmp_path, place, suffix):
-    """It comes along from every place, and from none does it bring a file that is not the model's."""
+    """A conversion copies the tensor from every place, and never a file that is not the model's."""
     (tmp_path / "secret").write_bytes(b"\x01\x02\x03\x04")
     folder = tmp_path / "model"
     folder.mkdir()
@@ -302,7 +302,7 @@ def test_what_write_wrote_converts(tmp_path):
 
 
 def test_weights_take_the_place_of_initializers(tmp_path):
-    """Those of a data file that is gone, of JSON and of a Constant node; the others stay."""
+    """New weights replace those of a missing data file, of JSON and of a Constant node; the others stay."""
     onnx.save(large_model(), tmp_path / "m.json", save_as_external_data=True, location="m.data", size_threshold=0)
     new = {f"w{i}": np.full(200_000, i, np.float32) for i in range(3)}
     (tmp_path / "m.data").unlink()
@@ -361,7 +361,7 @@ def test_weights_that_are_none(tmp_path, monkeypatch):
 
 
 def test_weights_of_every_dtype(tmp_path):
-    """bfloat16 too, where ml_dtypes is there."""
+    """bfloat16 too, if ml_dtypes is installed."""
     import ml_dtypes
 
     kinds = ("float16", "float64", "int8", "uint8", "int16", "int32", "int64", "bool", "bfloat16")

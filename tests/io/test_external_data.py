@@ -69,7 +69,7 @@ def test_locations_that_are_fine(folder, location):
 
 
 def test_links_are_refused_unless_they_are_meant(folder):
-    """In a Hugging Face cache every file is a link into ../../blobs: the message says what to do."""
+    """In a Hugging Face cache every file is a link into ../../blobs; the message says how to load it."""
     (folder / "link.bin").symlink_to("../secret")
     (folder / "inside.bin").symlink_to("w.bin")
     (folder / "dir").symlink_to("sub")
@@ -108,7 +108,7 @@ def test_only_regular_files_are_opened(folder, monkeypatch):
 
 
 def test_hard_links_are_not_told_apart(folder):
-    """Documented: whoever can make one can write there anyway."""
+    """Hard links are followed, as documented: whoever can make one can write to the folder anyway."""
     os.link(folder.parent / "secret", folder / "hard")
     assert read(folder, location="hard").tobytes() == b"secret"
 

@@ -67,7 +67,7 @@ OTHERS = {
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_another_kind_of_file_is_named(tmp_path, name):
-    """Whatever it is called, and as bytes too."""
+    """The file's name does not matter, and bytes are recognized too."""
     data, expected = OTHERS[name]
     for path in (tmp_path / "m.json", tmp_path / "m.onnx", tmp_path / "m.pb"):
         path.write_bytes(data)
@@ -101,7 +101,7 @@ def test_what_is_not_known_stays_so(data):
 
 
 def test_onnx_as_bytes(tmp_path):
-    """Without a path there is no folder of weights: then they are inside, or `external_dir` says it."""
+    """Bytes have no folder of weights: these are inside, or `external_dir` names their folder."""
     (tmp_path / "m.json").write_bytes(text(tiny()))
     convert(tmp_path / "m.json", tmp_path / "m.onnx")
     data = (tmp_path / "m.onnx").read_bytes()
@@ -130,7 +130,7 @@ def with_metadata(props):
 
 
 def test_metadata_is_kept(tmp_path):
-    """By every way that a model goes, except that nobody can change it."""
+    """Metadata survives every conversion, and is read-only."""
     source = tmp_path / "m.json"
     source.write_bytes(text(with_metadata(PROPS.items())))
     model = fastconv.load(source)

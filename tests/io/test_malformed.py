@@ -360,7 +360,7 @@ def nested(depth, leaf="{}"):
 
 @pytest.mark.parametrize("depth", [1, 50, 200, 5_000, 100_000])
 def test_t20_nested_subgraphs(depth):
-    """Too deep for the reader, or for Python's json, is a ModelError like any other, and soon."""
+    """Nesting too deep for the reader or for Python's json is a ModelError, and is found quickly."""
     m = b'{"opset_import": [{"version": "22"}], "graph": %s}' % nested(depth)
     start = time.perf_counter()
     refused(m, "more than 16 graphs one inside|nested too deeply|no outputs")
@@ -471,7 +471,7 @@ def _varint(n):
 
 
 def slots(m, path=()):
-    """The path of everything in a model."""
+    """The JSON paths of all parts of a model."""
     if path:
         yield path
     items = m.items() if isinstance(m, dict) else enumerate(m) if isinstance(m, list) else ()

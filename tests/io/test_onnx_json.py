@@ -217,7 +217,7 @@ UNKNOWN = [-1, -5, -(2**63), 0, "", "?", "-1", "None", "unk__12", "a b", "image.
 @pytest.mark.parametrize("dim", UNKNOWN)
 @pytest.mark.parametrize("ending", ["json", "onnx"])
 def test_sizes_that_are_not_known(tmp_path, dim, ending):
-    """Exporters have many ways to say so; written again, they are sizes of which nothing is said."""
+    """Exporters mark unknown sizes in many ways; the writer leaves them unnamed."""
     g = helper.make_graph(
         [helper.make_node("Relu", ["x"], ["y"])],
         "g",
@@ -501,7 +501,7 @@ def value(name, *shape, dtype=np.float32):
 
 
 def chain_graph(*ops, shape=("N", 3, 8, 8)):
-    """x through operators of one input, to y."""
+    """x goes through operators of one input to y."""
     values = [value("x", *shape), *(Value(f"v{i}", None, np.dtype(np.float32)) for i in range(len(ops)))]
     values[-1].name = "y"
     values[-1].shape = shape
@@ -510,14 +510,14 @@ def chain_graph(*ops, shape=("N", 3, 8, 8)):
 
 
 def load_checked(path):
-    """The model at `path` as the onnx package reads it and finds nothing wrong with."""
+    """The model at `path`, read and checked by the onnx package."""
     m = onnx.load(path)
     onnx.checker.check_model(m, full_check=True)
     return m
 
 
 def onnx_outputs(path, **arrays):
-    """What onnx's own evaluator computes with the model at `path`."""
+    """The outputs of onnx's own evaluator for the model at `path`."""
     evaluator = onnx.reference.ReferenceEvaluator(load_checked(path))
     return dict(zip(evaluator.output_names, evaluator.run(None, arrays), strict=True))
 
@@ -664,7 +664,7 @@ OURS = {
 @pytest.mark.parametrize("op", ["Softmax", "LogSoftmax", "Hardmax"])
 @pytest.mark.parametrize("axis", [0, 1, 2, -2, -1])
 def test_write_the_old_softmax(tmp_path, op, axis):
-    """Before opset 13 it was over several axes together, which no operator of today is."""
+    """Before opset 13 Softmax was over several axes together; no operator of today is."""
     g = read(
         model(
             [node(op, ["x"], ["y"], {"name": "axis", "i": axis, "type": "INT"})],
@@ -681,7 +681,7 @@ def test_write_the_old_softmax(tmp_path, op, axis):
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_write_a_layer_normalization_of_one_axis(tmp_path, axis):
-    """Which the standard has for the last axis only."""
+    """The standard has it for the last axis only."""
     rng, shape = np.random.default_rng(0), (2, 3, 4)
     x = Value("x", shape, np.dtype(np.float32))
     own = (shape[axis], *(1,) * (2 - axis))
@@ -792,7 +792,7 @@ def test_real_models_after_the_passes(path, tmp_path):
 
 
 def test_large_weights_are_left_in_their_file(tmp_path, monkeypatch):
-    """Time is a busy machine's; what it is made of is counted: one open, and no read before one asks for them."""
+    """Loading opens the weight file once and reads nothing of it before weights are needed: calls are counted, not timed."""
     arrays = [np.full((1000, 1000), i, np.float32) for i in range(5)]
     write(Graph([], [Value(f"y{i}", constant=a) for i, a in enumerate(arrays)], []), tmp_path / "m.json")
     opened, sizes, preadv = [], [], os.preadv

@@ -98,7 +98,7 @@ def answer(graph, x=X):
 
 
 def expected(net, state, x=X, epsilon=1e-5):
-    """What the network gives with these arrays, nothing folded: each initializer by its name."""
+    """The initializers of the network with these arrays and nothing folded, by name."""
     graph = net.graph(named="weights")
     for t in graph.initializer:
         if t.name in state:
@@ -114,7 +114,7 @@ def expected(net, state, x=X, epsilon=1e-5):
 
 
 def by_name(state):
-    """As a .safetensors file has it."""
+    """The arrays as a .safetensors file."""
     return {key: state[key] for key in sorted(state, key=lambda key: (state[key].dtype != np.int64, key))}
 
 
@@ -137,7 +137,7 @@ SEQUENTIAL = Net(conv("0.0", "0.1"), conv("2.0", "2.1"), conv("10.0", "10.1"), c
 @pytest.mark.parametrize("named", ["path", "scope", "weights"])
 @pytest.mark.parametrize("net", [TWO, SEQUENTIAL], ids=["named", "numbered"])
 def test_folded_by_name(net, named, order):
-    """Layers by their names, and the BatchNorm of each by scope, by order, by number or by name."""
+    """Layers are matched by their names, the BatchNorm of each by scope, order, number or name."""
     norms = [layer[4] for layer in net.layers if layer[4]]
     epsilon = 0.25 if named == "scope" else 1e-5  # as the metadata has it
     placed = check(net, net.graph(folded=norms, named=named), order(net.state()), true_epsilon=epsilon)
@@ -157,7 +157,7 @@ def test_report():
 
 
 def test_folded_by_order():
-    """No name tells anything: the shapes are in the order of the modules, and the BatchNorm is the module after the layer."""
+    """Names say nothing: shapes come in the order of the modules, and a BatchNorm follows its layer."""
     net = Net(conv("conv1", "bn1"), conv("b.conv", "b.norm"), conv("last", bias=True))
     check(net, net.graph(folded=["bn1", "b.norm"]), net.state())
     check(net, net.graph(folded=["bn1"]), net.state())
@@ -165,7 +165,7 @@ def test_folded_by_order():
 
 
 def test_by_a_shape_that_is_only_once():
-    """Sorted keys tell no order, but shapes do; the graph runs the layers in another order."""
+    """Sorted keys have lost the order, but shapes tell it; the graph runs the layers in another order."""
     net = Net(conv("z", shape=(5, 4, 3, 3)), conv("m", "n", shape=(6, 5, 1, 1)), conv("a", shape=(4, 6, 1, 1)))
     check(net, net.graph(folded=["n"]), by_name(net.state()))
 
@@ -182,7 +182,7 @@ def test_ambiguous_layers_are_named():
 
 
 def test_ambiguous_norms_are_named():
-    """conv_pw and bn1, conv_dw and bn2: the names beside each other do not tell, the order does."""
+    """conv_pw and bn1, conv_dw and bn2: names do not tell which belong together, but the order does."""
     net = Net(conv("conv_pw", "bn1"), conv("conv_dw", "bn2"))
     check(net, net.graph(folded=["bn1", "bn2"], named="path"), net.state())
     with pytest.raises(ModelError) as e:
@@ -195,7 +195,7 @@ def test_ambiguous_norms_are_named():
 
 
 def test_order_and_names_that_contradict_each_other():
-    """A module that makes all convolutions first."""
+    """A module that creates all convolutions before the BatchNorms."""
     net = Net(conv("conv1", "bn1"), conv("conv2", "bn2"))
     state = net.state()
     keys = sorted(state, key=lambda key: not key.startswith("conv"))
@@ -204,7 +204,7 @@ def test_order_and_names_that_contradict_each_other():
 
 
 def test_a_norm_before_its_convolution_is_not_folded_into_that():
-    """norm2 stands before conv2 in the module, and is folded into conv1; conv2 has kept its name."""
+    """norm2 precedes conv2 in the module and is folded into conv1; conv2 has kept its name."""
     net = Net(conv("b.conv1", "b.norm2"), conv("b.conv2"))
     for order in (dict, by_name):
         check(net, net.graph(folded=["b.norm2"], named="path"), order(net.state()))
@@ -247,7 +247,7 @@ def test_a_norm_that_does_not_fit():
 @pytest.mark.parametrize("named", ["path", "scope"])
 @pytest.mark.parametrize("transB", [0, 1])
 def test_linear_layers(named, transB):
-    """Their weights are transposed where the graph has them so, square ones too."""
+    """Weights are transposed if the graph has them transposed, square ones too."""
     net = Net(("MatMul", "m", (4, 4), False, None), ("Gemm", "g", (5, 4), True, "n"), ("Gemm", "last", (4, 5), False, None))
     graph = net.graph(folded=["n"], named=named, transB=transB)
     check(net, graph, net.state(), X[:, :, 0, 0], true_epsilon=0.25 if named == "scope" else 1e-5)
@@ -275,14 +275,14 @@ def test_epsilon():
 
 
 def share(graph, a, b):
-    """Let the second initializer be the first, as exporters do where both are equal."""
+    """Make both names one initializer, as exporters do if the two are equal."""
     for node in graph.node:
         node.input[:] = [a if name == b else name for name in node.input]
     graph.initializer.remove(next(t for t in graph.initializer if t.name == b))
 
 
 def test_initializers_that_equal_ones_share():
-    """In a network that was not trained: of two layers, of two BatchNorms, and of two inputs of one; scopes tell them apart."""
+    """An untrained network shares initializers: between layers, BatchNorms, and inputs of one. Scopes tell them apart."""
     graph = TWO.graph(named="scope")
     share(graph, "a.conv1.weight", "a.conv2.weight")
     for field in ("bias", "running_mean"):
@@ -292,7 +292,7 @@ def test_initializers_that_equal_ones_share():
 
 
 def test_initializers_that_an_identity_shares():
-    """As torch's older exporter writes it."""
+    """The form of torch's older exporter."""
     graph = TWO.graph(named="weights")
     share(graph, "a.bn1.bias", "a.bn2.bias")
     graph.node.insert(0, helper.make_node("Identity", ["a.bn1.bias"], ["a.bn2.bias"]))
@@ -313,7 +313,7 @@ def test_a_module_that_runs_twice():
 
 
 def test_other_parameters_by_name_and_scope():
-    """Two scales that were equal, and so one."""
+    """Two equal scales, which the exporter made one."""
     rng = np.random.default_rng(3)
     nodes = [helper.make_node("Mul", ["x", "a.scale"], ["v"]), helper.make_node("Mul", ["v", "a.scale"], ["y"])]
     for node, module in zip(nodes, "ab", strict=True):
@@ -328,7 +328,7 @@ def test_other_parameters_by_name_and_scope():
 
 
 def test_graphs_that_make_no_sense():
-    """Nodes without inputs and outputs, metadata and names that say nothing: they stay as they are."""
+    """Nodes without inputs and outputs, metadata and meaningless names are left as they are."""
     graph = TWO.graph(named="scope", folded=["a.bn1", "a.bn2"])
     for op in ("Identity", "Constant", "Conv", "BatchNormalization"):
         graph.node.append(helper.make_node(op, [], []))

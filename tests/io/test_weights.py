@@ -1,4 +1,4 @@
-"""Weights that stay in their file: the stand-in for an array, packing in jobs, and the memory that a model holds afterwards."""
+"""Weights that stay in their file: the object in place of an array, packing in jobs, and the memory that a model holds."""
 
 import itertools
 import json
@@ -54,7 +54,7 @@ def reads(monkeypatch):
 
 @pytest.fixture
 def pieces(monkeypatch):
-    """How many pieces of weights each plan has packed."""
+    """How many packing jobs each plan has run."""
     counts, original = [], binder.share_out
 
     def count(jobs, threads):
@@ -66,7 +66,7 @@ def pieces(monkeypatch):
 
 
 def stored(folder, shape=(ROWS, 8, 2, 2), location="w.bin"):
-    """(what stands for a tensor in a file, the tensor)."""
+    """(the Weights of a tensor in a file, the tensor)."""
     array = normal(RNG, *shape)
     (folder / location).write_bytes(b"head" + array.astype("<f4").tobytes())
     with DataReader(folder) as reader:
@@ -297,7 +297,7 @@ def test_a_model_from_a_pipe(tmp_path, monkeypatch):
 
 
 def in_tile_order(w, scale, block, V):
-    """What pyx/pack.pyx says, said again: OC IC KH KW as [part][ic block][KH][KW][ic of the block][lane]."""
+    """The layout of pyx/pack.pyx in NumPy: OC IC KH KW as [panel][ic block][KH][KW][ic of the block][lane]."""
     OC, IC, KH, KW = w.shape
     w = (w * scale.reshape(-1, 1, 1, 1)).astype(np.float32)
     OCB = -(-OC // V)
@@ -316,7 +316,7 @@ def in_tile_order(w, scale, block, V):
 @pytest.mark.parametrize("kernel", [(1, 1), (3, 3), (1, 3), (5, 2)])
 @pytest.mark.parametrize("order", [(0, 1, 2, 3), (1, 0, 2, 3), (3, 2, 1, 0)])
 def test_pack(V, kernel, order):
-    """Every number of parts and every tail, blocks of V and of one channel, from any arrangement in memory."""
+    """Every number of panels and every tail, blocks of V and of one channel, from any arrangement in memory."""
     for OC, IC, planar in itertools.product((*range(1, 2 * V, V // 2 + 1), 4 * V + 1, 5 * V), (1, V - 1, V, 2 * V + 1), (0, 1)):
         shape = (OC, IC, *kernel)
         w = normal(RNG, *(shape[i] for i in order)).transpose(np.argsort(order))
@@ -346,7 +346,7 @@ def filled(made):
 
 @pytest.mark.parametrize("small", [1, 2000, 1 << 30])
 def test_pieces_make_up_the_whole(monkeypatch, small):
-    """Whatever their size; and each weight is read by one of them."""
+    """Jobs cover all weights, whatever their size, and each weight is read by exactly one."""
     monkeypatch.setattr(packing, "JOB_BYTES", small)
     for OC, IC, groups, merge in ((40, 9, 1, 1), (8, 8, 1, 1), (3, 1, 1, 1), (48, 5, 2, 1), (24, 2, 4, 2), (56, 4, 1, 1)):
         w = normal(RNG, OC, IC, 3, 3)
@@ -381,7 +381,7 @@ def test_slabs_hold_arrays_one_behind_the_other():
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells a process's memory in a file")
 def test_large_arrays_take_no_more_than_their_size():
-    """Where huge pages are to be had, half of one would be wasted at the end of each array."""
+    """Huge pages must not waste half a page at the end of each array."""
 
     def resident():
         return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
@@ -422,7 +422,7 @@ def test_share_out_stops_at_an_error():
 
 @pytest.mark.slow
 def test_share_out_waits_for_its_threads_when_it_is_interrupted():
-    """What they fill is given up only when they have stopped."""
+    """The memory that jobs fill is freed only after all of them have stopped."""
     began, ended = threading.Event(), threading.Event()
 
     class Interrupted(BaseException):
@@ -465,7 +465,7 @@ def test_share_out_does_with_the_threads_there_are(monkeypatch):
 
 @pytest.fixture
 def save(tmp_path):
-    """Writes a graph, its weights beside it: save(graph) is the path."""
+    """save(graph) writes a graph with its weights in a file beside it, and returns the path."""
 
     def save(graph):
         onnx_json.write(graph, tmp_path / "net.json")
@@ -476,7 +476,7 @@ def save(tmp_path):
 
 
 def network():
-    """Every kind of packed weights: over 1 MB in all, most of it folded with what follows."""
+    """A network with every kind of packed weights: over 1 MB, most of it folded with the nodes that follow."""
     net = Net()
 
     def norm(x):
@@ -515,7 +515,7 @@ def test_weights_are_read_and_packed_once(save, reads, pieces):
 
 @pytest.mark.slow
 def test_weights_of_a_product_of_the_channels_are_packed_once(save, reads, pieces):
-    """Such a MatMul becomes a convolution once the shape is known."""
+    """A MatMul with constant weights becomes a convolution once the shape is known."""
     net = Net()
     x = net.input("x", "N", 64, "H", "W")
     y = net("Transpose", net("Relu", net("Conv", x, normal(RNG, 64, 64, 3, 3) / 24, pads=(1,) * 4)), perm=(0, 2, 3, 1))
@@ -640,7 +640,7 @@ def heavy():
 
 @pytest.mark.slow
 def test_memory_holds_weights_once(save, heavy):
-    """Peak and rest of a process, above the imported library: what is packed and little else."""
+    """A process needs little more memory than the library and the packed weights, at its peak and afterwards."""
     path = save(heavy)
     size = path.with_suffix(".json.data").stat().st_size
     code = """
@@ -665,7 +665,7 @@ print(*(r - before for r in resident()))
 @pytest.mark.parametrize("form", ["path", "onnx"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
 def test_memory_holds_no_weights_of_a_file_but_the_packed(tmp_path, monkeypatch, heavy, form, dtype):
-    """Packed ones are in memory of their own, which tracemalloc does not count."""
+    """Packed weights are in memory that tracemalloc does not count."""
     source = inside(in_type(heavy, dtype), tmp_path, monkeypatch, form)
     tracemalloc.start()
     try:

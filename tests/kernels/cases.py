@@ -94,7 +94,7 @@ def winograd_rounding(D):
 
 
 def answer(op, inputs, residual, form, exact, magnitude=None, error=rounding):
-    """(what the node should give, in float64, and the largest error allowed).
+    """(the expected result in float64, the largest error allowed).
 
     The sums may be off by `error` of the sums of their magnitudes, which the reference gives for absolute values (that of
     `magnitude`, where the op itself has factors). With `exact`, every product and sum is a multiple of 1/4 that float32 holds.
@@ -153,14 +153,14 @@ class Case(NamedTuple):
 
     @property
     def epilogue(self):
-        """What is fused, after the residual."""
+        """The operators fused after the residual."""
         op = FORMS[self.form].op
         return [] if op is None else [op]
 
 
 @cache
 def expected(case, error):
-    """What `case` should give and the error allowed."""
+    """The expected result of `case` and the error allowed."""
     inputs, residual = case.data()
     return answer(case.op, inputs, residual, FORMS[case.form], case.exact and error is rounding, error=error)
 
@@ -177,7 +177,7 @@ def outcome(case, implementation, isa, threads, error, variant):
 
 
 def check(cases, implementation, isa, threads, error=rounding, variant=None):
-    """Every case is right, with the bits that one thread gives; `variant` says what else the outcome depends on."""
+    """Check every case, and that all numbers of threads give the same bits. `variant` names what else the bits depend on."""
     for case in cases:
         alone, shared = (outcome(case, implementation, isa, t, error, variant) for t in (THREADS[0], threads))
         with noting(case):
@@ -195,7 +195,7 @@ def noting(case):
 
 
 def input_size(out, kernel, strides, dilations, pads, transposed=False, more=(0, 0)):
-    """An input for which a convolution gives about `out` pixels, with a rest where it strides; at least one pixel."""
+    """The size of an input for which a convolution gives about `out` pixels, at least one; strides leave a remainder."""
     size = []
     for i in range(2):
         extent, pad = (kernel[i] - 1) * dilations[i] + 1, pads[i] + pads[i + 2]
@@ -239,7 +239,7 @@ def channels(V):
 
 
 def pairs(seed, transposed=False, **factors):
-    """Cases that hold every pair of values of every two factors."""
+    """Cases that contain every pair of values of every two factors."""
     for row in pairwise(np.random.default_rng(seed), {**SHARED, **factors}):
         (G, ICG, OCG), out, kind = row.pop("channels"), row.pop("out"), row.pop("pads")
         kernel, strides, dilations = row["kernel"], row["strides"], row["dilations"]
@@ -253,7 +253,7 @@ def pairs(seed, transposed=False, **factors):
 
 
 def pairwise(rng, factors):
-    """Rows {name: value} that between them hold every pair of values of every two factors, each as many new ones as it can."""
+    """Rows {name: value} with every pair of values of every two factors; each row adds as many new pairs as possible."""
     names = list(factors)
     rest = {
         frozenset([(a, i), (b, j)])

@@ -57,7 +57,7 @@ def test_every_channel_tail(isa):
 
 @EVERY_ISA
 def test_integers_are_exact(isa):
-    """Sums of integers are exact, so that the division alone rounds."""
+    """Sums of integers are exact, so only the division rounds."""
     rng = np.random.default_rng(2)
     for size in ((1, 1), (3, 5), (8, 8), (13, 29), (56, 56)):
         x = integers(rng, (1, 5, *size), -99, 99)

@@ -37,7 +37,7 @@ def floats():
 
 
 def values(dtype):
-    """Some of each type's numbers, its smallest and largest among them."""
+    """Numbers of each type, with its smallest and largest."""
     rng = np.random.default_rng(1)
     if dtype.itemsize <= 2 and dtype.kind != "b":
         return np.arange(1 << 8 * dtype.itemsize, dtype=f"u{dtype.itemsize}").view(dtype)  # all
@@ -72,7 +72,7 @@ def test_floats_of_16_bits_are_rounded_to_the_nearest(isa, dtype, accuracy):
 @EVERY_ISA
 @pytest.mark.parametrize("dtype", [np.dtype(t) for t in ("uint8", "int8", "int32", "int64")], ids=str)
 def test_floats_become_integers_towards_zero(isa, dtype):
-    """As NumPy has it: what a type of one byte does not hold keeps its low bits."""
+    """As in NumPy, a number that a type of one byte cannot hold keeps its low bits."""
     rng = np.random.default_rng(2)
     x = np.concatenate([rng.uniform(-2000, 2000, 3000), [0.99, -0.99, 127.5, 255.9, -128.9, -0.0, 2**24 - 1, -(2**30)]])
     x = x.astype(np.float32)
@@ -83,7 +83,7 @@ def test_floats_become_integers_towards_zero(isa, dtype):
 @pytest.mark.parametrize("given", [np.dtype(t) for t in INTEGERS], ids=str)
 @pytest.mark.parametrize("wanted", [np.dtype(t) for t in INTEGERS], ids=str)
 def test_integers_become_others(isa, given, wanted):
-    """By their low bits; true for all but 0."""
+    """Integers keep their low bits; as bool, all but 0 are true."""
     x = np.concatenate([values(given), np.zeros(ITEM, given), values(given)[:7]])
     for n in (1, 7, 33, ITEM, len(x)):
         if given != wanted:
@@ -108,7 +108,7 @@ def test_float64_is_rounded_once(isa):
 @EVERY_TYPE
 @pytest.mark.parametrize("guard", ["before", "after"])
 def test_every_length(isa, dtype, guard):
-    """Exactly the tensor's elements are read and written."""
+    """The kernel reads and writes exactly the tensor's elements."""
     rng = np.random.default_rng(4)
     for n in (*range(35), ITEM - 1, ITEM, ITEM + 1, 5 * ITEM + 3):
         x = rng.integers(0, 2, n).astype(dtype)

@@ -55,7 +55,7 @@ def domain(implementation, V):
 
 @cache
 def tails(implementation, V):
-    """Output channels x output widths, in full: every tile of the kernels, with input channels, strides and forms in turn."""
+    """All output channels x output widths: every register tile, with input channels, strides and forms in turn."""
     cases, forms = [], [name for name, form in FORMS.items() if form.exact]
     for oc, ow in itertools.product(range(1, 2 * V + 2), WIDTHS):
         strides = (1, 1 + (oc + ow // 14) % (3 if implementation == "depthwise" else 2))
@@ -96,7 +96,7 @@ def test_combinations_hold_every_activation():
 
 @EVERY
 def test_many_chunks(implementation, isa, threads):
-    """More pixels than an item takes, in parts of two, three and one blocks."""
+    """More pixels than an item takes, in panels of two, three and one blocks."""
     V = vectors(isa)
     cases = []
     for blocks, size in itertools.product((1, 3, 5), ((23, 25), (40, 7))):
@@ -110,7 +110,7 @@ def test_many_chunks(implementation, isa, threads):
 @pytest.mark.slow
 @EVERY
 def test_long_sums(implementation, isa, threads):
-    """More products than are summed in one run: many channels, with and without a tail, and kernels of many taps."""
+    """More products than a K block: many channels, with and without a tail, and kernels of many taps."""
     V = vectors(isa)
     many = {"pointwise": [(2400, (1, 1)), (4003, (1, 1))], "first": [(3, (25, 24))]}.get(
         implementation, [(300, (3, 3)), (405, (3, 3))]
@@ -128,7 +128,7 @@ def test_long_sums(implementation, isa, threads):
 @pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("implementation", ["first", "direct"])
 def test_pixels_that_only_seem_to_be_neighbours(implementation, isa):
-    """A tile's last pixel lies as far from its first as if all were neighbours, yet a row ends between them."""
+    """A register tile whose first and last pixel are as far apart as in one row, but belong to two rows."""
     cases = []
     for out, k, stride in itertools.product(range(1, 15), (1, 2, 3, 4, 7, 11), (2, 4)):
         size = input_size((4, out), (k, k), (stride, stride), (1, 1), (0, 0, 0, 0))
@@ -192,7 +192,7 @@ def test_nan_and_infinity_reach_only_what_reads_them(implementation, isa):
 @EVERY_ISA
 @pytest.mark.parametrize("form", FORMS)
 def test_activations_at_special_values(implementation, isa, form):
-    """The sum is the value itself, so that the error left is the activation's own."""
+    """The convolution is exact, so the error is the activation's alone."""
     steps = np.concatenate([np.linspace(-9, 9, 289), np.geomspace(1e-40, 1e30, 141), -np.geomspace(1e-40, 1e30, 141)])
     values = [0.0, -0.0, np.inf, -np.inf, np.nan, 87.33, 87.34, 88.72, 88.73, -87.33, -87.34, -88.72, -104, 3e38, -3e38]
     x = np.concatenate([values, steps]).astype(np.float32).reshape(1, 1, 1, -1)
@@ -239,7 +239,7 @@ def test_between_others(implementation, isa, residual):
 
 @EVERY_ISA
 def test_weights_may_lie_in_any_order(implementation, isa):
-    """As those do that a Transpose folded into constants gives."""
+    """Constants with any strides, as a folded Transpose leaves them."""
     rng = np.random.default_rng(4)
     C = 4
     G, kernel = (C, (3, 2)) if implementation == "depthwise" else (1, (1, 1) if implementation == "pointwise" else (3, 2))

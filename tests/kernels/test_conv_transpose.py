@@ -23,7 +23,7 @@ EVERY_ISA = pytest.mark.parametrize("isa", [pytest.param(isa, id=f"conv_transpos
 
 @cache
 def tails(V):
-    """Output channels x input widths, in full: a phase has about as many pixels as the input."""
+    """All output channels x input widths: a phase has about as many pixels as the input."""
     cases, forms = [], [name for name, form in FORMS.items() if form.exact]
     for oc, width in itertools.product(range(1, 2 * V + 2), range(1, 2 * 14 + 2)):
         stride = 1 + (oc + width) % 2
@@ -55,7 +55,7 @@ def test_combinations(isa, threads):
 @pytest.mark.slow
 @EVERY
 def test_every_kernel_stride_and_dilation(isa, threads):
-    """All pairs of phases: taps that are none, one or several, apart by any step; cut at either end by any number."""
+    """All pairs of phases: with no tap, one or several, any distance apart, and cut at either end."""
     cases = []
     for k, s, d in itertools.product((1, 2, 3, 4, 5, 7), (1, 2, 3, 4), (1, 2, 3, 4, 6)):
         extent = (k - 1) * d + 1

@@ -22,7 +22,7 @@ EVERY = pytest.mark.parametrize(
 
 @pytest.fixture(params=["whole", "steps"])
 def way(request, monkeypatch):
-    """Both ways of the kernel for any size, in small blocks."""
+    """Both orders of the kernel's loops for any size, in small blocks."""
     monkeypatch.setattr(conv_winograd, "FEW_PRODUCTS", {"whole": 1 << 30, "steps": 0}[request.param])
     monkeypatch.setattr(conv_winograd, "WHOLE_BYTES", 1)
     monkeypatch.setattr(conv_winograd, "STEPS_BYTES", 1)
@@ -32,7 +32,7 @@ def way(request, monkeypatch):
 
 @pytest.fixture(params=[4, 2], ids=["4x4", "2x2"])
 def M(request, monkeypatch):
-    """Both tiles of a 3x3 kernel for any size."""
+    """Both output tiles of a 3x3 kernel for any size."""
     monkeypatch.setattr(conv_winograd, "prefer_small_tiles", lambda large, small: request.param == 2)
     return request.param
 
@@ -49,7 +49,7 @@ def check_each(cases, isa, threads, variant=None):
 
 @cache
 def tails(V, M):
-    """Output channels x tiles of MxM pixels, in full; with every rest of a tile."""
+    """All output channels x output tiles of MxM pixels, with every remainder of a tile."""
     cases = []
     for K, oc, tiles in itertools.product(KERNELS[M], range(1, 2 * V + 2), range(1, 2 * 14 + 2)):
         size = (1 + oc % M, M * tiles - (oc + tiles) % M)
@@ -109,7 +109,7 @@ def test_dilated(isa, threads, way, M):
 @pytest.mark.slow
 @EVERY
 def test_sizes(isa, threads):
-    """As the sizes themselves say: tiles of 2x2, of 4x4, in one block and in many."""
+    """The sizes decide: output tiles of 2x2 or 4x4, in one block or in many."""
     V = kernels.load(isa).V
     check_each(
         [
@@ -136,7 +136,7 @@ def test_images_do_not_depend_on_the_batch(isa, way, M):
 
 @EVERY_ISA
 def test_nan_stays_in_its_tiles(isa, way, M):
-    """It may reach all of a tile that reads it, and no other image; what the definition makes NaN is NaN."""
+    """A NaN may spread over the output tiles that read it, but to no other image. Every NaN of the definition is there."""
     rng = np.random.default_rng(1)
     op = Conv(pads=(1, 1, 1, 1))
     for h, w in itertools.product((0, 3, 4, 8), (0, 5, 10)):
@@ -179,7 +179,7 @@ def test_what_it_refuses(isa):
 
 
 def test_tiles_of_few_pixels_are_small():
-    """Of 9 pixels 4 apart, a tile of 4 has two or three; those of 2 waste fewer products."""
+    """With a dilation of 4, 9 pixels fill tiles of 4 badly: tiles of 2 waste fewer products."""
     for D, size, M in ((1, 9, 4), (4, 9, 2), (4, 16, 4), (2, 16, 4), (8, 16, 2)):
         windows = Conv(dilations=(D, D), pads=(D,) * 4).windows((size, size), (3, 3))
         assert conv_winograd.output_tiles(windows).M == M

@@ -27,12 +27,12 @@ def every(kernel):
 
 
 def run(steps, threads):
-    """Run steps whose operands are addresses."""
+    """Run steps on the memory of arrays."""
     _executor.Program([(s.run, s.args, s.pieces) for s in steps]).run((None,), threads)
 
 
 def lay_out(x, tensor, guard):
-    """The memory of a tensor that holds x, poisoned wherever that has nothing."""
+    """The memory of a tensor that holds x, poisoned outside its elements."""
     flat = poisoned((tensor.geometry.nbytes // 4,), FLOAT, guard)
     N, C, H, W = x.shape
     (top, left, bottom, right), lanes = tensor.halo, tensor.layout.block
@@ -103,7 +103,7 @@ def test_any_arrangement(isa, threads, guard):
 
 @every("halo")
 def test_halo(isa, threads):
-    """Zeros in the halo, and nothing else."""
+    """The kernel writes zeros to the halo, and nothing else."""
     binder = Binder(Target(IMPLEMENTATIONS, kernels.load(isa), threads), {}, {})
     halos = itertools.product((0, 1, 3), (0, 2, 5), (0, 1, 2), (0, 1, 4))
     for i, (top, left, bottom, right) in enumerate(halos):

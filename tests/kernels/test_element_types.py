@@ -98,7 +98,7 @@ def whole(rng, *shape):
 
 @EVERY_ISA
 def test_attention_with_a_mask_of_tokens(isa, check_network):
-    """As BERT: embeddings by token and position, no attention to where the mask is 0, and a factor for each length."""
+    """A network like BERT: embeddings by token and position, a mask in the attention, and a factor for each length."""
     rng = np.random.default_rng(0)
     net = Net()
     tokens, mask = (net.input(name, 2, 9, dtype=np.int64) for name in ("tokens", "mask"))
@@ -133,7 +133,7 @@ def test_a_shape_computed_from_inputs(isa, check_network):
 
 @EVERY_ISA
 def test_positions_counted_by_the_run(isa, check_network):
-    """Position ids as integers: compared, chosen and looked up."""
+    """Position ids are integers that are compared, chosen and looked up."""
     rng = np.random.default_rng(2)
     net = Net()
     tokens = net.input("tokens", 3, 7, dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Functions of one and two tensors on the kernel elementwise, blocked and plain."""
+"""Functions of one and two tensors on the kernel elementwise, blocked and row-major."""
 
 import itertools
 
@@ -39,7 +39,7 @@ SPECIAL = np.array([0, -0.0, 1, -1, np.inf, -np.inf, np.nan, 1e-30, -1e30, 88.7,
 
 
 def check_exact(op, inputs, isa, name, run=run_threads, **options):
-    """Against float64 rounded to float32, which is exact as each function is one operation and denormals are kept."""
+    """Against float64 rounded to float32: exact, as each function is one operation and denormals are kept."""
     (y,), plan = run(op, inputs, isa, accuracy="exact", **options)
     (expected,) = reference(op, inputs)
     with np.errstate(all="ignore"):
@@ -60,7 +60,7 @@ def test_blocked_channels_and_widths(isa, op):
 
 
 def run_two(op, inputs, isa, **options):
-    """On two threads only, where there are many cases."""
+    """On two threads only, as there are many cases."""
     return run_node(op, inputs, isa, 2, **options)
 
 
@@ -155,7 +155,7 @@ def test_unary(isa, op):
 
 
 def check_activation(op, x, isa, name, **options):
-    """The result is within 6 roundings of itself or, as exp(x) - 1 and its like cancel, of 1."""
+    """The error is at most 6 roundings of the result, or of 1, as exp(x) - 1 and its like cancel."""
     (y,), plan = run_threads(op, [x], isa, **options)
     (expected,) = reference(op, [x])
     with np.errstate(over="ignore"):

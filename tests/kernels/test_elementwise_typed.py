@@ -60,7 +60,7 @@ SHAPES = [shapes for a, b in PAIRS for shapes in ((a, b), (b, a))]
 
 
 def numbers(rng, shape, dtype):
-    """Any bits, few of them different: many numbers are equal, and results are beyond the type."""
+    """Any bits, from few values: many numbers are equal, and results overflow the type."""
     dtype = np.dtype(dtype)
     if dtype.kind == "b":
         return rng.integers(0, 2, shape).astype(bool)
@@ -110,7 +110,7 @@ def test_of_one_tensor(isa, dtype, op):
 @EVERY_ISA
 @INTEGERS
 def test_clip(isa, dtype):
-    """Bounds that are known, computed, crossed, or left out."""
+    """Bounds that are constant, computed, crossed, or left out."""
     rng = np.random.default_rng(9)
     x = numbers(rng, (3, 70), dtype)
     for low, high in ((-2, 5), (5, -2), (None, 7), (-7, None), (None, None)):
@@ -187,7 +187,7 @@ def test_division_by_zero_is_an_error(isa, dtype, op):
 
 @EVERY_ISA
 def test_division_by_zero_in_one_of_many_images(isa):
-    """Each thread computes images of its own: the error comes all the same."""
+    """The error is found in whichever thread computes the image."""
     x, y, z = (Value(name, (1, 5), np.dtype(np.int64)) for name in "xyz")
     node = Node(Div(), [x, y], [z], "z")
     plan = build(Graph([x, y], [z], [node]), Target(IMPLEMENTATIONS, kernels.load(isa), 2), {}, images=7)

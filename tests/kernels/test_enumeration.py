@@ -29,7 +29,7 @@ def test_every_implementation_tested_is_there():
 
 
 def test_an_operators_implementations_differ_in_name():
-    """By which tests, plans and benchmarks tell them apart."""
+    """Names are unique: tests, plans and benchmarks tell implementations apart by them."""
     for op, ways in IMPLEMENTATIONS.items():
         names = [i.name for i in ways]
         assert len(set(names)) == len(names), f"{op.key()}: {names}"

@@ -21,7 +21,7 @@ GUARDS = pytest.mark.parametrize("guard", [None, "before", "after"])
 
 
 def numbers(shape, dtype):
-    """Numbers of which neighbours differ."""
+    """Numbers whose neighbours differ."""
     x = np.arange(np.prod(shape, dtype=int)).reshape(shape)
     return x % 3 == 0 if dtype is bool else x.astype(dtype)
 
@@ -36,7 +36,7 @@ def check(op, inputs, isa, **options):
 @EVERY_TYPE
 @GUARDS
 def test_gather(isa, dtype, guard):
-    """Known indices and computed ones; slices of one element, of few, and of more than a chunk."""
+    """Constant and computed indices; slices of one element, of few, and of more than a chunk."""
     for shape, axis in (((6,), 0), ((6, 3), 0), ((2, 6), 1), ((2, 6, 5), -2), ((2, 3, 6, 40), 2), ((6, 2500), 0)):
         x = numbers(shape, dtype)
         for indices in (2, [0], [-1, 0], [[0, 1], [2, 3], [4, 5]], [5, 3, 1, 1, 1, 0, 4], [4, 4, -6, 2]):
@@ -61,7 +61,7 @@ def test_gather_elements(isa, dtype, guard):
 
 @EVERY_ISA
 def test_gather_of_a_constant(isa):
-    """As embeddings are."""
+    """A table of embeddings."""
     table = np.random.default_rng(0).standard_normal((50, 24), np.float32)
     tokens = np.random.default_rng(1).integers(-50, 50, (3, 7))
     check(Gather(), [table, tokens], isa, constants=(0,))
@@ -82,7 +82,7 @@ def test_an_index_out_of_range_is_an_error(isa, index_type, wrong):
 
 
 def test_a_plan_runs_on_after_an_error():
-    """Nothing of the error is left in it."""
+    """A call after one that failed is right."""
     x, indices = Value("x", (6,), np.dtype(np.float32)), Value("i", (3,), np.dtype(np.int64))
     node = Node(Gather(), [x, indices], [Value("y", (3,), x.dtype)], "y")
     plan = build(Graph([x, indices], node.results, [node]), Target(WITH_BLOCK, kernels.load(), 1), {})

@@ -84,7 +84,7 @@ def check(cases, isa, threads):
 
 @cache
 def tails(V):
-    """Output channels x rows, in full: every tile of the kernel, with forms in turn."""
+    """All output channels x rows: every register tile of the kernel, with forms in turn."""
     forms = [name for name, form in FORMS.items() if form.exact]
     cases = []
     for oc, M in itertools.product(range(1, 2 * V + 2), range(1, 2 * 14 + 2)):
@@ -143,7 +143,7 @@ def test_a_row_has_the_same_bits_alone_and_among_others(isa):
 @EVERY_ISA
 @pytest.mark.parametrize("alpha, beta", [(0.3, 1.0), (1.0, 0.7), (-1e-3, 1e3)])
 def test_alpha_and_beta_that_round(isa, alpha, beta):
-    """They are multiplied into the constants: one rounding more for each."""
+    """Factors are multiplied into the constants, which rounds each once more."""
     rng = np.random.default_rng(2)
     x, w, c = (rng.standard_normal(shape, np.float32) for shape in ((5, 40), (40, 17), (17,)))
     op = Gemm(alpha=alpha, beta=beta)

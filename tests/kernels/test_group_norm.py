@@ -16,7 +16,7 @@ SIDES = ((1, 1), (3, 3), (2, 9), (40, 33))
 
 
 def check(op, inputs, isa, name, epilogue=(), **options):
-    """Within a few roundings of the result, whatever the mean is: only the differences in an item are summed as floats."""
+    """The error is a few roundings of the result, whatever the mean: only differences within an item are summed as floats."""
     (y,), plan = run_threads(op, inputs, isa, constants=(1, 2), epilogue=epilogue, **options)
     (expected,) = reference(op, inputs, epilogue=epilogue)
     x, _, bias = (a.astype(np.float64) for a in inputs)
@@ -37,7 +37,7 @@ def check(op, inputs, isa, name, epilogue=(), **options):
 
 
 def data(rng, *shape):
-    """x, which is not around 0, with scale and bias for the channels."""
+    """x, whose mean is not 0, with scale and bias for the channels."""
     x = rng.standard_normal(shape, np.float32) * 3 + np.float32(0.5)
     return [x, *(rng.standard_normal(shape[1], np.float32) for _ in range(2))]
 

@@ -1,4 +1,4 @@
-"""The table of instruction sets, kernels that come from a parent, and the features of this machine."""
+"""The table of instruction sets, kernels that a set takes from its parent, and the features of this machine."""
 
 import importlib.machinery
 import platform

@@ -35,7 +35,7 @@ def check(op, inputs, isa, name, **options):
 
 
 def data(rng, shape, axes, bias=True):
-    """x, which is not around 0, with scale and bias for the axes."""
+    """x, whose mean is not 0, with scale and bias for the axes."""
     own = tuple(d if i in axes else 1 for i, d in enumerate(shape))[axes[0] :]
     operands = [rng.standard_normal(own, np.float32) for _ in range(1 + bias)]
     return [rng.standard_normal(shape, np.float32) + np.float32(0.5), *operands]
@@ -75,7 +75,7 @@ def test_channels(isa):
 
 @EVERY_ISA
 def test_far_from_zero(isa):
-    """The mean is taken off before squares are summed."""
+    """The mean is subtracted before squares are summed."""
     x = 1000 + np.random.default_rng(3).standard_normal((5, 64), np.float32)
     check(LayerNormalization(), [x, np.ones(64, np.float32)], isa, "row-major")
 

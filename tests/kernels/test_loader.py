@@ -1,4 +1,4 @@
-"""The loader of the kernels, and what importing the package does to a process: nothing."""
+"""The loader of the kernels. Importing the package changes nothing in a process."""
 
 import importlib.util
 import os
@@ -140,7 +140,7 @@ def test_running_a_network_imports_no_other_package_and_no_slow_module():
 
 @pytest.mark.slow
 def test_importing_leaves_the_floating_point_mode_alone():
-    """Linking with -ffast-math flushes subnormals in the importing thread, and in those it starts."""
+    """A library linked with -ffast-math would flush denormals in the importing thread and those that it starts."""
     code = """
     import threading
     import numpy as np

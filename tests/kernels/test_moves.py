@@ -1,4 +1,4 @@
-"""Operators that only move elements: exact, whatever the layout, and in place where that is promised."""
+"""Operators that only move elements: exact in every layout, and in place where the plan promises it."""
 
 import itertools
 
@@ -228,7 +228,7 @@ def run_node_2(op, inputs, isa, **options):
 
 @EVERY_ISA
 def test_concat_in_place(isa):
-    """What begins with a block is written in its place; the rest is copied."""
+    """An operand that begins with a block is written in place; others are copied."""
     for channels, copied in (((16, 32, 5), 0), ((16, 5, 7), 1), ((16, 5, 11, 16), 1)):
         inputs = [numbers(1, C, 2, 2) for C in channels]
         blocked = tuple(range(len(inputs)))
@@ -272,7 +272,7 @@ class Network:
 @EVERY_ISA
 @pytest.mark.parametrize("C", [16, 12, 5])
 def test_concat_within_concat(isa, C):
-    """As DenseNet has it: every result is read on its own, and lies in all that follow."""
+    """As in DenseNet: every result is read on its own, and is a part of all that follow."""
     net = Network()
     x = net.input(numbers(1, C, 4, 5))
     grown = [x]
@@ -286,7 +286,7 @@ def test_concat_within_concat(isa, C):
 @EVERY_ISA
 @pytest.mark.parametrize("C", [16, 32, 29, 4])
 def test_split_and_concat(isa, C):
-    """As ShuffleNet has it; the halves are read, joined in both orders, and given."""
+    """As in ShuffleNet: the halves are read, joined in both orders, and are outputs."""
     net = Network()
     x = net(Relu(), net.input(numbers(2, 2 * C, 4, 3)))
     a, b = net(Split(axis=1), x, np.array([C, C]), results=2)

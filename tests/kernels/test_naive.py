@@ -12,7 +12,7 @@ EPS = np.finfo(np.float32).eps
 
 
 def window_starts(size, extent, stride, before, after, ceil_mode=False):
-    """Where the windows begin in the padded input, found by walking over it."""
+    """The starts of the windows in the padded input, found by walking over it."""
     end = before + size + after
     if not ceil_mode:
         return list(range(0, end - extent + 1, stride))
@@ -21,7 +21,7 @@ def window_starts(size, extent, stride, before, after, ceil_mode=False):
 
 
 def windows(x, kernel, stride, padding, dilation, fill, ceil_mode=False):
-    """[N, C, OH, OW, KH, KW]: every window of x, with `fill` outside."""
+    """Every window of x, [N, C, OH, OW, KH, KW], with `fill` in the padding."""
     (KH, KW), (SH, SW), (DH, DW), (top, left, bottom, right) = kernel, stride, dilation, padding
     EH, EW = DH * (KH - 1) + 1, DW * (KW - 1) + 1
     rows = window_starts(x.shape[2], EH, SH, top, bottom, ceil_mode)

@@ -25,7 +25,7 @@ def pair(dtype, scale, zero):
 
 
 def there_and_back(x, dtype, scale, zero):
-    """What the references make of float32."""
+    """The references' result for float32."""
     operands = np.float32(scale), np.array(zero, dtype)
     return DequantizeLinear().reference(QuantizeLinear().reference(x, *operands), *operands)
 
@@ -89,7 +89,7 @@ def test_along_an_axis(isa, dtype, axis, constants):
 )
 @pytest.mark.parametrize("blocked", [(), (0,)])
 def test_there_and_back(isa, dtype, zero, blocked):
-    """As an activation of its own."""
+    """The activation on a kernel of its own."""
     x = np.concatenate([EDGES, SPECIAL, np.linspace(-3000, 3000, 1501, dtype=np.float32)])
     x = np.resize(x, (2, 19, 9, 9)).astype(np.float32)
     quantize, dequantize = pair(dtype, SCALE, zero)

@@ -1,4 +1,4 @@
-"""RNN, GRU and LSTM on the kernels gemm and recurrent: a step against the reference, many steps as a chain of them."""
+"""RNN, GRU and LSTM on the kernels gemm and recurrent: one time step against the reference, many as a chain of single ones."""
 
 import itertools
 
@@ -114,7 +114,7 @@ def test_stays_inside_its_memory(isa, cls, guard):
 @pytest.mark.parametrize("direction", DIRECTIONS)
 @pytest.mark.parametrize("layout", [0, 1])
 def test_many_steps_are_a_chain_of_single_ones(isa, cls, direction, layout):
-    """Bit for bit, from states that are given."""
+    """A sequence gives the bits of its time steps run one by one."""
     T, N, H = 4, 5, 19
     x, w, r, b, _, *states = operands(cls, T, N, 6, H, direction)
 
@@ -139,7 +139,7 @@ def test_many_steps_are_a_chain_of_single_ones(isa, cls, direction, layout):
 @EVERY_ISA
 @EVERY
 def test_states_left_out_are_zero(isa, cls):
-    """So are constant ones, and biases; whichever way, the bits are those of states that happen to be zero."""
+    """Zeros give the same bits, whether they are left out, constant or computed."""
     inputs = operands(cls, 3, 2, 4, 18)
     inputs[3:] = [np.zeros_like(v) if v is not None else None for v in inputs[3:]]
     op, constants = make(cls, 18), (1, 2, 3)

@@ -20,7 +20,7 @@ RNG = generator(__name__)
 
 
 def check(x, k, isa, **options):
-    """One call, for what is wanted of the op and of `run_threads`."""
+    """Run one node and check its values and indices."""
     guard = options.pop("guard", None)
     op, inputs = TopK(**options), [x, np.array([k])]
     got, plan = run_threads(op, inputs, isa, constants=(1,), results=2, guard=guard)
@@ -32,14 +32,14 @@ def check(x, k, isa, **options):
 
 
 def few(*shape):
-    """Numbers of which many are equal."""
+    """Numbers, many of them equal."""
     return RNG.integers(-4, 5, shape).astype(np.float32)
 
 
 @EVERY_ISA
 @BOTH
 def test_rows(isa, largest):
-    """All of a row, most of it, one, and every heap in between."""
+    """k from one to the whole row, so that every size of the heap occurs."""
     for D in (1, 2, 3, 7, 40, 300):
         for k in {1, 2, D // 2, D - 1, D} - {0}:
             if k <= D:
@@ -57,7 +57,7 @@ def test_axes(isa, largest, axis):
 @EVERY_ISA
 @BOTH
 def test_one_of_each_of_many_neighbours(isa, largest):
-    """In vectors, four of them and one, and what is left; NaN and infinities among them or not."""
+    """Rows of four vectors, of one, and every tail, with and without NaN and infinities."""
     V = kernels.load(isa).V
     for inner in (1, V - 1, V, V + 1, 4 * V, 5 * V + 3, 13 * V):
         x = few(2, 9, inner)
@@ -72,7 +72,7 @@ def test_one_of_each_of_many_neighbours(isa, largest):
 @EVERY_ISA
 @BOTH
 def test_rows_in_order(isa, largest):
-    """Up, down and all equal: every element, or none, goes into the heap."""
+    """Rising, falling and equal rows: every element enters the heap, or none."""
     up = np.arange(100, dtype=np.float32)
     for x in (up, up[::-1].copy(), np.zeros(100, np.float32)):
         check(x, 9, isa, largest=largest)
@@ -113,7 +113,7 @@ def test_the_indices_alone(isa):
 @pytest.mark.parametrize("axis", range(-3, 3))
 @pytest.mark.parametrize("keepdims", [0, 1])
 def test_arg_max(isa, axis, keepdims):
-    """The first of equals, and the first NaN."""
+    """Of equal elements the first wins, and of NaNs the first."""
     for x in (few(4, 6, 5), few(3, 1, 2), few(2, 40, 9)):
         for _ in range(2):
             op = ArgMax(axis=axis, keepdims=keepdims)

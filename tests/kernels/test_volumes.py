@@ -188,7 +188,7 @@ def test_parts(isa, guard):
 
 @EVERY_ISA
 def test_between_others(isa):
-    """Every operator reads from, and writes into, memory with zeros around it, in which it has some of the channels."""
+    """Every operator reads and writes part of the channels of memory with a halo."""
     rng = np.random.default_rng(6)
     C = 16
     x = Value("x", (2, C, 4, 6, 5), np.dtype(np.float32))
@@ -202,7 +202,7 @@ def test_between_others(isa):
         return y
 
     def joined(y):
-        """Read by a convolution, and first in a Concat that another reads."""
+        """A value that a convolution reads, and that is the first operand of a Concat that another one reads."""
         w = integers(rng, (3, 2 * C, 3, 3, 3), -2, 2)
         results.extend(
             (add(Conv(pads=(1, 2, 3) * 2), y, w[:, :C]), add(Conv(pads=(2, 1, 1) * 2), add(Concat(axis=1), y, y), w))

@@ -66,7 +66,7 @@ def close(y, wanted):
 
 @pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
 def test_a_network_of_floats_of_16_bits_runs_on_kernels(load, dtype):
-    """In float32: the only rounding to 16 bits is that of the result."""
+    """The network computes in float32; only the result is rounded to 16 bits."""
     graph = onnx_json.read(DIGITS)
     model, wide = load(in_type(graph, dtype)), load(in_type(in_type(graph, dtype), np.float32, dtype))
     assert (model.inputs[0].dtype, model.outputs[0].dtype) == (dtype, dtype)
@@ -100,7 +100,7 @@ def test_values_inside_keep_the_dtype_that_the_file_says(load):
 
 
 class Lazy:
-    """What other libraries' arrays have: NumPy's protocols."""
+    """Another library's array, with NumPy's protocols."""
 
     def __init__(self, array):
         self.array = array
@@ -110,7 +110,7 @@ class Lazy:
 
 
 class Tensor:
-    """What other libraries' tensors have: DLPack. On another device, or with gradients, they cannot be exported."""
+    """Another library's tensor, with DLPack. On another device, or with gradients, it cannot be exported."""
 
     def __init__(self, array, error=None):
         self.array, self.error = array, error
@@ -246,7 +246,7 @@ def test_what_is_not_taken(small, wrong, got):
 
 
 class Picture:
-    """What Pillow's pictures have."""
+    """A picture as Pillow's, with NumPy's array interface."""
 
     def __init__(self, array):
         self.__array_interface__ = array.__array_interface__
@@ -412,7 +412,7 @@ def test_inputs_by_keyword(small, two):
 
 
 def test_inputs_of_odd_names(load):
-    """In a call `out` is where to write, and what is no identifier cannot be a keyword; a mapping takes both."""
+    """An input named `out`, or by no identifier, cannot be a keyword of a call; a mapping takes both."""
     net = Net()
     inputs = [net.input(name, 2) for name in ("self", "inputs", "out", "no name")]
     given = {v.name: np.full(2, i, np.float32) for i, v in enumerate(inputs)}
@@ -470,7 +470,7 @@ def test_run_gives_a_mapping(small):
 
 @pytest.mark.parametrize("name", ["conv", "norm", "relu", "conv2", "sum", "y", "x", "conv.1"])
 def test_any_value_by_its_name(small, name):
-    """Those that passes fuse or fold away too, the input and the weights."""
+    """Any value can be asked for: also those that passes fuse or fold away, the input, and weights."""
     wanted = {v.name: v for v in small._original.values()}
     graph = small._original.copy()
     graph.outputs = [next(v for v in graph.values() if v.name == name)]
@@ -683,7 +683,7 @@ def test_symbols_that_differ_where_elements_say_how(load):
 @pytest.mark.slow
 @pytest.mark.parametrize("said", [("N", 8, "H", "W"), (2, 8, 300, 300)])
 def test_a_residual_that_is_not_of_the_shape_that_the_file_says(load, said):
-    """The kernels read as many numbers of it as there are sums."""
+    """The residual is fused only if it has the result's shape: a kernel reads one of its elements for each sum."""
     net = Net()
     x, z = net.input("x", *(("N", 3, "H", "W") if "N" in said else (2, 3, 300, 300))), net.input("z", None, 8, None, None)
     r = net("Relu", z, name="r")
@@ -722,7 +722,7 @@ def test_weights_are_packed_once(small):
 
 
 def test_plans_share_the_memory_they_run_in(small):
-    """As large as the largest needed, until that one is forgotten."""
+    """The arena is as large as the largest plan needs, until that plan is dropped."""
 
     def run(h):
         small(np.zeros((1, 3, h, 40), np.float32))
@@ -738,7 +738,7 @@ def test_plans_share_the_memory_they_run_in(small):
 
 
 def test_packed_weights_do_not_pile_up(small):
-    """Folding makes new weights for every set of outputs."""
+    """Folding makes new weights for every set of outputs; those of dropped plans are freed."""
     counts = []
     names = ["conv", "norm", "relu", "conv2", "sum", "y"]
     gc.freeze()  # what other tests have left need not be looked at 48 times
@@ -840,7 +840,7 @@ def test_calls_at_once_share_the_threads_unless_told_otherwise(monkeypatch):
 
 
 def test_openmp_s_setting_counts_at_the_time_of_the_call(monkeypatch):
-    """threadpoolctl limits a block of code: the model was loaded before it."""
+    """threadpoolctl's limit holds for a model that was loaded before it."""
     monkeypatch.setattr("fastconv.threads.cpu_limit", lambda: fastconv.threads.Threads(8, "affinity mask"))
     monkeypatch.setattr(_executor, "openmp", 201511)
     monkeypatch.delenv("FASTCONV_NUM_THREADS", raising=False)
@@ -1087,7 +1087,7 @@ def test_names_of_a_file_are_printed_without_control_characters(load):
 
 
 def doubles():
-    """A network of float64: a convolution with what is fused into it, four layers more, and one that has nothing to do."""
+    """A network of float64: a convolution with its epilogue, four more layers, and one that is an identity."""
     net = Net()
     y = net("Conv", net.input("x", "N", 3, 40, 40), W, name="conv")
     for i in range(5):
@@ -1148,7 +1148,7 @@ def test_every_stage_is_in_the_warning(load):
 
 
 def test_what_is_quick_in_numpy_too_is_no_warning(load):
-    """The digits, the arithmetic of shapes, and what follows a classifier."""
+    """Networks without a warning: the digits, arithmetic of shapes, and a classifier's postprocessing."""
     net = Net()
     x = net.input("x", "N", 3, "H", "W")
     y = net("Relu", net("Conv", x, W, pads=(1, 1, 1, 1)))
@@ -1230,7 +1230,7 @@ def test_saving_over_the_model_itself(load, tmp_path):
 
 @pytest.mark.slow
 def test_calls_leave_nothing_behind(small):
-    """References to the caller's arrays, and new ones of the model's own."""
+    """Calls keep no reference to the caller's arrays and leave no new objects."""
     x, out = X.copy(), np.empty((2, 8, 8, 8), np.float32)
     small(x, out=out)
     before = sys.getrefcount(x), sys.getrefcount(out)

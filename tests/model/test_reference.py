@@ -105,7 +105,7 @@ def test_what_does_not_fit_is_the_error_of_a_call(norm, x, message):
 
 
 def value(op, x, *operands, dtype=np.float64, **attributes):
-    """What one node behind an input gives."""
+    """The reference of a graph of one node."""
     net = Net()
     y = net(op, net.input("x", *x.shape, dtype=x.dtype), *operands, **attributes)
     return run_references(net.graph(y), [x], dtype)[0]
@@ -126,7 +126,7 @@ def test_casts_to_narrower_floats_do_not_round():
 
 
 def test_what_nodes_make_is_wide_too():
-    """Constants of a node's own, and halves."""
+    """Constant nodes, and float16."""
     y = value("ConstantOfShape", np.int64([2]), value=np.float32([1 / 3]))
     assert y.dtype == np.float64
     net = Net()
@@ -158,6 +158,6 @@ def test_a_node_that_fails_is_named_as_in_a_call(load):
 
 
 def test_it_is_there_for_every_operator():
-    """These are other names, which the reader takes for those of the standard."""
+    """Other exporters' names, which the reader takes for the standard's."""
     others = {"Scatter", "Upsample", "com.microsoft::QuantizeLinear", "com.microsoft::DequantizeLinear"}
     assert {key for key, op in REGISTRY.items() if op.reference is Op.reference} == others

@@ -33,7 +33,7 @@ def by_name(summary):
 
 
 def table(summary):
-    """The rows of the table by name, {column: text} each, but for those of copies."""
+    """The rows of the table by name, {column: text} each, without copies."""
     _, header, _, *rows, _ = str(summary).splitlines()
     names = header.split()
     starts = [header.index(name) for name in names]
@@ -57,7 +57,7 @@ def test_the_bounds_of_a_clip_are_no_parameters(summary):
 
 @pytest.mark.parametrize("network, parameters", [("mobilenetv2", 3_487_816), ("resnet50", 25_530_472)])
 def test_parameters_of_networks(summary, network, parameters):
-    """Torch's numbers but for BatchNormalization, of which folding leaves a bias a channel."""
+    """Torch's numbers, but BatchNormalization is folded: a bias for each channel is left."""
     ones = partial(np.ones, dtype=np.float32)  # a bias of zeros would be dropped
     assert summary(zoo.build(network, ones)).params == parameters
 

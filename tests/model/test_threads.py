@@ -32,7 +32,7 @@ def python(code, *, command=(), **environment):
 
 @pytest.fixture
 def machine(monkeypatch):
-    """Pretend: machine(cpus, openmp's threads, FASTCONV_NUM_THREADS)."""
+    """Simulate a machine: machine(cpus, threads of OpenMP, FASTCONV_NUM_THREADS)."""
 
     def pretend(cpus=8, own=6, variable=None, source="affinity mask"):
         monkeypatch.setattr(threads, "cpu_limit", lambda: Threads(cpus, source))
@@ -90,7 +90,7 @@ def test_a_serial_build_has_one_thread(machine, monkeypatch):
 
 
 def files(root, **texts):
-    """A pretended root of the file system: files(root, proc_self_cgroup="0::/a", …) by paths with _ for /."""
+    """A simulated root of the file system: files(root, proc_self_cgroup="0::/a", …), with _ for / in paths."""
     for path, text in texts.items():
         target = root / path.replace("__", "/")
         target.parent.mkdir(parents=True, exist_ok=True)

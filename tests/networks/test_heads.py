@@ -31,14 +31,14 @@ def conv(net, x, OC, size, **more):
 
 
 def near(y, expected):
-    """As near to float64 as a chain of some ten layers comes, each of which adds a few roundings of its largest values."""
+    """The error bound of some ten layers in a chain, each of which adds a few roundings of its largest values."""
     np.testing.assert_allclose(y, expected, rtol=0, atol=40 * EPS * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("cell", ["LSTM", "GRU"])
 @pytest.mark.parametrize("N", [1, 3])
 def test_a_text_recogniser(load, cell, N):
-    """Columns of a picture as a sequence, twice through a recurrent layer in both directions, and 37 letters each."""
+    """A text recognizer's head: two bidirectional recurrent layers over a picture's columns, and 37 letters for each."""
     net, H, G = Net(), 24, {"LSTM": 4, "GRU": 3}[cell]
     x = y = net.input("x", N, 1, 16, 48)
     for OC in (16, 32):
@@ -60,7 +60,7 @@ def test_a_text_recogniser(load, cell, N):
 
 
 def boxes_and_scores(net):
-    """What the three scales of a detector say: boxes 1 84 4 as centres and sizes, and scores 1 5 84 of five classes."""
+    """The outputs of a detector's three scales: boxes 1 84 4 as centres and sizes, and scores 1 5 84 of five classes."""
     parts = []
     for C, size in ((16, 8), (24, 4), (32, 2)):
         x = net.input(f"p{size}", 1, C, size, size)

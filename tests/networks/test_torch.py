@@ -34,7 +34,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:::torch", "ignore:::copyreg", "i
 
 @cache
 def answers(name, exporter):
-    """(what torch says, {isa: what fastconv says, and the nodes that its plan leaves to Python})."""
+    """(torch's output, {isa: fastconv's output, and the nodes that its plan leaves to Python})."""
     module, x = torch_networks.build(name), torch_networks.image(name)
     with torch.no_grad():
         wanted = module(x).numpy()
@@ -54,7 +54,7 @@ def answers(name, exporter):
 
 
 def relative_error(y, wanted):
-    """The largest error, as a part of the largest value."""
+    """The largest error, relative to the largest value."""
     assert (y.shape, y.dtype) == (wanted.shape, wanted.dtype)
     return np.abs(y - wanted).max() / np.abs(wanted).max()
 
@@ -110,7 +110,7 @@ def test_weights_of_a_state_dict(name, exporter, tmp_path):
 )
 @pytest.mark.parametrize("name", ["resnet18", "convnext_tiny", "yolo"])
 def test_exports_that_keep_all_names(name, options, tmp_path):
-    """As the guide has them: nothing is folded, and nothing is left to Python."""
+    """Exported as in the guide: nothing is folded, and no node is left to Python."""
     module, x = torch_networks.build(name), torch_networks.image(name)
     if "training" in options:
         options = {**options, "training": getattr(torch.onnx.TrainingMode, options["training"])}
@@ -139,7 +139,7 @@ def test_weights_for_a_model_of_from_torch(name, tmp_path):
 @needs_torch
 @pytest.mark.parametrize("old", [False, True])
 def test_checkpoints(tmp_path, old):
-    """A state dict alone, in a checkpoint under the names that are common, of several GPUs; as parameters too."""
+    """A state dict alone, in a checkpoint under common names, with the prefix of DataParallel, and of Parameters."""
     state = Scaled().state_dict()
     arrays = {key: x.numpy() for key, x in state.items()}
     parameters = {key: torch.nn.Parameter(x) if x.is_floating_point() else x for key, x in state.items()}
@@ -232,7 +232,7 @@ def test_from_torch_with_open_axes(name):
 
 @needs_torch
 def test_from_torch_with_several_inputs_in_evaluation_mode():
-    """The module stays in training mode, all but the layer that was not."""
+    """Every layer of the module stays in the mode that it was in."""
     module = Scaled().train()
     module.norm.eval()
     x, scale = torch.randn(1, 3, 8, 8), torch.rand(1, 1, 8, 8)
@@ -261,7 +261,7 @@ def test_from_torch_refuses_what_makes_no_sense():
 
 
 class Branches(torch.nn.Module if INSTALLED else object):
-    """What torch cannot trace: the way depends on the values."""
+    """A module that torch cannot trace: its control flow depends on values."""
 
     def forward(self, x):
         return x if x.sum() > 0 else -x

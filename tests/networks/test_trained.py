@@ -45,7 +45,7 @@ def arrays(name, prefix):
 
 @pytest.fixture(scope="module")
 def outputs(converted):
-    """What a network answers, computed once for an instruction set."""
+    """A network's outputs, computed once for each instruction set."""
 
     @cache
     def outputs(name, isa):
@@ -58,7 +58,7 @@ def outputs(converted):
 
 @pytest.fixture(scope="module")
 def references(converted):
-    """What it should answer, in float64."""
+    """The expected outputs, in float64."""
 
     @cache
     def references(name):
@@ -84,7 +84,7 @@ def test_every_output_is_right(outputs, name, isa):
 @pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("name", NAMES)
 def test_every_output_is_as_near_to_float64_as_onnxruntimes(outputs, references, name, isa):
-    """At most five times its RMS error; few numbers may be exact by luck: eight roundings are always allowed."""
+    """At most five times onnxruntime's RMS error; eight roundings are always allowed, as few numbers may be exact by luck."""
     for key, other in arrays(name, "out:").items():
         exact = references(name)[key]
         assert (exact.shape, exact.dtype) == (other.shape, np.float64)

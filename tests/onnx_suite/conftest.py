@@ -1,4 +1,4 @@
-"""ONNX's suite is none of the quick tests: to name its tests takes longer than to run those."""
+"""ONNX's suite is not among the quick tests: collecting it takes longer than running those."""
 
 
 def pytest_ignore_collect(collection_path, config):

@@ -64,7 +64,7 @@ def test_a_branch_that_is_known_takes_the_place_of_the_node(tmp_path):
 
 
 def test_a_condition_that_shapes_decide():
-    """As exporters write Squeeze: the branch for other shapes could not even be inferred."""
+    """Squeeze as exporters write it: shapes of the branch that is not taken cannot be inferred."""
     squeeze = {
         "then_branch": graph([node("Squeeze", ["x", "axes"], ["a"])], [], ["a"], axes=np.array([1])),
         "else_branch": graph([node("Identity", ["x"], ["b"])], [], ["b"]),
@@ -195,7 +195,7 @@ def test_scan(forward_in, forward_out, axis_in, axis_out):
 
 
 def test_sequence_map():
-    """The body gets one element of the first sequence at a time, and all of a tensor; it sees the outer k."""
+    """The body gets one element of the first sequence at a time and the whole tensor, and sees the outer k."""
     body = graph([node("Mul", ["e", "k"], ["ek"]), node("Add", ["ek", "t"], ["r"])], [("e", F, None), ("t", F, [2])], ["r"])
     nodes = [
         node("SequenceConstruct", ["a", "b"], ["s"]),

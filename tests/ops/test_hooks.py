@@ -91,7 +91,7 @@ TF_CROP = {"coordinate_transformation_mode": "tf_crop_and_resize"}
     ],
 )
 def test_what_selects_elements(op_type, more, attributes):
-    """A function that keeps the order of numbers gives the same before it and behind it."""
+    """A monotonic function commutes with an operator that selects elements."""
     more = [None if x is None else np.asarray(x) for x in more]
     made = inferred(op_type, MAP.shape, *more, **attributes)
     assert made.op.selects_elements(made)
@@ -206,7 +206,7 @@ def test_weights_that_are_not_scaled(op_type, x, w, attributes):
 
 @pytest.mark.parametrize("op_type", ["Shape", "Size", "CastLike"])
 def test_placeholders(op_type):
-    """The shape or dtype is read, and no element."""
+    """Only the shape or dtype of a placeholder is read, no element."""
     x = X if op_type == "CastLike" else X.shape
     like = [Value("like", None, np.dtype(np.int32))] if op_type == "CastLike" else []
     made = inferred(op_type, x, *like)

@@ -1,4 +1,4 @@
-"""Shape rules: symbols and unknown dimensions go through, and what cannot be right is a ModelError that says why."""
+"""Shape rules: symbols and unknown dimensions pass through, and impossible shapes are a ModelError that says why."""
 
 from __future__ import annotations
 
@@ -265,7 +265,7 @@ def test_complex_numbers_are_unsupported(to):
 
 
 def test_huge_results_cost_nothing():
-    """Whether a result fits into memory is for the plan to say; the rules only count."""
+    """Shape rules accept results of any size; the plan checks whether they fit in memory."""
     assert infer("ConstantOfShape", [HUGE, HUGE]) == (HUGE, HUGE)
     assert infer("Expand", (1,), [HUGE]) == (HUGE,)
     assert infer("Tile", (3,), [HUGE]) == (3 * HUGE,)
@@ -292,7 +292,7 @@ def wrong_attributes(cls, given):
 
 
 def wrong_values(array):
-    """What an input might be instead of this array."""
+    """Wrong values for an input in place of this array."""
     shape, dtype = array.shape, array.dtype
     yield from (Value("v"), Value("v", shape), Value("v", None, dtype))
     others = [
@@ -325,7 +325,7 @@ def wrong_values(array):
 @pytest.mark.slow
 @pytest.mark.parametrize("key", sorted(REGISTRY))
 def test_malformed_nodes_are_model_errors(key):
-    """Whatever stands in a file, making a node and inferring its results gives shapes or a ModelError, and nothing else."""
+    """Making a node and inferring its results gives shapes or a ModelError, whatever the file contains."""
     if not (cases := cases_of(key)):
         return
     case = max(cases, key=lambda c: len(c.model.graph.node[0].attribute) + len(c.model.graph.input))

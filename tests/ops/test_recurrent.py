@@ -39,7 +39,7 @@ def op(request):
 
 
 def test_the_steps_are_a_chain(op):
-    """Two halves, the second from the states that the first leaves, are the whole."""
+    """Two halves, the second starting from the final states of the first, give the result of the whole."""
     w = weights(op)
     y, *last = run(op, X, w)
     begin, *middle = run(op, X[:2], w)
@@ -82,7 +82,7 @@ def test_the_sequences_first(op):
 
 
 def test_activations(op):
-    """By other names, with parameters, and clipped."""
+    """Other activations, with parameters and clipping."""
     w = weights(op)
     count = {"RNN": 1, "GRU": 2, "LSTM": 3}[op]
     plain = run(op, X, w)

@@ -49,7 +49,7 @@ CLASSIC = (
 
 
 def describe(name, array, how):
-    """What is known of a model's input before the run: all of it ("constant"), its shape, or symbols for its shape."""
+    """What is known of a model's input before the run: its elements ("constant"), its shape, or symbols for its shape."""
     if how == "constant":
         return Value(name, constant=array)
     if how == "shape":
@@ -143,7 +143,7 @@ def test_node_cases(key):
 
 @pytest.mark.parametrize("key", sorted(set(REGISTRY) - {"BitCast", "DynamicQuantizeLinear"}))
 def test_references_compute_in_the_dtype_of_their_inputs(key):
-    """In float64 they are what kernels are compared with. (Where a result is an integer, the precision may show.)"""
+    """References in float64 give the results that kernels are compared with. (Integer results may depend on the precision.)"""
     compared = False
     for case in cases_of(key):
         for inputs, outputs in case.data_sets:

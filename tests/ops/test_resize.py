@@ -37,7 +37,7 @@ def test_nearest_by_a_third_takes_every_third():
     ],
 )
 def test_halves(rounding, expected):
-    """Places 0, 0.5, 1, 1.5: halves go down or up, and nothing goes past the end."""
+    """Places 0, 0.5, 1, 1.5: halves round down or up, and no place is past the end."""
     x = ROW[..., :2]
     assert resize(x, 2, coordinate_transformation_mode="asymmetric", nearest_mode=rounding) == expected
 

@@ -62,7 +62,7 @@ def test_what_is_not_for_strings(load):
 
 @pytest.fixture
 def joined(load):
-    """xs, with x put in at position 1, and all of it end to end."""
+    """Inserts x into xs at position 1, and concatenates the result."""
     net = Net()
     xs, x = net.input("xs", dtype=sequence_of(np.dtype(np.float32))), net.input("x", "N", dtype=np.float32)
     xs.shape = None

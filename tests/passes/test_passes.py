@@ -198,7 +198,7 @@ def test_a_declared_shape_fills_in_what_the_rule_leaves_open():
 
 @pytest.mark.parametrize("declared", [("N", 4), ("N",), (1, "N", 3)])
 def test_a_declared_shape_that_cannot_be_is_a_warning(declared):
-    """Files of ddddocr give an output of rank 3 a shape of rank 2; the rule of the node is right."""
+    """Files of ddddocr declare rank 2 for an output of rank 3; the node's shape rule wins."""
     net = Net()
     y = net("Relu", net.input("x", "N", 3), name="act")
     y.shape = declared
@@ -304,7 +304,7 @@ def test_spelled_out_activations_are_fused(op, form):
 
 
 def spelled_norm(net, x, axes=(-1,), of_square=None, square="Pow", epsilon=1e-5, keepdims=1):
-    """x with mean 0 and variance 1 over the axes, as exporters spell it out; nearly so where something else is said."""
+    """Nodes that normalize x to mean 0 and variance 1 over the axes, as exporters write it; options make it differ."""
     d = net("Sub", x, net("ReduceMean", x, np.array(axes)))
     squared = net("Pow", d, 2.0) if square == "Pow" else net("Mul", d, d if square == "Mul" else net("Abs", d))
     variance = net("ReduceMean", squared, np.array(of_square or axes), keepdims=keepdims)
@@ -345,7 +345,7 @@ def test_a_layer_normalization_whose_inner_values_are_read_stays():
 
 @pytest.mark.parametrize("kind", ["Mul", "Add"])
 def test_only_the_scale_and_the_bias_of_a_layer_normalization_go_into_it(kind):
-    """Not a second one of them, one that is computed, or one of other axes."""
+    """A second one, a computed one, or one over other axes is not folded."""
     for build in (
         lambda net, x, y: net(kind, net(kind, y, normal(RNG, 8)), normal(RNG, 8)),
         lambda net, x, y: net(kind, net(kind, y, normal(RNG, 8)), net("Abs", x)),
@@ -396,7 +396,7 @@ def test_other_reshapes_around_a_normalization_stay():
 
 
 def near_misses(net, x):
-    """name -> a value that looks like a spelled-out activation and is none."""
+    """name -> a value that resembles a decomposed activation but is none."""
     clip = net("Clip", net("Add", x, 3.0), 0.0, 6.0)
 
     def gelu(factor, one, scaled):
@@ -576,7 +576,7 @@ def test_what_a_gemm_adds_that_is_computed(shape, beta):
 
 
 def attention(net, q, k, v, scale=lambda net, x: net("Div", x, 4.0)):
-    """The spelled-out form: q, k and v have shape N S H D."""
+    """The decomposed form: q, k and v have shape N S H D."""
     q, k, v = (net("Transpose", x, perm=perm) for x, perm in ((q, (0, 2, 1, 3)), (k, (0, 2, 3, 1)), (v, (0, 2, 1, 3))))
     y = net("MatMul", net("Softmax", scale(net, net("MatMul", q, k))), v)
     return net("Transpose", y, perm=(0, 2, 1, 3))
@@ -907,7 +907,7 @@ def test_large_constants_are_widened_when_they_are_packed(half):
 
 
 def test_what_casts_between_floats_of_16_and_32_bits_goes():
-    """A network whose inputs, outputs and some nodes are float32: no value is rounded to 16 bits."""
+    """A network with inputs, outputs and some nodes of float32: no value is rounded to 16 bits."""
     net = Net()
     x = net("Cast", image(net), to=FLOAT16)
     y = net("Cast", net("Exp", net("Abs", x)), to=FLOAT)
@@ -1075,7 +1075,7 @@ def test_integers_that_are_dequantized_several_times_are_floats_once():
 
 @pytest.mark.parametrize("form", ["integers", "floats"])
 def test_nodes_that_select_elements_stay_quantized(form):
-    """The pair behind each is removed, or moves before all of them."""
+    """The QuantizeLinear and DequantizeLinear behind each operator are removed, or move before all of them."""
     net = Net()
     move = [
         ("MaxPool", [], {"kernel_shape": (2, 2)}),
@@ -1219,7 +1219,7 @@ def test_operators_on_integers_with_a_scale_that_is_computed_stay():
 
 
 def test_a_bias_of_zeros_as_torch_spells_it_out():
-    """It has the dtype of the input, which is known where the input is not, and adds nothing."""
+    """It has the input's dtype, which is known even if the elements are not, and adds nothing."""
     net = Net()
     x = image(net)
     zeros = net("Expand", net("CastLike", 0.0, x), net("Shape", W3, start=0, end=1))

@@ -85,7 +85,7 @@ def test_one_of_several(net, x):
 
 
 def test_every_way_to_match(net, x):
-    """The caller may refuse one and take the next."""
+    """The caller may reject a match and take the next."""
     a, b = net("Abs", x), net("Neg", x)
     assert [(m["p"], m["q"]) for m in found(net, Pattern(Mul, "p", "q"), net("Mul", a, b))] == [(a, b), (b, a)]
 

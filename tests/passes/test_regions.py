@@ -89,7 +89,7 @@ def test_no_transpose_stays_between_convolutions(name):
 
 @pytest.mark.parametrize("name", BETWEEN)
 def test_a_transpose_goes_to_the_output(name):
-    """The convolution keeps what follows it, and the Transpose is behind that."""
+    """The convolution keeps its epilogue, and the Transpose follows that."""
     net = Net()
     graph = net.graph(net("Reshape", BETWEEN[name](net, last(net, conv(net, net.input("x", 2, 4, 6, 8)))), ints(-1)))
     after = kinds(passed(graph, X))
@@ -146,7 +146,7 @@ def test_what_tf2onnx_writes():
 
 
 def test_a_value_inside_can_be_asked_for(tmp_path):
-    """A value asked for by name keeps the file's order: channels last."""
+    """A value requested by name keeps the file's order of axes: channels last."""
     net = Net()
     graph = net.graph(tf_style(net)[1])
     clip = next(n.outputs[0].name for n in graph.nodes if type(n.op).__name__ == "Clip")
@@ -272,7 +272,7 @@ def test_without_windows_nothing_is_lifted():
 
 
 def test_nodes_without_a_kernel_for_two_axes_are_not_lifted():
-    """Indices, and weights that are not known."""
+    """Indices, and weights that are not constant."""
     net = Net()
     graph = net.graph(*net("MaxPool", lines(net), kernel_shape=(2,), results=2))
     assert ops(passed(graph, LINES)) == ["MaxPool"]
@@ -285,7 +285,7 @@ def test_nodes_without_a_kernel_for_two_axes_are_not_lifted():
 
 
 def test_weights_in_constant_nodes_and_symbols_for_sizes():
-    """As paddle2onnx writes: every weight a Constant node, sizes -1 or names with dots, a scale as Add, Mul and Clip."""
+    """paddle2onnx's form: weights are Constant nodes, sizes -1 or names with dots, and a scale is Add, Mul and Clip."""
     w, b = normal(RNG, 8, 3, 3, 3) / 5, eighths(RNG, 8)
 
     def constant(name, array):
@@ -329,7 +329,7 @@ def test_weights_in_constant_nodes_and_symbols_for_sizes():
 
 
 def test_a_matrix_product_with_a_bias_becomes_a_convolution():
-    """As fold_affine leaves it if only the shapes of a call tell that the channels are the last axis."""
+    """The form that fold_affine leaves if only the shapes of a call tell that the channels are the last axis."""
     net = Net()
     x = last(net, conv(net, net.input("x", 2, 4, 6, 8)))
     y = net("MatMul", x, normal(RNG, x.shape[-1], 5) / 4, eighths(RNG, 5))

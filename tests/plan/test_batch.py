@@ -29,7 +29,7 @@ def load(tmp_path):
 
 
 def backbone(net, x):
-    """Every kind of layer whose images are on their own."""
+    """Every kind of layer that computes images independently."""
     y = net("Relu", net("Conv", x, normal(RNG, 16, 8, 3, 3), normal(RNG, 16), pads=(1,) * 4))
     z = net("Clip", net("Conv", y, normal(RNG, 16, 1, 3, 3), group=16, pads=(1,) * 4), np.float32(0), np.float32(6))
     y = net("Concat", net("Add", y, z), net("Mul", z, normal(RNG, 16, 1, 1)), axis=1)
@@ -108,7 +108,7 @@ def test_images_of_floats_of_16_bits_go_one_by_one_too(tmp_path):
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_bytes_may_cross_the_boundary(threads, monkeypatch, load):
-    """An odd number of them for each image."""
+    """An odd number of time steps for each image."""
     monkeypatch.setattr(cost, "CACHES", ((12_000, 1.0),))
     net = Net()
     y = net("Conv", net.input("x", "N", *SHAPE[1:]), normal(RNG, 7, 8, 2, 2))

@@ -1,4 +1,4 @@
-"""The executor: which thread runs which piece, signals during a run, and the floating-point mode."""
+"""The executor: distribution of pieces over threads, signals during a run, and the floating-point mode."""
 
 import ctypes
 import math
@@ -103,7 +103,7 @@ class Interrupted(BaseException):
 
 @pytest.fixture
 def alarm():
-    """alarm(seconds, handler): the handler runs in the main thread then, and each 60 ms after."""
+    """alarm(seconds, handler): the handler runs in the main thread after that time, and then every 60 ms."""
     before = signal.getsignal(signal.SIGALRM)
 
     def alarm(seconds, handler):
@@ -129,7 +129,7 @@ def interrupt(arenas):
 
 @pytest.fixture(scope="module")
 def slow(tmp_path_factory):
-    """(path of a model, an input): one call takes a while, in many steps."""
+    """(path of a model, an input): one call takes long, in many steps."""
     net = Net()
     x = y = net.input("x", 1, 64, 64, 64)
     w = normal(RNG, 64, 64, 5, 5) / 40

@@ -38,14 +38,14 @@ X = normal(RNG, 2, 3, 8, 8)
 
 
 def plan_of(graph, *shapes, isa=ISAS[-1], threads=3, packed=None, arenas=None, **target):
-    """The plan of a graph for inputs of these shapes (none: as they are)."""
+    """The plan of a graph for inputs of these shapes (none: the graph's own)."""
     graph = specialise(graph, shapes or [v.dims for v in graph.inputs])
     target = Target(IMPLEMENTATIONS, kernels.load(isa), threads, **{"pieces": 2} | target)
     return build(graph, target, {} if packed is None else packed, arenas)
 
 
 def check(graph, *arrays, isa=ISAS[-1], tolerance=1e-5):
-    """The plan, after checking it against the references in float64, and that any number of threads gives the same bits."""
+    """The plan, after checking its results against the references in float64, and the same bits for any number of threads."""
     plan = plan_of(graph, *(a.shape for a in arrays), isa=isa)
     first = run_plan(plan, arrays, 1)
     for threads in (1, 2, 3):
@@ -302,7 +302,7 @@ def test_a_halo_is_as_wide_as_its_widest_reader_wants(isa):
 @EVERY_ISA
 @pytest.mark.parametrize("algorithm", ["direct", "im2col"])
 def test_a_halo_is_zero_whatever_the_arena_held(isa, algorithm):
-    """A sum of ones over the windows counts the pixels within the borders: a halo that is not zero shows."""
+    """A convolution of ones counts the pixels within the borders, so a halo that is not zero shows."""
     net = Net()
     x = net.input("x", 1, 8, 6, 5)
     ones = np.ones((8, 8, 3, 3), np.float32)
@@ -322,7 +322,7 @@ def test_a_halo_is_zero_whatever_the_arena_held(isa, algorithm):
 
 
 class ConcatInPlace(Implementation):
-    """Blocked tensors of whole channel blocks that their producers write where the result wants them."""
+    """Blocked tensors of whole blocks, which their producers write directly into the result."""
 
     name = "in_place"
 
@@ -378,7 +378,7 @@ def in_place(monkeypatch):
 
 @EVERY_ISA
 def test_tensors_that_lie_in_another(isa, in_place):
-    """Two levels of concatenation: everybody writes and reads in the memory of the outermost, halo and all."""
+    """Two levels of concatenation: all tensors, with their halos, are parts of the outermost one's memory."""
     V = kernels.load(isa).V
     net = Net()
     x = net("Relu", conv(net, net.input("x", 2, 3, 8, 8), V))
@@ -399,7 +399,7 @@ def test_tensors_that_lie_in_another(isa, in_place):
 @pytest.mark.parametrize("op", ["Split", "Slice"])
 @pytest.mark.parametrize("begin", [1, 16])
 def test_a_part_that_is_put_together_again(isa, op, begin):
-    """It lies in the result, whether it could also have stayed in the whole or had to be copied out of it."""
+    """A part of a Split is a part of the result too: a view of the whole if possible, else a copy."""
     net = Net()
     x = conv(net, net.input("x", 2, 3, 8, 8), begin + 16)
     if op == "Split":

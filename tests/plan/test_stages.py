@@ -45,7 +45,7 @@ def late(load):
 
 @pytest.fixture
 def detector(load):
-    """A convolution, the places where it exceeds 1, what stands there plus 1, and how many there are."""
+    """A convolution, the places where it exceeds 1, its values there plus 1, and their number."""
     net = Net()
     y = conv(net, net.input("x", "N", 8, "H", "W"), W, B)
     places = net("NonZero", net("Greater", y, 1.0), name="places")
@@ -123,7 +123,7 @@ def test_elements_that_cannot_be_are_an_input_error(load):
 
 
 def test_what_says_how_may_be_computed(load):
-    """A shape that follows from an input's elements through other nodes, and a convolution with computed weights."""
+    """A shape computed from an input's elements, and a convolution with computed weights."""
     net = Net()
     x, n = net.input("x", 1, 4, 6, 6), net.input("n", 2, dtype=np.int64)
     z = net("Reshape", x, net("Concat", np.array([1]), net("Mul", n, np.array([2, 3])), np.array([-1]), axis=0))

@@ -51,7 +51,7 @@ def ops(graph):
 
 
 def in_type(graph, dtype, was=np.float32):
-    """The graph with everything that was float32, or another dtype, in another one."""
+    """The graph with all float32 values, or those of another dtype, in a given one."""
     graph = graph.copy()
     for v in graph.values():
         if v.dtype == was:
@@ -137,7 +137,7 @@ def _padded_conv(net, rng, v, other):
 
 
 def _concat(net, rng, v, other):
-    """Some begin with a block of channels, others in the middle of one."""
+    """A Split whose parts begin at a block of channels or in the middle of one."""
     w = normal(rng, int(rng.choice([16, 20])), v.shape[1], 1, 1)
     wide = net("Conv", other if other.shape == v.shape else v, w)
     constant = [eighths(rng, v.shape[0], 2, *v.shape[2:])] if known(v) else []

@@ -31,7 +31,7 @@ PAGE = mmap.PAGESIZE
 
 
 class Block(Op, abstract=True):
-    """Gives its input as it is, but in the blocked layout: as a convolution in front of the node would."""
+    """An identity whose result is blocked, as a convolution in front of the node would give it."""
 
     def infer(self, x):
         return [(x.shape, x.dtype)]
@@ -100,7 +100,7 @@ def make_graph(op, inputs, *, constants=(), blocked=(), epilogue=(), results=1):
 
 
 def reference(op, inputs, *, epilogue=(), results=1):
-    """What the node should give, computed by the references in float64: a list of arrays."""
+    """The expected outputs, computed by the references in float64: a list of arrays."""
     graph, arrays = make_graph(op, inputs, epilogue=epilogue, results=results)
     return run_references(graph, arrays)
 

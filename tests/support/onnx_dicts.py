@@ -32,7 +32,7 @@ def node(op_type, inputs, outputs, *attributes, **more):
 
 
 def model(nodes, initializer=(), inputs=None, outputs=None, opset=22, **graph):
-    """Reads "x" (N 3 8 8) and gives "y", where nothing else is said."""
+    """A model that reads "x" (N 3 8 8) and gives "y", unless arguments say otherwise."""
     return {
         "ir_version": "10",
         "graph": {
@@ -59,7 +59,7 @@ def with_attribute(attribute, op_type="LeakyRelu"):
 
 
 def tiny():
-    """A little network with something of everything that a reader reads."""
+    """A small network with one of each thing that the reader handles."""
     rng = np.random.default_rng(0)
     nodes = [
         node("Conv", ["x", "w", "b"], ["conv"], ints("pads", 1, 1, 1, 1), ints("strides", 2, 2), name="first"),

@@ -21,7 +21,7 @@ class ConvNorm(nn.Sequential):
 
 
 class SqueezeExcite(nn.Module):
-    """Scales each channel by what two small layers say of the means of all (Hu et al., arXiv:1709.01507)."""
+    """Scales each channel by two small layers of the means of all channels (Hu et al., arXiv:1709.01507)."""
 
     def __init__(self, channels, squeezed, act=nn.ReLU, gate=nn.Sigmoid):
         super().__init__()
@@ -360,7 +360,7 @@ class CrossStage(nn.Module):
 
 
 class Pyramid(nn.Module):
-    """SPP in its fast form: three pools of 5x5 in a row, and what each gives."""
+    """SPP in its fast form: three pools of 5x5 in a row, concatenated."""
 
     def __init__(self, C):
         super().__init__()
@@ -446,7 +446,7 @@ class TorchAttention(nn.MultiheadAttention):
 
 
 class Patches(nn.Module):
-    """Patches of an image with a token for its class, each with its place: N S C."""
+    """Embeddings N S C of an image's patches and of a class token, with positions."""
 
     def __init__(self, C, side, count):
         super().__init__()
