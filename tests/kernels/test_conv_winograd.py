@@ -22,7 +22,7 @@ EVERY = pytest.mark.parametrize(
 
 @pytest.fixture(params=["whole", "steps"])
 def way(request, monkeypatch):
-    """Both orders of the kernel's loops for any size, in small blocks."""
+    """The algorithm in one step and in several, for any size, in small blocks."""
     monkeypatch.setattr(conv_winograd, "FEW_PRODUCTS", {"whole": 1 << 30, "steps": 0}[request.param])
     monkeypatch.setattr(conv_winograd, "WHOLE_BYTES", 1)
     monkeypatch.setattr(conv_winograd, "STEPS_BYTES", 1)

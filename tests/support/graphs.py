@@ -137,7 +137,7 @@ def _padded_conv(net, rng, v, other):
 
 
 def _concat(net, rng, v, other):
-    """A Split whose parts begin at a block of channels or in the middle of one."""
+    """A Concat whose operands begin at a block of channels or in the middle of one."""
     w = normal(rng, int(rng.choice([16, 20])), v.shape[1], 1, 1)
     wide = net("Conv", other if other.shape == v.shape else v, w)
     constant = [eighths(rng, v.shape[0], 2, *v.shape[2:])] if known(v) else []
