@@ -480,7 +480,7 @@ def load(
     follow_links: bool = False,
     max_bytes: int | None = None,
 ) -> Model:
-    """Load a network from ONNX as JSON, or from `.onnx` with the [onnx] extra.
+    """Load a network from `.onnx`, or from ONNX as JSON. No other package is needed for either.
 
     Large weights are read from their file when the first call with a shape packs them. Until then the file must not be written
     to; it may be deleted or replaced.

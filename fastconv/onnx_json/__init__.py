@@ -1,6 +1,6 @@
 """The model format, ONNX's ModelProto as JSON (what `onnx.save(model, "model.json")` writes): read to a Graph and written back.
 
-A `.onnx` file becomes the same dict first, so there is one way to build a graph. Nothing here trusts the file: sizes are
+`wire` reads a `.onnx` file to the same dict, so there is one way to build a graph. Nothing here trusts the file: sizes are
 checked before memory is allocated, and every error names the JSON path.
 """
 

@@ -13,12 +13,12 @@ from ..external_data import DataFile, DataReader, Origin
 from ..file_kinds import other_kind
 from ..graph import Graph
 from ..strict_json import Fields, parse
+from . import wire
 from .format import MODEL
-from .protobuf import as_dict, parse_onnx
 from .reader import GraphReader
 from .tensors import TensorReader
 
-#: A path, the contents of a file as bytes (`.onnx` needs the onnx package, JSON does not), or parsed JSON.
+#: A path, the contents of a file as bytes (JSON or `.onnx`), or parsed JSON.
 Source = str | os.PathLike[str] | bytes | Mapping[str, object]
 
 
@@ -59,7 +59,7 @@ def read(
             data = file.read(-1 if max_bytes is None else max_bytes + 1)
         if max_bytes is not None and len(data) > max_bytes:
             raise ModelError(f"{path} is larger than max_bytes={max_bytes}")
-        model = as_dict(parse_onnx(data)) if path.suffix.lower() == ".onnx" else _parse(data)
+        model = wire.parse(data) if path.suffix.lower() == ".onnx" else _parse(data)
         origin = Origin(data, again) if again else None
     with DataReader(external_dir, follow_links) as reader:
         return GraphReader(TensorReader(reader, max_bytes, origin)).model(Fields(model, "", MODEL))
@@ -67,7 +67,7 @@ def read(
 
 def _parse(data: bytes) -> Any:
     """The dict of a model in JSON or in ONNX, which begins with the tag of its IR version: no JSON begins with that byte."""
-    return as_dict(parse_onnx(data)) if data.startswith(b"\x08") else parse_json(data)
+    return wire.parse(data) if data.startswith(b"\x08") else parse_json(data)
 
 
 def parse_json(data: bytes) -> Any:

@@ -53,7 +53,7 @@ def test_names_may_be_asked_for_by_several_threads_at_once():
     assert [python(code) for _ in range(3)] == [("", "", 0)] * 3
 
 
-OPTIONAL = {"PIL", "google", "ml_dtypes", "onnx", "onnxscript", "safetensors", "torch"}
+OPTIONAL = {"PIL", "matplotlib", "google", "ml_dtypes", "onnx", "onnxscript", "safetensors", "torch"}
 
 
 @pytest.mark.slow

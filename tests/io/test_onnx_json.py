@@ -18,7 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 from fastconv import external_data
 from fastconv.convert import convert
 from fastconv.dtypes import DATA_TYPES
-from fastconv.errors import FastconvError, InputError, ModelError, UnsupportedError
+from fastconv.errors import InputError, ModelError, UnsupportedError
 from fastconv.evaluate import evaluate
 from fastconv.graph import Graph, Node, Value
 from fastconv.onnx_json import read, write
@@ -466,13 +466,6 @@ def test_max_bytes(tmp_path):
     with pytest.raises(ModelError, match=r"graph\.initializer\[0\]: .*max_bytes=7"):
         read(with_weight(), max_bytes=7)
     assert read(with_weight(), max_bytes=8)
-
-
-def test_onnx_needs_its_package(tmp_path, monkeypatch):
-    (tmp_path / "m.onnx").write_bytes(b"\x08\x0a")
-    monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(FastconvError, match=re.escape("pip install 'fastconv[onnx]'")):
-        read(tmp_path / "m.onnx")
 
 
 def test_json_needs_no_package(monkeypatch):

@@ -1,0 +1,164 @@
+"""The reader of protobuf's wire format against the onnx package's protobuf, on whole files and on damaged ones."""
+
+import random
+
+import numpy as np
+import onnx
+import pytest
+from google.protobuf.message import DecodeError
+from hypothesis import given
+from hypothesis import strategies as st
+from onnx import TensorProto, helper, numpy_helper
+
+import fastconv
+from fastconv.errors import ModelError
+from fastconv.onnx_json import wire
+from fastconv.onnx_json.protobuf import as_dict
+
+from ..ops.onnx_cases import node_cases
+
+#: fields whose messages the reader keeps as bytes, and messages of which it has some fields
+BYTES = {
+    "configuration", "device_configurations", "graphs", "map_type", "opaque_type", "quantization_annotation", "segment",
+    "sparse_tensor", "sparse_tensor_type", "sparse_tensors", "tensors", "tp", "training_info", "type_protos",
+}  # fmt: skip
+
+
+def model(**attributes):
+    """A model of one node with every kind of value that the reader knows, and the given attributes."""
+    weights = [
+        numpy_helper.from_array(np.arange(6, dtype=np.float32).reshape(2, 3), "raw"),
+        helper.make_tensor("floats", TensorProto.FLOAT, [3], [0.1, -0.0, float("inf")]),
+        helper.make_tensor("doubles", TensorProto.DOUBLE, [2], [1e300, -2.5]),
+        helper.make_tensor("int32s", TensorProto.INT32, [3], [0, -1, -(1 << 31)]),
+        helper.make_tensor("int64s", TensorProto.INT64, [3], [(1 << 63) - 1, -1, -(1 << 63)]),
+        helper.make_tensor("uint64s", TensorProto.UINT64, [2], [(1 << 64) - 1, 300]),
+        helper.make_tensor("strings", TensorProto.STRING, [2], [b"\xff\0", "é".encode()]),
+    ]
+    inner = helper.make_graph([helper.make_node("Relu", ["a"], ["b"])], "inner", [], [helper.make_empty_tensor_value_info("b")])
+    values = {"i": -3, "f": 0.1, "s": "é", "ints": [1, -1, 1 << 40], "floats": [0.5, -1.5], "strings": ["a", ""], "g": inner}
+    node = helper.make_node("Any", ["x", ""], ["y"], "név", domain="ours", **values, t=weights[0], **attributes)
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 3, None])
+    s = helper.make_tensor_sequence_value_info("s", TensorProto.FLOAT, [1])
+    graph = helper.make_graph([node], "g", [x, s], [x], weights, doc_string="text")
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 22), helper.make_opsetid("ours", 1)])
+    helper.set_model_props(made, {"key": "value"})
+    return made
+
+
+def same(ours, theirs, path=""):
+    """Check that two dicts of a message are equal, NaN included, but for what is kept as bytes."""
+    if isinstance(theirs, dict):
+        names = {name for name in theirs if name not in BYTES}
+        assert {name for name in ours if name not in BYTES} == names, path
+        for name in names:
+            same(ours[name], theirs[name], f"{path}.{name}")
+    elif isinstance(theirs, list):
+        assert len(ours) == len(theirs), path
+        for a, b in zip(ours, theirs, strict=True):
+            same(a, b, path)
+    else:
+        assert type(ours) is type(theirs), path
+        assert ours == theirs or (ours != ours and theirs != theirs), path
+
+
+def test_every_kind_of_value():
+    made = model()
+    same(wire.parse(made.SerializeToString()), as_dict(made))
+
+
+def test_every_node_case():
+    cases = [case for found in node_cases().values() for case in found]
+    assert len(cases) > 1000
+    for case in cases:
+        same(wire.parse(case.model.SerializeToString()), as_dict(case.model))
+
+
+def test_numbers_that_are_not_packed():
+    """Parsers take both forms of repeated numbers: packed, and each with a tag of its own."""
+    packed = TensorProto(dims=[3], data_type=TensorProto.FLOAT, name="w", float_data=[1, 2, 3])
+    apart = b"".join(b"\x25" + np.float32(v).tobytes() for v in (1, 2, 3))
+    rest = TensorProto(dims=[3], data_type=TensorProto.FLOAT, name="w").SerializeToString()
+    made = helper.make_model(helper.make_graph([], "g", [], [helper.make_empty_tensor_value_info("w")], [packed]))
+    data = made.SerializeToString()
+    inner = packed.SerializeToString()
+    graph = made.graph.SerializeToString()
+    changed = graph.replace(b"\x2a" + bytes([len(inner)]) + inner, b"\x2a" + bytes([len(rest) + 15]) + rest + apart)
+    data = data.replace(b"\x3a" + bytes([len(graph)]) + graph, b"\x3a" + bytes([len(changed)]) + changed)
+    (w,) = wire.parse(data)["graph"]["initializer"]
+    assert w["float_data"] == [1, 2, 3]
+
+
+def test_a_message_that_comes_twice_is_merged():
+    first = helper.make_model(helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "first", [], []))
+    second = onnx.ModelProto(graph=helper.make_graph([helper.make_node("Relu", ["y"], ["z"])], "second", [], []))
+    data = first.SerializeToString() + second.SerializeToString()
+    same(wire.parse(data), as_dict(onnx.ModelProto.FromString(data)))
+    assert wire.parse(data)["graph"]["name"] == "second"
+
+
+def test_fields_of_a_newer_format_are_skipped():
+    data = model().SerializeToString() + b"\x98\x06\x05" + b"\x9a\x06\x02ab" + b"\x9d\x06abcd" + b"\x99\x06abcdefgh"
+    same(wire.parse(data), as_dict(model()))
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"\xff" * 11, "a number that does not end"),
+        (b"\x08" + b"\xff" * 9 + b"\x02", "larger than 64 bits"),
+        (b"\x3a\x05ab", "a field of 5 bytes, of which 2 are there"),
+        (b"\x3a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", "of which 0 are there"),
+        (b"\x3b", "wire type 3"),
+        (b"\x0f", "wire type 7"),
+        (b"\x00\x00", "a field with the number 0"),
+        (b"\x0a\x01a", "ir_version: wire type 2, expected 0"),
+        (b"\x12\x01\xff", "producer_name: text that is not UTF-8"),
+        (b"\x3a\x09\x0a\x07\x12\x01y\x0a\x02\xff\xff", r"graph\.node\[0\]\.input\[0\]: text that is not UTF-8"),
+        (b"\x3a\x07\x2a\x05\x22\x03abc", r"graph\.initializer\[0\]\.float_data: 3 bytes, not a multiple of 4"),
+        (b"\x3a\x08\x2a\x06\x10\x80\x80\x80\x80\x10", r"initializer\[0\]\.data_type: 4294967296 is no int32"),
+        (b"\x08\x01", "it has no graph"),
+    ],
+)
+def test_damaged_files(data, message):
+    with pytest.raises(ModelError, match=f"^not an ONNX model: .*{message}"):
+        wire.parse(data)
+
+
+SOUND = model().SerializeToString()
+
+
+@given(st.integers(0, 1 << 32))
+def test_what_protobuf_reads_of_a_damaged_file(seed):
+    """Where both readers take the bytes they read the same; this one takes nothing that protobuf refuses."""
+    rng = random.Random(seed)
+    data = bytearray(SOUND)
+    for _ in range(rng.randint(1, 4)):
+        at = rng.randrange(len(data))
+        data[at : at + rng.randint(0, 3)] = rng.randbytes(rng.randint(0, 3))
+    try:
+        ours = wire.parse(bytes(data))
+    except ModelError:
+        return
+    try:
+        theirs = as_dict(onnx.ModelProto.FromString(bytes(data)))
+    except (DecodeError, UnicodeDecodeError):
+        pytest.fail("protobuf refuses the bytes")
+    same(ours, theirs)
+
+
+def test_a_file_is_read_without_the_onnx_package(tmp_path, monkeypatch):
+    for name in ("onnx", "google.protobuf", "google.protobuf.message"):
+        monkeypatch.setitem(__import__("sys").modules, name, None)
+    relu = onnx_relu()
+    (tmp_path / "m.onnx").write_bytes(relu)
+    x = np.float32([[-1, 2]])
+    assert fastconv.load(tmp_path / "m.onnx")(x).tolist() == [[0, 2]]
+    assert fastconv.load(relu)(x).tolist() == [[0, 2]]
+
+
+def onnx_relu():
+    """The bytes of a model of one Relu, made while the onnx package is there."""
+    info = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", 2]) for name in "xy"]
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", info[:1], info[1:])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 22)]).SerializeToString()
