@@ -132,9 +132,7 @@ class GlobalPoolBlocked(PoolBlocked[P]):
     """One window that is the plane, or the volume."""
 
     def windows(self, node: Node) -> Windows:
-        size = node.input(0).dims[2:]
-        none, one = (0,) * len(size), (1,) * len(size)
-        return Windows(size, one, one, none, none, size, one)
+        return Windows.whole(node.input(0).dims[2:])
 
     def counts(self, node: Node, windows: Windows) -> list[np.ndarray]:
         return [np.array([d]) for d in windows.size]

@@ -30,6 +30,7 @@ from ..graph import Graph, Node, Shape, Value
 
 if TYPE_CHECKING:
     from .node_spec import NodeSpec
+    from .products import Products
     from .scale_shift import ScaleShift
     from .windows import Windows
 
@@ -151,9 +152,13 @@ class Op:
         given = [v for i in self.parameter_inputs for v in node.inputs[i : i + 1] if v is not None and v.constant is not None]
         return [v for v in given if not _is_spread(v.constant)]
 
+    def products(self, node: Node) -> Products | None:
+        """The factors of `multiply_adds`, by which a layer is explained; None if there are none."""
+        return None
+
     def multiply_adds(self, node: Node) -> int:
         """The multiply-adds of an operator that sums products; else 0."""
-        return 0
+        return 0 if (products := self.products(node)) is None else products.total
 
     def flops(self, node: Node) -> int:
         """Floating-point operations, a multiply-add counted as two; without a rule, one for each element of the result."""

@@ -10,12 +10,8 @@ import numpy as np
 from ..graph import Dim, Node, Value, shape_text
 from .base import Array, Inferred, Results
 from .dims import check, check_rank, same_dtype, size_along, unify
+from .products import Products
 from .windows import Grouped, Windows
-
-
-def products(node: Node, weights: Value) -> int:
-    """The multiply-adds of a convolution with weights OC IC/group *kernel."""
-    return math.prod(node.results[0].dims) * math.prod(weights.dims[1:])
 
 
 class Conv(Grouped):
@@ -36,8 +32,13 @@ class Conv(Grouped):
         """The windows over x for these weights; None if the rank of x or the size of the kernel is unknown."""
         return self.geometry(x.shape, w.dims[2:]) if x.shape is not None and w.known else None
 
-    def multiply_adds(self, node: Node) -> int:
-        return products(node, node.input(1))
+    def products(self, node: Node) -> Products | None:
+        return self.products_of(node.results[0], node.input(1))
+
+    def products_of(self, y: Value, w: Value) -> Products:
+        """The products that y sums, for these weights."""
+        (OC, ICG, *kernel), (N, _, *out) = w.dims, y.dims
+        return Products((N, *out), OC, (*kernel, ICG * self.group), self.group)
 
     def weight_axis(self, node: Node) -> int | None:
         return 0

@@ -6,7 +6,8 @@ import dataclasses
 from typing import ClassVar
 
 from ..graph import Node
-from .conv import Conv, products
+from .conv import Conv
+from .products import Products
 from .windows import Grouped, Windows
 
 
@@ -19,8 +20,8 @@ class ConvLike(Grouped, abstract=True):
     def window(self, node: Node) -> Windows | None:
         return self.conv.windows_of(node.input(0), node.input(self.weights))
 
-    def multiply_adds(self, node: Node) -> int:
-        return products(node, node.input(self.weights))
+    def products(self, node: Node) -> Products | None:
+        return self.conv.products_of(node.results[0], node.input(self.weights))
 
     @property
     def conv(self) -> Conv:

@@ -14,6 +14,7 @@ from ..errors import ModelError
 from ..graph import Dim, Node, Value, shape_text
 from .base import Array, Inferred, Results
 from .dims import check, check_rank, same_dtype, size_along, unify
+from .products import Products
 from .windows import Grouped, Windows
 
 
@@ -55,7 +56,8 @@ class ConvTranspose(Grouped):
             # output_padding comes after the last window
             end.append(None if after is None else after - more)
             out.append(o)
-        return Windows(tuple(kernel), strides, dilations, tuple(begin), tuple(end), tuple(size), tuple(out))
+        axes = (tuple(begin), tuple(end), tuple(size), tuple(out))
+        return Windows(tuple(kernel), strides, dilations, *axes, self.auto_pad, transposed=True)
 
     def _axis(self, i: int, d: Dim, full: int | None, stride: int, rank: int) -> tuple[int | None, int | None, Dim]:
         """(cropped before, cropped after, output size) along spatial axis i of `full` elements, output_padding among them."""
@@ -87,9 +89,9 @@ class ConvTranspose(Grouped):
         windows, more = self.geometry(x.shape, w.dims[2:]), self.output_padding or (0,) * (len(x.shape) - 2)
         return windows._replace(end=tuple(e if e is None else e + m for e, m in zip(windows.end, more, strict=True)))
 
-    def multiply_adds(self, node: Node) -> int:
-        x, w = node.input(0), node.input(1)
-        return math.prod(x.dims) * math.prod(w.dims[1:])
+    def products(self, node: Node) -> Products | None:
+        (IC, OCG, *kernel), (N, _, *size) = node.input(1).dims, node.input(0).dims
+        return Products((N, *size), OCG * self.group, (*kernel, IC), self.group)
 
     def weight_axis(self, node: Node) -> int | None:
         return 1 if self.group == 1 else None

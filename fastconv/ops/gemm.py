@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -10,6 +9,7 @@ from ..graph import Dim, Node, Value
 from .base import Array, Inferred, Op, Results, only_first_varies
 from .dims import AxisName, broadcasts_to, check_rank, same_dtype, unify
 from .node_spec import NodeSpec
+from .products import Products
 
 D = TypeVar("D")
 
@@ -34,8 +34,13 @@ class Gemm(Op):
         c = node.optional(2)
         return only_first_varies(node) and not self.transA and (c is None or len(c.dims) < 2 or c.dims[0] == 1)
 
-    def multiply_adds(self, node: Node) -> int:
-        return math.prod(node.results[0].dims) * _transposed(node.input(0).dims, self.transA)[1]
+    def products(self, node: Node) -> Products | None:
+        return self.products_of(node.results[0], node.input(0))
+
+    def products_of(self, y: Value, a: Value) -> Products:
+        """The products that y sums, for this A."""
+        (M, N), K = y.dims, a.dims[0 if self.transA else 1]
+        return Products((M,), N, (K,))
 
     def weight_axis(self, node: Node) -> int | None:
         plain = not self.transA and self.alpha == 1 and self.beta == 1

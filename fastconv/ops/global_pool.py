@@ -7,6 +7,7 @@ import math
 from ..graph import Node, Value, shape_text
 from .base import Array, Inferred, Op, Results, only_first_varies
 from .dims import check, check_rank_least
+from .windows import Windows
 
 
 class GlobalPool(Op, abstract=True):
@@ -15,6 +16,10 @@ class GlobalPool(Op, abstract=True):
 
     def flops(self, node: Node) -> int:
         return math.prod(node.input(0).dims)
+
+    def window(self, node: Node) -> Windows | None:
+        x = node.input(0)
+        return Windows.whole(x.dims[2:]) if x.known and len(x.dims) > 2 else None
 
     def infer(self, x: Value) -> Inferred:
         check_rank_least(x, "input", 2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from .conv_like import ConvLike
 from .dims import broadcasts_to, check_dtype, unify
 from .gemm import Gemm
 from .matmul import MatMul
+from .products import Products
 from .qoperator import Operand, QOperator
 from .quantize import quantized
 
@@ -103,8 +103,8 @@ class MatMulInteger(Op):
     arity = (2, 4)
     parameter_inputs = (0, 1)
 
-    def multiply_adds(self, node: Node) -> int:
-        return math.prod(node.results[0].dims) * node.input(0).dims[-1]
+    def products(self, node: Node) -> Products | None:
+        return MatMul().products_of(node.results[0], node.input(0), node.input(1))
 
     def infer(self, a: Value, b: Value, a_zero: Value | None = None, b_zero: Value | None = None) -> Inferred:
         for name, v in (("A", a), ("B", b)):
@@ -125,8 +125,8 @@ class QLinearMatMul(QOperator):
     parameter_inputs = (0, 3)
     floats = MatMul()
 
-    def multiply_adds(self, node: Node) -> int:
-        return math.prod(node.results[0].dims) * node.input(0).dims[-1]
+    def products(self, node: Node) -> Products | None:
+        return MatMul().products_of(node.results[0], node.input(0), node.input(3))
 
     def split(self, *inputs: Any) -> tuple[list[Any], Any, Any]:
         a, a_scale, a_zero, b, b_scale, b_zero, y_scale, y_zero = inputs
@@ -165,8 +165,8 @@ class QGemm(QOperator):
     transA: int = 0  # noqa: N815
     transB: int = 0  # noqa: N815
 
-    def multiply_adds(self, node: Node) -> int:
-        return math.prod(node.results[0].dims) * node.input(0).dims[0 if self.transA else 1]
+    def products(self, node: Node) -> Products | None:
+        return Gemm(transA=self.transA).products_of(node.results[0], node.input(0))
 
     @property
     def floats(self) -> Op:

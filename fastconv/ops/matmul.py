@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TypeVar
 
 from ..graph import Dim, Node, Value
 from .base import Array, Inferred, Op, Results, only_first_varies
 from .dims import AxisName, broadcast, broadcasts_to, check_rank_least, same_dtype, unify
+from .products import Products
 
 D = TypeVar("D")
 
@@ -37,8 +37,13 @@ class MatMul(Op):
     def parameters(self, node: Node) -> list[Value]:
         return [*super().parameters(node), *(v for v in node.inputs[2:] if v is not None)]
 
-    def multiply_adds(self, node: Node) -> int:
-        return math.prod(node.results[0].dims) * _ordered(node.input(0).dims, self.perm_a)[-1]
+    def products(self, node: Node) -> Products | None:
+        return self.products_of(node.results[0], node.input(0), node.input(1))
+
+    def products_of(self, y: Value, a: Value, b: Value) -> Products:
+        """The products that y sums, for these A and B."""
+        *places, columns = _stored(y.dims, self.perm_y) if len(b.dims) > 1 else (*y.dims, 1)
+        return Products(tuple(places), columns, _ordered(a.dims, self.perm_a)[-1:])
 
     def weight_axis(self, node: Node) -> int | None:
         b = node.input(1)

@@ -13,6 +13,7 @@ from ..graph import Dim, Node, Value
 from .base import Array, Inferred, Op, Results
 from .dims import axis_indices, known_ints, length, to_ints, unknown
 from .node_spec import NodeSpec
+from .windows import Windows
 
 
 class Reduce(Op, abstract=True):
@@ -37,6 +38,12 @@ class Reduce(Op, abstract=True):
 
     def flops(self, node: Node) -> int:
         return math.prod(node.input(0).dims)
+
+    def window(self, node: Node) -> Windows | None:
+        x, rank = node.input(0), len(node.input(0).shape or ())
+        # the spatial axes of images or volumes, as a global pool
+        spatial = rank > 3 and set(self.axes(rank, known_ints(node.optional(1), "axes"))) == set(range(2, rank))
+        return Windows.whole(x.dims[2:]) if spatial and x.known else None
 
     def infer(self, x: Value, axes: Value | None = None) -> Inferred:
         given = known_ints(axes, "axes")

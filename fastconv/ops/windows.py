@@ -32,6 +32,15 @@ class Windows(NamedTuple):
     end: tuple[Any, ...]
     size: tuple[Any, ...]
     out: tuple[Any, ...]
+    auto_pad: str = "NOTSET"
+    #: whether the input's elements write them into the output, of which `begin` and `end` are cut off
+    transposed: bool = False
+
+    @classmethod
+    def whole(cls, size: tuple[int, ...]) -> Windows:
+        """One window that is all of the spatial axes."""
+        one, none = (1,) * len(size), (0,) * len(size)
+        return cls(size, one, one, none, none, size, one)
 
     @property
     def extent(self) -> tuple[int, ...]:
@@ -121,7 +130,7 @@ def _windows(op: Windowed, size: tuple[Dim, ...], kernel: tuple[int, ...], ceil:
         for i in range(rank)
     ]
     begin, end, out = zip(*axes, strict=True)
-    return Windows(kernel, strides, dilations, begin, end, size, out)
+    return Windows(kernel, strides, dilations, begin, end, size, out, op.auto_pad)
 
 
 def _axis(
