@@ -377,14 +377,16 @@ class Model(Locked):
 
     # ---- reports
 
-    def summary(self, shapes: Mapping[str, Sequence[int]] | None = None) -> Summary:
-        """A table of the layers: operator, implementation, shape, window, parameters, multiply-adds, floating-point operations.
+    def summary(self, shapes: Mapping[str, Sequence[int]] | None = None, *, explain: bool = False) -> Summary:
+        """A table of the layers: operator, implementation, shape, window, parameters, multiply-adds, bytes of activations.
 
         Parameters
         ----------
         shapes : mapping of str to sequence of int, optional
             The shape of each input by its name. If sizes stay open, they are shown as symbols and nothing is planned; an open
             batch alone is taken as 1, and the first line says so.
+        explain : bool
+            Whether to show, below each layer, how its numbers are computed. `explanation` of each layer has these lines anyway.
 
         Returns
         -------
@@ -401,13 +403,18 @@ class Model(Locked):
         >>> import fastconv
         >>> fastconv.load(fastconv.data.DIGITS).summary().layers[1].op
         'Conv+Relu'
+        >>> print(*fastconv.load(fastconv.data.DIGITS).summary().layers[1].explanation, sep="\\n")
+        5×5 at stride 1: (8 − 5 + 2·2)/1 + 1 = 8
+        parameters: (5·5·1 + 1)·16 = 416
+        multiply-adds: 8·8·16 · 5·5·1 = 25,600
+        without sharing weights: 8·8·16 · 26 = 26,624 parameters
         """
         chosen = input_shapes(self._inputs, shapes)
         inputs = [(i.name, i.shape, shape) for i, shape in zip(self.inputs, chosen, strict=True)]
         if not all(map(is_known, chosen)):
             nodes = specialise(self._stage_graph(()).graph, chosen, accuracy=self._accuracy).nodes
-            return fastconv.Summary.of_nodes(inputs, nodes)
-        return fastconv.Summary.of_stage(inputs, *self._first_stage(shapes))
+            return fastconv.Summary.of_nodes(inputs, nodes, explain)
+        return fastconv.Summary.of_stage(inputs, *self._first_stage(shapes), explain)
 
     def profile(self, inputs: Inputs, runs: int = 10) -> Profile:
         """Run the network several times and report the time of each layer.

@@ -16,15 +16,29 @@ class Shown:
         return f'<pre style="white-space: pre">{escape(str(self))}</pre>'
 
 
-def html_table(header: Sequence[str], rows: Iterable[Sequence[str]], left: int) -> str:
-    """An HTML table; the first `left` columns are aligned to the left, the others to the right."""
+def html_table(
+    header: Sequence[str], rows: Sequence[Sequence[str]], left: int, notes: Sequence[Sequence[str]] | None = None
+) -> str:
+    """An HTML table, the first `left` columns to the left, the others to the right; `notes`: the lines below each row."""
 
     def row(tag: str, cells: Sequence[str]) -> str:
         sides = ("left" if i < left else "right" for i in range(len(cells)))
         cells = [f'<{tag} style="text-align: {s}">{escape(c)}</{tag}>' for s, c in zip(sides, cells, strict=True)]
         return f"<tr>{''.join(cells)}</tr>"
 
-    return f"<table><thead>{row('th', header)}</thead><tbody>{''.join(row('td', r) for r in rows)}</tbody></table>"
+    def note(lines: Sequence[str]) -> str:
+        style = "text-align: left; padding-left: 3em; opacity: 0.8"
+        return f'<tr><td colspan="{len(header)}" style="{style}">{html_lines(lines)}</td></tr>' if lines else ""
+
+    body = [row("td", r) + note(lines) for r, lines in zip(rows, notes or [()] * len(rows), strict=True)]
+    # each row with its notes is a group: notebooks shade every other row of a group
+    groups = body if notes else ["".join(body)]
+    return f"<table><thead>{row('th', header)}</thead>{''.join(f'<tbody>{group}</tbody>' for group in groups)}</table>"
+
+
+def html_lines(lines: Iterable[str]) -> str:
+    """Lines of text, escaped."""
+    return "<br>".join(map(escape, lines))
 
 
 def escape(text: str) -> str:
@@ -32,4 +46,4 @@ def escape(text: str) -> str:
     return html.escape(text)
 
 
-__all__ = ["Shown", "escape", "html_table"]
+__all__ = ["Shown", "escape", "html_lines", "html_table"]

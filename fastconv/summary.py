@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from .explain import explain
 from .graph import Node, Shape, Value, shape_text
 from .ops.windows import Windows
 from .plan import Plan, SplitPlan
 from .plan.stages import Stage, reference_reason
 from .plan.tensors import Entry
-from .table import LayerTable, marked, shorten
+from .table import LayerTable, marked, scaled, shorten
 from .weights import key_of
 
 
@@ -19,7 +22,7 @@ class Layer:
     """A node with the nodes fused into it, or a reorder of a tensor.
 
     `params` counts weights and biases, `flops` a multiply-add as two. A layer that waits for sizes has no implementation, "",
-    and None for its operations.
+    and None for its operations and `activation_bytes`.
     """
 
     name: str
@@ -34,6 +37,10 @@ class Layer:
     group: int = 1
     #: why it runs by reference; empty if it runs on a kernel
     reason: str = ""
+    #: bytes of its results; 0 for a reorder, whose result is a copy
+    activation_bytes: int | None = None
+    #: its arithmetic with the numbers in place, as lines `what: equation`
+    explanation: tuple[str, ...] = ()
 
 
 def layer(entry: Entry) -> Layer:
@@ -42,7 +49,7 @@ def layer(entry: Entry) -> Layer:
         return layer_of(entry.node, entry.algorithm, entry.images, entry.reference_reason)
     (value,) = entry.writes
     dims = _whole(value.dims, entry.images)
-    return Layer(value.name, "reorder", "copy", dims, dims, 0, 0, 0)
+    return Layer(value.name, "reorder", "copy", dims, dims, 0, 0, 0, activation_bytes=0)
 
 
 def layer_of(node: Node, implementation: str, images: int = 1, reason: str = "") -> Layer:
@@ -61,7 +68,13 @@ def layer_of(node: Node, implementation: str, images: int = 1, reason: str = "")
         node.op.window(node),
         getattr(node.op, "group", 1),
         reason,
+        images * sum(_bytes(v) for v in node.results) if known else None,
+        explain(node, images),
     )
+
+
+def _bytes(value: Value) -> int:
+    return math.prod(value.dims) * (value.dtype.itemsize if value.dtype else 0)
 
 
 def _whole(dims: Shape, images: int) -> Shape:
@@ -77,28 +90,41 @@ def _axes(values: Sequence[int | None]) -> str:
     return shape_text(values[:1] if len(set(values)) == 1 else values)
 
 
-#: the columns of a summary; those that it always has; the first column of numbers
-HEADER = ("layer", "operator", "by", "output", "kernel", "stride", "pad", "dilation", "group", "parameters", "MMAC", "MFLOP")
-ALWAYS, NUMBERS = ("layer", "operator", "output", "parameters"), "parameters"
+def _pads(w: Windows) -> str:
+    """The padding: 1 or 1×2 if each axis has as much before as after; 0+1 if all axes have 0 and 1; else as in a file."""
+    if w.begin == w.end:
+        return _axes(w.begin)
+    borders = set(zip(w.begin, w.end, strict=True))
+    return "+".join(map(str, *borders)) if len(borders) == 1 else ",".join(map(str, w.begin + w.end))
+
+
+#: the columns of a summary, but for the last two; those that it always has; the first column of numbers
+HEADER = ("layer", "operator", "by", "output", "kernel", "stride", "pad", "dilation", "group", "params")
+ALWAYS, NUMBERS = ("layer", "operator", "output", "params"), "params"
+#: the most characters in a line, if names of the least length allow it; the least and the most characters of a name
+WIDTH, NAMES = 120, (12, 24)
 
 
 def _row(x: Layer) -> tuple[str, ...]:
     w = x.window
-    pads = "" if w is None else _axes(w.begin) if w.begin == w.end else ",".join(map(str, w.begin + w.end))
     return (
-        shorten(x.name, 24),
+        x.name,
         x.op,
         marked(x),
         shape_text(x.output),
         shape_text(w.kernel) if w else "",
         _axes(w.strides) if w else "",
-        pads,
+        _pads(w) if w else "",
         _axes(w.dilations) if w and set(w.dilations) != {1} else "",
         str(x.group) if x.group != 1 else "",
         f"{x.params:,}",
-        "" if x.multiply_adds is None else f"{x.multiply_adds / 1e6:,.2f}",
-        "" if x.flops is None else f"{x.flops / 1e6:,.2f}",
     )
+
+
+def _column(header: str, numbers: Sequence[int | None]) -> list[str]:
+    """A header, in which {} stands for the prefix, and the numbers: in millions if one has a million, else in thousands."""
+    size, prefix = (1e6, "M") if max((n or 0 for n in numbers), default=0) >= 1e6 else (1e3, "k")
+    return [header.format(prefix), *("" if n is None else f"{n / size:,.2f}" for n in numbers)]
 
 
 class Summary(LayerTable):
@@ -116,6 +142,8 @@ class Summary(LayerTable):
         The weights and biases of all layers.
     plan : Plan or SplitPlan, optional
         The plan of the layers; None if they wait for sizes.
+    explain : bool
+        Whether to show each layer's arithmetic.
 
     Examples
     --------
@@ -130,6 +158,7 @@ class Summary(LayerTable):
         layers: Sequence[Layer],
         weights: Iterable[Value],
         plan: Plan | SplitPlan | None = None,
+        explain: bool = False,
     ):
         self.inputs = tuple(inputs)
         self.layers = tuple(layers)
@@ -138,21 +167,25 @@ class Summary(LayerTable):
         self.weight_bytes = sum(a.nbytes for a in arrays)
         self.isa = plan.target.kernels.isa if plan else None
         self.arena = plan.arena_size if plan else None
+        self.explain = explain
 
     @classmethod
-    def of_stage(cls, inputs: Sequence[tuple[str, Shape, Shape]], plan: Plan | SplitPlan, stage: Stage) -> Summary:
+    def of_stage(
+        cls, inputs: Sequence[tuple[str, Shape, Shape]], plan: Plan | SplitPlan, stage: Stage, explain: bool = False
+    ) -> Summary:
         """The summary of the first stage's plan and of the nodes after it."""
         nodes = [e.node for e in plan.entries if e.node is not None]
         waiting = stage.rest.graph.nodes if stage.rest else []
         layers = list(map(layer, plan.entries))
         layers += [layer_of(n, "reference", reason=reference_reason(n)) for n in stage.data_dependent]
         layers += [layer_of(n, "") for n in waiting]
-        return cls(inputs, layers, [v for n in (*nodes, *stage.data_dependent, *waiting) for v in _parameters(n)], plan)
+        weights = [v for n in (*nodes, *stage.data_dependent, *waiting) for v in _parameters(n)]
+        return cls(inputs, layers, weights, plan, explain)
 
     @classmethod
-    def of_nodes(cls, inputs: Sequence[tuple[str, Shape, Shape]], nodes: Sequence[Node]) -> Summary:
+    def of_nodes(cls, inputs: Sequence[tuple[str, Shape, Shape]], nodes: Sequence[Node], explain: bool = False) -> Summary:
         """The summary of nodes that wait for sizes."""
-        return cls(inputs, [layer_of(n, "") for n in nodes], [v for n in nodes for v in _parameters(n)])
+        return cls(inputs, [layer_of(n, "") for n in nodes], [v for n in nodes for v in _parameters(n)], explain=explain)
 
     def _entries(self) -> Sequence[Layer]:
         return self.layers
@@ -167,6 +200,11 @@ class Summary(LayerTable):
         """Floating point operations of one run, a multiply-add counted as two."""
         return sum(x.flops or 0 for x in self.layers)
 
+    @property
+    def activation_bytes(self) -> int:
+        """Bytes of the results of all layers. In the arena they share memory in turn, beside the workspaces of some layers."""
+        return sum(x.activation_bytes or 0 for x in self.layers)
+
     def _head(self) -> str:
         """The shapes of the inputs."""
         return ", ".join(
@@ -176,20 +214,40 @@ class Summary(LayerTable):
 
     def _table(self) -> tuple[Sequence[str], Sequence[Sequence[str]], int]:
         """As in LayerTable; columns that are empty in every row are left out."""
-        rows = [_row(x) for x in self.layers]
-        said = [i for i, name in enumerate(HEADER) if name in ALWAYS or any(r[i] for r in rows)]
-        header, *rest = [[r[i] for i in said] for r in (HEADER, *rows)]
-        return header, rest, header.index(NUMBERS)
+        columns = [list(column) for column in zip(HEADER, *map(_row, self.layers), strict=True)]
+        columns.append(_column("{}MAC", [x.multiply_adds for x in self.layers]))
+        columns.append(_column("output {}B", [x.activation_bytes for x in self.layers]))
+        names, *others = [c for c in columns if c[0] in ALWAYS or any(c[1:])]
+        (least, most), room = NAMES, WIDTH - sum(2 + max(map(len, c)) for c in others)
+        short = [shorten(name, max(least, min(room, most))) for name in names]
+        header, *rows = zip(short, *others, strict=True)
+        return header, rows, header.index(NUMBERS)
+
+    def _notes(self) -> Sequence[Sequence[str]] | None:
+        return [x.explanation for x in self.layers] if self.explain else None
 
     def _total(self) -> str:
-        total = [f"{len(self.layers)} layers", f"{self.params:,} parameters ({self.weight_bytes / 1e6:.1f} MB)"]
+        total = [f"{len(self.layers)} layers", f"{self.params:,} parameters ({scaled(self.weight_bytes, 'B')})"]
         if self.arena is None:
-            return ", ".join([*total, "not planned: give the open sizes (--shape, or shapes= in Python)"])
-        total += [f"{self.multiply_adds / 1e9:.3f} GMAC", f"{self.flops / 1e9:.3f} GFLOP (a multiply-add, MAC, is two)"]
-        total += [f"arena {self.arena / 1e6:.1f} MB", f"{self.isa}"]
-        if waiting := sum(x.flops is None for x in self.layers):
-            total.append(f"{waiting} layers not counted: their sizes are known only as the network runs")
-        return ", ".join(total)
+            total.append("not planned: give the open sizes (--shape, or shapes= in Python)")
+        else:
+            total += [scaled(self.multiply_adds, "MAC"), scaled(self.flops, "FLOP")]
+            total += [f"activations {scaled(self.activation_bytes, 'B')} (arena {scaled(self.arena, 'B')})", f"{self.isa}"]
+            if waiting := sum(x.flops is None for x in self.layers):
+                total.append(f"{waiting} layers not counted: their sizes are known only as the network runs")
+        return "\n".join([*(self._sums() if self.explain else ()), ", ".join(total)])
+
+    def _sums(self) -> Iterator[str]:
+        """The parameters and multiply-adds by operator, and their sums."""
+        params, multiply_adds = Counter[str](), Counter[str]()
+        for x in self.layers:
+            params[x.op.partition("+")[0]] += x.params
+            multiply_adds[x.op.partition("+")[0]] += x.multiply_adds or 0
+        for what, by, total in (("parameters", params, self.params), ("multiply-adds", multiply_adds, self.multiply_adds)):
+            terms = [f"{op} {count:,}" for op, count in by.items() if count]
+            shared = [f"shared {by.total() - total:,}"] if by.total() > total else []
+            if len(terms) + len(shared) > 1:
+                yield f"{what}: {' − '.join([' + '.join(terms), *shared])} = {total:,}"
 
     def as_dict(self) -> dict[str, object]:
         """The table as a document for JSON.
@@ -208,6 +266,7 @@ class Summary(LayerTable):
             "parameter_bytes": self.weight_bytes,
             "multiply_adds": self.multiply_adds if planned else None,
             "flops": self.flops if planned else None,
+            "activation_bytes": self.activation_bytes if planned else None,
             "layers": [
                 {
                     "name": x.name,
@@ -224,6 +283,8 @@ class Summary(LayerTable):
                     "parameters": x.params,
                     "multiply_adds": x.multiply_adds,
                     "flops": x.flops,
+                    "activation_bytes": x.activation_bytes,
+                    "explanation": x.explanation,
                 }
                 for x in self.layers
             ],

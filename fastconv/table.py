@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Protocol
 
-from .shown import Shown, escape, html_table
+from .shown import Shown, html_lines, html_table
 
 
 class Row(Protocol):
@@ -28,19 +28,43 @@ class Row(Protocol):
         ...
 
 
-def text_table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> str:
-    """Aligned columns, the first `left` of them to the left, the others to the right."""
+def text_table(
+    header: Sequence[str], rows: Sequence[Sequence[str]], left: int, notes: Sequence[Sequence[str]] | None = None
+) -> str:
+    """Aligned columns, the first `left` to the left, the others to the right; `notes`: lines `what: text` below each row."""
     widths = [max(len(r[i]) for r in (header, *rows)) for i in range(len(header))]
     lines = [
         "  ".join(c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(zip(r, widths, strict=True))).rstrip()
         for r in (header, *rows)
     ]
-    return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
+    notes = notes or [()] * len(rows)
+    width = max((note.find(": ") for under in notes for note in under), default=0) + 2
+    below = [[_aligned(note, width) for note in under] for under in notes]
+    body = ["\n".join([line, *under]) for line, under in zip(lines[1:], below, strict=True)]
+    return "\n".join([lines[0], "-" * max(map(len, lines)), *body])
+
+
+def _aligned(note: str, width: int) -> str:
+    """A line `what: text` below a row, its text `width` characters after the indentation."""
+    what, colon, text = note.partition(": ")
+    return f"    {(what + colon).ljust(width)}{text}"
 
 
 def marked(row: Row) -> str:
     """The implementation that runs it; a reference is marked."""
     return f"{row.implementation} *" if row.reason else row.implementation
+
+
+def scaled(number: float, unit: str) -> str:
+    """A number with a unit and its prefix.
+
+    >>> scaled(62_378_344, "B"), scaled(1_135_256_096, "MAC"), scaled(650, "B")
+    ('62.38 MB', '1.14 GMAC', '650 B')
+    """
+    for size, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:.2f} {prefix}{unit}"
+    return f"{number:.0f} {unit}"
 
 
 def shorten(name: str, width: int = 32) -> str:
@@ -60,8 +84,12 @@ class LayerTable(Shown):
         """The header, the rows, and the number of columns of words."""
         raise NotImplementedError
 
+    def _notes(self) -> Sequence[Sequence[str]] | None:
+        """The lines below each row; None if no row has any."""
+        return None
+
     def _total(self) -> str:
-        """The line below the table."""
+        """The line below the table; there may be more, after line feeds."""
         raise NotImplementedError
 
     def _entries(self) -> Sequence[Row]:
@@ -81,12 +109,14 @@ class LayerTable(Shown):
         raise NotImplementedError
 
     def __str__(self) -> str:
-        return "\n".join(filter(None, [self._head(), text_table(*self._table()), self._total(), self._by_reference()]))
+        return "\n".join(
+            filter(None, [self._head(), text_table(*self._table(), self._notes()), self._total(), self._by_reference()])
+        )
 
     def _repr_html_(self) -> str:
-        lines = (self._head(), self._total(), self._by_reference())
-        head, total, last = (f"<p>{escape(line)}</p>" if line else "" for line in lines)
-        return head + html_table(*self._table()) + total + last
+        texts = (self._head(), self._total(), self._by_reference())
+        head, total, last = (f"<p>{html_lines(text.splitlines())}</p>" if text else "" for text in texts)
+        return head + html_table(*self._table(), self._notes()) + total + last
 
 
-__all__ = ["LayerTable", "Row", "marked", "shorten", "text_table"]
+__all__ = ["LayerTable", "Row", "marked", "scaled", "shorten", "text_table"]

@@ -10,11 +10,12 @@ from .inputs import given_shapes
 
 
 def add(commands: Commands) -> None:
-    """Add the command."""
-    add_command(commands, summary, "MODEL --shape 8x1x8x8", MODEL, SHAPE, THREADS, ACCURACY, JSON)
+    """Add the command and its arguments."""
+    parser = add_command(commands, summary, "MODEL --shape 8x1x8x8 --explain", MODEL, SHAPE, THREADS, ACCURACY, JSON)
+    parser.add_argument("--explain", action="store_true", help="show how the numbers of each layer are computed")
 
 
 def summary(args: argparse.Namespace) -> None:
-    """Print the table of a model's layers: shapes, windows, parameters, operations."""
+    """Print the table of a model's layers: shapes, windows, parameters, multiply-adds, bytes of activations."""
     model = load_model(args)
-    show(args, model.summary(given_shapes(model, args.shape)))
+    show(args, model.summary(given_shapes(model, args.shape), explain=args.explain))

@@ -332,6 +332,10 @@ def test_exact_arithmetic(fastconv_, tmp_path, monkeypatch):
         assert set(asked) == {"exact"}, command
 
 
+def test_summary_explains(fastconv_):
+    assert "    parameters:              (5·5·1 + 1)·16 = 416\n" in fastconv_("summary", MODEL, "--explain")
+
+
 def test_summary_of_open_sizes(fastconv_, tmp_path):
     model = model_file(tmp_path / "open.json", "Relu", {"x": ["N", 3, "H", "W"]}, "y")
     first, _, _, row, total = fastconv_("summary", model).splitlines()

@@ -1030,16 +1030,16 @@ def test_summary():
     lines = str(summary).splitlines()
     assert lines[0] == "image N×1×8×8 as 2×1×8×8"
     assert lines[1].split() == [
-        "layer", "operator", "by", "output", "kernel", "stride", "pad", "parameters", "MMAC", "MFLOP",
+        "layer", "operator", "by", "output", "kernel", "stride", "pad", "params", "kMAC", "output", "kB",
     ]  # fmt: skip
     assert set(lines[2]) == {"-"}
     assert len(lines) == len(summary.layers) + 4
     assert next(line for line in lines if line.startswith("conv1 ")).split() == [
-        "conv1", "Conv+Relu", conv.implementation, "2×16×8×8", "5×5", "1", "2", "416", "0.05", "0.10",
+        "conv1", "Conv+Relu", conv.implementation, "2×16×8×8", "5×5", "1", "2", "416", "51.20", "8.19",
     ]  # fmt: skip
     assert lines[-1].startswith(
-        f"{len(summary.layers)} layers, 13,962 parameters (0.1 MB), {summary.multiply_adds / 1e9:.3f} GMAC, "
-        f"{summary.flops / 1e9:.3f} GFLOP (a multiply-add, MAC, is two), arena "
+        f"{len(summary.layers)} layers, 13,962 parameters (55.85 kB), {summary.multiply_adds / 1e3:.2f} kMAC, "
+        f"{summary.flops / 1e3:.2f} kFLOP, activations {summary.activation_bytes / 1e3:.2f} kB (arena "
     )
 
 

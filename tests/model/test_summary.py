@@ -1,7 +1,9 @@
 """Summary: its counts, its text, and the sizes they are for."""
 
 import json
+import re
 from functools import partial
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -37,7 +39,7 @@ def table(summary):
     _, header, _, *rows, _ = str(summary).splitlines()
     names = header.split()
     starts = [header.index(name) for name in names]
-    left = names.index("parameters")  # those before it are flush left: an empty one begins with a space
+    left = names.index("params")  # those before it are flush left: an empty one begins with a space
     cells = [[row[at:].split("  ")[0] if row[at] != " " else "" for at in starts[:left]] for row in rows]
     return {c[0]: dict(zip(names, c, strict=False)) for c in cells if "copy" not in c}
 
@@ -119,6 +121,8 @@ def test_weights_that_layers_share_count_once_in_the_total(summary):
     s = summary(net.graph(net("Conv", net("Sigmoid", net("Conv", x, w, pads=(1,) * 4)), w, pads=(1,) * 4)))
     assert sum(x.params for x in s.layers) == 2 * 144
     assert s.params == 144
+    s.explain = True
+    assert "parameters: Conv 288 − shared 144 = 144" in str(s).splitlines()
 
 
 # ---- operations
@@ -172,7 +176,8 @@ def test_windows_are_columns(summary):
     e = net(
         "ConvTranspose", x, normal(RNG, 4, 2, 3, 3), pads=(1,) * 4, strides=(2, 2), output_padding=(1, 1), name="up"
     )  # fmt: skip
-    rows = table(summary(net.graph(a, b, c, d, e, net("Neg", x, name="neg"))))
+    f = net("AveragePool", x, kernel_shape=(2, 2), pads=(0, 0, 1, 1), name="uneven")
+    rows = table(summary(net.graph(a, b, c, d, e, f, net("Neg", x, name="neg"))))
     columns = ("kernel", "stride", "pad", "dilation", "group")
     assert {name: tuple(row[c] for c in columns) for name, row in rows.items() if row["by"] != "copy"} == {
         "depthwise": ("3×3", "2×1", "1", "", "4"),
@@ -180,6 +185,7 @@ def test_windows_are_columns(summary):
         "dilated": ("3×3", "1", "0,1,0,2", "2", ""),
         "pool": ("3×3", "3", "0", "", ""),
         "up": ("3×3", "2", "1", "", ""),
+        "uneven": ("2×2", "1", "0+1", "", ""),
         "neg": ("", "", "", "", ""),
     }
 
@@ -187,13 +193,45 @@ def test_windows_are_columns(summary):
 def test_columns_that_say_nothing_are_left_out(summary):
     net = Net()
     s = summary(net.graph(net("Neg", net.input("x", 2, 3))))
-    assert str(s).splitlines()[1].split() == ["layer", "operator", "by", "output", "parameters", "MMAC", "MFLOP"]
+    assert str(s).splitlines()[1].split() == ["layer", "operator", "by", "output", "params", "kMAC", "output", "kB"]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("network", ["resnet50", "mobilenetv2"])
 def test_it_fits_a_terminal(summary, network):
-    assert max(map(len, str(summary(zoo.build(network, zoo.empty))).splitlines())) <= 120
+    s = summary(zoo.build(network, zoo.empty))
+    s.explain = True
+    assert max(map(len, str(s).splitlines())) <= 120
+
+
+def test_names_give_way_to_the_other_columns(summary):
+    net = Net()
+    x = net.input("x", 1, 8, 100, 100)
+    y = net("Conv", x, normal(RNG, 64, 1, 3, 3), group=8, dilations=(2, 1), pads=(1, 2, 3, 4), name="n" * 40)
+    lines = str(summary(net.graph(net("HardSigmoid", y)))).splitlines()
+    assert max(map(len, lines)) == 120
+    assert any(line.startswith("…" + "n" * 11) for line in lines)
+
+
+def test_the_arithmetic_is_below_each_layer():
+    model = fastconv.load(fastconv.data.DIGITS)
+    s = model.summary(explain=True)
+    head, header, rule, *lines = str(s).splitlines()
+    assert [head, header, rule] == str(model.summary()).splitlines()[:3]
+    for x in s.layers:
+        assert lines.pop(0).startswith(x.name)
+        notes = [lines.pop(0) for _ in x.explanation]
+        assert [re.sub(": +", ": ", note) for note in notes] == [f"    {line}" for line in x.explanation]
+        assert all(re.match(" {4}.{24} [0-9(]", note) for note in notes), "equations begin in one column"
+    assert lines == [
+        "parameters: Conv 5,056 + Gemm 8,906 = 13,962",
+        "multiply-adds: Conv 99,328 + Gemm 8,832 = 108,160",
+        str(model.summary()).splitlines()[-1],
+    ]
+    tree = ElementTree.fromstring(f"<div>{s._repr_html_().replace('<br>', chr(10))}</div>")
+    notes = [row[0].text.splitlines() for row in tree.iter("tr") if len(row) == 1]
+    assert notes == [list(x.explanation) for x in s.layers if x.explanation]
+    assert [body[0][0].text for body in tree.iter("tbody")] == [x.name for x in s.layers], "a group for each layer"
 
 
 # ---- sizes
@@ -228,9 +266,7 @@ def test_open_sizes_stay_symbols(summary):
     assert (s.isa, s.arena) == (None, None)
     rows = table(s)
     assert (rows["conv"]["output"], rows["conv"]["kernel"], rows["rows"]["output"]) == ("N×8×H×W", "3×3", "N×8×?")
-    assert str(s).endswith(
-        "2 layers, 216 parameters (0.0 MB), not planned: give the open sizes (--shape, or shapes= in Python)"
-    )
+    assert str(s).endswith("2 layers, 216 parameters (864 B), not planned: give the open sizes (--shape, or shapes= in Python)")
     with pytest.raises(fastconv.InputError, match="input 'x': expected N×3×H×W, got 1×4×8×8"):
         summary(square("N", 3, "H", "W"), {"x": (1, 4, 8, 8)})
 
@@ -252,11 +288,12 @@ def test_as_a_dict(summary):
     d = json.loads(json.dumps(s.as_dict()))
     assert d["inputs"] == [{"name": "x", "declared": ["N", 3, 4, 5], "shape": [1, 3, 4, 5]}]
     assert (d["parameters"], d["parameter_bytes"], d["multiply_adds"]) == (216, 864, 216 * 20)
-    assert (d["flops"], d["isa"], d["arena_bytes"]) == (s.flops, s.isa, s.arena)
+    assert (d["flops"], d["isa"], d["arena_bytes"], d["activation_bytes"]) == (s.flops, s.isa, s.arena, 2 * 4 * 8 * 20)
     (conv,) = (x for x in d["layers"] if x["name"] == "conv")
     implementation = by_name(s)["conv"].implementation
     assert conv == {
         "name": "conv", "operator": "Conv+Relu", "by": implementation, "reason": None, "input": [1, 3, 4, 5],
         "output": [1, 8, 4, 5], "kernel": [3, 3], "strides": [1, 1], "pads": [1, 1, 1, 1], "dilations": [1, 1], "group": 1,
-        "parameters": 216, "multiply_adds": 216 * 20, "flops": 2 * 216 * 20,
+        "parameters": 216, "multiply_adds": 216 * 20, "flops": 2 * 216 * 20, "activation_bytes": 4 * 8 * 20,
+        "explanation": list(by_name(s)["conv"].explanation),
     }  # fmt: skip
