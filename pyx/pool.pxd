@@ -3,8 +3,8 @@
 # dst = n, c/V, oh, ow, V, or, where there is one window a plane, rows of `lanes` channels in the last block.
 # Parallel over the rows of output pixels (n, c/V, oh). Where whole kernel rows lie inside the source, four pixels go at once:
 # for the usual kernels their columns are reduced first, and neighbouring windows share them. A pixel at the border, or in a
-# row of less than four, is reduced by itself, in runs of at most 64 elements on four accumulators: a sum's rounding error
-# stays small however large the window is. The order of a sum depends on the shapes alone.
+# row of less than four, is reduced by itself, in partial sums of at most PARTIAL elements on four accumulators: a sum's
+# rounding error stays small however large the window is. The order of a sum depends on the shapes alone.
 
 from libc.math cimport INFINITY
 from libc.stdint cimport int64_t
@@ -14,7 +14,7 @@ from step cimport at, share
 
 cdef enum:
     R = 4  # pixels at once
-    RUN = 64
+    PARTIAL = 64
 
 cdef struct Args:
     int64_t src
@@ -58,8 +58,8 @@ cdef inline vf neutral(const bint MEAN) noexcept nogil:
 
 
 # R windows of KW columns, SW apart, that begin at src; KW = 0: of any width, stride and dilation.
-cdef inline void tile(const bint MEAN, const int KW, const int SW, const Args* a, const float* src, Py_ssize_t rows, float* dst,
-                      float height, const float* widths) noexcept nogil:
+cdef inline void windows(const bint MEAN, const int KW, const int SW, const Args* a, const float* src, Py_ssize_t rows,
+                         float* dst, float height, const float* widths) noexcept nogil:
     cdef int COLUMNS = (R - 1) * SW + KW, c, i, k
     cdef Py_ssize_t row = a.dilation_h * a.src_h, r, kw
     cdef vf column[16]
@@ -85,29 +85,29 @@ cdef inline void tile(const bint MEAN, const int KW, const int SW, const Args* a
         store(dst + i * V, y[i] / vbroadcast(height * widths[i]) if MEAN else y[i])
 
 
-# One window: `rows` rows of `count` elements, `step` floats apart.
+# One window: `rows` rows of `count` elements, `stride` floats apart.
 cdef inline vf window(const bint MEAN, const float* src, Py_ssize_t rows, Py_ssize_t row, Py_ssize_t count,
-                      Py_ssize_t step) noexcept nogil:
+                      Py_ssize_t stride) noexcept nogil:
     cdef Py_ssize_t r, k, end
     cdef int i
     cdef const float* p
     cdef vf total = neutral(MEAN)
-    cdef vf part[4]
+    cdef vf acc[4]
     for r in range(rows):
         k = 0
         while k < count:
             p = src + r * row
-            end = min(k + RUN, count)
+            end = min(k + PARTIAL, count)
             for i in range(4):
-                part[i] = neutral(MEAN)
+                acc[i] = neutral(MEAN)
             while k + 4 <= end:
                 for i in range(4):
-                    part[i] = combine(MEAN, part[i], load(p + (k + i) * step))
+                    acc[i] = combine(MEAN, acc[i], load(p + (k + i) * stride))
                 k += 4
             while k < end:
-                part[0] = combine(MEAN, part[0], load(p + k * step))
+                acc[0] = combine(MEAN, acc[0], load(p + k * stride))
                 k += 1
-            total = combine(MEAN, total, combine(MEAN, combine(MEAN, part[0], part[1]), combine(MEAN, part[2], part[3])))
+            total = combine(MEAN, total, combine(MEAN, combine(MEAN, acc[0], acc[1]), combine(MEAN, acc[2], acc[3])))
     return total
 
 
@@ -140,20 +140,20 @@ cdef inline void pool(const bint MEAN, const Args* a, char** bases, Py_ssize_t p
         ow = 0
         while ow < a.OW:
             if a.inner_begin <= ow < a.inner_end and a.inner_end - a.inner_begin >= R and rows:
-                ow = min(ow, a.inner_end - R)  # the last tile of a row may begin inside the one before it
+                ow = min(ow, a.inner_end - R)  # the last R pixels of a row may overlap those before
                 src = plane + (top + kh * a.dilation_h) * a.src_h + (ow * a.stride_w - a.left) * V
                 if a.dilation_w > 1:
-                    tile(MEAN, 0, 0, a, src, rows, dst + ow * V, height, widths + ow)
+                    windows(MEAN, 0, 0, a, src, rows, dst + ow * V, height, widths + ow)
                 elif a.KW == 3 and a.stride_w == 2:
-                    tile(MEAN, 3, 2, a, src, rows, dst + ow * V, height, widths + ow)
+                    windows(MEAN, 3, 2, a, src, rows, dst + ow * V, height, widths + ow)
                 elif a.KW == 2 and a.stride_w == 2:
-                    tile(MEAN, 2, 2, a, src, rows, dst + ow * V, height, widths + ow)
+                    windows(MEAN, 2, 2, a, src, rows, dst + ow * V, height, widths + ow)
                 elif a.KW == 3 and a.stride_w == 1:
-                    tile(MEAN, 3, 1, a, src, rows, dst + ow * V, height, widths + ow)
+                    windows(MEAN, 3, 1, a, src, rows, dst + ow * V, height, widths + ow)
                 elif a.KW == 5 and a.stride_w == 1:
-                    tile(MEAN, 5, 1, a, src, rows, dst + ow * V, height, widths + ow)
+                    windows(MEAN, 5, 1, a, src, rows, dst + ow * V, height, widths + ow)
                 else:
-                    tile(MEAN, 0, 0, a, src, rows, dst + ow * V, height, widths + ow)
+                    windows(MEAN, 0, 0, a, src, rows, dst + ow * V, height, widths + ow)
                 ow += R
             else:
                 left = ow * a.stride_w - a.left

@@ -70,33 +70,23 @@ cdef struct Walk:
 # Give up to `most` tiles their next r pixels each, and return how many near tiles these are. Near tiles are possible where pixels are
 # dense within a row; px and `to` then hold the first pixel alone. 0: one tile, whose pixels lie anywhere.
 cdef inline Py_ssize_t take(Walk* walk, int r, Py_ssize_t most, const float** px, Store* to) noexcept nogil:
-    cdef Py_ssize_t near = min(most, (walk.OW - walk.ow) // r) if walk.dense else 0, step = r * near if near else 1
+    cdef Py_ssize_t near = min(most, (walk.OW - walk.ow) // r) if walk.dense else 0, pixels = r * near if near else 1
     cdef int i = 0
     while i < r:
         px[i] = walk.src
         to.dst[i] = walk.dst
         to.add[i] = walk.add
         i += r if near else 1
-        walk.src += step * walk.src_w
-        walk.dst += step * walk.dst_w
-        walk.add += step * walk.add_w
-        walk.ow += step
+        walk.src += pixels * walk.src_w
+        walk.dst += pixels * walk.dst_w
+        walk.add += pixels * walk.add_w
+        walk.ow += pixels
         if walk.ow == walk.OW:
             walk.ow = 0
             walk.src += walk.src_wrap
             walk.dst += walk.dst_wrap
             walk.add += walk.add_wrap
     return near
-
-
-# Output channels go in parts of two blocks of V; an odd count ends in a part of three, or is one part of one.
-cdef inline Py_ssize_t parts(Py_ssize_t OCB) noexcept nogil:
-    return OCB // 2 if OCB > 1 else 1
-
-
-# The channel blocks of the part that begins at `block`.
-cdef inline int width_of(Py_ssize_t OCB, Py_ssize_t block) noexcept nogil:
-    return <int> (OCB - block) if OCB - block <= 3 else 2
 
 
 # Most rows of a tile of `width` channel blocks.
@@ -106,12 +96,12 @@ cdef inline int rows(int width) noexcept nogil:
     return 12 if width == 1 else 6 if width == 2 else 4 if FMA else 3
 
 
-# Pixel i's place: `step` from one to the next behind `first` in a near tile, p[i] in another.
-cdef inline const float* place(const bint NEAR, const float* first, Py_ssize_t step, const float** p, int i) noexcept nogil:
-    return first + i * step if NEAR else p[i]
+# Pixel i's place: `stride` from one to the next behind `first` in a near tile, p[i] in another.
+cdef inline const float* place(const bint NEAR, const float* first, Py_ssize_t stride, const float** p, int i) noexcept nogil:
+    return first + i * stride if NEAR else p[i]
 
 
-cdef inline void sweep(const int R, const int J, const bint NEAR, const Py_ssize_t step, const float* first, const float** px,
+cdef inline void sweep(const int R, const int J, const bint NEAR, const Py_ssize_t stride, const float* first, const float** px,
                        const float* wei, vf* acc, const Taps* taps, Py_ssize_t fetch, const int64_t* offset, Py_ssize_t segments,
                        const Py_ssize_t length) noexcept nogil:
     # lines of a segment that are fetched one by one: a burst would keep the loads of its own weights waiting
@@ -123,22 +113,22 @@ cdef inline void sweep(const int R, const int J, const bint NEAR, const Py_ssize
         for _line in range(fetch - spread):
             PREFETCH(ahead)
             ahead += 16
-        if V == 16 and (not NEAR or step >= V):  # the next segment's pixels, each a cache line, or the next tile's
-            coming = offset[s + 1] if s + 1 < segments else offset[0] + R * step
+        if V == 16 and (not NEAR or stride >= V):  # the next segment's pixels, each a cache line, or the next tile's
+            coming = offset[s + 1] if s + 1 < segments else offset[0] + R * stride
             for k in range(R):
-                PREFETCH0(place(NEAR, first, step, px, k) + coming)
+                PREFETCH0(place(NEAR, first, stride, px, k) + coming)
         for c in range(length):
             if V == 16:
                 PREFETCH(ahead)
                 ahead += spread
             for k in range(R * J):
-                acc[k] = vfma1(acc[k], place(NEAR, first, step, px, k // J)[at + c], load(wei + k % J * V))
+                acc[k] = vfma1(acc[k], place(NEAR, first, stride, px, k // J)[at + c], load(wei + k % J * V))
             wei += J * V
 
 
 # acc[k] is pixel k // J's sum of channel block k % J. Each loop over it is a single one with literal bounds, and its address is
 # not taken: else the compiler would keep it in memory and copy it to registers and back around each loop.
-cdef inline void tiles(const int R, const int J, const bint NEAR, const Py_ssize_t step, Py_ssize_t count, const float** px,
+cdef inline void tiles(const int R, const int J, const bint NEAR, const Py_ssize_t stride, Py_ssize_t count, const float** px,
                        const float* wei, Taps* taps, Store* to) noexcept nogil:
     cdef int k
     cdef Py_ssize_t fetch, _tile
@@ -157,11 +147,11 @@ cdef inline void tiles(const int R, const int J, const bint NEAR, const Py_ssize
             for k in range(R * J):
                 acc[k] = load(to.bia + k % J * V)
         if FMA and V < 16 and taps.length == V:  # a literal: the loop over it unrolls; one of 16 channels would only compile longer
-            sweep(R, J, NEAR, step, src, px, wei, acc, taps, fetch, taps.offset, taps.segments, V)
+            sweep(R, J, NEAR, stride, src, px, wei, acc, taps, fetch, taps.offset, taps.segments, V)
         else:
-            sweep(R, J, NEAR, step, src, px, wei, acc, taps, fetch, taps.offset, taps.segments, taps.length)
+            sweep(R, J, NEAR, stride, src, px, wei, acc, taps, fetch, taps.offset, taps.segments, taps.length)
         if taps.tail_segments:
-            sweep(R, J, NEAR, step, src, px, wei + taps.segments * taps.length * J * V, acc, taps, fetch,
+            sweep(R, J, NEAR, stride, src, px, wei + taps.segments * taps.length * J * V, acc, taps, fetch,
                   taps.offset + taps.segments, taps.tail_segments, taps.tail_length)
         if to.resume:
             for k in range(R * J):
@@ -179,51 +169,51 @@ cdef inline void tiles(const int R, const int J, const bint NEAR, const Py_ssize
             store(<float*> place(NEAR, dst, V, dsts, k // J) + k % J * to.dst_c, acc[k])
         taps.ahead += taps.segments * fetch * 16
         taps.lines -= fetch
-        src += R * step
+        src += R * stride
         add += R * V
         dst += R * V
 
 
 # The tiles for a number of rows and a width known only now.
-cdef inline void choose(int r, int width, const bint NEAR, const Py_ssize_t step, Py_ssize_t count, const float** px,
+cdef inline void choose(int r, int width, const bint NEAR, const Py_ssize_t stride, Py_ssize_t count, const float** px,
                         const float* wei, Taps* taps, Store* to) noexcept nogil:
     if width == 2:
-        if REGS == 32 and r == 14: tiles(14, 2, NEAR, step, count, px, wei, taps, to)
-        elif REGS == 32 and r == 13: tiles(13, 2, NEAR, step, count, px, wei, taps, to)
-        elif REGS == 32 and r == 12: tiles(12, 2, NEAR, step, count, px, wei, taps, to)
-        elif REGS == 32 and r == 11: tiles(11, 2, NEAR, step, count, px, wei, taps, to)
-        elif REGS == 32 and r == 10: tiles(10, 2, NEAR, step, count, px, wei, taps, to)
-        elif REGS == 32 and r == 9: tiles(9, 2, NEAR, step, count, px, wei, taps, to)
-        elif REGS == 32 and r == 8: tiles(8, 2, NEAR, step, count, px, wei, taps, to)
-        elif REGS == 32 and r == 7: tiles(7, 2, NEAR, step, count, px, wei, taps, to)
-        elif r == 6: tiles(6, 2, NEAR, step, count, px, wei, taps, to)
-        elif r == 5: tiles(5, 2, NEAR, step, count, px, wei, taps, to)
-        elif r == 4: tiles(4, 2, NEAR, step, count, px, wei, taps, to)
-        elif r == 3: tiles(3, 2, NEAR, step, count, px, wei, taps, to)
-        elif r == 2: tiles(2, 2, NEAR, step, count, px, wei, taps, to)
-        else: tiles(1, 2, NEAR, step, count, px, wei, taps, to)
+        if REGS == 32 and r == 14: tiles(14, 2, NEAR, stride, count, px, wei, taps, to)
+        elif REGS == 32 and r == 13: tiles(13, 2, NEAR, stride, count, px, wei, taps, to)
+        elif REGS == 32 and r == 12: tiles(12, 2, NEAR, stride, count, px, wei, taps, to)
+        elif REGS == 32 and r == 11: tiles(11, 2, NEAR, stride, count, px, wei, taps, to)
+        elif REGS == 32 and r == 10: tiles(10, 2, NEAR, stride, count, px, wei, taps, to)
+        elif REGS == 32 and r == 9: tiles(9, 2, NEAR, stride, count, px, wei, taps, to)
+        elif REGS == 32 and r == 8: tiles(8, 2, NEAR, stride, count, px, wei, taps, to)
+        elif REGS == 32 and r == 7: tiles(7, 2, NEAR, stride, count, px, wei, taps, to)
+        elif r == 6: tiles(6, 2, NEAR, stride, count, px, wei, taps, to)
+        elif r == 5: tiles(5, 2, NEAR, stride, count, px, wei, taps, to)
+        elif r == 4: tiles(4, 2, NEAR, stride, count, px, wei, taps, to)
+        elif r == 3: tiles(3, 2, NEAR, stride, count, px, wei, taps, to)
+        elif r == 2: tiles(2, 2, NEAR, stride, count, px, wei, taps, to)
+        else: tiles(1, 2, NEAR, stride, count, px, wei, taps, to)
     elif width == 3:
-        if REGS == 32 and r == 9: tiles(9, 3, NEAR, step, count, px, wei, taps, to)
-        elif REGS == 32 and r == 8: tiles(8, 3, NEAR, step, count, px, wei, taps, to)
-        elif REGS == 32 and r == 7: tiles(7, 3, NEAR, step, count, px, wei, taps, to)
-        elif REGS == 32 and r == 6: tiles(6, 3, NEAR, step, count, px, wei, taps, to)
-        elif REGS == 32 and r == 5: tiles(5, 3, NEAR, step, count, px, wei, taps, to)
-        elif FMA and r == 4: tiles(4, 3, NEAR, step, count, px, wei, taps, to)
-        elif r == 3: tiles(3, 3, NEAR, step, count, px, wei, taps, to)
-        elif r == 2: tiles(2, 3, NEAR, step, count, px, wei, taps, to)
-        else: tiles(1, 3, NEAR, step, count, px, wei, taps, to)
+        if REGS == 32 and r == 9: tiles(9, 3, NEAR, stride, count, px, wei, taps, to)
+        elif REGS == 32 and r == 8: tiles(8, 3, NEAR, stride, count, px, wei, taps, to)
+        elif REGS == 32 and r == 7: tiles(7, 3, NEAR, stride, count, px, wei, taps, to)
+        elif REGS == 32 and r == 6: tiles(6, 3, NEAR, stride, count, px, wei, taps, to)
+        elif REGS == 32 and r == 5: tiles(5, 3, NEAR, stride, count, px, wei, taps, to)
+        elif FMA and r == 4: tiles(4, 3, NEAR, stride, count, px, wei, taps, to)
+        elif r == 3: tiles(3, 3, NEAR, stride, count, px, wei, taps, to)
+        elif r == 2: tiles(2, 3, NEAR, stride, count, px, wei, taps, to)
+        else: tiles(1, 3, NEAR, stride, count, px, wei, taps, to)
     else:
-        if REGS == 32 and r == 14: tiles(14, 1, NEAR, step, count, px, wei, taps, to)
-        elif REGS == 32 and r == 13: tiles(13, 1, NEAR, step, count, px, wei, taps, to)
-        elif r == 12: tiles(12, 1, NEAR, step, count, px, wei, taps, to)
-        elif r == 11: tiles(11, 1, NEAR, step, count, px, wei, taps, to)
-        elif r == 10: tiles(10, 1, NEAR, step, count, px, wei, taps, to)
-        elif r == 9: tiles(9, 1, NEAR, step, count, px, wei, taps, to)
-        elif r == 8: tiles(8, 1, NEAR, step, count, px, wei, taps, to)
-        elif r == 7: tiles(7, 1, NEAR, step, count, px, wei, taps, to)
-        elif r == 6: tiles(6, 1, NEAR, step, count, px, wei, taps, to)
-        elif r == 5: tiles(5, 1, NEAR, step, count, px, wei, taps, to)
-        elif r == 4: tiles(4, 1, NEAR, step, count, px, wei, taps, to)
-        elif r == 3: tiles(3, 1, NEAR, step, count, px, wei, taps, to)
-        elif r == 2: tiles(2, 1, NEAR, step, count, px, wei, taps, to)
-        else: tiles(1, 1, NEAR, step, count, px, wei, taps, to)
+        if REGS == 32 and r == 14: tiles(14, 1, NEAR, stride, count, px, wei, taps, to)
+        elif REGS == 32 and r == 13: tiles(13, 1, NEAR, stride, count, px, wei, taps, to)
+        elif r == 12: tiles(12, 1, NEAR, stride, count, px, wei, taps, to)
+        elif r == 11: tiles(11, 1, NEAR, stride, count, px, wei, taps, to)
+        elif r == 10: tiles(10, 1, NEAR, stride, count, px, wei, taps, to)
+        elif r == 9: tiles(9, 1, NEAR, stride, count, px, wei, taps, to)
+        elif r == 8: tiles(8, 1, NEAR, stride, count, px, wei, taps, to)
+        elif r == 7: tiles(7, 1, NEAR, stride, count, px, wei, taps, to)
+        elif r == 6: tiles(6, 1, NEAR, stride, count, px, wei, taps, to)
+        elif r == 5: tiles(5, 1, NEAR, stride, count, px, wei, taps, to)
+        elif r == 4: tiles(4, 1, NEAR, stride, count, px, wei, taps, to)
+        elif r == 3: tiles(3, 1, NEAR, stride, count, px, wei, taps, to)
+        elif r == 2: tiles(2, 1, NEAR, stride, count, px, wei, taps, to)
+        else: tiles(1, 1, NEAR, stride, count, px, wei, taps, to)

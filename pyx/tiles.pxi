@@ -41,9 +41,9 @@ cdef noinline far_tile(int r, int width, const float** px, const float* wei, Tap
     return 0
 
 
-# A tile of K products that lie side by side, in runs of `run`.
-cdef inline void run_rows(int r, int width, const float** px, const float* wei, Py_ssize_t K, Py_ssize_t run,
-                          Store* to) noexcept nogil:
+# One tile of r rows of a matrix, whose K elements are contiguous: K blocks of `k_block` products.
+cdef inline void matrix_tile(int r, int width, const float** px, const float* wei, Py_ssize_t K, Py_ssize_t k_block,
+                             Store* to) noexcept nogil:
     cdef int64_t first = 0
     cdef Taps taps
     taps.offset = &first
@@ -54,7 +54,7 @@ cdef inline void run_rows(int r, int width, const float** px, const float* wei, 
     taps.tail_segments = 0
     to.final = False
     while not to.final:
-        taps.length = min(run, K - first)
+        taps.length = min(k_block, K - first)
         to.resume = first > 0
         to.final = first + taps.length == K
         far_tile(r, width, px, wei + first * width * V, &taps, to)

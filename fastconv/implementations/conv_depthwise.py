@@ -52,7 +52,7 @@ class ConvDepthwise(ConvImplementation[Conv]):
             wei=binder.pack("depthwise", pack_depthwise, w.constant, V=V),
             bia=binder.pack("bias", pack_bias, bias_of(node), OC=C, groups=1, V=V),
             taps=binder.table(grid_offsets((KH, dh * src.h), (KW // width, dw * src.w)) - begin),
-            RUNS=KH * KW // width, KW=width, N=N, CB=-(-C // V), OH=windows.out[0], OW=windows.out[1],
+            segments=KH * KW // width, KW=width, N=N, CB=-(-C // V), OH=windows.out[0], OW=windows.out[1],
             src_n=src.n, src_c=src.c, src_h=windows.strides[0] * src.h, src_w=windows.strides[1] * src.w,
             **dst.strides("dst"),
             **binder.epilogue(node),

@@ -19,7 +19,7 @@ from ..plan.select import Selection, Target
 from ..plan.strided import reorder
 from ..plan.view import View
 from .conv import bias_of, merge_groups, pack_bias
-from .conv_taps import ConvTaps, grid_offsets, passes, tap_axes
+from .conv_taps import ConvTaps, grid_offsets, image_views, tap_axes
 from .panels import pack_weights
 
 #: the most input channels that are read from planes
@@ -46,8 +46,8 @@ class ConvDirect(ConvTaps[Conv]):
         return [
             *gather,
             *(
-                self.step(binder, windows, merged, wei, bia, part(src), part(dst), binder.epilogue(node, part))
-                for part in passes(x)
+                self.step(binder, windows, merged, wei, bia, images(src), images(dst), binder.epilogue(node, images))
+                for images in image_views(x)
             ),
         ]
 

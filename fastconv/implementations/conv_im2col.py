@@ -56,7 +56,7 @@ class ConvIm2col(ConvImplementation[Conv]):
             stride_h=windows.strides[0], stride_w=windows.strides[1],
             dilation_h=windows.dilations[0], dilation_w=windows.dilations[1],
             pad_h=windows.begin[0], pad_w=windows.begin[1],
-            chunk=self.chunk(windows, IC * KH * KW), run=K_BLOCK,
+            chunk=self.chunk(windows, IC * KH * KW), k_block=K_BLOCK,
             **src.strides("src"), **dst.strides("dst"),
             **binder.epilogue(node),
         )  # fmt: skip

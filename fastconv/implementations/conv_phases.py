@@ -24,15 +24,15 @@ from ..plan.select import Selection
 from ..plan.view import View
 from ..weights import Weights
 from .conv import bias_of, block_diagonal, halo_of, merge_groups, pack_bias
-from .conv_taps import ConvTaps, passes
+from .conv_taps import ConvTaps, image_views
 from .panels import pack_panels
 
 
 class Taps(NamedTuple):
-    """Taps along an axis: first, first + step, … (`size` of them)."""
+    """Taps along an axis: first, first + stride, … (`size` of them)."""
 
     first: int
-    step: int
+    stride: int
     size: int
 
 
@@ -50,14 +50,15 @@ def phases(windows: Windows, axis: int) -> list[Phase]:
     """The phases along an axis that have outputs."""
     s, d, K = windows.strides[axis], windows.dilations[axis], windows.kernel[axis]
     pad, out = windows.begin[axis], windows.out[axis]
-    step, found = s // math.gcd(s, d), []
+    stride, found = s // math.gcd(s, d), []
     for start in range(min(s, out)):
         r = (start + pad) % s
-        first = next((k for k in range(min(step, K)) if k * d % s == r), K)
-        taps = len(range(first, K, step))
+        first = next((k for k in range(min(stride, K)) if k * d % s == r), K)
+        taps = len(range(first, K, stride))
         # output start + s·q meets, by its last tap, the input row (start + pad)//s + q - reach
-        reach = ((first + (taps - 1) * step) * d - r) // s if taps else 0
-        found.append(Phase(Taps(first, step, taps), step * d // s, reach - (start + pad) // s, start, -(-(out - start) // s)))
+        reach = ((first + (taps - 1) * stride) * d - r) // s if taps else 0
+        begin, size = reach - (start + pad) // s, -(-(out - start) // s)
+        found.append(Phase(Taps(first, stride, taps), stride * d // s, begin, start, size))
     return found
 
 
@@ -77,7 +78,7 @@ def pack_phase(w: np.ndarray | Weights, groups: int, merge: int, V: int, taps: t
     """The taps of a phase of weights IC OC/groups *kernel, turned round, packed as those of a convolution."""
     source, scale = factors(w, axis=1)
     IC, OC = len(w) // groups, w.shape[1]
-    kept: Any = (..., *(slice(t.first, None, t.step) for t in taps))
+    kept: Any = (..., *(slice(t.first, None, t.stride) for t in taps))
     turned: Any = (..., *(slice(None, None, -1) for _ in taps))
     *planes, KH, KW = (t.size for t in taps)
     KH *= math.prod(planes)
@@ -118,11 +119,11 @@ class ConvPhases(ConvTaps[ConvTranspose]):
         for phase in all_phases(windows):
             taps, start = tuple(p.taps for p in phase), [p.start for p in phase]
             wei = binder.pack("phase", pack_phase, w.constant, groups=groups, merge=merged.merge, V=V, taps=taps)
-            for part in passes(x):
+            for images in image_views(x):
 
-                def own(view: View, part: Callable[[View], View] = part, start: Sequence[int] = start) -> View:
-                    return part(view).every(start, windows.strides)
+                def own(view: View, images: Callable[[View], View] = images, start: Sequence[int] = start) -> View:
+                    return images(view).every(start, windows.strides)
 
-                epilogue = binder.epilogue(node, own)
-                steps.append(self.step(binder, phase_windows(windows, phase), merged, wei, bia, part(src), own(dst), epilogue))
+                epilogue, own_windows = binder.epilogue(node, own), phase_windows(windows, phase)
+                steps.append(self.step(binder, own_windows, merged, wei, bia, images(src), own(dst), epilogue))
         return steps

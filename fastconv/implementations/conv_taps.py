@@ -1,4 +1,4 @@
-"""Passes of the kernel conv_direct over a table of taps: what direct and transposed convolution share."""
+"""Steps of the kernel conv_direct with a table of taps, which direct and transposed convolution share."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ CHUNK_PIXELS, ITEMS = 48, 16
 
 
 class ConvTaps(ConvImplementation[C]):
-    """A convolution by passes of the kernel conv_direct.
+    """A convolution by steps of the kernel conv_direct.
 
-    To the kernel the planes of a volume are images, and taps along its depth lie in other images: there is a pass for each.
+    To the kernel the planes of a volume are images, and taps along its depth lie in other images: each volume has a step.
     """
 
     def taps(self, windows: Windows, channels: int, src: View) -> tuple[np.ndarray, dict[str, int]]:
@@ -48,7 +48,7 @@ class ConvTaps(ConvImplementation[C]):
         dst: View,
         epilogue: dict[str, Any],
     ) -> Step:
-        """One pass with packed weights and bias, from the images src to the images dst."""
+        """The step with packed weights and bias, from the images src to the images dst."""
         taps, panels = math.prod(windows.kernel), max(-(-groups.OC // binder.target.V) // 2, 1)
         table, lengths = self.taps(windows, groups.IC, src)
         begin = sum(b * s for b, s in zip(windows.begin, tap_strides(windows, src), strict=True))
@@ -61,7 +61,7 @@ class ConvTaps(ConvImplementation[C]):
             N=N, G=groups.G, OCB=-(-groups.OC // binder.target.V), OH=OH, OW=OW,
             chunk=chunk_pixels(windows, groups.IC, panels, N * groups.G),
             src_n=deep * src.n, src_g=groups.IC // src.layout.block * src.c, src_h=sh * src.h, src_w=sw * src.w,
-            run=k_block_segments(groups.IC * taps, lengths["segments"], taps, taps if src.layout.is_blocked else 1),
+            k_block=k_block_segments(groups.IC * taps, lengths["segments"], taps, taps if src.layout.is_blocked else 1),
             **dst.strides("dst"),
             **epilogue,
         )  # fmt: skip
@@ -89,8 +89,8 @@ def tap_axes(windows: Windows, src: View) -> list[tuple[int, int]]:
     return [(k, d * s) for k, d, s in zip(windows.kernel, windows.dilations, tap_strides(windows, src), strict=True)]
 
 
-def passes(x: Value) -> list[Callable[[View], View]]:
-    """For each pass of the kernel over a source, or a result of as many images, a function that gives a view of its images."""
+def image_views(x: Value) -> list[Callable[[View], View]]:
+    """For each step of the kernel, a function that gives the view of its images: in x, or in a result of as many images."""
     if len(x.dims) == 4:
         return [lambda view: view]
     return [methodcaller("planes", n) for n in range(x.dims[0])]

@@ -168,6 +168,6 @@ def pack_blocked(x: np.ndarray, rank: int, V: int) -> np.ndarray:
     dst[...] = 1
     src = np.moveaxis(x.reshape(shape), 1, -1)
     for block in range(dst.shape[1]):
-        part = src[..., block * V : (block + 1) * V]
-        dst[:, block, ..., : part.shape[-1]] = part
+        lanes = src[..., block * V : (block + 1) * V]
+        dst[:, block, ..., : lanes.shape[-1]] = lanes
     return dst

@@ -44,7 +44,7 @@ def pack_vector(c: np.ndarray | Weights | None, beta: float, OC: int, V: int) ->
 def sizes(M: int, K: int, OC: int) -> dict[str, Any]:
     """The kernel's fields for one row-major product with packed weights."""
     return {
-        "M": M, "K": K, "OC": OC, "chunk": -(-M // -(-M // CHUNK_ROWS)), "parts": STREAMS, "run": K_BLOCK,
+        "M": M, "K": K, "OC": OC, "chunk": -(-M // -(-M // CHUNK_ROWS)), "panels": STREAMS, "k_block": K_BLOCK,
         "src_m": K, "wei_k": 0, "wei_n": 0, "dst_m": OC,
         **axes_fields((), src=(), wei=(), dst=()),
         "alpha": 1.0, "packs": False, "workspace": 0,

@@ -80,7 +80,7 @@ def product_of(op: Gemm | MatMul | Einsum, node: Node) -> Product | str:
     if m.dims == k.dims == n.dims == (1,) != batch.dims:
         return "products of single elements"
     batch = Axes(*(tuple(x + y[:-1] + z[:-1]) for x, y, z in zip(batch, m, n, strict=True)))
-    product = Product(a, b, batch, *(Axes(*(steps[-1:] for steps in axis)) for axis in (m, k, n)))
+    product = Product(a, b, batch, *(Axes(*(strides[-1:] for strides in axis)) for axis in (m, k, n)))
     most = AXES - 2 if product.copies else AXES
     return f"{len(batch.dims)} axes that number the products" if len(batch.dims) > most else product
 
@@ -149,7 +149,7 @@ class GemmStrided(Implementation[Gemm | MatMul | Einsum]):
             binder.kernels.gemm,
             src=src, wei=binder.operand(b), bia=binder.constant(pack_vector(c, beta, OC, binder.target.V)),
             dst=binder.view(node.results[0]).address, workspace=binder.workspace() + self.copied(product),
-            M=M, K=K, OC=OC, chunk=-(-M // chunks), parts=1, run=K_BLOCK,
+            M=M, K=K, OC=OC, chunk=-(-M // chunks), panels=1, k_block=K_BLOCK,
             src_m=src_m, wei_k=k.b[0], wei_n=n.b[0], dst_m=m.y[0],
             **axes_fields(batch.dims, src=src_strides, wei=batch.b, dst=batch.y),
             alpha=getattr(node.op, "alpha", 1.0), packs=True,

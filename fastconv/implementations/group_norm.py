@@ -49,12 +49,12 @@ class GroupNormRowMajor(Implementation[InstanceNormalization | GroupNormalizatio
         """Images, channels with those that fill the last block, and items of a channel."""
         f = self.rows(node, V)
         items = f["D"] * -(-f["H"] // f["rows"]) * -(-f["L"] // f["chunk"])
-        return f["N"], f["CB"] * (1 if f["plain"] else V), items
+        return f["N"], f["CB"] * (1 if f["row_major"] else V), items
 
     def rows(self, node: Node, V: int) -> dict[str, int]:
         """What a channel or a block of them is made of, as the kernel's fields."""
         N, C, *size = node.input(0).dims
-        return fields(N, C, 1, 1, math.prod(size), plain=1)
+        return fields(N, C, 1, 1, math.prod(size), row_major=True)
 
     def strides(self, value: Value, binder: Binder, prefix: str) -> dict[str, int]:
         """Where a tensor's rows lie, as the kernel's fields."""
@@ -91,14 +91,14 @@ class GroupNormBlocked(GroupNormRowMajor):
     def rows(self, node: Node, V: int) -> dict[str, int]:
         N, C, *size = node.input(0).dims
         D, H, W = (1, *size)[-3:]
-        return fields(N, -(-C // V), D, H, W * V, plain=0)
+        return fields(N, -(-C // V), D, H, W * V, row_major=False)
 
     def strides(self, value: Value, binder: Binder, prefix: str) -> dict[str, int]:
         view = binder.view(value)
         return {f"{prefix}_{axis}": stride for axis, stride in zip("ncdh", (view.n, view.c, view.d, view.h), strict=True)}
 
 
-def fields(N: int, CB: int, D: int, H: int, L: int, plain: int) -> dict[str, int]:
+def fields(N: int, CB: int, D: int, H: int, L: int, row_major: bool) -> dict[str, int]:
     """The sizes as the kernel's fields."""
     rows, chunk = item_size(H, L)
-    return {"N": N, "CB": CB, "D": D, "H": H, "L": L, "plain": plain, "rows": rows, "chunk": chunk}
+    return {"N": N, "CB": CB, "D": D, "H": H, "L": L, "row_major": row_major, "rows": rows, "chunk": chunk}

@@ -13,7 +13,7 @@ from ..weights import Weights
 from .conv import block_diagonal
 
 #: products of an output that are summed in one K block: the rounding of long sums grows with it, and a panel's weights for it
-#: are 12 KB. A 1x1 kernel's sums are shorter, and each K block begins and ends with passes over the tile
+#: are 12 KB. A 1x1 kernel's sums are shorter, and each K block begins and ends with a sweep over the tile
 K_BLOCK, POINTWISE_K_BLOCK = 192, 512
 
 

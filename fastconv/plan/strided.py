@@ -26,13 +26,13 @@ def collapse(dims: Sequence[int], *strides: Sequence[int]) -> tuple[Strides, lis
     ((2, 12), [(12, 1), (0, 1)])
     """
     axes: list[list[int]] = []
-    for d, *steps in zip(dims, *strides, strict=True):
+    for d, *own in zip(dims, *strides, strict=True):
         if d == 1:
             continue
-        if axes and all(outer == inner * d for outer, inner in zip(axes[-1][1:], steps, strict=True)):
-            axes[-1] = [axes[-1][0] * d, *steps]
+        if axes and all(outer == inner * d for outer, inner in zip(axes[-1][1:], own, strict=True)):
+            axes[-1] = [axes[-1][0] * d, *own]
         else:
-            axes.append([d, *steps])
+            axes.append([d, *own])
     out, *rest = zip(*(axes or [[1] * (1 + len(strides))]), strict=True)
     return out, rest
 

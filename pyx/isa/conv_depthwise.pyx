@@ -23,7 +23,7 @@ cdef struct Args:
     int64_t add
     int64_t dst
     int64_t taps
-    Py_ssize_t RUNS
+    Py_ssize_t segments
     int KW
     Py_ssize_t N
     Py_ssize_t CB
@@ -52,17 +52,17 @@ cdef inline void tile(const int R, const int KW, const int S, const Args* a, con
     # read here, as the compiler takes dst for a part of *a
     cdef float lo = a.act.a, hi = a.act.b
     cdef int i, k, c
-    cdef Py_ssize_t run
+    cdef Py_ssize_t segment
     cdef vf x
     cdef vf w[5]
     cdef vf acc[14]
     for i in range(R):
         acc[i] = bias
-    for run in range(a.RUNS):
+    for segment in range(a.segments):
         for k in range(KW):
-            w[k] = load(wei + (run * KW + k) * V)
+            w[k] = load(wei + (segment * KW + k) * V)
         for c in range((R - 1) * S + KW):
-            x = load(src + taps[run] + c * V)
+            x = load(src + taps[segment] + c * V)
             for i in range(R):
                 if i * S <= c and c < i * S + KW:
                     acc[i] = vfma(acc[i], w[c - i * S], x)
@@ -131,7 +131,7 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
         src = at(bases, a.src) + n * a.src_n + cb * a.src_c + oh * a.src_h
         add = at(bases, a.add) + n * a.add_n + cb * a.add_c + oh * a.add_h
         dst = at(bases, a.dst) + n * a.dst_n + cb * a.dst_c + oh * a.dst_h
-        wei = at(bases, a.wei) + cb * a.RUNS * a.KW * V
+        wei = at(bases, a.wei) + cb * a.segments * a.KW * V
         bias = load(at(bases, a.bia) + cb * V)
         ow = 0
         for i in range(tiles):

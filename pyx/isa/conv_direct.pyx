@@ -5,7 +5,7 @@ a kernel row of one channel); wei = [group][panel][segment][channel][width * V],
 output channels of a group go in panels of two blocks of V; an odd count ends in a panel of three (or is one panel of one). Every
 tap's offset stands in a table, so stride, dilation and kernel size cost nothing in the loops, and a 1x1 kernel is one tap.
 
-Long sums go in K blocks of `run` segments: a panel's weights for one K block stay in the caches while the chunk's pixels pass, and
+Long sums go in K blocks of `k_block` segments: a panel's weights for one K block stay in the caches while the chunk's pixels pass, and
 the sums wait in dst for the next.
 
 Parallel over (image, group, chunk of output pixels, panel). All panels of a chunk follow each other: the
@@ -16,9 +16,10 @@ where rows are short.
 from libc.stdint cimport int64_t
 
 from activation cimport CLIP, Activation
+from panels cimport panels, width_of
 from simd cimport V
 from step cimport at, share
-from tile cimport ROWS, Store, Taps, Walk, parts, rows, take, width_of
+from tile cimport ROWS, Store, Taps, Walk, rows, take
 
 include "tiles.pxi"
 
@@ -36,7 +37,7 @@ cdef struct Args:
     Py_ssize_t length
     Py_ssize_t tail_segments
     Py_ssize_t tail_length
-    Py_ssize_t run
+    Py_ssize_t k_block
     Py_ssize_t N
     Py_ssize_t G
     Py_ssize_t OCB
@@ -85,10 +86,10 @@ cdef inline void pixels(const Walk* start, Py_ssize_t count, int width, const fl
 
 cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, Py_ssize_t thread) noexcept nogil:
     cdef Py_ssize_t K = a.segments * a.length + a.tail_segments * a.tail_length
-    cdef Py_ssize_t P = a.OH * a.OW, CHUNKS = (P + a.chunk - 1) // a.chunk, PARTS = parts(a.OCB)
-    cdef Py_ssize_t items = a.N * a.G * CHUNKS * PARTS, item, n, g, rest, block, p, end, oh, first, lines
+    cdef Py_ssize_t P = a.OH * a.OW, CHUNKS = (P + a.chunk - 1) // a.chunk, PANELS = panels(a.OCB)
+    cdef Py_ssize_t items = a.N * a.G * CHUNKS * PANELS, item, n, g, rest, block, p, end, oh, first, lines
     # weights that stay in L2 need no fetching but for the first chunk
-    cdef Py_ssize_t fetching = PARTS if a.OCB * V * K < FEW_WEIGHTS else items, begin = share(items, piece, pieces)
+    cdef Py_ssize_t fetching = PANELS if a.OCB * V * K < FEW_WEIGHTS else items, begin = share(items, piece, pieces)
     cdef int width
     cdef const float* wei
     cdef const int64_t* offsets = <const int64_t*> at(bases, a.taps)
@@ -112,9 +113,9 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
     to.has_add = a.has_add
     to.act = a.act
     for item in range(begin, share(items, piece + 1, pieces)):
-        block = item % PARTS * 2
+        block = item % PANELS * 2
         width = width_of(a.OCB, block)
-        rest = item // PARTS
+        rest = item // PANELS
         p = rest % CHUNKS * a.chunk
         rest = rest // CHUNKS
         g = rest % a.G
@@ -131,7 +132,7 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
         lines = V * width * V // 16 if a.length == V and item - begin < fetching else 0
         while True:
             taps.offset = offsets + first
-            taps.segments = min(a.run, a.segments - first)
+            taps.segments = min(a.k_block, a.segments - first)
             to.resume = first > 0
             to.final = first + taps.segments == a.segments
             taps.tail_segments = a.tail_segments if to.final else 0

@@ -10,9 +10,10 @@ from libc.stdint cimport int64_t
 from libc.string cimport memset
 
 from activation cimport Activation
+from panels cimport panels, width_of
 from simd cimport V, load, store
 from step cimport at, share
-from tile cimport ROWS, Store, Walk, parts, rows, take, width_of
+from tile cimport ROWS, Store, Walk, rows, take
 
 include "tiles.pxi"
 
@@ -40,7 +41,7 @@ cdef struct Args:
     Py_ssize_t pad_h
     Py_ssize_t pad_w
     Py_ssize_t chunk
-    Py_ssize_t run
+    Py_ssize_t k_block
     # strides in floats
     Py_ssize_t src_n
     Py_ssize_t src_c
@@ -88,8 +89,8 @@ cdef inline void window(const Args* a, const float* src, Py_ssize_t oh, Py_ssize
 
 cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, Py_ssize_t thread) noexcept nogil:
     cdef Py_ssize_t K = a.IC * a.KH * a.KW, P = a.OH * a.OW, CHUNKS = (P + a.chunk - 1) // a.chunk
-    cdef Py_ssize_t PARTS = parts(a.OCB), items = a.N * a.G * CHUNKS
-    cdef Py_ssize_t item, n, g, first, end, part, block, p, oh, tiles, least, longer, i
+    cdef Py_ssize_t PANELS = panels(a.OCB), items = a.N * a.G * CHUNKS
+    cdef Py_ssize_t item, n, g, first, end, panel, block, p, oh, tiles, least, longer, i
     cdef int width, r
     cdef float* scratch = at(bases, a.workspace) + thread * a.chunk * K
     cdef const float* src
@@ -117,8 +118,8 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
         src = at(bases, a.src) + n * a.src_n + g * a.IC // V * a.src_c
         for p in range(first, end):
             window(a, src, p // a.OW, p % a.OW, scratch + (p - first) * K)
-        for part in range(PARTS):
-            block = part * 2
+        for panel in range(PANELS):
+            block = panel * 2
             width = width_of(a.OCB, block)
             to.bia = at(bases, a.bia) + (g * a.OCB + block) * V
             wei = at(bases, a.wei) + (g * a.OCB + block) * V * K
@@ -133,7 +134,7 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
             for i in range(tiles):
                 r = <int> least + (i < longer)
                 take(&walk, r, 1, px, &to)
-                run_rows(r, width, px, wei, K, a.run, &to)
+                matrix_tile(r, width, px, wei, K, a.k_block, &to)
 
 
 include "step.pxi"

@@ -12,12 +12,12 @@ pixels, then the next D follow; so do tile columns.
 Tiles are numbered flat over (image, tile row, tile column) and go in blocks of TB: windows, then products, then outputs. The
 products go position by position of the window: its values of all tiles stay in L2 while its weights stream past, once a block.
 
-Layouts: src is nChw{V}c with a halo of zeros wide enough for whole tiles; wei = [oc part][WW][IC][width * V], made by `pack`;
+Layouts: src is nChw{V}c with a halo of zeros wide enough for whole tiles; wei = [panel][WW][IC][width * V], made by `pack`;
 add and dst are nChw{V}c. Transformed windows of a block lie as [WW][ic block][TB][V], products as [WW][oc block][TB][V], each of
 the WW planes 64 bytes longer than needed, so that they do not all fall on the same cache sets.
 
 Parallel over blocks (`WHOLE`), which need not wait for each other; or, where they are few or weights should be read by one
-thread alone, over (channel block, tile) of a block's `WINDOWS` and `OUTPUTS` and (position, oc part) of its `PRODUCTS`, three
+thread alone, over (channel block, tile) of a block's `WINDOWS` and `OUTPUTS` and (position, panel) of its `PRODUCTS`, three
 steps.
 """
 
@@ -25,9 +25,10 @@ from libc.math cimport sqrt
 from libc.stdint cimport int64_t
 
 from activation cimport CLIP, Activation, clip
+from panels cimport panels, width_of
 from simd cimport PREFETCH, V, load, store, vf
 from step cimport at, share
-from tile cimport ROWS, Store, Taps, parts, rows, width_of
+from tile cimport ROWS, Store, Taps, rows
 
 include "tiles.pxi"
 
@@ -74,17 +75,17 @@ cdef struct Args:
     Activation act
 
 
-# B^T of W vectors that are `step` vectors apart.
-cdef inline void window_row(const int W, const vf* x, const int step, vf* y) noexcept nogil:
+# B^T of W vectors that are `stride` vectors apart.
+cdef inline void window_row(const int W, const vf* x, const int stride, vf* y) noexcept nogil:
     cdef float r = 0.70710678118654752, q = 1.41421356237309505, h = 2.5, half = 0.5, two = 2.0
-    cdef vf d1 = x[step], d2 = x[2 * step], d3 = x[3 * step], d4, a, b, c, e
+    cdef vf d1 = x[stride], d2 = x[2 * stride], d3 = x[3 * stride], d4, a, b, c, e
     if W == 4:
         y[0] = x[0] - d2
         y[1] = d1 + d2
         y[2] = d2 - d1
         y[3] = d3 - d1
         return
-    d4 = x[4 * step]
+    d4 = x[4 * stride]
     a = d4 - two * d2
     b = q * d1 - r * d3
     c = d4 - half * d2
@@ -94,29 +95,29 @@ cdef inline void window_row(const int W, const vf* x, const int step, vf* y) noe
     y[2] = a + b
     y[3] = c + e
     y[4] = c - e
-    y[5] = d1 + x[5 * step] - h * d3
+    y[5] = d1 + x[5 * stride] - h * d3
 
 
-# A^T of W vectors that are `step` vectors apart to M.
-cdef inline void tile_row(const int M, const int W, const vf* x, const int step, vf* y) noexcept nogil:
+# A^T of W vectors that are `stride` vectors apart to M.
+cdef inline void tile_row(const int M, const int W, const vf* x, const int stride, vf* y) noexcept nogil:
     cdef float r = 0.70710678118654752, q = 1.41421356237309505, half = 0.5, two = 2.0
     cdef float r2 = 0.35355339059327376, q2 = 2.8284271247461903
-    cdef vf m1 = x[step], m2 = x[2 * step], m3 = x[3 * step], m4, c, e
+    cdef vf m1 = x[stride], m2 = x[2 * stride], m3 = x[3 * stride], m4, c, e
     cdef vf a = m1 + m2, b = m1 - m2
     if W == 4:
         y[0] = x[0] + a
         y[1] = b + m3
         return
-    m4 = x[4 * step]
+    m4 = x[4 * stride]
     c = m3 + m4
     e = m3 - m4
     y[0] = x[0] + a + c
     if M == 2:
-        y[1] = r * b + q * e + x[5 * step]
+        y[1] = r * b + q * e + x[5 * stride]
     else:
         y[1] = r * b + q * e
         y[2] = half * a + two * c
-        y[3] = r2 * b + q2 * e + x[5 * step]
+        y[3] = r2 * b + q2 * e + x[5 * stride]
 
 
 # From one position of the windows or products to the next.
@@ -265,12 +266,12 @@ cdef inline void outputs_of(const bint dense, const Args* a, char** bases, Py_ss
         inverse(2, 6, dense, a, bases, block, first, count, src)
 
 
-# The weights of a part at one position.
+# The weights of a panel at one position.
 cdef inline const float* weights(const Args* a, char** bases, Py_ssize_t block, Py_ssize_t position) noexcept nogil:
     return at(bases, a.wei) + (block * a.W * a.W + position * width_of(a.OCB, block)) * V * a.IC
 
 
-# A part's products of `count` tiles at one position, whose windows are `src`. The weights that come next begin at `ahead`.
+# A panel's products of `count` tiles at one position, whose windows are `src`. The weights that come next begin at `ahead`.
 cdef void multiply(const Args* a, char** bases, Py_ssize_t block, Py_ssize_t position, Py_ssize_t count, const float* src,
                    float* dst, const float* ahead) noexcept nogil:
     cdef int width = width_of(a.OCB, block), r, i = 0, some
@@ -305,17 +306,17 @@ cdef void multiply(const Args* a, char** bases, Py_ssize_t block, Py_ssize_t pos
 
 
 # A piece of one phase of the block of tiles that begins at `start`.
-cdef void part(const Args* a, char** bases, Phase phase, Py_ssize_t start, Py_ssize_t piece, Py_ssize_t pieces, float* windows,
-               float* products) noexcept nogil:
-    cdef Py_ssize_t count = min(a.TB, tiles(a) - start), ICB = (a.IC + V - 1) // V, PARTS = parts(a.OCB)
-    cdef Py_ssize_t items = a.W * a.W * PARTS if phase == PRODUCTS else (ICB if phase == WINDOWS else a.OCB) * count
+cdef void compute(const Args* a, char** bases, Phase phase, Py_ssize_t start, Py_ssize_t piece, Py_ssize_t pieces, float* windows,
+                  float* products) noexcept nogil:
+    cdef Py_ssize_t count = min(a.TB, tiles(a) - start), ICB = (a.IC + V - 1) // V, PANELS = panels(a.OCB)
+    cdef Py_ssize_t items = a.W * a.W * PANELS if phase == PRODUCTS else (ICB if phase == WINDOWS else a.OCB) * count
     cdef Py_ssize_t item = share(items, piece, pieces), end = share(items, piece + 1, pieces), block, first, some
     while item < end and phase == PRODUCTS:
-        first = item // PARTS
-        block = item % PARTS * 2
+        first = item // PANELS
+        block = item % PANELS * 2
         item += 1
         multiply(a, bases, block, first, count, windows + first * plane(a, ICB),
-                 products + first * plane(a, a.OCB) + block * a.TB * V, weights(a, bases, item % PARTS * 2, item // PARTS))
+                 products + first * plane(a, a.OCB) + block * a.TB * V, weights(a, bases, item % PANELS * 2, item // PANELS))
     while item < end:  # the tiles of one channel block
         block = item // count
         first = item % count
@@ -336,31 +337,31 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
     cdef float* windows = at(bases, a.windows)
     cdef float* products = at(bases, a.products)
     if a.phase != WHOLE:
-        part(a, bases, a.phase, a.first, piece, pieces, windows, products)
+        compute(a, bases, a.phase, a.first, piece, pieces, windows, products)
         return
     windows += thread * a.W * a.W * plane(a, (a.IC + V - 1) // V)
     products += thread * a.W * a.W * plane(a, a.OCB)
     for item in range(share(BLOCKS, piece, pieces), share(BLOCKS, piece + 1, pieces)):
-        part(a, bases, WINDOWS, item * a.TB, 0, 1, windows, products)
-        part(a, bases, PRODUCTS, item * a.TB, 0, 1, windows, products)
-        part(a, bases, OUTPUTS, item * a.TB, 0, 1, windows, products)
+        compute(a, bases, WINDOWS, item * a.TB, 0, 1, windows, products)
+        compute(a, bases, PRODUCTS, item * a.TB, 0, 1, windows, products)
+        compute(a, bases, OUTPUTS, item * a.TB, 0, 1, windows, products)
 
 
 include "step.pxi"
 
 
-# A row of G times K values of V filters, `step` vectors apart.
-cdef inline void filter_row(const int K, const double* G, const double* g, const int step, double* y) noexcept nogil:
+# A row of G times K values of V filters, `stride` vectors apart.
+cdef inline void filter_row(const int K, const double* G, const double* g, const int stride, double* y) noexcept nogil:
     cdef int n, lane
     for lane in range(V):
         y[lane] = G[0] * g[lane]
         for n in range(1, K):
-            y[lane] += G[n] * g[n * step * V + lane]
+            y[lane] += G[n] * g[n * stride * V + lane]
 
 
-# G g G^T of V filters, of which `lanes` are there, IC filters apart; their WxW values go to dst, `step` floats apart.
+# G g G^T of V filters, of which `lanes` are there, IC filters apart; their WxW values go to dst, `stride` floats apart.
 cdef inline void filters(const int K, const int W, const double (*G)[5], const float* w, const double* factors, Py_ssize_t IC,
-                         Py_ssize_t lanes, float* dst, Py_ssize_t step) noexcept nogil:
+                         Py_ssize_t lanes, float* dst, Py_ssize_t stride) noexcept nogil:
     cdef int i, k, lane
     cdef double[25 * V] g
     cdef double[6 * 5 * V] half
@@ -376,18 +377,18 @@ cdef inline void filters(const int K, const int W, const double (*G)[5], const f
             filter_row(K, G[k], half + i * K * V, 1, y)
             for lane in range(V):
                 dst[lane] = <float> y[lane]
-            dst += step
+            dst += stride
 
 
 def pack(size_t weights, size_t scale, Py_ssize_t OC, Py_ssize_t IC, int K, int W, size_t packed):
-    """G g G^T, WxW, of every filter of some parts' weights, in float64 and rounded once, to `packed`.
+    """G g G^T, WxW, of every filter of some panels, in float64 and rounded once, to `packed`.
 
     Addresses: weights, OC IC K K; scale, a factor (float64) for each OC, with which they are multiplied and rounded before.
     """
     cdef const float* w = <const float*> weights
     cdef const double* factors = <const double*> scale
     cdef float* dst = <float*> packed
-    cdef Py_ssize_t OCB = (OC + V - 1) // V, block = 0, ic, width, step, j, oc
+    cdef Py_ssize_t OCB = (OC + V - 1) // V, block = 0, ic, width, stride, j, oc
     cdef double p = sqrt(0.5) if W == 6 else 1, lagrange
     cdef double[4] points = [p, -p, sqrt(2), -sqrt(2)]  # the first W - 2 of them, beside 0 and infinity
     cdef double[6][5] G
@@ -405,16 +406,16 @@ def pack(size_t weights, size_t scale, Py_ssize_t OC, Py_ssize_t IC, int K, int 
     with nogil:
         while block < OCB:
             width = width_of(OCB, block)
-            step = IC * width * V
+            stride = IC * width * V
             for ic in range(IC):
                 for j in range(width):
                     oc = (block + j) * V
                     if W == 4:
-                        filters(3, 4, G, w + (oc * IC + ic) * 9, factors + oc, IC, OC - oc, dst, step)
+                        filters(3, 4, G, w + (oc * IC + ic) * 9, factors + oc, IC, OC - oc, dst, stride)
                     elif K == 3:
-                        filters(3, 6, G, w + (oc * IC + ic) * 9, factors + oc, IC, OC - oc, dst, step)
+                        filters(3, 6, G, w + (oc * IC + ic) * 9, factors + oc, IC, OC - oc, dst, stride)
                     else:
-                        filters(5, 6, G, w + (oc * IC + ic) * 25, factors + oc, IC, OC - oc, dst, step)
+                        filters(5, 6, G, w + (oc * IC + ic) * 25, factors + oc, IC, OC - oc, dst, stride)
                     dst += V
-            dst += (W * W - 1) * step
+            dst += (W * W - 1) * stride
             block += width

@@ -53,16 +53,16 @@ cdef inline void move(const Args* a, const element* src, Py_ssize_t s, element* 
 
 cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, Py_ssize_t thread) noexcept nogil:
     cdef Py_ssize_t M = a.dims[4], L = a.dims[5]
-    cdef Py_ssize_t PARTS = (M + a.rows - 1) // a.rows, CHUNKS = (L + a.chunk - 1) // a.chunk
-    cdef Py_ssize_t items = a.dims[0] * a.dims[1] * a.dims[2] * a.dims[3] * PARTS * CHUNKS
+    cdef Py_ssize_t ROW_GROUPS = (M + a.rows - 1) // a.rows, CHUNKS = (L + a.chunk - 1) // a.chunk
+    cdef Py_ssize_t items = a.dims[0] * a.dims[1] * a.dims[2] * a.dims[3] * ROW_GROUPS * CHUNKS
     cdef Py_ssize_t item, rest, i, axis, m, l, s, d
     cdef const void* src = at(bases, a.src)
     cdef void* dst = at(bases, a.dst)
     for item in range(share(items, piece, pieces), share(items, piece + 1, pieces)):
         l = item % CHUNKS * a.chunk
         rest = item // CHUNKS
-        m = rest % PARTS * a.rows
-        rest = rest // PARTS
+        m = rest % ROW_GROUPS * a.rows
+        rest = rest // ROW_GROUPS
         s = m * a.src_strides[4] + l * a.src_strides[5]
         d = m * a.dst_strides[4] + l * a.dst_strides[5]
         for axis in range(3, -1, -1):

@@ -147,13 +147,13 @@ cdef inline void line(const int F, const bint A, const bint B, const float* a, c
 
 cdef inline void lines(const int F, const bint A, const bint B, const float* a, const float* b, float* dst, const Args* g,
                        Py_ssize_t m, Py_ssize_t n, float low, float high) noexcept nogil:
-    cdef Py_ssize_t i, step_a = g.a_strides[4], step_b = g.b_strides[4], step = g.dst_strides[4]
+    cdef Py_ssize_t i, a_stride = g.a_strides[4], b_stride = g.b_strides[4], stride = g.dst_strides[4]
     if n == V:  # the pixels of a blocked tensor
         for i in range(m):
-            line(F, A, B, a + i * step_a, b + i * step_b, dst + i * step, V, low, high)
+            line(F, A, B, a + i * a_stride, b + i * b_stride, dst + i * stride, V, low, high)
     else:
         for i in range(m):
-            line(F, A, B, a + i * step_a, b + i * step_b, dst + i * step, n, low, high)
+            line(F, A, B, a + i * a_stride, b + i * b_stride, dst + i * stride, n, low, high)
 
 
 cdef inline void binary(const int F, const float* a, const float* b, float* dst, const Args* g, Py_ssize_t m, Py_ssize_t n,
@@ -166,7 +166,7 @@ cdef inline void binary(const int F, const float* a, const float* b, float* dst,
         lines(F, False, False, a, b, dst, g, m, n, low, high)
 
 
-cdef void finish(const float* src, Py_ssize_t step, float* dst, const Args* g, Py_ssize_t m, Py_ssize_t n) noexcept nogil:
+cdef void finish(const float* src, Py_ssize_t stride, float* dst, const Args* g, Py_ssize_t m, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t k
     cdef int kind = g.act.kind
     cdef float p = g.act.a, q = g.act.b, r = g.act.c
@@ -177,7 +177,7 @@ cdef void finish(const float* src, Py_ssize_t step, float* dst, const Args* g, P
             k += V
         if k < n:
             store_part(dst + k, activate(load_part(src + k, n - k, 1.0), kind, p, q, r), n - k)
-        src += step
+        src += stride
         dst += g.dst_strides[4]
 
 
@@ -229,16 +229,16 @@ cdef void sweep(const float* a, const float* b, float* dst, const Args* g, Py_ss
 
 cdef void run(const Args* g, char** bases, Py_ssize_t piece, Py_ssize_t pieces, Py_ssize_t thread) noexcept nogil:
     cdef Py_ssize_t M = g.dims[4], L = g.dims[5]
-    cdef Py_ssize_t PARTS = (M + g.rows - 1) // g.rows, CHUNKS = (L + g.chunk - 1) // g.chunk
-    cdef Py_ssize_t items = g.dims[0] * g.dims[1] * g.dims[2] * g.dims[3] * PARTS * CHUNKS, item, rest, axis, i, m, n
+    cdef Py_ssize_t ROW_GROUPS = (M + g.rows - 1) // g.rows, CHUNKS = (L + g.chunk - 1) // g.chunk
+    cdef Py_ssize_t items = g.dims[0] * g.dims[1] * g.dims[2] * g.dims[3] * ROW_GROUPS * CHUNKS, item, rest, axis, i, m, n
     cdef const float* a
     cdef const float* b
     cdef float* dst
     for item in range(share(items, piece, pieces), share(items, piece + 1, pieces)):
         n = item % CHUNKS * g.chunk
         rest = item // CHUNKS
-        m = rest % PARTS * g.rows
-        rest = rest // PARTS
+        m = rest % ROW_GROUPS * g.rows
+        rest = rest // ROW_GROUPS
         a = at(bases, g.a) + m * g.a_strides[4] + n * g.a_strides[5]
         b = at(bases, g.b) + m * g.b_strides[4] + n * g.b_strides[5]
         dst = at(bases, g.dst) + m * g.dst_strides[4] + n

@@ -263,14 +263,14 @@ cdef inline void lines(const Args* g, char** bases, Place at_place, any_type* an
 
 cdef void run(const Args* g, char** bases, Py_ssize_t piece, Py_ssize_t pieces, Py_ssize_t thread) noexcept nogil:
     cdef Py_ssize_t M = g.dims[4], L = g.dims[5]
-    cdef Py_ssize_t PARTS = (M + g.rows - 1) // g.rows, CHUNKS = (L + g.chunk - 1) // g.chunk
-    cdef Py_ssize_t items = g.dims[0] * g.dims[1] * g.dims[2] * g.dims[3] * PARTS * CHUNKS, item, rest, axis, i, m, n
+    cdef Py_ssize_t ROW_GROUPS = (M + g.rows - 1) // g.rows, CHUNKS = (L + g.chunk - 1) // g.chunk
+    cdef Py_ssize_t items = g.dims[0] * g.dims[1] * g.dims[2] * g.dims[3] * ROW_GROUPS * CHUNKS, item, rest, axis, i, m, n
     cdef Place p
     for item in range(share(items, piece, pieces), share(items, piece + 1, pieces)):
         n = item % CHUNKS * g.chunk
         rest = item // CHUNKS
-        m = rest % PARTS * g.rows
-        rest = rest // PARTS
+        m = rest % ROW_GROUPS * g.rows
+        rest = rest // ROW_GROUPS
         p.dst = m * g.dst_strides[4] + n
         p.condition = m * g.condition_strides[4] + n * g.condition_strides[5]
         p.a = m * g.a_strides[4] + n * g.a_strides[5]

@@ -6,23 +6,24 @@ products as `dims` says: along its axes, operands have strides of their own.
 One row is bound by memory: eight vectors of four panels stream at once, so that enough loads are on their way. More rows go through
 the register tile, and a panel's weights are read from memory once for all of them.
 
-Parallel over (product, chunk of rows, some panels). Every output is summed over k in order, in K blocks of `run`, whichever way it
-takes: a row has the same bits alone and among others.
+Parallel over (product, chunk of rows, group of panels). Both ways sum over k in order, in the same K blocks: a row has the same
+bits alone and among others.
 """
 
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy
 
 from activation cimport CLIP, Activation, clip
+from panels cimport panels, width_of
 from simd cimport PREFETCH, V, load, load_part, store, vbroadcast, vf
 from step cimport at, share
-from tile cimport ROWS, Store, parts, rows, width_of
+from tile cimport ROWS, Store, rows
 
 include "tiles.pxi"
 
 cdef enum:
     AXES = 6
-    STREAMS = 4  # parts that are read side by side
+    STREAMS = 4  # panels that are read side by side
     AHEAD = 128  # floats that the prefetch is ahead of the loads
     LINE = 16  # floats of a column that are packed before those of the next
 
@@ -36,9 +37,9 @@ cdef struct Args:
     Py_ssize_t M
     Py_ssize_t K
     Py_ssize_t OC
-    Py_ssize_t chunk  # rows of an item, and its parts
-    Py_ssize_t parts
-    Py_ssize_t run
+    Py_ssize_t chunk  # rows of an item, and its panels
+    Py_ssize_t panels
+    Py_ssize_t k_block
     # strides in floats; add lies as dst does
     Py_ssize_t src_m
     Py_ssize_t wei_k
@@ -54,7 +55,7 @@ cdef struct Args:
     Activation act
 
 
-# One row through STREAMS parts of two vectors, none of them the last: products `first` to `last` of each sum.
+# One row through STREAMS panels of two vectors, none of them the last: products `first` to `last` of each sum.
 cdef inline void stream(const Args* a, const float* src, Py_ssize_t first, Py_ssize_t last, const float* wei,
                         Store* to) noexcept nogil:
     cdef Py_ssize_t k, p
@@ -82,7 +83,7 @@ cdef inline void stream(const Args* a, const float* src, Py_ssize_t first, Py_ss
             store(to.dst[0] + (2 * s + j) * V, acc[s][j])
 
 
-# `count` columns of a matrix as a part of `lanes` floats a row; lanes without a column are 0.
+# `count` columns of a matrix as a panel of `lanes` floats a row; lanes without a column are 0.
 cdef noinline pack(const Args* a, const float* src, Py_ssize_t count, Py_ssize_t lanes, float* dst) noexcept nogil:
     cdef Py_ssize_t k, n, first, last
     if a.wei_n == 1:
@@ -106,13 +107,13 @@ cdef noinline pack(const Args* a, const float* src, Py_ssize_t count, Py_ssize_t
 
 
 cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, Py_ssize_t thread) noexcept nogil:
-    cdef Py_ssize_t OCB = (a.OC + V - 1) // V, PARTS = parts(OCB), GROUPS = (PARTS + a.parts - 1) // a.parts
+    cdef Py_ssize_t OCB = (a.OC + V - 1) // V, PANELS = panels(OCB), GROUPS = (PANELS + a.panels - 1) // a.panels
     cdef Py_ssize_t CHUNKS = (a.M + a.chunk - 1) // a.chunk, items = CHUNKS * GROUPS
-    cdef Py_ssize_t item, rest, axis, i, part, behind, m, begin, end, block, tiles, least, longer, t, OC, first, last
+    cdef Py_ssize_t item, rest, axis, i, panel, behind, m, begin, end, block, tiles, least, longer, t, OC, first, last
     cdef int width, r, row
     cdef float* scratch = at(bases, a.workspace) + thread * a.K * min(OCB, 3) * V
     cdef const float* px[ROWS]
-    # rows of a last part that does not fill its vectors, as whole vectors
+    # rows of a last panel that does not fill its vectors, as whole vectors
     cdef vf adds[ROWS][3], dsts[ROWS][3]
     cdef Store to
     cdef const float* src
@@ -127,8 +128,8 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
     for axis in range(AXES):
         items *= a.dims[axis]
     for item in range(share(items, piece, pieces), share(items, piece + 1, pieces)):
-        part = item % GROUPS * a.parts
-        behind = min(part + a.parts, PARTS)
+        panel = item % GROUPS * a.panels
+        behind = min(panel + a.panels, PANELS)
         rest = item // GROUPS
         begin = rest % CHUNKS * a.chunk
         end = min(begin + a.chunk, a.M)
@@ -144,8 +145,8 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
             matrix += i * a.wei_strides[axis]
             add += i * a.dst_strides[axis]
             dst += i * a.dst_strides[axis]
-        while part < behind:
-            block = part * 2
+        while panel < behind:
+            block = panel * 2
             width = width_of(OCB, block)
             OC = min(a.OC - block * V, width * V)
             to.bia = at(bases, a.bia) + block * V
@@ -155,20 +156,20 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
             else:
                 wei = matrix + block * V * a.K
             m = begin
-            if end - m == 1 and part + STREAMS < PARTS and part + STREAMS <= behind:
+            if end - m == 1 and panel + STREAMS < PANELS and panel + STREAMS <= behind:
                 to.dst[0] = dst + m * a.dst_m + block * V
                 to.add[0] = add + m * a.dst_m + block * V
                 last = 0
                 to.final = False
                 while not to.final:
                     first = last
-                    last = min(first + a.run, a.K)
+                    last = min(first + a.k_block, a.K)
                     to.resume = first > 0
                     to.final = last == a.K
                     stream(a, src + m * a.src_m, first, last, wei, &to)
                 if a.act.kind != CLIP:
                     finish(&to.act, to.dst[0], 2 * STREAMS)
-                part += STREAMS
+                panel += STREAMS
                 continue
             tiles = (end - m + rows(width) - 1) // rows(width)
             least = (end - m) // tiles
@@ -184,12 +185,12 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
                             memcpy(&adds[row][0], to.add[row], OC * sizeof(float))
                         to.dst[row] = <float*> &dsts[row][0]
                         to.add[row] = <float*> &adds[row][0]
-                run_rows(r, width, px, wei, a.K, a.run, &to)
+                matrix_tile(r, width, px, wei, a.K, a.k_block, &to)
                 if OC < width * V:
                     for row in range(r):
                         memcpy(dst + (m + row) * a.dst_m + block * V, &dsts[row][0], OC * sizeof(float))
                 m += r
-            part += 1
+            panel += 1
 
 
 include "step.pxi"

@@ -1,7 +1,7 @@
 """Group normalization: dst = act((src - mean) / sqrt(variance + epsilon) * scale + bias [+ add]), with the statistics of a group.
 
-Channels lie in CB parts, each with D x H rows of L floats: a block of V channels, whose pixels are vectors, or one channel of a
-row-major tensor (`plain`), whose lanes are joined and whose last vector may have fewer. A group has C / G channels: instance
+Channels lie in CB blocks, each with D x H rows of L floats: a block of V channels, whose pixels are vectors, or one channel of a
+row-major tensor (`row_major`), whose lanes are joined and whose last vector may have fewer. A group has C / G channels: instance
 normalization has one, and each image is by itself. Three steps share the arguments:
 
 - MOMENTS: for each item of `rows` x `chunk` floats, which stay in L1, the mean of each channel and then the sums of the differences
@@ -42,7 +42,7 @@ cdef struct Args:
     int64_t moments
     int64_t params
     int stage
-    bint plain
+    bint row_major
     bint has_add
     Py_ssize_t N
     Py_ssize_t C
@@ -87,28 +87,28 @@ cdef inline Py_ssize_t items_of_channel(const Args* a) noexcept nogil:
 
 # Item `number` of a channel; image and cb are left to the caller.
 cdef inline Item item_of(const Args* a, Py_ssize_t number) noexcept nogil:
-    cdef Py_ssize_t CHUNKS = (a.L + a.chunk - 1) // a.chunk, PARTS = (a.H + a.rows - 1) // a.rows
+    cdef Py_ssize_t CHUNKS = (a.L + a.chunk - 1) // a.chunk, ROW_GROUPS = (a.H + a.rows - 1) // a.rows
     cdef Item i
     i.number = number
     i.l = number % CHUNKS * a.chunk
-    i.h = number // CHUNKS % PARTS * a.rows
-    i.d = number // CHUNKS // PARTS
+    i.h = number // CHUNKS % ROW_GROUPS * a.rows
+    i.d = number // CHUNKS // ROW_GROUPS
     i.m = min(a.H - i.h, a.rows)
     i.n = min(a.L - i.l, a.chunk)
     return i
 
 
-cdef inline vf joined(const bint PLAIN, const vf* sum) noexcept nogil:
+cdef inline vf joined(const bint ROW_MAJOR, const vf* sum) noexcept nogil:
     cdef vf y = (sum[0] + sum[1]) + (sum[2] + sum[3])
-    return vbroadcast(total(y)) if PLAIN else y
+    return vbroadcast(total(y)) if ROW_MAJOR else y
 
 
-# Of m rows of n floats, `step` apart.
-cdef inline void moments(const bint PLAIN, const float* src, Py_ssize_t step, Py_ssize_t m, Py_ssize_t n, float* dst,
+# Of m rows of n floats, `stride` apart.
+cdef inline void moments(const bint ROW_MAJOR, const float* src, Py_ssize_t stride, Py_ssize_t m, Py_ssize_t n, float* dst,
                          Py_ssize_t channels) noexcept nogil:
     cdef Py_ssize_t k, lanes = n % V, full = n - lanes, row
     cdef int i
-    cdef float share_of = <float> 1.0 / (m * n if PLAIN else m * (n // V))
+    cdef float share_of = <float> 1.0 / (m * n if ROW_MAJOR else m * (n // V))
     cdef vf sum[SUMS]
     cdef vf squares[SUMS]
     cdef vf mean, d
@@ -119,56 +119,56 @@ cdef inline void moments(const bint PLAIN, const float* src, Py_ssize_t step, Py
         k = 0
         while k + SUMS * V <= full:
             for i in range(SUMS):
-                sum[i] = sum[i] + load(src + row * step + k + i * V)
+                sum[i] = sum[i] + load(src + row * stride + k + i * V)
             k += SUMS * V
         while k < full:
-            sum[0] = sum[0] + load(src + row * step + k)
+            sum[0] = sum[0] + load(src + row * stride + k)
             k += V
-        if PLAIN and lanes:
-            sum[1] = sum[1] + load_part(src + row * step + k, lanes, 0)
-    mean = joined(PLAIN, sum) * share_of
+        if ROW_MAJOR and lanes:
+            sum[1] = sum[1] + load_part(src + row * stride + k, lanes, 0)
+    mean = joined(ROW_MAJOR, sum) * share_of
     for i in range(SUMS):
         sum[i] = vbroadcast(0)
     for row in range(m):
         k = 0
         while k + SUMS * V <= full:
             for i in range(SUMS):
-                d = load(src + row * step + k + i * V) - mean
+                d = load(src + row * stride + k + i * V) - mean
                 sum[i] = sum[i] + d
                 squares[i] = squares[i] + d * d
             k += SUMS * V
         while k < full:
-            d = load(src + row * step + k) - mean
+            d = load(src + row * stride + k) - mean
             sum[0] = sum[0] + d
             squares[0] = squares[0] + d * d
             k += V
-        if PLAIN and lanes:
-            d = load_part(src + row * step + k, lanes, (<float*> &mean)[0]) - mean
+        if ROW_MAJOR and lanes:
+            d = load_part(src + row * stride + k, lanes, (<float*> &mean)[0]) - mean
             sum[1] = sum[1] + d
             squares[1] = squares[1] + d * d
-    store_part(dst, mean, 1 if PLAIN else V)
-    store_part(dst + channels, joined(PLAIN, sum), 1 if PLAIN else V)
-    store_part(dst + 2 * channels, joined(PLAIN, squares), 1 if PLAIN else V)
+    store_part(dst, mean, 1 if ROW_MAJOR else V)
+    store_part(dst + channels, joined(ROW_MAJOR, sum), 1 if ROW_MAJOR else V)
+    store_part(dst + 2 * channels, joined(ROW_MAJOR, squares), 1 if ROW_MAJOR else V)
 
 
 # Group g of an image with these moments and params; `channels` is the length of each row of both.
 cdef void join(const Args* a, const float* moments, float* params, const float* scale, const float* bias, Py_ssize_t g,
                Py_ssize_t channels) noexcept nogil:
     cdef Py_ssize_t ITEMS = items_of_channel(a), SIZE = a.C // a.G, c, number
-    cdef double K = <double> SIZE * a.D * a.H * (a.L if a.plain else a.L // V), sum = 0, squares = 0, mean, variance, d, count
+    cdef double K = <double> SIZE * a.D * a.H * (a.L if a.row_major else a.L // V), sum = 0, squares = 0, mean, variance, d, count
     cdef const float* own
     cdef float rounded, factor
     cdef Item i
     for number in range(ITEMS):
         i = item_of(a, number)
-        count = i.m * (i.n if a.plain else i.n // V)
+        count = i.m * (i.n if a.row_major else i.n // V)
         own = moments + number * 3 * channels
         for c in range(g * SIZE, (g + 1) * SIZE):
             sum += count * own[c] + own[channels + c]
     mean = sum / K
     for number in range(ITEMS):
         i = item_of(a, number)
-        count = i.m * (i.n if a.plain else i.n // V)
+        count = i.m * (i.n if a.row_major else i.n // V)
         own = moments + number * 3 * channels
         for c in range(g * SIZE, (g + 1) * SIZE):
             d = own[c] - mean
@@ -184,12 +184,13 @@ cdef void join(const Args* a, const float* moments, float* params, const float* 
         params[2 * channels + c] = <float> (bias[c] - (mean - rounded) * factor)
 
 
-cdef inline void normalize(const bint PLAIN, const bint ADD, const Args* a, const Item* i, const float* params, Py_ssize_t channels,
-                           const float* src, const float* add, float* dst, float low, float high) noexcept nogil:
+cdef inline void normalize(const bint ROW_MAJOR, const bint ADD, const Args* a, const Item* i, const float* params,
+                           Py_ssize_t channels, const float* src, const float* add, float* dst, float low,
+                           float high) noexcept nogil:
     cdef Py_ssize_t k, lanes = i.n % V, full = i.n - lanes
-    cdef vf mean = vbroadcast(params[0]) if PLAIN else load(params)
-    cdef vf factor = vbroadcast(params[channels]) if PLAIN else load(params + channels)
-    cdef vf shift = vbroadcast(params[2 * channels]) if PLAIN else load(params + 2 * channels)
+    cdef vf mean = vbroadcast(params[0]) if ROW_MAJOR else load(params)
+    cdef vf factor = vbroadcast(params[channels]) if ROW_MAJOR else load(params + channels)
+    cdef vf shift = vbroadcast(params[2 * channels]) if ROW_MAJOR else load(params + 2 * channels)
     cdef vf y
     for _ in range(i.m):
         k = 0
@@ -199,7 +200,7 @@ cdef inline void normalize(const bint PLAIN, const bint ADD, const Args* a, cons
                 y = y + load(add + k)
             store(dst + k, clip(y, low, high))
             k += V
-        if PLAIN and lanes:
+        if ROW_MAJOR and lanes:
             y = (load_part(src + k, lanes, 0) - mean) * factor + shift
             if ADD:
                 y = y + load_part(add + k, lanes, 0)
@@ -213,7 +214,7 @@ cdef inline void normalize(const bint PLAIN, const bint ADD, const Args* a, cons
 
 
 cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, Py_ssize_t thread) noexcept nogil:
-    cdef Py_ssize_t ITEMS = items_of_channel(a), LANES = 1 if a.plain else V, channels = a.CB * LANES, item, image
+    cdef Py_ssize_t ITEMS = items_of_channel(a), LANES = 1 if a.row_major else V, channels = a.CB * LANES, item, image
     cdef Py_ssize_t items = a.N * (a.G if a.stage == JOIN else a.CB * ITEMS)
     cdef float low = a.act.a if a.act.kind == CLIP else -INFINITY, high = a.act.b if a.act.kind == CLIP else INFINITY
     cdef float* sums = at(bases, a.moments)
@@ -235,7 +236,7 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
         src = at(bases, a.src) + i.image * a.src_n + i.cb * a.src_c + i.d * a.src_d + i.h * a.src_h + i.l
         if a.stage == MOMENTS:
             dst = sums + (i.image * ITEMS + i.number) * 3 * channels + i.cb * LANES
-            if a.plain:
+            if a.row_major:
                 moments(True, src, a.src_h, i.m, i.n, dst, channels)
             else:
                 moments(False, src, a.src_h, i.m, i.n, dst, channels)
@@ -243,9 +244,9 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
         own = params + i.image * 3 * channels + i.cb * LANES
         add = at(bases, a.add) + i.image * a.add_n + i.cb * a.add_c + i.d * a.add_d + i.h * a.add_h + i.l
         dst = at(bases, a.dst) + i.image * a.dst_n + i.cb * a.dst_c + i.d * a.dst_d + i.h * a.dst_h + i.l
-        if a.plain and a.has_add:
+        if a.row_major and a.has_add:
             normalize(True, True, a, &i, own, channels, src, add, dst, low, high)
-        elif a.plain:
+        elif a.row_major:
             normalize(True, False, a, &i, own, channels, src, add, dst, low, high)
         elif a.has_add:
             normalize(False, True, a, &i, own, channels, src, add, dst, low, high)

@@ -69,21 +69,21 @@ cdef inline element least(const element* any) noexcept nogil:
     return x
 
 
-# One row of the result with one element of the window: windows `step` apart, of which this element of the first is src[0].
-cdef inline void sweep(const Py_ssize_t step, const element* src, element* dst, Py_ssize_t count) noexcept nogil:
+# One row of the result with one element of the window: windows `stride` apart, of which this element of the first is src[0].
+cdef inline void sweep(const Py_ssize_t stride, const element* src, element* dst, Py_ssize_t count) noexcept nogil:
     cdef Py_ssize_t i
     for i in range(count):
-        dst[i] = larger(src[i * step], dst[i])
+        dst[i] = larger(src[i * stride], dst[i])
 
 
 # The first window of which the element `offset` from its beginning is not before 0, and the first where it is not before `size`.
-cdef inline Py_ssize_t first_window(Py_ssize_t offset, Py_ssize_t size, Py_ssize_t step, Py_ssize_t out) noexcept nogil:
+cdef inline Py_ssize_t first_window(Py_ssize_t offset, Py_ssize_t size, Py_ssize_t stride, Py_ssize_t out) noexcept nogil:
     cdef Py_ssize_t gap = size - offset
-    return 0 if gap <= 0 else min((gap + step - 1) // step, out)
+    return 0 if gap <= 0 else min((gap + stride - 1) // stride, out)
 
 
 cdef inline void pool(const Args* a, const element* src, element* dst, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
-    cdef Py_ssize_t D = a.size[0], H = a.size[1], W = a.size[2], OD = a.out[0], OH = a.out[1], OW = a.out[2], step = a.strides[2]
+    cdef Py_ssize_t D = a.size[0], H = a.size[1], W = a.size[2], OD = a.out[0], OH = a.out[1], OW = a.out[2], stride = a.strides[2]
     cdef Py_ssize_t row, plane, d, h, w, kd, kh, kw, i, n
     cdef const element* p
     cdef element* y
@@ -102,15 +102,15 @@ cdef inline void pool(const Args* a, const element* src, element* dst, Py_ssize_
                     continue
                 for kw in range(a.window[2]):
                     w = kw * a.dilations[2] - a.begin[2]
-                    i = first_window(w, 0, step, OW)
-                    n = first_window(w, W, step, OW) - i
-                    p = src + ((plane * D + d) * H + h) * W + w + i * step
-                    if step == 1:
+                    i = first_window(w, 0, stride, OW)
+                    n = first_window(w, W, stride, OW) - i
+                    p = src + ((plane * D + d) * H + h) * W + w + i * stride
+                    if stride == 1:
                         sweep(1, p, y + i, n)
-                    elif step == 2:
+                    elif stride == 2:
                         sweep(2, p, y + i, n)
                     else:
-                        sweep(step, p, y + i, n)
+                        sweep(stride, p, y + i, n)
 
 
 cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, Py_ssize_t thread) noexcept nogil:

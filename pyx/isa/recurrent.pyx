@@ -148,7 +148,7 @@ cdef inline void advance(const Args* a, char** bases, Py_ssize_t d, Py_ssize_t f
 
 
 cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, Py_ssize_t thread) noexcept nogil:
-    cdef Py_ssize_t CHUNKS = (a.N + a.chunk - 1) // a.chunk, ROOM = (a.H + V - 1) // V * V, item, d, n, first, rows, step, t, state
+    cdef Py_ssize_t CHUNKS = (a.N + a.chunk - 1) // a.chunk, ROOM = (a.H + V - 1) // V * V, item, d, n, first, rows, i, t, state
     cdef float* cell
     cdef const float* before
     cdef Py_ssize_t before_n, K
@@ -164,8 +164,8 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
         before = at(bases, a.begin) + d * a.state_d + first * a.state_n
         before_n = a.state_n
         K = 0 if a.begin_zero else a.H
-        for step in range(a.T):
-            t = a.T - 1 - step if d + a.reverse == 1 else step
+        for i in range(a.T):
+            t = a.T - 1 - i if d + a.reverse == 1 else i
             advance(a, bases, d, first, rows, t, before, before_n, K)
             before = at(bases, a.dst) + t * a.dst_t + d * a.dst_d + first * a.dst_n
             before_n = a.dst_n

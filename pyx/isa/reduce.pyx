@@ -67,8 +67,8 @@ cdef inline void row(const int F, const float* src, float* dst, Py_ssize_t K, fl
     dst[0] = (<float*> &lane)[0]
 
 
-# COUNT vectors of outputs side by side, the last of `lanes`; `step` floats from one of their elements to the next.
-cdef inline void columns(const int F, const int COUNT, const float* src, float* dst, Py_ssize_t K, Py_ssize_t step,
+# COUNT vectors of outputs side by side, the last of `lanes`; `stride` floats from one of their elements to the next.
+cdef inline void columns(const int F, const int COUNT, const float* src, float* dst, Py_ssize_t K, Py_ssize_t stride,
                          const Py_ssize_t lanes, float factor) noexcept nogil:
     cdef Py_ssize_t k
     cdef int i
@@ -77,7 +77,7 @@ cdef inline void columns(const int F, const int COUNT, const float* src, float* 
         y[i] = vbroadcast(neutral(F))
     for k in range(K):
         for i in range(COUNT):
-            y[i] = join(F, y[i], term(F, load_part(src + k * step + i * V, V if i + 1 < COUNT else lanes, 0)))
+            y[i] = join(F, y[i], term(F, load_part(src + k * stride + i * V, V if i + 1 < COUNT else lanes, 0)))
     for i in range(COUNT):
         store_part(dst + i * V, result(F, y[i], factor), V if i + 1 < COUNT else lanes)
 

@@ -36,7 +36,7 @@ cdef inline void resize_row(const Py_ssize_t TH, const Py_ssize_t TW, const Args
                             const float* column_weights) noexcept nogil:
     cdef Py_ssize_t ow, h, w
     cdef const float* p
-    cdef vf y, part
+    cdef vf y, row
     for ow in range(a.OW):
         if TH == 1 and TW == 1:
             y = load(src + rows[0] + columns[ow])
@@ -44,10 +44,10 @@ cdef inline void resize_row(const Py_ssize_t TH, const Py_ssize_t TW, const Args
             y = vbroadcast(0)
             for h in range(TH):
                 p = src + rows[h]
-                part = load(p + columns[ow * TW]) * column_weights[ow * TW]
+                row = load(p + columns[ow * TW]) * column_weights[ow * TW]
                 for w in range(1, TW):
-                    part = part + load(p + columns[ow * TW + w]) * column_weights[ow * TW + w]
-                y = y + part * row_weights[h]
+                    row = row + load(p + columns[ow * TW + w]) * column_weights[ow * TW + w]
+                y = y + row * row_weights[h]
         store(dst + ow * V, y)
 
 

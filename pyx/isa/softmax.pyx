@@ -78,8 +78,8 @@ cdef void row(const float* src, float* dst, Py_ssize_t K, bint log) noexcept nog
             store_part(dst + tail, load_part(dst + tail, left, 0) / sum, left)
 
 
-# `width` rows side by side, at most VECTORS vectors of them, `step` floats from one of their elements to the next.
-cdef inline void columns(const float* src, float* dst, Py_ssize_t K, Py_ssize_t step, Py_ssize_t width,
+# `width` rows side by side, at most VECTORS vectors of them, `stride` floats from one of their elements to the next.
+cdef inline void columns(const float* src, float* dst, Py_ssize_t K, Py_ssize_t stride, Py_ssize_t width,
                          bint log) noexcept nogil:
     cdef Py_ssize_t k
     cdef int COUNT = <int> ((width + V - 1) // V), i
@@ -92,23 +92,23 @@ cdef inline void columns(const float* src, float* dst, Py_ssize_t K, Py_ssize_t 
         sum[i] = vbroadcast(0)
     for k in range(K):
         for i in range(COUNT):
-            top[i] = vmax(top[i], load_part(src + k * step + i * V, V if i + 1 < COUNT else lanes, 0))
+            top[i] = vmax(top[i], load_part(src + k * stride + i * V, V if i + 1 < COUNT else lanes, 0))
     for k in range(K):
         for i in range(COUNT):
-            e = vexp(load_part(src + k * step + i * V, V if i + 1 < COUNT else lanes, 0) - top[i])
+            e = vexp(load_part(src + k * stride + i * V, V if i + 1 < COUNT else lanes, 0) - top[i])
             sum[i] = sum[i] + e
             if not log:
-                store_part(dst + k * step + i * V, e, V if i + 1 < COUNT else lanes)
+                store_part(dst + k * stride + i * V, e, V if i + 1 < COUNT else lanes)
     for i in range(COUNT):
         if log:
             sum[i] = logarithm(sum[i])
     for k in range(K):
         for i in range(COUNT):
             if log:
-                e = load_part(src + k * step + i * V, V if i + 1 < COUNT else lanes, 0) - top[i] - sum[i]
+                e = load_part(src + k * stride + i * V, V if i + 1 < COUNT else lanes, 0) - top[i] - sum[i]
             else:
-                e = load_part(dst + k * step + i * V, V if i + 1 < COUNT else lanes, 0) / sum[i]
-            store_part(dst + k * step + i * V, e, V if i + 1 < COUNT else lanes)
+                e = load_part(dst + k * stride + i * V, V if i + 1 < COUNT else lanes, 0) / sum[i]
+            store_part(dst + k * stride + i * V, e, V if i + 1 < COUNT else lanes)
 
 
 # `rows` <= V short rows, transposed so that each is a lane.
