@@ -1,7 +1,8 @@
-# The activations but CLIP, over outputs that a kernel has just stored and that are in L1. Functions of their own: their code is too
-# large to stand in every tile, and would take registers from it.
+# The activations other than CLIP, which a kernel applies to outputs that it has just stored and that are still in L1. They are not
+# inlined: their code is too large to be in every tile, and would take registers from it.
 
-from activation cimport ELU, FAKE_QUANTIZE, HARD_SIGMOID, HARD_SWISH, LEAKY_RELU, SIGMOID, SILU, SOFTPLUS, TANH, Activation, activate
+from activation cimport CLIP, ELU, FAKE_QUANTIZE, HARD_SIGMOID, HARD_SWISH, LEAKY_RELU, SIGMOID, SILU, SOFTPLUS, TANH
+from activation cimport Activation, activate
 from simd cimport V, load, noinline, store
 
 
@@ -12,8 +13,8 @@ cdef inline void activate_vectors(const int kind, const Activation* act, float* 
         store(p + i * V, activate(load(p + i * V), kind, a, b, c))
 
 
-# `count` vectors at p. Each kind is a literal: its loop has no branch, and its constants stay in registers.
-cdef noinline finish(const Activation* act, float* p, Py_ssize_t count) noexcept nogil:
+# Each kind is a literal: its loop has no branch, and its constants stay in registers.
+cdef noinline activate_late(const Activation* act, float* p, Py_ssize_t count) noexcept nogil:
     if act.kind == SILU: activate_vectors(SILU, act, p, count)
     elif act.kind == SIGMOID: activate_vectors(SIGMOID, act, p, count)
     elif act.kind == HARD_SWISH: activate_vectors(HARD_SWISH, act, p, count)
@@ -24,3 +25,9 @@ cdef noinline finish(const Activation* act, float* p, Py_ssize_t count) noexcept
     elif act.kind == SOFTPLUS: activate_vectors(SOFTPLUS, act, p, count)
     elif act.kind == FAKE_QUANTIZE: activate_vectors(FAKE_QUANTIZE, act, p, count)
     return 0
+
+
+# Apply the activation to `count` vectors at p, unless it is CLIP, which the store has applied.
+cdef inline void finish(const Activation* act, float* p, Py_ssize_t count) noexcept nogil:
+    if act.kind != CLIP:
+        activate_late(act, p, count)

@@ -12,10 +12,12 @@ cdef enum:
     FINISH_TILES = 4  # near tiles whose sums are still in L1 when an activation but CLIP goes over them
 
 
-# `pixels` of `width` channel blocks.
+# Apply the activation to `pixels` of a panel of `width` blocks, after their last K block.
 cdef inline void finish_pixels(Py_ssize_t pixels, int width, bint near, Store* to) noexcept nogil:
     cdef Py_ssize_t i
     cdef int j
+    if to.act.kind == CLIP or not to.final:
+        return
     for j in range(width):
         for i in range(1 if near else pixels):
             finish(&to.act, to.dst[i] + j * to.dst_c, pixels if near else 1)
@@ -28,16 +30,14 @@ cdef noinline near_tiles(int r, int width, Py_ssize_t count, const float** px, c
         choose(r, width, True, V, count, px, wei, taps, to)
     else:
         choose(r, width, True, taps.src_w, count, px, wei, taps, to)
-    if to.act.kind != CLIP and to.final:
-        finish_pixels(r * count, width, True, to)
+    finish_pixels(r * count, width, True, to)
     return 0
 
 
 # One tile of r pixels anywhere.
 cdef noinline far_tile(int r, int width, const float** px, const float* wei, Taps* taps, Store* to) noexcept nogil:
     choose(r, width, False, 0, 1, px, wei, taps, to)
-    if to.act.kind != CLIP and to.final:
-        finish_pixels(r, width, False, to)
+    finish_pixels(r, width, False, to)
     return 0
 
 

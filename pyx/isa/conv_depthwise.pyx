@@ -143,8 +143,7 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
             else:
                 pixels(r, ow, 1, a, taps, src, wei, bias, add, dst)
             ow += r
-        if a.act.kind != CLIP:
-            finish(&a.act, dst, a.OW)
+        finish(&a.act, dst, a.OW)
 
 
 def tile_pixels():

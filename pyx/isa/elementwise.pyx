@@ -166,7 +166,8 @@ cdef inline void binary(const int F, const float* a, const float* b, float* dst,
         lines(F, False, False, a, b, dst, g, m, n, low, high)
 
 
-cdef void finish(const float* src, Py_ssize_t stride, float* dst, const Args* g, Py_ssize_t m, Py_ssize_t n) noexcept nogil:
+cdef void activate_rows(const float* src, Py_ssize_t stride, float* dst, const Args* g, Py_ssize_t m,
+                        Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t k
     cdef int kind = g.act.kind
     cdef float p = g.act.a, q = g.act.b, r = g.act.c
@@ -185,7 +186,7 @@ cdef void sweep(const float* a, const float* b, float* dst, const Args* g, Py_ss
     cdef float low = g.act.a, high = g.act.b
     if g.act.kind != CLIP:
         if g.function == COPY:
-            finish(a, g.a_strides[4], dst, g, m, n)
+            activate_rows(a, g.a_strides[4], dst, g, m, n)
             return
         low = -INFINITY
         high = INFINITY
@@ -224,7 +225,7 @@ cdef void sweep(const float* a, const float* b, float* dst, const Args* g, Py_ss
     else:
         lines(COPY, False, True, a, b, dst, g, m, n, low, high)
     if g.act.kind != CLIP:
-        finish(dst, g.dst_strides[4], dst, g, m, n)
+        activate_rows(dst, g.dst_strides[4], dst, g, m, n)
 
 
 cdef void run(const Args* g, char** bases, Py_ssize_t piece, Py_ssize_t pieces, Py_ssize_t thread) noexcept nogil:

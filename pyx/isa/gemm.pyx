@@ -167,8 +167,7 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
                     to.resume = first > 0
                     to.final = last == a.K
                     stream(a, src + m * a.src_m, first, last, wei, &to)
-                if a.act.kind != CLIP:
-                    finish(&to.act, to.dst[0], 2 * STREAMS)
+                finish(&to.act, to.dst[0], 2 * STREAMS)
                 panel += STREAMS
                 continue
             tiles = (end - m + rows(width) - 1) // rows(width)

@@ -204,10 +204,8 @@ cdef inline void normalize(const bint ROW_MAJOR, const bint ADD, const Args* a, 
             y = (load_part(src + k, lanes, 0) - mean) * factor + shift
             if ADD:
                 y = y + load_part(add + k, lanes, 0)
-            y = clip(y, low, high)
-            store_part(dst + k, y if a.act.kind == CLIP else activate(y, a.act.kind, a.act.a, a.act.b, a.act.c), lanes)
-        if a.act.kind != CLIP:
-            finish(&a.act, dst, full // V)
+            store_part(dst + k, activate(y, a.act.kind, a.act.a, a.act.b, a.act.c), lanes)
+        finish(&a.act, dst, full // V)
         src += a.src_h
         add += a.add_h
         dst += a.dst_h
