@@ -11,14 +11,15 @@ from libc.stdint cimport int64_t
 
 from simd cimport V, load, store, store_part, vbroadcast, vf, vmaxnan
 from step cimport at, share
+from view cimport View, pixel
 
 cdef enum:
     R = 4  # pixels at once
     PARTIAL = 64
 
 cdef struct Args:
-    int64_t src
-    int64_t dst
+    View src
+    View dst
     # how many elements the mean of a window is over: heights[oh] * widths[ow]
     int64_t heights
     int64_t widths
@@ -40,13 +41,6 @@ cdef struct Args:
     Py_ssize_t inner_begin
     Py_ssize_t inner_end
     Py_ssize_t lanes
-    # strides in floats
-    Py_ssize_t src_n
-    Py_ssize_t src_c
-    Py_ssize_t src_h
-    Py_ssize_t dst_n
-    Py_ssize_t dst_c
-    Py_ssize_t dst_h
 
 
 cdef inline vf combine(const bint MEAN, vf x, vf y) noexcept nogil:
@@ -61,7 +55,7 @@ cdef inline vf neutral(const bint MEAN) noexcept nogil:
 cdef inline void windows(const bint MEAN, const int KW, const int SW, const Args* a, const float* src, Py_ssize_t rows,
                          float* dst, float height, const float* widths) noexcept nogil:
     cdef int COLUMNS = (R - 1) * SW + KW, c, i, k
-    cdef Py_ssize_t row = a.dilation_h * a.src_h, r, kw
+    cdef Py_ssize_t row = a.dilation_h * a.src.h, r, kw
     cdef vf column[16]
     cdef vf y[R]
     if KW:
@@ -133,15 +127,15 @@ cdef inline void pool(const bint MEAN, const Args* a, char** bases, Py_ssize_t p
         top = oh * a.stride_h - a.top
         kh = first_tap(top, 0, a.dilation_h, a.KH)
         rows = first_tap(top, a.H, a.dilation_h, a.KH) - kh
-        plane = at(bases, a.src) + n * a.src_n + cb * a.src_c
-        dst = at(bases, a.dst) + n * a.dst_n + cb * a.dst_c + oh * a.dst_h
+        plane = pixel(bases, &a.src, n, cb, 0, 0)
+        dst = pixel(bases, &a.dst, n, cb, oh, 0)
         if MEAN:
             height = at(bases, a.heights)[oh]
         ow = 0
         while ow < a.OW:
             if a.inner_begin <= ow < a.inner_end and a.inner_end - a.inner_begin >= R and rows:
                 ow = min(ow, a.inner_end - R)  # the last R pixels of a row may overlap those before
-                src = plane + (top + kh * a.dilation_h) * a.src_h + (ow * a.stride_w - a.left) * V
+                src = plane + (top + kh * a.dilation_h) * a.src.h + (ow * a.stride_w - a.left) * V
                 if a.dilation_w > 1:
                     windows(MEAN, 0, 0, a, src, rows, dst + ow * V, height, widths + ow)
                 elif a.KW == 3 and a.stride_w == 2:
@@ -159,8 +153,8 @@ cdef inline void pool(const bint MEAN, const Args* a, char** bases, Py_ssize_t p
                 left = ow * a.stride_w - a.left
                 kw = first_tap(left, 0, a.dilation_w, a.KW)
                 count = first_tap(left, a.W, a.dilation_w, a.KW) - kw
-                src = plane + (top + kh * a.dilation_h) * a.src_h + (left + kw * a.dilation_w) * V
-                y = window(MEAN, src, rows, a.dilation_h * a.src_h, count, a.dilation_w * V)
+                src = plane + (top + kh * a.dilation_h) * a.src.h + (left + kw * a.dilation_w) * V
+                y = window(MEAN, src, rows, a.dilation_h * a.src.h, count, a.dilation_w * V)
                 if MEAN:
                     y = y / vbroadcast(height * widths[ow])
                 store_part(dst + ow * V, y, V if cb + 1 < a.CB else a.lanes)

@@ -16,6 +16,7 @@ from ..plan.implementation import Implementation
 from ..plan.layout import Halo, Layout
 from ..plan.packing import empty_aligned
 from ..plan.select import Selection, Target
+from ..plan.view import View
 
 C = TypeVar("C", bound=Conv | ConvTranspose)
 
@@ -73,6 +74,11 @@ def halo_of(windows: Windows) -> Halo:
         for o, s, e, b, d in zip(windows.out, windows.strides, windows.extent, windows.begin, windows.size, strict=True)
     ]
     return (*windows.begin, *behind)
+
+
+def first_taps(src: View, windows: Windows) -> View:
+    """The view of the source's pixels at the first tap of each window."""
+    return src.every([-b for b in windows.begin], windows.strides)
 
 
 class Groups(NamedTuple):

@@ -10,7 +10,7 @@ from ..plan.binder import Binder, Step
 from ..plan.packing import empty_aligned
 from ..plan.select import Selection
 from ..weights import Weights
-from .conv import ConvImplementation, bias_of, pack_bias
+from .conv import ConvImplementation, bias_of, first_taps, pack_bias
 from .conv_taps import grid_offsets
 
 #: widths of kernels whose rows are one segment to pyx/isa/conv_depthwise.pyx
@@ -44,17 +44,14 @@ class ConvDepthwise(ConvImplementation[Conv]):
         (KH, KW), (dh, dw) = windows.kernel, windows.dilations
         width = KW if KW in ROW_WIDTHS and dw == 1 else 1
         src, dst = binder.view(x), binder.view(node.results[0])
-        begin = windows.begin[0] * src.h + windows.begin[1] * src.w
         N, C = x.dims[:2]
         step = binder.step(
             binder.kernels.conv_depthwise,
-            src=src.address, dst=dst.address,
+            src=first_taps(src, windows).fields, dst=dst.fields,
             wei=binder.pack("depthwise", pack_depthwise, w.constant, V=V),
             bia=binder.pack("bias", pack_bias, bias_of(node), OC=C, groups=1, V=V),
-            taps=binder.table(grid_offsets((KH, dh * src.h), (KW // width, dw * src.w)) - begin),
+            taps=binder.table(grid_offsets((KH, dh * src.h), (KW // width, dw * src.w))),
             segments=KH * KW // width, KW=width, N=N, CB=-(-C // V), OH=windows.out[0], OW=windows.out[1],
-            src_n=src.n, src_c=src.c, src_h=windows.strides[0] * src.h, src_w=windows.strides[1] * src.w,
-            **dst.strides("dst"),
             **binder.epilogue(node),
         )  # fmt: skip
         return [step]

@@ -18,7 +18,7 @@ from ..plan.layout import PLANAR, RANKS, Layout, geometry
 from ..plan.select import Selection, Target
 from ..plan.strided import reorder
 from ..plan.view import View
-from .conv import bias_of, merge_groups, pack_bias
+from .conv import bias_of, first_taps, merge_groups, pack_bias
 from .conv_taps import ConvTaps, grid_offsets, image_views, tap_axes
 from .panels import pack_weights
 
@@ -40,7 +40,7 @@ class ConvDirect(ConvTaps[Conv]):
         bia = binder.pack("bias", pack_bias, bias_of(node), OC=w.dims[0], groups=merged.G, V=V)
         gather: list[Step] = []
         if self.workspace(node, binder.target):
-            read = src.every((-windows.begin[0], -windows.begin[1]), windows.strides)
+            read = first_taps(src, windows)
             src = binder.workspace_view((*x.dims[:2], *windows.out), src.layout)
             gather, windows = reorder(binder, read, src), windows._replace(strides=(1, 1), begin=(0, 0))
         return [

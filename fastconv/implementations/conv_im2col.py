@@ -48,7 +48,7 @@ class ConvIm2col(ConvImplementation[Conv]):
         (KH, KW), (OH, OW) = windows.kernel, windows.out
         step = binder.step(
             binder.kernels.conv_im2col,
-            src=src.address, dst=dst.address,
+            src=src.fields, dst=dst.fields,
             wei=binder.pack("direct", pack_weights, w.constant, groups=self.op(node).group, merge=merge, block=V, V=V),
             bia=binder.pack("bias", pack_bias, bias_of(node), OC=w.dims[0], groups=G, V=V),
             workspace=binder.workspace(),
@@ -57,7 +57,6 @@ class ConvIm2col(ConvImplementation[Conv]):
             dilation_h=windows.dilations[0], dilation_w=windows.dilations[1],
             pad_h=windows.begin[0], pad_w=windows.begin[1],
             chunk=self.chunk(windows, IC * KH * KW), k_block=K_BLOCK,
-            **src.strides("src"), **dst.strides("dst"),
             **binder.epilogue(node),
         )  # fmt: skip
         return [step]

@@ -13,7 +13,7 @@ from ..graph import Value
 from ..ops.windows import Windows
 from ..plan.binder import Binder, Step
 from ..plan.view import View
-from .conv import C, ConvImplementation, Groups
+from .conv import C, ConvImplementation, Groups, first_taps
 from .panels import k_block
 
 #: bytes of source that a chunk of output pixels should read: with a panel of weights it stays in L2
@@ -51,18 +51,14 @@ class ConvTaps(ConvImplementation[C]):
         """The step with packed weights and bias, from the images src to the images dst."""
         taps, panels = math.prod(windows.kernel), max(-(-groups.OC // binder.target.V) // 2, 1)
         table, lengths = self.taps(windows, groups.IC, src)
-        begin = sum(b * s for b, s in zip(windows.begin, tap_strides(windows, src), strict=True))
-        deep, sh, sw = (1, *windows.strides)[-3:]
         N, OH, OW = (src.shape[0], *windows.out)[-3:]
+        by_group = first_taps(src, windows)._replace(c=groups.IC // src.layout.block * src.c)
         return binder.step(
             binder.kernels.conv_direct,
-            src=src.address, dst=dst.address, wei=wei, bia=bia,
-            taps=binder.table(table - begin), **lengths,
+            src=by_group.fields, dst=dst.fields, wei=wei, bia=bia, taps=binder.table(table), **lengths,
             N=N, G=groups.G, OCB=-(-groups.OC // binder.target.V), OH=OH, OW=OW,
             chunk=chunk_pixels(windows, groups.IC, panels, N * groups.G),
-            src_n=deep * src.n, src_g=groups.IC // src.layout.block * src.c, src_h=sh * src.h, src_w=sw * src.w,
             k_block=k_block_segments(groups.IC * taps, lengths["segments"], taps, taps if src.layout.is_blocked else 1),
-            **dst.strides("dst"),
             **epilogue,
         )  # fmt: skip
 

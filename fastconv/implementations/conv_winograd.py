@@ -16,7 +16,7 @@ from ..plan.layout import Halo
 from ..plan.packing import Job, Packing, factors, ranges
 from ..plan.select import Selection, Target
 from ..weights import Weights
-from .conv import ConvImplementation, bias_of, pack_bias
+from .conv import ConvImplementation, bias_of, first_taps, pack_bias
 
 if TYPE_CHECKING:
     from ..kernels import Kernels
@@ -140,8 +140,8 @@ class ConvWinograd(ConvImplementation[Conv]):
         whole, TB, blocks = self.block(node, binder.target)
         src, dst = binder.view(x), binder.view(node.results[0])
         fields = {
-            "src": src.at(h=-windows.begin[0], w=-windows.begin[1]),
-            "dst": dst.address,
+            "src": first_taps(src, windows).fields,
+            "dst": dst.fields,
             "wei": binder.pack("winograd", pack_winograd, w.constant, kernels=binder.kernels, W=W),
             "bia": binder.pack("bias", pack_bias, bias_of(node), OC=OC, groups=1, V=V),
             "taps": binder.table([cb * TB * V for cb in range(-(-IC // V))]),
@@ -157,10 +157,6 @@ class ConvWinograd(ConvImplementation[Conv]):
             "OH": windows.out[0],
             "OW": windows.out[1],
             "TB": TB,
-            "src_n": src.n,
-            "src_c": src.c,
-            "src_h": src.h,
-            **dst.strides("dst"),
             **binder.epilogue(node),
         }
         phases = [(WHOLE, 0)] if whole else [(p, b * TB) for b in range(blocks) for p in (WINDOWS, PRODUCTS, OUTPUTS)]

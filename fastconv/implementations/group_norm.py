@@ -15,6 +15,7 @@ from ..plan.implementation import Implementation
 from ..plan.layout import RANKS, ROW_MAJOR, Layout
 from ..plan.select import Selection, Target
 from ..plan.strided import item_size
+from ..plan.view import View
 from .conv import pack_bias
 
 #: what the kernel does one after the other, in the order of `Stage` in pyx/isa/group_norm.pyx
@@ -56,23 +57,21 @@ class GroupNormRowMajor(Implementation[InstanceNormalization | GroupNormalizatio
         N, C, *size = node.input(0).dims
         return fields(N, C, 1, 1, math.prod(size), row_major=True)
 
-    def strides(self, value: Value, binder: Binder, prefix: str) -> dict[str, int]:
-        """Where a tensor's rows lie, as the kernel's fields."""
-        _, C, *size = value.dims
+    def by_rows(self, view: View) -> View:
+        """The view of a tensor's rows."""
+        _, C, *size = view.shape
         K = math.prod(size)
-        return {f"{prefix}_{axis}": stride for axis, stride in zip("ncdh", (C * K, K, K, K), strict=True)}
+        return view._replace(n=C * K, c=K, d=K, h=K)
 
     def bind(self, node: Node, binder: Binder) -> list[Step]:
         x, y, op = node.input(0), node.results[0], self.op(node)
         C, V = x.dims[1], binder.target.V
         N, channels, items = self._sizes(node, V)
         scale, bias = (binder.pack("bias", pack_bias, node.input(i).constant, OC=C, groups=1, V=V) for i in (1, 2))
-        residual, _ = epilogue_of(node)
         shared = {
             **self.rows(node, V),
-            "src": binder.view(x).address, **self.strides(x, binder, "src"),
-            "dst": binder.view(y).address, **self.strides(y, binder, "dst"),
-            **binder.row_epilogue(node), **self.strides(y if residual is None else residual, binder, "add"),
+            "src": self.by_rows(binder.view(x)).fields, "dst": self.by_rows(binder.view(y)).fields,
+            **binder.epilogue(node, self.by_rows),
             "scale": scale, "bias": bias, "C": C, "G": op.groups(C), "epsilon": op.epsilon,
             "moments": binder.workspace(), "params": binder.workspace() + 4 * N * 3 * channels * items,
         }  # fmt: skip
@@ -93,9 +92,8 @@ class GroupNormBlocked(GroupNormRowMajor):
         D, H, W = (1, *size)[-3:]
         return fields(N, -(-C // V), D, H, W * V, row_major=False)
 
-    def strides(self, value: Value, binder: Binder, prefix: str) -> dict[str, int]:
-        view = binder.view(value)
-        return {f"{prefix}_{axis}": stride for axis, stride in zip("ncdh", (view.n, view.c, view.d, view.h), strict=True)}
+    def by_rows(self, view: View) -> View:
+        return view
 
 
 def fields(N: int, CB: int, D: int, H: int, L: int, row_major: bool) -> dict[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -46,15 +47,11 @@ class LayerNormRowMajor(Implementation[LayerNormalization]):
     def layouts(self, node: Node, target: Target) -> tuple[dict[Value, Layout], Layout]:
         return {node.input(0): ROW_MAJOR}, ROW_MAJOR
 
-    def rows(self, node: Node, binder: Binder) -> dict[str, int]:
-        """How the rows lie, as the kernel's fields."""
+    def rows(self, node: Node, binder: Binder) -> dict[str, Any]:
+        """The rows of the source and the result, as the kernel's fields."""
         K = self.elements(node)
-        strides = {
-            f"{side}_{axis}": stride
-            for side in ("src", "dst")
-            for axis, stride in zip("nchw", (0, binder.target.V, 0, K), strict=True)
-        }
-        return {"N": 1, "H": 1, "W": math.prod(node.input(0).dims) // K, **strides}
+        src, dst = (binder.view(v)._replace(n=0, c=binder.target.V, h=0, w=K) for v in (node.input(0), node.results[0]))
+        return {"src": src.fields, "dst": dst.fields, "N": 1, "H": 1, "W": math.prod(node.input(0).dims) // K}
 
     def bind(self, node: Node, binder: Binder) -> list[Step]:
         K, V = self.elements(node), binder.target.V
@@ -65,8 +62,6 @@ class LayerNormRowMajor(Implementation[LayerNormalization]):
         return [
             binder.step(
                 binder.kernels.layer_norm,
-                src=binder.view(node.input(0)).address,
-                dst=binder.view(node.results[0]).address,
                 scale=scale,
                 bias=bias,
                 K=K,
@@ -88,12 +83,12 @@ class LayerNormBlocked(LayerNormRowMajor):
     def layouts(self, node: Node, target: Target) -> tuple[dict[Value, Layout], Layout]:
         return {node.input(0): target.blocked}, target.blocked
 
-    def rows(self, node: Node, binder: Binder) -> dict[str, int]:
+    def rows(self, node: Node, binder: Binder) -> dict[str, Any]:
         src, dst = binder.view(node.input(0)), binder.view(node.results[0])
         N, _, H, W = src.shape
         if src.h == W * src.w and dst.h == W * dst.w:  # rows without gaps are one long row
             H, W = 1, H * W
-        return {"N": N, "H": H, "W": W, **src.strides("src"), **dst.strides("dst")}
+        return {"src": src.fields, "dst": dst.fields, "N": N, "H": H, "W": W}
 
 
 def pack_row(a: np.ndarray | None, K: int, V: int) -> np.ndarray:

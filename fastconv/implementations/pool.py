@@ -70,14 +70,13 @@ class PoolBlocked(Implementation[P]):
         if w.kernel == (H, W) and w.out == (1, 1) and src.h == W * V:
             # a plane without gaps is one long row
             H, W = fields["KH"], fields["KW"] = 1, H * W
-        if dst.layout.is_blocked:
-            fields |= {"dst_n": dst.n, "dst_c": dst.c, "dst_h": dst.h, "lanes": V}
-        else:  # a matrix N C
-            fields |= {"dst_n": C, "dst_c": V, "dst_h": 0, "lanes": C - (C - 1) // V * V}
+        lanes = V
+        if not dst.layout.is_blocked:  # a matrix N C
+            dst, lanes = dst._replace(n=C, c=V, h=0), C - (C - 1) // V * V
         return binder.step(
             getattr(binder.kernels, self.kernel),
-            src=src.address,
-            dst=dst.address,
+            src=src.fields,
+            dst=dst.fields,
             heights=heights,
             widths=widths,
             N=planes[0],
@@ -93,9 +92,7 @@ class PoolBlocked(Implementation[P]):
             left=w.begin[1],
             inner_begin=starts[0] if starts else 0,
             inner_end=starts[-1] + 1 if starts else 0,
-            src_n=src.n,
-            src_c=src.c,
-            src_h=src.h,
+            lanes=lanes,
         )
 
 

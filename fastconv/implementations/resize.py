@@ -91,8 +91,8 @@ def resize_step(binder: Binder, rows: Taps, columns: Taps, planes: tuple[int, in
     (row_places, row_weights), (column_places, column_weights) = rows, columns
     return binder.step(
         binder.kernels.resize,
-        src=src.address,
-        dst=dst.address,
+        src=src.fields,
+        dst=dst.fields,
         rows=binder.table(row_places * src.h),
         row_weights=binder.constant(np.ascontiguousarray(row_weights, np.float32)),
         columns=binder.table(column_places * src.w),
@@ -103,9 +103,4 @@ def resize_step(binder: Binder, rows: Taps, columns: Taps, planes: tuple[int, in
         OW=len(column_places),
         TH=row_places.shape[1],
         TW=column_places.shape[1],
-        src_n=src.n,
-        src_c=src.c,
-        dst_n=dst.n,
-        dst_c=dst.c,
-        dst_h=dst.h,
     )

@@ -19,7 +19,7 @@ from .layout import ROW_MAJOR, Layout, geometry
 from .packing import Job, Packing, Slabs
 from .select import Target
 from .tensors import Entry, Tensor
-from .view import ABSOLUTE, FAULTS, View, address
+from .view import ABSOLUTE, FAULTS, NO_VIEW, View, address
 
 if TYPE_CHECKING:
     from ..kernels import Kernels
@@ -166,13 +166,10 @@ class Binder:
     def epilogue(self, node: Node, part: Callable[[View], View] = lambda view: view) -> dict[str, Any]:
         """The fields of a kernel's store: the residual (of its view, `part`) and the activation."""
         residual, activation = epilogue_of(node)
-        fields: dict[str, Any] = {"act": activation_fields(activation), "has_add": residual is not None, "add": 0}
-        fields |= {f"add_{d}": 0 for d in "nchw"}
-        if residual is not None:
-            view = part(self.view(residual))
-            fields |= {"add": view.address, **view.strides("add")}
-        return fields
+        add = NO_VIEW if residual is None else part(self.view(residual))
+        return {"act": activation_fields(activation), "has_add": residual is not None, "add": add.fields}
 
     def row_epilogue(self, node: Node) -> dict[str, Any]:
-        """The same for a kernel whose residual is row-major and lies as its result does."""
-        return {name: value for name, value in self.epilogue(node).items() if name in ("add", "has_add", "act")}
+        """The same for a kernel that takes the address of the residual alone: it is row-major, as the result."""
+        fields = self.epilogue(node)
+        return fields | {"add": fields["add"]["address"]}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from .layout import Layout
+from .layout import ROW_MAJOR, Layout
 
 #: places in the table of base addresses of a call: base 0 is address 0, then come the arena, the faults (`Binder.fault`), the
 #: inputs, the outputs
@@ -57,11 +57,16 @@ class View(NamedTuple):
         """Volume n with each row of its planes as an image, whose rows lie along the depth."""
         return self._replace(address=self.at(n=n), n=self.h, h=self.d)
 
-    def strides(self, prefix: str) -> dict[str, int]:
-        """The strides as a kernel's fields: `src_n`, `src_c`, `src_h`, `src_w`."""
-        return {f"{prefix}_n": self.n, f"{prefix}_c": self.c, f"{prefix}_h": self.h, f"{prefix}_w": self.w}
+    @property
+    def fields(self) -> dict[str, int]:
+        """The view as a field of a kernel: the struct of pyx/view.pxd."""
+        return {"address": self.address, "n": self.n, "c": self.c, "d": self.d, "h": self.h, "w": self.w}
 
     def every(self, start: Sequence[int], strides: Sequence[int]) -> View:
         """Every strides-th row and pixel (for three strides: image, row and pixel) from `start` on; `shape` is not changed."""
         (n, h, w), (sn, sh, sw) = (0, *start)[-3:], (1, *strides)[-3:]
         return self._replace(address=self.at(n=n, h=h, w=w), n=self.n * sn, h=self.h * sh, w=self.w * sw)
+
+
+#: the view of an operand that is left out
+NO_VIEW = View(0, (), ROW_MAJOR, 4, 0, 0, 0, 0)

@@ -13,15 +13,16 @@ from libc.stdint cimport int64_t
 from activation cimport CLIP, Activation, clip
 from simd cimport FMA, REGS, V, load, store, vf, vfma
 from step cimport at, share
+from view cimport View, pixel
 
 include "finish.pxi"
 
 cdef struct Args:
-    int64_t src
+    View src
+    View add
+    View dst
     int64_t wei
     int64_t bia
-    int64_t add
-    int64_t dst
     int64_t taps
     Py_ssize_t segments
     int KW
@@ -29,19 +30,6 @@ cdef struct Args:
     Py_ssize_t CB
     Py_ssize_t OH
     Py_ssize_t OW
-    # strides in floats; src_h and src_w are from one output row and pixel to the next
-    Py_ssize_t src_n
-    Py_ssize_t src_c
-    Py_ssize_t src_h
-    Py_ssize_t src_w
-    Py_ssize_t add_n
-    Py_ssize_t add_c
-    Py_ssize_t add_h
-    Py_ssize_t add_w
-    Py_ssize_t dst_n
-    Py_ssize_t dst_c
-    Py_ssize_t dst_h
-    Py_ssize_t dst_w
     bint has_add
     Activation act
 
@@ -104,13 +92,13 @@ cdef inline void choose(int r, const int KW, const int S, const Args* a, const i
 cdef inline void pixels(int r, Py_ssize_t ow, const int KW, const Args* a, const int64_t* taps, const float* src,
                         const float* wei, vf bias, const float* add, float* dst) noexcept nogil:
     cdef Py_ssize_t i
-    if a.src_w == V:
+    if a.src.w == V:
         choose(r, KW, 1, a, taps, src + ow * V, wei, bias, add + ow * V, dst + ow * V)
-    elif a.src_w == 2 * V:
+    elif a.src.w == 2 * V:
         choose(r, KW, 2, a, taps, src + ow * 2 * V, wei, bias, add + ow * V, dst + ow * V)
     else:
         for i in range(ow, ow + r):
-            tile(1, KW, 1, a, taps, src + i * a.src_w, wei, bias, add + i * V, dst + i * V)
+            tile(1, KW, 1, a, taps, src + i * a.src.w, wei, bias, add + i * V, dst + i * V)
 
 
 cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, Py_ssize_t thread) noexcept nogil:
@@ -128,9 +116,9 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
         oh = item % a.OH
         cb = item // a.OH % a.CB
         n = item // a.OH // a.CB
-        src = at(bases, a.src) + n * a.src_n + cb * a.src_c + oh * a.src_h
-        add = at(bases, a.add) + n * a.add_n + cb * a.add_c + oh * a.add_h
-        dst = at(bases, a.dst) + n * a.dst_n + cb * a.dst_c + oh * a.dst_h
+        src = pixel(bases, &a.src, n, cb, oh, 0)
+        add = pixel(bases, &a.add, n, cb, oh, 0)
+        dst = pixel(bases, &a.dst, n, cb, oh, 0)
         wei = at(bases, a.wei) + cb * a.segments * a.KW * V
         bias = load(at(bases, a.bia) + cb * V)
         ow = 0

@@ -20,6 +20,7 @@ from panels cimport panels, width_of
 from simd cimport V
 from step cimport at, share
 from tile cimport ROWS, Store, Taps, Walk, rows, take
+from view cimport View, pixel
 
 include "tiles.pxi"
 
@@ -27,11 +28,11 @@ include "tiles.pxi"
 cdef Py_ssize_t FEW_WEIGHTS = 48 * 1024
 
 cdef struct Args:
-    int64_t src
+    View src
+    View add
+    View dst
     int64_t wei
     int64_t bia
-    int64_t add
-    int64_t dst
     int64_t taps
     Py_ssize_t segments
     Py_ssize_t length
@@ -44,19 +45,6 @@ cdef struct Args:
     Py_ssize_t OH
     Py_ssize_t OW
     Py_ssize_t chunk
-    # strides in floats; _h and _w are from one output row and pixel to the next, _g from one group to the next
-    Py_ssize_t src_n
-    Py_ssize_t src_g
-    Py_ssize_t src_h
-    Py_ssize_t src_w
-    Py_ssize_t add_n
-    Py_ssize_t add_c
-    Py_ssize_t add_h
-    Py_ssize_t add_w
-    Py_ssize_t dst_n
-    Py_ssize_t dst_c
-    Py_ssize_t dst_h
-    Py_ssize_t dst_w
     bint has_add
     Activation act
 
@@ -96,20 +84,20 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
     cdef Taps taps
     cdef Store to
     cdef Walk walk
-    walk.src_w = a.src_w
-    walk.dst_w = a.dst_w
-    walk.add_w = a.add_w
-    walk.src_wrap = a.src_h - a.OW * a.src_w
-    walk.dst_wrap = a.dst_h - a.OW * a.dst_w
-    walk.add_wrap = a.add_h - a.OW * a.add_w if a.has_add else 0
+    walk.src_w = a.src.w
+    walk.dst_w = a.dst.w
+    walk.add_w = a.add.w
+    walk.src_wrap = a.src.h - a.OW * a.src.w
+    walk.dst_wrap = a.dst.h - a.OW * a.dst.w
+    walk.add_wrap = a.add.h - a.OW * a.add.w if a.has_add else 0
     # rows with no gap between them are one
     walk.OW = a.OW if walk.src_wrap or walk.dst_wrap or walk.add_wrap else P
-    walk.dense = a.dst_w == V and (a.add_w == V or not a.has_add)
-    taps.src_w = a.src_w
+    walk.dense = a.dst.w == V and (a.add.w == V or not a.has_add)
+    taps.src_w = a.src.w
     taps.length = a.length
     taps.tail_length = a.tail_length
-    to.add_c = a.add_c
-    to.dst_c = a.dst_c
+    to.add_c = a.add.c
+    to.dst_c = a.dst.c
     to.has_add = a.has_add
     to.act = a.act
     for item in range(begin, share(items, piece + 1, pieces)):
@@ -125,9 +113,9 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
         to.bia = at(bases, a.bia) + (g * a.OCB + block) * V
         oh = p // walk.OW
         walk.ow = p - oh * walk.OW
-        walk.src = at(bases, a.src) + n * a.src_n + g * a.src_g + oh * a.src_h + walk.ow * a.src_w
-        walk.dst = at(bases, a.dst) + n * a.dst_n + (g * a.OCB + block) * a.dst_c + oh * a.dst_h + walk.ow * a.dst_w
-        walk.add = at(bases, a.add) + n * a.add_n + (g * a.OCB + block) * a.add_c + oh * a.add_h + walk.ow * a.add_w
+        walk.src = pixel(bases, &a.src, n, g, oh, walk.ow)
+        walk.dst = pixel(bases, &a.dst, n, g * a.OCB + block, oh, walk.ow)
+        walk.add = pixel(bases, &a.add, n, g * a.OCB + block, oh, walk.ow)
         first = 0
         lines = V * width * V // 16 if a.length == V and item - begin < fetching else 0
         while True:

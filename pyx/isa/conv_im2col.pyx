@@ -14,15 +14,16 @@ from panels cimport panels, width_of
 from simd cimport V, load, store
 from step cimport at, share
 from tile cimport ROWS, Store, Walk, rows, take
+from view cimport View, pixel
 
 include "tiles.pxi"
 
 cdef struct Args:
-    int64_t src
+    View src
+    View add
+    View dst
     int64_t wei
     int64_t bia
-    int64_t add
-    int64_t dst
     int64_t workspace
     Py_ssize_t N
     Py_ssize_t G
@@ -42,19 +43,6 @@ cdef struct Args:
     Py_ssize_t pad_w
     Py_ssize_t chunk
     Py_ssize_t k_block
-    # strides in floats
-    Py_ssize_t src_n
-    Py_ssize_t src_c
-    Py_ssize_t src_h
-    Py_ssize_t src_w
-    Py_ssize_t add_n
-    Py_ssize_t add_c
-    Py_ssize_t add_h
-    Py_ssize_t add_w
-    Py_ssize_t dst_n
-    Py_ssize_t dst_c
-    Py_ssize_t dst_h
-    Py_ssize_t dst_w
     bint has_add
     Activation act
 
@@ -77,7 +65,7 @@ cdef inline void window(const Args* a, const float* src, Py_ssize_t oh, Py_ssize
                 if iw < 0 or iw >= a.IW:
                     memset(dst, 0, width * sizeof(float))
                 else:
-                    p = src + c // V * a.src_c + ih * a.src_h + iw * V
+                    p = src + c // V * a.src.c + ih * a.src.h + iw * V
                     if width == V:
                         store(dst, load(p))
                     else:
@@ -100,14 +88,14 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
     cdef Walk walk
     walk.OW = a.OW
     walk.src_w = K
-    walk.dst_w = a.dst_w
-    walk.add_w = a.add_w
+    walk.dst_w = a.dst.w
+    walk.add_w = a.add.w
     walk.src_wrap = 0
-    walk.dst_wrap = a.dst_h - a.OW * a.dst_w
-    walk.add_wrap = a.add_h - a.OW * a.add_w
+    walk.dst_wrap = a.dst.h - a.OW * a.dst.w
+    walk.add_wrap = a.add.h - a.OW * a.add.w
     walk.dense = False
-    to.add_c = a.add_c
-    to.dst_c = a.dst_c
+    to.add_c = a.add.c
+    to.dst_c = a.dst.c
     to.has_add = a.has_add
     to.act = a.act
     for item in range(share(items, piece, pieces), share(items, piece + 1, pieces)):
@@ -115,7 +103,7 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
         end = min(first + a.chunk, P)
         g = item // CHUNKS % a.G
         n = item // CHUNKS // a.G
-        src = at(bases, a.src) + n * a.src_n + g * a.IC // V * a.src_c
+        src = pixel(bases, &a.src, n, g * a.IC // V, 0, 0)
         for p in range(first, end):
             window(a, src, p // a.OW, p % a.OW, scratch + (p - first) * K)
         for panel in range(PANELS):
@@ -126,8 +114,8 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
             oh = first // a.OW
             walk.ow = first - oh * a.OW
             walk.src = scratch
-            walk.dst = at(bases, a.dst) + n * a.dst_n + (g * a.OCB + block) * a.dst_c + oh * a.dst_h + walk.ow * a.dst_w
-            walk.add = at(bases, a.add) + n * a.add_n + (g * a.OCB + block) * a.add_c + oh * a.add_h + walk.ow * a.add_w
+            walk.dst = pixel(bases, &a.dst, n, g * a.OCB + block, oh, walk.ow)
+            walk.add = pixel(bases, &a.add, n, g * a.OCB + block, oh, walk.ow)
             tiles = (end - first + rows(width) - 1) // rows(width)
             least = (end - first) // tiles
             longer = (end - first) % tiles

@@ -29,6 +29,7 @@ from panels cimport panels, width_of
 from simd cimport PREFETCH, V, load, store, vf
 from step cimport at, share
 from tile cimport ROWS, Store, Taps, rows
+from view cimport View, pixel
 
 include "tiles.pxi"
 
@@ -39,11 +40,11 @@ cdef enum Phase:
     WHOLE
 
 cdef struct Args:
-    int64_t src
+    View src
+    View add
+    View dst
     int64_t wei
     int64_t bia
-    int64_t add
-    int64_t dst
     int64_t taps
     int64_t zeros
     int64_t windows
@@ -59,18 +60,6 @@ cdef struct Args:
     Py_ssize_t OW
     Py_ssize_t TB
     Py_ssize_t first  # tile of the block, if there is one
-    # strides in floats; src is at the first tap of the first tile
-    Py_ssize_t src_n
-    Py_ssize_t src_c
-    Py_ssize_t src_h
-    Py_ssize_t add_n
-    Py_ssize_t add_c
-    Py_ssize_t add_h
-    Py_ssize_t add_w
-    Py_ssize_t dst_n
-    Py_ssize_t dst_c
-    Py_ssize_t dst_h
-    Py_ssize_t dst_w
     bint has_add
     Activation act
 
@@ -151,11 +140,11 @@ cdef inline Place find(const Args* a, Py_ssize_t t) noexcept nogil:
 
 
 # To the next tile along an axis; `k` counts those that begin at neighbouring pixels.
-cdef inline void forward(const Args* a, Py_ssize_t D, Py_ssize_t* pixel, Py_ssize_t* k) noexcept nogil:
-    pixel[0] += 1
+cdef inline void forward(const Args* a, Py_ssize_t D, Py_ssize_t* begin, Py_ssize_t* k) noexcept nogil:
+    begin[0] += 1
     k[0] += 1
     if k[0] == D:
-        pixel[0] += (a.M - 1) * D
+        begin[0] += (a.M - 1) * D
         k[0] = 0
 
 
@@ -187,14 +176,14 @@ cdef inline void fetch(const Args* a, const float* pixels) noexcept nogil:
 # The windows of channel block `block` and `count` tiles from `first` on, to dst. `dense`: D is 1, a literal.
 cdef inline void transform(const int W, const bint dense, const Args* a, char** bases, Py_ssize_t block, Py_ssize_t first,
                            Py_ssize_t count, float* dst) noexcept nogil:
-    cdef Py_ssize_t PLANE = plane(a, (a.IC + V - 1) // V), D = 1 if dense else a.D, h = D * a.src_h, w = D * V, t
+    cdef Py_ssize_t PLANE = plane(a, (a.IC + V - 1) // V), D = 1 if dense else a.D, h = D * a.src.h, w = D * V, t
     cdef const float* src
     cdef Place tile = find(a, first)
     cdef vf x[6]
     cdef vf y[36]
     cdef int i, j
     for t in range(count):
-        src = at(bases, a.src) + tile.n * a.src_n + block * a.src_c + tile.oh * a.src_h + tile.ow * V
+        src = pixel(bases, &a.src, tile.n, block, tile.oh, tile.ow)
         for i in range(W):
             fetch(a, src + i * h + (a.M + W) * w + (0 if dense else tile.j * (a.M - 1) * V))
             for j in range(W):
@@ -210,8 +199,8 @@ cdef inline void transform(const int W, const bint dense, const Args* a, char** 
 # The outputs of channel block `block` and `count` tiles from `first` on: inverse transforms of `src`, bias, add and activation.
 cdef inline void inverse(const int M, const int W, const bint dense, const Args* a, char** bases, Py_ssize_t block,
                          Py_ssize_t first, Py_ssize_t count, const float* src) noexcept nogil:
-    cdef Py_ssize_t PLANE = plane(a, a.OCB), D = 1 if dense else a.D, h = D * a.dst_h, w = D * a.dst_w
-    cdef Py_ssize_t add_h = D * a.add_h, add_w = D * a.add_w, t, down, across
+    cdef Py_ssize_t PLANE = plane(a, a.OCB), D = 1 if dense else a.D, h = D * a.dst.h, w = D * a.dst.w
+    cdef Py_ssize_t add_h = D * a.add.h, add_w = D * a.add.w, t, down, across
     cdef int i, j
     cdef const float* add
     cdef float* dst
@@ -224,8 +213,8 @@ cdef inline void inverse(const int M, const int W, const bint dense, const Args*
             for j in range(W):
                 x[j] = load(src + t * V + (i * W + j) * PLANE)
             tile_row(M, W, x, 1, &y[i * M])
-        dst = at(bases, a.dst) + tile.n * a.dst_n + block * a.dst_c + tile.oh * a.dst_h + tile.ow * a.dst_w
-        add = at(bases, a.add) + tile.n * a.add_n + block * a.add_c + tile.oh * a.add_h + tile.ow * a.add_w
+        dst = pixel(bases, &a.dst, tile.n, block, tile.oh, tile.ow)
+        add = pixel(bases, &a.add, tile.n, block, tile.oh, tile.ow)
         down = inside(M, D, a.OH - tile.oh)
         across = inside(M, D, a.OW - tile.ow)
         for i in range(M):

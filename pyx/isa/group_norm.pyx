@@ -21,6 +21,7 @@ from activation cimport CLIP, Activation, activate, clip
 from lanes cimport total
 from simd cimport V, load, load_part, store, store_part, vbroadcast, vf
 from step cimport at, share
+from view cimport View, pixel
 
 include "finish.pxi"
 
@@ -34,9 +35,9 @@ cdef enum Stage:
     NORMALIZE
 
 cdef struct Args:
-    int64_t src
-    int64_t dst
-    int64_t add
+    View src
+    View dst
+    View add
     int64_t scale
     int64_t bias
     int64_t moments
@@ -53,19 +54,6 @@ cdef struct Args:
     Py_ssize_t L
     Py_ssize_t rows
     Py_ssize_t chunk
-    # strides in floats
-    Py_ssize_t src_n
-    Py_ssize_t src_c
-    Py_ssize_t src_d
-    Py_ssize_t src_h
-    Py_ssize_t dst_n
-    Py_ssize_t dst_c
-    Py_ssize_t dst_d
-    Py_ssize_t dst_h
-    Py_ssize_t add_n
-    Py_ssize_t add_c
-    Py_ssize_t add_d
-    Py_ssize_t add_h
     double epsilon
     Activation act
 
@@ -96,6 +84,11 @@ cdef inline Item item_of(const Args* a, Py_ssize_t number) noexcept nogil:
     i.m = min(a.H - i.h, a.rows)
     i.n = min(a.L - i.l, a.chunk)
     return i
+
+
+# The first float of an item.
+cdef inline float* first(char** bases, const View* v, const Item* i) noexcept nogil:
+    return pixel(bases, v, i.image, i.cb, i.h, 0) + i.d * v.d + i.l
 
 
 cdef inline vf joined(const bint ROW_MAJOR, const vf* sum) noexcept nogil:
@@ -206,9 +199,9 @@ cdef inline void normalize(const bint ROW_MAJOR, const bint ADD, const Args* a, 
                 y = y + load_part(add + k, lanes, 0)
             store_part(dst + k, activate(y, a.act.kind, a.act.a, a.act.b, a.act.c), lanes)
         finish(&a.act, dst, full // V)
-        src += a.src_h
-        add += a.add_h
-        dst += a.dst_h
+        src += a.src.h
+        add += a.add.h
+        dst += a.dst.h
 
 
 cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, Py_ssize_t thread) noexcept nogil:
@@ -231,17 +224,17 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
         i = item_of(a, item % ITEMS)
         i.cb = item // ITEMS % a.CB
         i.image = item // ITEMS // a.CB
-        src = at(bases, a.src) + i.image * a.src_n + i.cb * a.src_c + i.d * a.src_d + i.h * a.src_h + i.l
+        src = first(bases, &a.src, &i)
         if a.stage == MOMENTS:
             dst = sums + (i.image * ITEMS + i.number) * 3 * channels + i.cb * LANES
             if a.row_major:
-                moments(True, src, a.src_h, i.m, i.n, dst, channels)
+                moments(True, src, a.src.h, i.m, i.n, dst, channels)
             else:
-                moments(False, src, a.src_h, i.m, i.n, dst, channels)
+                moments(False, src, a.src.h, i.m, i.n, dst, channels)
             continue
         own = params + i.image * 3 * channels + i.cb * LANES
-        add = at(bases, a.add) + i.image * a.add_n + i.cb * a.add_c + i.d * a.add_d + i.h * a.add_h + i.l
-        dst = at(bases, a.dst) + i.image * a.dst_n + i.cb * a.dst_c + i.d * a.dst_d + i.h * a.dst_h + i.l
+        add = first(bases, &a.add, &i)
+        dst = first(bases, &a.dst, &i)
         if a.row_major and a.has_add:
             normalize(True, True, a, &i, own, channels, src, add, dst, low, high)
         elif a.row_major:

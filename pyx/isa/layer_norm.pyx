@@ -12,27 +12,20 @@ from libc.stdint cimport int64_t
 from lanes cimport total
 from simd cimport FMA, V, load, load_part, store, store_part, vbroadcast, vf
 from step cimport at, share
+from view cimport View, pixel
 
 cdef enum:
     MOST_PIXELS = 8
 
 cdef struct Args:
-    int64_t src
-    int64_t dst
+    View src
+    View dst
     int64_t scale
     int64_t bias
     Py_ssize_t N
     Py_ssize_t H
     Py_ssize_t W
     Py_ssize_t K
-    Py_ssize_t src_n
-    Py_ssize_t src_c
-    Py_ssize_t src_h
-    Py_ssize_t src_w
-    Py_ssize_t dst_n
-    Py_ssize_t dst_c
-    Py_ssize_t dst_h
-    Py_ssize_t dst_w
     float epsilon
 
 
@@ -55,31 +48,31 @@ cdef inline void normalize(const int P, const Args* a, const float* src, float* 
         sum[p] = vbroadcast(0)
     for k in range(BLOCKS):
         for p in range(P):
-            sum[p] = sum[p] + load(src + k * a.src_c + p * a.src_w)
+            sum[p] = sum[p] + load(src + k * a.src.c + p * a.src.w)
     for p in range(P):
         if lanes:
-            sum[p] = sum[p] + load_part(src + BLOCKS * a.src_c + p * a.src_w, lanes, 0)
+            sum[p] = sum[p] + load_part(src + BLOCKS * a.src.c + p * a.src.w, lanes, 0)
         mean[p] = vbroadcast(total(sum[p]) / a.K)
         sum[p] = vbroadcast(0)
     for k in range(BLOCKS):
         for p in range(P):
-            d = load(src + k * a.src_c + p * a.src_w) - mean[p]
+            d = load(src + k * a.src.c + p * a.src.w) - mean[p]
             sum[p] = sum[p] + d * d
     for p in range(P):
         if lanes:
-            d = load_part(src + BLOCKS * a.src_c + p * a.src_w, lanes, (<float*> &mean[p])[0]) - mean[p]
+            d = load_part(src + BLOCKS * a.src.c + p * a.src.w, lanes, (<float*> &mean[p])[0]) - mean[p]
             sum[p] = sum[p] + d * d
         inverse[p] = vbroadcast(one / sqrtf(total(sum[p]) / a.K + a.epsilon))
     for k in range(BLOCKS):
         c = k * V
         for p in range(P):
-            d = (load(src + k * a.src_c + p * a.src_w) - mean[p]) * inverse[p]
-            store(dst + k * a.dst_c + p * a.dst_w, d * load(scale + c) + load(bias + c))
+            d = (load(src + k * a.src.c + p * a.src.w) - mean[p]) * inverse[p]
+            store(dst + k * a.dst.c + p * a.dst.w, d * load(scale + c) + load(bias + c))
     if lanes:
         c = BLOCKS * V
         for p in range(P):
-            d = (load_part(src + BLOCKS * a.src_c + p * a.src_w, lanes, 0) - mean[p]) * inverse[p]
-            store_part(dst + BLOCKS * a.dst_c + p * a.dst_w, d * load(scale + c) + load(bias + c), lanes)
+            d = (load_part(src + BLOCKS * a.src.c + p * a.src.w, lanes, 0) - mean[p]) * inverse[p]
+            store_part(dst + BLOCKS * a.dst.c + p * a.dst.w, d * load(scale + c) + load(bias + c), lanes)
 
 
 cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, Py_ssize_t thread) noexcept nogil:
@@ -92,15 +85,15 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
         w = item % GROUPS * PIXELS
         h = item // GROUPS % a.H
         n = item // GROUPS // a.H
-        src = at(bases, a.src) + n * a.src_n + h * a.src_h + w * a.src_w
-        dst = at(bases, a.dst) + n * a.dst_n + h * a.dst_h + w * a.dst_w
+        src = pixel(bases, &a.src, n, 0, h, w)
+        dst = pixel(bases, &a.dst, n, 0, h, w)
         if a.W - w >= PIXELS:
             normalize(pixels(), a, src, dst, scale, bias)
         else:
             for _ in range(a.W - w):
                 normalize(1, a, src, dst, scale, bias)
-                src += a.src_w
-                dst += a.dst_w
+                src += a.src.w
+                dst += a.dst.w
 
 
 include "step.pxi"

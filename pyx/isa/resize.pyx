@@ -9,10 +9,11 @@ from libc.stdint cimport int64_t
 
 from simd cimport V, load, store, vbroadcast, vf
 from step cimport at, share
+from view cimport View, pixel
 
 cdef struct Args:
-    int64_t src
-    int64_t dst
+    View src
+    View dst
     int64_t rows
     int64_t row_weights
     int64_t columns
@@ -23,11 +24,6 @@ cdef struct Args:
     Py_ssize_t OW
     Py_ssize_t TH
     Py_ssize_t TW
-    Py_ssize_t src_n
-    Py_ssize_t src_c
-    Py_ssize_t dst_n
-    Py_ssize_t dst_c
-    Py_ssize_t dst_h
 
 
 # One output row; called with TH and TW as literals for the usual two.
@@ -64,8 +60,8 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
         rest = item // a.OH
         cb = rest % a.CB
         n = rest // a.CB
-        src = at(bases, a.src) + n * a.src_n + cb * a.src_c
-        dst = at(bases, a.dst) + n * a.dst_n + cb * a.dst_c + oh * a.dst_h
+        src = pixel(bases, &a.src, n, cb, 0, 0)
+        dst = pixel(bases, &a.dst, n, cb, oh, 0)
         if a.TH == 1 and a.TW == 1:
             resize_row(1, 1, a, src, dst, rows + oh, row_weights + oh, columns, column_weights)
         elif a.TH == 2 and a.TW == 2:
