@@ -69,12 +69,12 @@ def layer_error(algorithm: str, kernel: int, tile: int, channels: int) -> float:
 
 
 def expected_error(algorithm: str, kernel: int, tile: int, channels: int) -> float:
-    """What theory says to layer_error, for sums that add one product after the other, in runs of r that are then added.
+    """What theory says to layer_error, for sums that add one product after the other, in K blocks of r that are then added.
 
-    The k-th addition's rounding is relative to a sum of k products, whose size is √k: the r additions of a run have the
-    variance r² / 2 roundings of one product, and the n / r runs r / 2 relative to the result. Adding them has n / 2r likewise.
-    One more is the product's own, on machines without multiply-add. Winograd's sums are as long as there are channels, and its
-    transforms let their errors grow.
+    The k-th addition's rounding is relative to a sum of k products, whose size is √k: the r additions of a K block have
+    the variance r² / 2 roundings of one product, and the n / r K blocks r / 2 relative to the result. Adding them has n / 2r
+    likewise. One more is the product's own, on machines without multiply-add. Winograd's sums are as long as there are
+    channels, and its transforms let their errors grow.
     """
     if algorithm == "winograd":
         return ROUNDING * winograd_growth(tile, kernel) * math.sqrt(channels / 2 + TRANSFORMS[tile + kernel - 1])

@@ -16,7 +16,7 @@ cdef extern from *:
 
 cdef struct Activation:
     int kind
-    float a
+    float a  # the parameters, see `activate`
     float b
     float c
 
@@ -37,7 +37,7 @@ cdef inline vf clip(vf x, float lo, float hi) noexcept nogil:
     return vmin(vbroadcast(hi), vmax(vbroadcast(lo), x))
 
 
-# 1 / (1 + e^-x); 0 below -87.3, where e^x is, so that x * sigmoid(x) is 0 too.
+# 1 / (1 + e^-x). It is 0 below -87.3, as e^x is, so that x * sigmoid(x) is 0 too.
 cdef inline vf sigmoid(vf x) noexcept nogil:
     cdef float one = 1.0, lo = -87.33654, hi = 87.33654
     return vless(x, vbroadcast(lo), vbroadcast(0), vreciprocal(vexp_normal(-clip(x, lo, hi)) + one))
@@ -64,8 +64,8 @@ cdef inline vf softplus(vf x) noexcept nogil:
     return vmax(vbroadcast(0), x) + log1p
 
 
-# x / y, rounded once. Where multiply-adds are fused, the quotient's remainder is exact: with 1 / y, which is the same for all x, it
-# corrects the quotient (Markstein's theorem), for numbers whose remainder is no denormal.
+# x / y, rounded once. If multiply-adds are fused, the remainder of the quotient is exact: with 1 / y, which is the same for all x,
+# it corrects the quotient (Markstein's theorem), unless the remainder is a denormal.
 cdef inline vf divide(vf x, float y) noexcept nogil:
     cdef float one = 1.0
     cdef vf inverse = vbroadcast(one / y), q = x * inverse
@@ -74,13 +74,13 @@ cdef inline vf divide(vf x, float y) noexcept nogil:
     return vfma(q, vfma(x, -q, vbroadcast(y)), inverse)
 
 
-# x in whole steps of `scale`, from lo to hi of them, halves to even: what QuantizeLinear and DequantizeLinear together make of it.
-# There are less than 2^22 steps: their sum with 1.5 * 2^23 has no fraction. NaN becomes 0, as does -0.
+# x rounded to multiples of `scale`, from lo to hi times it, halves to even: QuantizeLinear and DequantizeLinear in one. The
+# multiples are below 2^22: their sum with 1.5 * 2^23 has no fraction. NaN and -0 become 0.
 cdef inline vf fake_quantize(vf x, float scale, float lo, float hi) noexcept nogil:
     cdef float whole = 12582912.0
-    cdef vf steps = divide(clip(x, lo * scale, hi * scale), scale)
-    steps = vless(steps, vbroadcast(INFINITY), steps, vbroadcast(0))
-    return (steps + whole - whole) * scale
+    cdef vf n = divide(clip(x, lo * scale, hi * scale), scale)
+    n = vless(n, vbroadcast(INFINITY), n, vbroadcast(0))
+    return (n + whole - whole) * scale
 
 
 cdef inline vf activate(vf x, const int kind, float a, float b, float c) noexcept nogil:

@@ -1,6 +1,6 @@
-"""Non-maximum suppression: of a class's boxes that overlap, the one with the highest score.
+"""Non-maximum suppression: of the boxes of a class that overlap, keep the one with the highest score.
 
-How many boxes stay shows only as it runs, so that it is no step of a plan, but a function between two of them.
+The number of boxes that are kept is known only at run time: this is no step of a plan, but a function that is called between steps.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ cdef struct Candidate:
     int64_t box
 
 
-# The highest score first, of equal ones the first box, NaN last.
+# An order for qsort: the highest score first, of equal ones the first box, NaN last.
 cdef int order(const void* first, const void* second) noexcept nogil:
     cdef const Candidate* a = <const Candidate*> first
     cdef const Candidate* b = <const Candidate*> second
@@ -24,7 +24,7 @@ cdef int order(const void* first, const void* second) noexcept nogil:
     return -1 if a.box < b.box else 1
 
 
-# Whether two boxes share more than `allowed` of the area that they cover; corners as in `suppress`.
+# Whether the intersection of two boxes is more than `allowed` of their union; corners as in `suppress`.
 cdef inline bint overlap(const float* a, const float* b, float allowed) noexcept nogil:
     cdef float height = min(a[2], b[2]) - max(a[0], b[0]), width = min(a[3], b[3]) - max(a[1], b[1])
     cdef float shared, covered
@@ -35,7 +35,7 @@ cdef inline bint overlap(const float* a, const float* b, float allowed) noexcept
     return (shared / covered if shared > 0 and covered > 0 else 0) > allowed
 
 
-# The boxes of one class that stay, at most `limit`, as rows (image, class, box) at `rows`; returns how many there are.
+# Write the boxes of one class that are kept, at most `limit`, to `rows` as (image, class, box), and return their number.
 cdef Py_ssize_t suppress_class(const float* corners, const float* scores, Py_ssize_t B, Py_ssize_t limit, float allowed, bint every,
                                float least, Candidate* candidates, int64_t image, int64_t label, int64_t* rows) noexcept nogil:
     cdef Py_ssize_t count = 0, kept = 0, i, k
@@ -60,7 +60,7 @@ cdef Py_ssize_t suppress_class(const float* corners, const float* scores, Py_ssi
 
 
 def suppress(const float[:, :, ::1] corners, const float[:, :, ::1] scores, Py_ssize_t limit, float allowed, least=None):
-    """Rows (image, class, box) of the boxes that stay, class by class, at most `limit` each, the highest score first.
+    """Rows (image, class, box) of the boxes that are kept, class by class, at most `limit` each, the highest score first.
 
     corners is N B 4, each box's lower corner and its upper one, and scores N C B, of which only those above `least` count."""
     cdef Py_ssize_t N = scores.shape[0], C = scores.shape[1], B = scores.shape[2], count = 0, n, c

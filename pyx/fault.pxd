@@ -1,7 +1,7 @@
-# How a kernel, which cannot raise, reports a value that it cannot compute with: an index out of range, a divisor of 0.
+# Faults: a kernel cannot raise, so it reports a value that it cannot compute with, as an index out of range or a divisor of 0.
 #
-# `fault` is the address of an int64 that is 0 when a run begins, one for each step that may report. The kernel writes the value,
-# or 1 in place of 0, and goes on with one that it can compute with. The plan looks once the steps have run, and raises.
+# `fault` is the address of an int64, one for each step that can report. It is 0 when a run begins. The kernel stores the value, or
+# 1 in place of 0, and goes on with a value that it can compute with. When the steps have run, the plan reads it and raises.
 
 from libc.stdint cimport int64_t
 

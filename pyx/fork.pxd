@@ -1,7 +1,7 @@
-# Lets a process fork that has a team of OpenMP's threads.
+# Lets a process fork that has a team of OpenMP threads.
 #
-# The child has only the thread that forked, and GNU's OpenMP would wait there for the team's other threads forever. So the thread
-# that forks ends its team before; parent and child start new ones when they need them. LLVM's OpenMP does this itself.
+# The child has only the thread that forked, and GNU's OpenMP would wait forever for the other threads of the team. So the forking
+# thread ends its team first; parent and child start new ones when they need them. LLVM's OpenMP does this itself.
 
 cdef extern from *:
     """

@@ -3,7 +3,7 @@
 from simd cimport V, store, vf
 
 
-# The sum of all lanes, in their order.
+# The sum of all lanes, added in order.
 cdef inline float total(vf x) noexcept nogil:
     cdef int i
     cdef float lanes[16]

@@ -1,7 +1,7 @@
-"""The naive versions, compiled: the loops of fastconv/naive.py as they stand there, one thread, one float at a time.
+"""The loops of fastconv/naive.py, compiled: one thread, one float at a time.
 
-This is what the speed of the fast kernels is compared with, so it is built the way plain C would be: setup.py compiles it for
-the baseline instruction set with -O2 -fno-tree-vectorize -fno-tree-slp-vectorize. No vectors, no tiling.
+The speed of the fast kernels is compared with them, so they are built as plain C would be: setup.py compiles them for the baseline
+instruction set with -O2 -fno-tree-vectorize -fno-tree-slp-vectorize. No vectors, no tiling.
 
 src = n, ic, ih, iw; wei = oc, ic / groups, kh, kw; dst = n, oc, oh, ow. Nothing is checked here: fastconv/naive.py does that.
 """

@@ -1,11 +1,11 @@
-"""Puts weights in the order the register tile reads them (pyx/tile.pxd), and scales them on the way.
+"""Packs weights in the order in which the register tile reads them (pyx/tile.pxd), times a factor for each output channel.
 
 src = [OC][IC][KH][KW] with any strides: all input channels of some panels, or some whole ic blocks of all panels.
 dst = [panel][ic block][KH][KW][ic of the block][lane], where the lanes are the output channels of the panel (panels.pxd). Lanes
 without a channel are 0. The last ic block has only the channels that there are.
 
-Products with the channels' factors are rounded once from float64. The lines of source and destination that a block touches
-stay in L1 meanwhile: each is read, or written, once.
+Products with the factors are computed in float64 and rounded once. The cache lines of source and destination that an ic block
+touches stay in L1: each is read, or written, once.
 """
 
 from panels cimport width_of
@@ -24,7 +24,7 @@ cdef extern from *:
 
 cdef struct Weights:
     const float* src
-    const double* scale
+    const double* scale  # a factor for each output channel
     Py_ssize_t KH
     Py_ssize_t KW
     # strides in floats
@@ -103,6 +103,6 @@ def pack(const float[:, :, :, :] src, const double[::1] scale, Py_ssize_t IC, Py
 
 
 def trim():
-    """Give the memory of arrays that are no more back to the system, where the C library would keep it."""
+    """Return the memory of deleted arrays to the system, where the C library would keep it."""
     with nogil:
         trim_heap()

@@ -1,10 +1,10 @@
-# The loops of the pools, over the windows of a tensor nChw{V}c: vectors are channels, windows are cut at the borders.
+# The loops of max and average pooling over a tensor nChw{V}c: vectors are channels, and windows are cut at the borders.
 #
-# dst = n, c/V, oh, ow, V, or, where there is one window a plane, rows of `lanes` channels in the last block.
-# Parallel over the rows of output pixels (n, c/V, oh). Where whole kernel rows lie inside the source, four pixels go at once:
-# for the usual kernels their columns are reduced first, and neighbouring windows share them. A pixel at the border, or in a
-# row of less than four, is reduced by itself, in partial sums of at most PARTIAL elements on four accumulators: a sum's
-# rounding error stays small however large the window is. The order of a sum depends on the shapes alone.
+# dst is nChw{V}c or, if each plane has one window, a matrix N C. If whole kernel rows are inside the source, R pixels are computed
+# at once: for the usual kernels their columns are reduced first, and neighbouring windows share them. Any other pixel is computed
+# alone, in partial sums of at most PARTIAL elements on four accumulators, so that the rounding error of a sum stays small however
+# large the window is. The order of a sum depends on the shapes alone.
+# Parallel over the rows of output pixels (n, c/V, oh).
 
 from libc.math cimport INFINITY
 from libc.stdint cimport int64_t
@@ -20,11 +20,11 @@ cdef enum:
 cdef struct Args:
     View src
     View dst
-    # how many elements the mean of a window is over: heights[oh] * widths[ow]
+    # a mean is the sum of the window divided by heights[oh] * widths[ow]
     int64_t heights
     int64_t widths
     Py_ssize_t N
-    Py_ssize_t CB
+    Py_ssize_t CB  # blocks of channels
     Py_ssize_t H
     Py_ssize_t W
     Py_ssize_t OH
@@ -35,12 +35,12 @@ cdef struct Args:
     Py_ssize_t stride_w
     Py_ssize_t dilation_h
     Py_ssize_t dilation_w
-    Py_ssize_t top
-    Py_ssize_t left
+    Py_ssize_t top  # rows of padding
+    Py_ssize_t left  # columns of padding
     # the columns of output pixels whose kernel rows lie inside the source
     Py_ssize_t inner_begin
     Py_ssize_t inner_end
-    Py_ssize_t lanes
+    Py_ssize_t lanes  # channels of the last block that are written
 
 
 cdef inline vf combine(const bint MEAN, vf x, vf y) noexcept nogil:
@@ -51,7 +51,7 @@ cdef inline vf neutral(const bint MEAN) noexcept nogil:
     return vbroadcast(0 if MEAN else -INFINITY)
 
 
-# R windows of KW columns, SW apart, that begin at src; KW = 0: of any width, stride and dilation.
+# R windows of KW columns, SW apart, from src on. KW = 0: of any width, stride and dilation.
 cdef inline void windows(const bint MEAN, const int KW, const int SW, const Args* a, const float* src, Py_ssize_t rows,
                          float* dst, float height, const float* widths) noexcept nogil:
     cdef int COLUMNS = (R - 1) * SW + KW, c, i, k
@@ -79,7 +79,7 @@ cdef inline void windows(const bint MEAN, const int KW, const int SW, const Args
         store(dst + i * V, y[i] / vbroadcast(height * widths[i]) if MEAN else y[i])
 
 
-# One window: `rows` rows of `count` elements, `stride` floats apart.
+# One window: `rows` rows, `row` floats apart, of `count` elements, `stride` floats apart.
 cdef inline vf window(const bint MEAN, const float* src, Py_ssize_t rows, Py_ssize_t row, Py_ssize_t count,
                       Py_ssize_t stride) noexcept nogil:
     cdef Py_ssize_t r, k, end

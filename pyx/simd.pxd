@@ -184,13 +184,14 @@ cdef inline void store_part(float* p, vf x, Py_ssize_t lanes) noexcept nogil:
         copy_part(p, <float*> &y, lanes)
 
 
-# x as n ln(2) + r, with |r| <= ln(2) / 2 and ln(2) in two parts: MAGIC + n.
+# MAGIC + n for x = n ln(2) + r, where |r| <= ln(2) / 2.
 cdef inline vf vround_log2(vf x) noexcept nogil:
     cdef float log2e = 1.44269504088896341
     return x * log2e + MAGIC
 
 
-# e^r of that r, for MAGIC + n: the polynomial of degree 6 with the least relative error (3e-9) among those that begin with 1.
+# e^r, given MAGIC + n: r is x minus n times the high and the low bits of ln(2). Of the polynomials of degree 6 that begin with 1
+# this one has the least relative error (3e-9).
 cdef inline vf vexp_rest(vf x, vf shifted) noexcept nogil:
     cdef float ln2_hi = 0.693359375, ln2_lo = -2.12194440e-4, one = 1.0, c2 = 0.5000000596046448, c3 = 0.16666364669799805
     cdef float c4 = 0.04166477173566818, c5 = 0.008379058912396431, c6 = 0.0014061422552913427

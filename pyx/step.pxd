@@ -1,12 +1,13 @@
-# What a step of a plan is to the executor: a function and its arguments, settled at bind time.
+# A step of a plan, as the executor sees it: a function and its arguments, settled at bind time.
 #
-# `run(args, bases, piece, pieces, thread)` computes one piece of a step; where a kernel needs scratch memory, `thread` says whose.
-# No output depends on how many pieces there are, nor on who computes which. `args` is the kernel's own struct; an operand
-# in it is an address, `base << 48 | byte offset`, in the table `bases` of the call: base 0 is address 0 (so that a packed weight's
-# address is that in memory), then come the arena, the faults (fault.pxd), the inputs and the outputs. So a plan is never written
-# to, and any number of threads may run it at once, each with an arena of its own.
+# `run(args, bases, piece, pieces, thread)` computes one piece of a step. A kernel with scratch memory takes that of `thread`. No
+# output depends on the number of pieces, nor on which thread computes which. `args` is the kernel's own struct. An operand in it is
+# an address, `base << 48 | byte offset`, where `base` is an index of the table `bases` of the run: base 0 is memory address 0 (so
+# that the address of a packed weight is that in memory), then come the arena, the faults (fault.pxd), the inputs and the outputs.
+# So no run writes to the plan, and any number of threads may run it at once, each with an arena of its own.
 #
-# Each kernel module has `step(fields) -> (address of run, bytes of the struct)`: Cython fills the struct from the dict by name.
+# Each kernel module has `step(fields) -> (address of run, bytes of the struct)`, by step.pxi: Cython fills the struct from the dict
+# by name.
 
 from libc.stdint cimport int64_t
 
@@ -17,6 +18,6 @@ cdef inline float* at(char** bases, int64_t address) noexcept nogil:
     return <float*> (bases[address >> 48] + (address & ((<int64_t> 1 << 48) - 1)))
 
 
-# The first of n items that belong to `piece`; its last is before the first of piece + 1.
+# The first of the items of `piece`, of n in all. Its last one is that before the first of piece + 1.
 cdef inline Py_ssize_t share(Py_ssize_t n, Py_ssize_t piece, Py_ssize_t pieces) noexcept nogil:
     return n * piece // pieces

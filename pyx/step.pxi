@@ -1,4 +1,4 @@
-# Gives a kernel's steps to the executor, in a module that has `run` and its arguments `Args`.
+# Included by every kernel: `step`, by which Python makes steps of its function `run` and its struct `Args`.
 
 from step cimport Run
 

@@ -3,13 +3,13 @@
 # Pixel i of the tile reads its operands at px[i] + taps[s] + c for every segment s and c < length, in that order. The weights lie
 # in the same order, J vectors for each: wei[segment][c][J*V]. The caller decides what a segment is: the V channels of a block at
 # one tap for a blocked source, a kernel row for a planar one, all of K for a matrix. The segments of a last, partly filled block
-# (`tail_length` channels) stand at the end. Near tiles have pixels that lie evenly in one row: they get the place of the first
-# pixel alone, and several of them go in one call.
+# (`tail_length` channels) come last. The pixels of near tiles lie evenly in one row: the address of the first pixel is enough, and
+# one call computes several of them.
 #
 # R and J are literals in every call and `tiles` is inlined (into the functions of tiles.pxi), so that the compiler keeps acc in
-# registers: 6 x 2 of 16 registers, 14 x 2 of 32. Two vectors of weights and R broadcasts feed 2R multiply-adds: that is fewer
-# loads than the FMA units could wait for. An odd number of channel blocks ends in a panel of three, and a single block takes a
-# tall tile one vector wide: fewer than 8 sums in flight would wait for each other.
+# registers: 6 x 2 of 16 registers, 14 x 2 of 32. Two vectors of weights and R broadcasts feed 2R multiply-adds: the FMA
+# units are busy before the load units are. An odd number of channel blocks ends in a panel of three, and a single block takes a tall
+# tile one vector wide: fewer than 8 sums in flight would wait for each other.
 
 from libc.math cimport INFINITY
 from libc.stdint cimport int64_t
@@ -28,8 +28,8 @@ cdef struct Taps:
     Py_ssize_t src_w  # floats from a near tile's pixel to the next
     const float* ahead  # the weights that are needed next, to be prefetched
     Py_ssize_t lines  # of 64 bytes that are left to prefetch in each segment of `ahead`
-    # lines of each segment that one tile prefetches: all tiles prefetch as much, as otherwise the first tile would wait for
-    # memory, and memory for the others
+    # lines of each segment that one tile prefetches. All tiles prefetch as many: otherwise the first tile would wait for memory,
+    # and memory would be idle during the others
     Py_ssize_t fetch
     Py_ssize_t segments
     Py_ssize_t length  # channels of a segment
@@ -37,8 +37,8 @@ cdef struct Taps:
     Py_ssize_t tail_length
 
 
-# Where a tile's sums go: those of pixel i and channel block j to dst[i] + j * dst_c. Long sums are split into K blocks, which bounds
-# their rounding: each call adds one.
+# Where a tile's sums go: those of pixel i and channel block j to dst[i] + j * dst_c. Long sums are split into K blocks, which
+# bounds their rounding: each call adds one.
 cdef struct Store:
     const float* bia  # J vectors
     const float* add[ROWS]
@@ -67,8 +67,8 @@ cdef struct Walk:
     bint dense  # dst_w and add_w are V
 
 
-# Give up to `most` tiles their next r pixels each, and return how many near tiles these are. Near tiles are possible where pixels are
-# dense within a row; px and `to` then hold the first pixel alone. 0: one tile, whose pixels lie anywhere.
+# Give up to `most` tiles their next r pixels each, and return how many near tiles these are. Near tiles are possible where pixels
+# are dense within a row; px and `to` then hold the first pixel alone. 0: one tile, whose pixels lie anywhere.
 cdef inline Py_ssize_t take(Walk* walk, int r, Py_ssize_t most, const float** px, Store* to) noexcept nogil:
     cdef Py_ssize_t near = min(most, (walk.OW - walk.ow) // r) if walk.dense else 0, pixels = r * near if near else 1
     cdef int i = 0
@@ -89,14 +89,14 @@ cdef inline Py_ssize_t take(Walk* walk, int r, Py_ssize_t most, const float** px
     return near
 
 
-# Most rows of a tile of `width` channel blocks.
+# Most pixels of a tile of `width` blocks.
 cdef inline int rows(int width) noexcept nogil:
     if REGS == 32:
         return ROWS if width < 3 else 9
     return 12 if width == 1 else 6 if width == 2 else 4 if FMA else 3
 
 
-# Pixel i's place: `stride` from one to the next behind `first` in a near tile, p[i] in another.
+# The address of pixel i: `stride` floats from one to the next, beginning with `first`, in a near tile, p[i] in any other.
 cdef inline const float* place(const bint NEAR, const float* first, Py_ssize_t stride, const float** p, int i) noexcept nogil:
     return first + i * stride if NEAR else p[i]
 
@@ -104,7 +104,7 @@ cdef inline const float* place(const bint NEAR, const float* first, Py_ssize_t s
 cdef inline void sweep(const int R, const int J, const bint NEAR, const Py_ssize_t stride, const float* first, const float** px,
                        const float* wei, vf* acc, const Taps* taps, Py_ssize_t fetch, const int64_t* offset, Py_ssize_t segments,
                        const Py_ssize_t length) noexcept nogil:
-    # lines of a segment that are fetched one by one: a burst would keep the loads of its own weights waiting
+    # `spread` lines of a segment are prefetched one by one: a burst would delay the loads of its own weights
     cdef Py_ssize_t s, c, at, _line, coming, spread = min(fetch, V) if V == 16 else 0
     cdef const float* ahead = taps.ahead
     cdef int k
@@ -127,7 +127,7 @@ cdef inline void sweep(const int R, const int J, const bint NEAR, const Py_ssize
 
 
 # acc[k] is pixel k // J's sum of channel block k % J. Each loop over it is a single one with literal bounds, and its address is
-# not taken: else the compiler would keep it in memory and copy it to registers and back around each loop.
+# not taken: otherwise the compiler would keep it in memory and copy it to registers and back around each loop.
 cdef inline void tiles(const int R, const int J, const bint NEAR, const Py_ssize_t stride, Py_ssize_t count, const float** px,
                        const float* wei, Taps* taps, Store* to) noexcept nogil:
     cdef int k
@@ -174,7 +174,7 @@ cdef inline void tiles(const int R, const int J, const bint NEAR, const Py_ssize
         dst += R * V
 
 
-# The tiles for a number of rows and a width known only now.
+# `tiles` for a number of pixels and a width that are known only at run time.
 cdef inline void choose(int r, int width, const bint NEAR, const Py_ssize_t stride, Py_ssize_t count, const float** px,
                         const float* wei, Taps* taps, Store* to) noexcept nogil:
     if width == 2:

@@ -1,4 +1,4 @@
-# The tiles of tile.pxd as functions of their own. They must not be inlined, as everything in a .pxd is: a kernel's other variables
+# The register tiles of tile.pxd as functions. They must not be inlined, as everything in a .pxd is: the other variables of a kernel
 # would take registers from the tiles.
 
 from activation cimport CLIP
@@ -9,7 +9,7 @@ include "finish.pxi"
 
 
 cdef enum:
-    FINISH_TILES = 4  # near tiles whose sums are still in L1 when an activation but CLIP goes over them
+    FINISH_TILES = 4  # near tiles between two sweeps of an activation other than CLIP: their sums are still in L1
 
 
 # Apply the activation to `pixels` of a panel of `width` blocks, after their last K block.
@@ -23,7 +23,7 @@ cdef inline void finish_pixels(Py_ssize_t pixels, int width, bint near, Store* t
             finish(&to.act, to.dst[i] + j * to.dst_c, pixels if near else 1)
 
 
-# `count` near tiles of r pixels.
+# `count` near tiles of r pixels each.
 cdef noinline near_tiles(int r, int width, Py_ssize_t count, const float** px, const float* wei, Taps* taps,
                          Store* to) noexcept nogil:
     if taps.src_w == V:  # a literal goes into the addresses
@@ -34,7 +34,7 @@ cdef noinline near_tiles(int r, int width, Py_ssize_t count, const float** px, c
     return 0
 
 
-# One tile of r pixels anywhere.
+# One tile of r pixels that lie anywhere.
 cdef noinline far_tile(int r, int width, const float** px, const float* wei, Taps* taps, Store* to) noexcept nogil:
     choose(r, width, False, 0, 1, px, wei, taps, to)
     finish_pixels(r, width, False, to)

@@ -42,7 +42,7 @@ class GroupNormRowMajor(Implementation[InstanceNormalization | GroupNormalizatio
         return {v: layout for v in (node.input(0), residual) if v is not None}, layout
 
     def workspace(self, node: Node, target: Target) -> int:
-        """Room for what the first two stages give: of each channel 3 floats for every item, and 3 more."""
+        """Room for what the first two steps give: of each channel 3 floats for every item, and 3 more."""
         N, channels, items = self._sizes(node, target.V)
         return 4 * N * 3 * channels * (items + 1)
 

@@ -1,6 +1,6 @@
-"""Average pooling: the sum of each window over the number of elements that the operator counts.
+"""Average pooling: the sum of each window, divided by the number of elements that the operator counts.
 
-The loops, layouts and what runs in parallel: pool.pxd.
+See pool.pxd for the loops, the layouts and what runs in parallel.
 """
 
 from pool cimport Args, pool

@@ -1,9 +1,9 @@
-"""Conversions between float32 and the other element types, and between integers, of tensors whose elements follow each other.
+"""Conversions of contiguous tensors between float32 and the other element types, and between integers.
 
-Floats of 16 bits are rounded to the nearest, halves to even, by operations on their bits: the loops have no branch, and the
-compiler makes vectors of them with or without instructions for these types. Floats are cut towards 0; what an integer type does
-not hold keeps its low bits, as in NumPy. Integers become others by int64, in a buffer that stays in L1. Parallel over items of
-ITEM elements, so that no two threads write to one cache line.
+Floats are rounded to 16 bits, halves to even, by operations on their bits: the loops have no branch, and the compiler vectorizes
+them with or without instructions for these types. Floats become integers by truncation. A value that an integer type cannot hold
+keeps its low bits, as in NumPy. Conversions between integers go through int64, in a buffer that stays in L1.
+Parallel over items of ITEM elements, so that no two threads write to one cache line.
 """
 
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t
@@ -68,13 +68,13 @@ cdef struct Args:
     int64_t dst
     int src_type
     int dst_type
-    Py_ssize_t count
+    Py_ssize_t count  # elements
 
 
-# The exponent's bias is 15 in a half, 127 in a float: they differ by 112, and for infinity and NaN by twice that.
+# The bias of the exponent is 15 in a half and 127 in a float: exponents differ by 112, those of infinity and NaN by twice that.
 cdef inline float from_half(uint16_t h) noexcept nogil:
     cdef uint32_t sign = <uint32_t> (h & 0x8000) << 16, size = <uint32_t> (h & 0x7fff) << 13
-    # of a denormal, these are 2^-14 times the fraction, and not 2^-14 times 1 and the fraction
+    # a denormal is 2^-14 times its fraction, without the leading 1
     cdef uint32_t denormal = bits_of(of_bits(size + (113 << 23)) - of_bits(113 << 23))
     cdef uint32_t finite = denormal if size < 1 << 23 else size + (112 << 23)
     return of_bits(sign | (size + (224 << 23) if size >= 31 << 23 else finite))
@@ -123,7 +123,7 @@ cdef void convert(bint widens, float* floats, other* others, Py_ssize_t n) noexc
                 others[i] = <other> floats[i]
 
 
-# Float32 from or to another type.
+# Convert n elements from `first` on, from or to float32.
 cdef void convert_floats(const Args* a, void* src, void* dst, Py_ssize_t first, Py_ssize_t n) noexcept nogil:
     cdef bint widens = a.dst_type == FLOAT32
     cdef float* floats = <float*> (dst if widens else src) + first
@@ -162,7 +162,7 @@ cdef inline void narrow(const int64_t* src, narrower* dst, Py_ssize_t n) noexcep
             dst[i] = <narrower> src[i]
 
 
-# No more than ITEM integers.
+# Convert n <= ITEM integers from `first` on.
 cdef void convert_integers(const Args* a, void* src, void* dst, Py_ssize_t first, Py_ssize_t n) noexcept nogil:
     cdef int64_t room[ITEM]
     cdef const int64_t* wide = room

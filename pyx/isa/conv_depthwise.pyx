@@ -1,9 +1,9 @@
-"""Depthwise convolution: each channel by itself, so the channels are the vector.
+"""Depthwise convolution: one filter for each channel, so that vectors are channels.
 
-Layouts: src, add and dst are nChw{V}c, src with a halo of zeros wide enough for every tap; wei = [channel block][tap][V] and
-bia = [channel block][V]. R pixels of a row are summed in registers. Taps go in segments of KW that lie side by side in the
-source: kernel rows of the usual widths, else single taps. In a segment, each pixel of the source is loaded once for all sums that it
-goes into. The offset of every segment stands in a table, as in conv_direct.pyx.
+Layouts: src, add and dst are nChw{V}c, src with a halo of zeros that covers every tap; wei = [channel block][tap][V],
+bia = [channel block][V]. R pixels of a row are summed in registers. A segment is KW taps that are neighbours in the source: a
+kernel row of 3 or 5 taps, otherwise a single tap. Each pixel of the source is loaded once in a segment, for all sums that it is
+part of. A table has the offset of every segment, as in conv_direct.pyx.
 
 Parallel over (image, channel block, output row).
 """
@@ -18,26 +18,27 @@ from view cimport View, pixel
 include "finish.pxi"
 
 cdef struct Args:
-    View src
+    View src  # first tap of the first pixel; h, w: to the next output row or pixel
     View add
     View dst
     int64_t wei
     int64_t bia
-    int64_t taps
-    Py_ssize_t segments
-    int KW
+    int64_t taps  # int64 offset of each segment, in floats
+    Py_ssize_t segments  # of a filter
+    int KW  # taps of a segment: 1, 3 or 5
     Py_ssize_t N
-    Py_ssize_t CB
+    Py_ssize_t CB  # blocks of channels
     Py_ssize_t OH
     Py_ssize_t OW
     bint has_add
     Activation act
 
 
-# R pixels of a row, the source's S apart. KW, S and R are literals: the loops over them unroll, and what is not used is not loaded.
+# R pixels of a row, which are S pixels apart in the source. KW, S and R are literals, so that the compiler unrolls the loops over
+# them and loads no pixel that is not used.
 cdef inline void tile(const int R, const int KW, const int S, const Args* a, const int64_t* taps, const float* src,
                       const float* wei, vf bias, const float* add, float* dst) noexcept nogil:
-    # read here, as the compiler takes dst for a part of *a
+    # copies: the compiler must assume that stores to dst change *a
     cdef float lo = a.act.a, hi = a.act.b
     cdef int i, k, c
     cdef Py_ssize_t segment
@@ -65,7 +66,7 @@ cdef inline void tile(const int R, const int KW, const int S, const Args* a, con
             store(dst + i * V, acc[i])
 
 
-# Most pixels of a tile: their sums, the weights of a kernel row and a pixel stay in registers.
+# Most pixels of a tile: their sums, the weights of a segment and a pixel of the source stay in registers.
 cdef inline int most_pixels() noexcept nogil:
     return 14 if REGS == 32 else 8 if FMA else 6
 
@@ -103,7 +104,7 @@ cdef inline void pixels(int r, Py_ssize_t ow, const int KW, const Args* a, const
 
 cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, Py_ssize_t thread) noexcept nogil:
     cdef Py_ssize_t items = a.N * a.CB * a.OH, item, n, cb, oh, ow, i
-    # equal tiles, but for a pixel
+    # the pixels of two tiles differ by at most one
     cdef Py_ssize_t tiles = (a.OW + most_pixels() - 1) // most_pixels()
     cdef int least = <int> (a.OW // tiles), longer = <int> (a.OW % tiles), r
     cdef const int64_t* taps = <const int64_t*> at(bases, a.taps)

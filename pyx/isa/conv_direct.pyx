@@ -1,16 +1,15 @@
-"""Direct convolution: the definition's sums on the register tile of tile.pxd, with no copy of the source.
+"""Direct convolution: the sums of the definition on the register tile of tile.pxd, without a copy of the source.
 
-Layouts: src is nChw{V}c with a halo of zeros wide enough for every tap, or nchw with such a halo (then a segment of `taps` is
-a kernel row of one channel); wei = [group][panel][segment][channel][width * V], bia = [group][oc]; dst and add are nChw{V}c. The
-output channels of a group go in panels of two blocks of V; an odd count ends in a panel of three (or is one panel of one). Every
-tap's offset stands in a table, so stride, dilation and kernel size cost nothing in the loops, and a 1x1 kernel is one tap.
+Layouts: src is nChw{V}c, or planar (then a segment is a kernel row of one channel, or a tap), with a halo of zeros that covers
+every tap; wei = [group][panel][segment][channel][width * V] and bia = [group][oc], where `width` is the number of blocks of a
+panel (panels.pxd); add and dst are nChw{V}c. A table has the offset of every segment, so that stride, dilation and kernel size
+cost nothing in the loops, and a 1x1 kernel is one tap.
 
-Long sums go in K blocks of `k_block` segments: a panel's weights for one K block stay in the caches while the chunk's pixels pass, and
-the sums wait in dst for the next.
+Long sums are computed in K blocks of `k_block` segments: a panel's weights for one K block stay in the caches while the pixels of a
+chunk pass, and the sums wait in dst for the next K block.
 
-Parallel over (image, group, chunk of output pixels, panel). All panels of a chunk follow each other: the
-chunk's source stays in L2 while the weights stream past. Pixels are numbered flat over the rows, so that a tile is full even
-where rows are short.
+Parallel over (image, group, chunk of output pixels, panel). The panels of a chunk follow each other: the source of the chunk
+stays in L2 while the weights are streamed. Pixels are numbered through all rows, so that tiles are full even in short rows.
 """
 
 from libc.stdint cimport int64_t
@@ -24,39 +23,39 @@ from view cimport View, pixel
 
 include "tiles.pxi"
 
-# Floats that stay in L2 beside a chunk's source.
+# Weights, in floats, that stay in L2 beside the source of a chunk.
 cdef Py_ssize_t FEW_WEIGHTS = 48 * 1024
 
 cdef struct Args:
-    View src
+    View src  # first tap of the first pixel; c: to the next group; h, w: to the next output row or pixel
     View add
     View dst
     int64_t wei
     int64_t bia
-    int64_t taps
-    Py_ssize_t segments
+    int64_t taps  # int64 offset of each segment, in floats
+    Py_ssize_t segments  # of `length` channels: those of full blocks
     Py_ssize_t length
-    Py_ssize_t tail_segments
+    Py_ssize_t tail_segments  # of `tail_length` channels: those of a partly filled last block; 0: there is none
     Py_ssize_t tail_length
-    Py_ssize_t k_block
+    Py_ssize_t k_block  # segments of a K block
     Py_ssize_t N
-    Py_ssize_t G
-    Py_ssize_t OCB
+    Py_ssize_t G  # groups
+    Py_ssize_t OCB  # blocks of output channels of a group
     Py_ssize_t OH
     Py_ssize_t OW
-    Py_ssize_t chunk
+    Py_ssize_t chunk  # output pixels of an item
     bint has_add
     Activation act
 
 
-# The next `count` pixels of a walk, of which the caller keeps its own. Each segment has `lines` of 64 bytes of weights to fetch
-# behind its own, once in all.
+# The next `count` pixels of a walk and a panel of `width` blocks. Together, the tiles prefetch `lines` of 64 bytes for each segment
+# from behind its weights.
 cdef inline void pixels(const Walk* start, Py_ssize_t count, int width, const float* wei, Py_ssize_t lines, Taps* taps,
                         Store* to) noexcept nogil:
     cdef Walk walk = start[0]
     cdef const float* px[ROWS]
     cdef Py_ssize_t most = FINISH_TILES if to.act.kind != CLIP else count
-    # equal tiles, but for a pixel: none is much shorter than the others
+    # the pixels of two tiles differ by at most one, so that no tile is much shorter than the others
     cdef Py_ssize_t tiles = (count + rows(width) - 1) // rows(width), least = count // tiles, longer = count % tiles, i = 0, near
     cdef int r
     taps.ahead = wei + taps.segments * taps.length * width * V
@@ -76,7 +75,7 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
     cdef Py_ssize_t K = a.segments * a.length + a.tail_segments * a.tail_length
     cdef Py_ssize_t P = a.OH * a.OW, CHUNKS = (P + a.chunk - 1) // a.chunk, PANELS = panels(a.OCB)
     cdef Py_ssize_t items = a.N * a.G * CHUNKS * PANELS, item, n, g, rest, block, p, end, oh, first, lines
-    # weights that stay in L2 need no fetching but for the first chunk
+    # weights that stay in L2 are prefetched for the first chunk only
     cdef Py_ssize_t fetching = PANELS if a.OCB * V * K < FEW_WEIGHTS else items, begin = share(items, piece, pieces)
     cdef int width
     cdef const float* wei
@@ -90,7 +89,7 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
     walk.src_wrap = a.src.h - a.OW * a.src.w
     walk.dst_wrap = a.dst.h - a.OW * a.dst.w
     walk.add_wrap = a.add.h - a.OW * a.add.w if a.has_add else 0
-    # rows with no gap between them are one
+    # rows without gaps are one long row
     walk.OW = a.OW if walk.src_wrap or walk.dst_wrap or walk.add_wrap else P
     walk.dense = a.dst.w == V and (a.add.w == V or not a.has_add)
     taps.src_w = a.src.w
@@ -139,5 +138,5 @@ def vector_floats():
 
 
 def tile_rows():
-    """Most rows of a tile of one, two and three channel blocks."""
+    """Most pixels of a register tile whose panel has one, two and three blocks."""
     return rows(1), rows(2), rows(3)

@@ -1,9 +1,9 @@
-"""Convolution as a matrix product: the windows of some output pixels are copied out as rows, then multiplied with the weights.
+"""Convolution as a matrix product: the windows of a chunk of output pixels are copied to rows, which are multiplied by the weights.
 
-Layouts: src is nChw{V}c and needs no halo: what lies outside is written as zeros. A row of the copy has a window's values in
-the order [ic block][KH][KW][channel], which is that of the weights, packed as conv_direct.pyx has them. add and dst are nChw{V}c.
+Layouts: src is nChw{V}c without a halo: taps outside of it are written as zeros. A row is a window in the order of the weights,
+[ic block][KH][KW][channel]; these are packed as for conv_direct.pyx. add and dst are nChw{V}c.
 
-Parallel over (image, group, chunk of output pixels); each thread copies its chunk's windows to scratch memory of its own.
+Parallel over (image, group, chunk of output pixels). Each thread copies the windows of its chunk to scratch memory of its own.
 """
 
 from libc.stdint cimport int64_t
@@ -24,13 +24,13 @@ cdef struct Args:
     View dst
     int64_t wei
     int64_t bia
-    int64_t workspace
+    int64_t workspace  # the windows of a chunk, for each thread
     Py_ssize_t N
-    Py_ssize_t G
-    Py_ssize_t IC
+    Py_ssize_t G  # groups
+    Py_ssize_t IC  # input channels of a group
     Py_ssize_t IH
     Py_ssize_t IW
-    Py_ssize_t OCB
+    Py_ssize_t OCB  # blocks of output channels of a group
     Py_ssize_t OH
     Py_ssize_t OW
     Py_ssize_t KH
@@ -39,15 +39,15 @@ cdef struct Args:
     Py_ssize_t stride_w
     Py_ssize_t dilation_h
     Py_ssize_t dilation_w
-    Py_ssize_t pad_h
-    Py_ssize_t pad_w
-    Py_ssize_t chunk
-    Py_ssize_t k_block
+    Py_ssize_t pad_h  # rows of padding at the top
+    Py_ssize_t pad_w  # columns of padding at the left
+    Py_ssize_t chunk  # output pixels of an item
+    Py_ssize_t k_block  # products of a K block
     bint has_add
     Activation act
 
 
-# The window of output pixel (oh, ow), IC * KH * KW floats; src is the group's first channel block.
+# Copy the window of output pixel (oh, ow), IC * KH * KW floats. src is the first channel block of the group.
 cdef inline void window(const Args* a, const float* src, Py_ssize_t oh, Py_ssize_t ow, float* dst) noexcept nogil:
     cdef Py_ssize_t c, width, kh, kw, ih, iw, lane
     cdef const float* p

@@ -1,24 +1,25 @@
 """Winograd's F(4x4, 3x3), F(2x2, 5x5) and F(2x2, 3x3): convolutions of stride 1 with 25, 36 and 44 % of the products.
 
 An output tile of MxM pixels is A^T [(G g G^T) * (B^T d B)] A, where d is its WxW window of the source and g the filter: WW = 36
-products a pair of channels in place of 144 (100), or 16 in place of 36. The points 0, ±1/√2, ±√2 of a window of 6 keep the
-rounding error at about four times direct convolution's; one of 4 has 0, ±1 (Lavin and Gray, arXiv 1509.09308; for the choice of
-points Barabasz et al., arXiv 1803.10986). B^T comes from the points alone: both tiles of a window of 6 have the same.
+products for a pair of channels instead of 144 (100), or 16 instead of 36. With the points 0, ±1/√2, ±√2 for a window of 6, the
+rounding error is about four times that of direct convolution; a window of 4 has the points 0, ±1 (Lavin and Gray, arXiv 1509.09308;
+for the choice of points Barabasz et al., arXiv 1803.10986). B^T depends on the points alone, so both tiles with windows of 6 have
+the same.
 
-Where taps are D pixels apart, the pixels of a tile and of its window are so too: a tile belongs to one of the DxD interleaved
-images of stride 1 that a dilated convolution is made of. D tile rows that begin at neighbouring pixels cover M * D rows of
-pixels, then the next D follow; so do tile columns.
+A dilated convolution, whose taps are D pixels apart, is DxD interleaved convolutions of stride 1, and an output tile belongs to one
+of them: its pixels and those of its window are D apart too. D tile rows that begin at neighbouring pixels cover M * D rows of
+pixels, then the next D follow; the same holds for tile columns.
 
-Tiles are numbered flat over (image, tile row, tile column) and go in blocks of TB: windows, then products, then outputs. The
-products go position by position of the window: its values of all tiles stay in L2 while its weights stream past, once a block.
+Tiles are numbered through (image, tile row, tile column) and computed in blocks of TB: windows, then products, then outputs. The
+products are computed one position of the window after the other: the values of all tiles at a position stay in L2 while its weights
+are streamed, once for a block.
 
-Layouts: src is nChw{V}c with a halo of zeros wide enough for whole tiles; wei = [panel][WW][IC][width * V], made by `pack`;
-add and dst are nChw{V}c. Transformed windows of a block lie as [WW][ic block][TB][V], products as [WW][oc block][TB][V], each of
-the WW planes 64 bytes longer than needed, so that they do not all fall on the same cache sets.
+Layouts: src is nChw{V}c with a halo of zeros that covers whole tiles; wei = [panel][WW][IC][width * V], made by `pack`; add and
+dst are nChw{V}c. Transformed windows of a block are [WW][ic block][TB][V], products are [WW][oc block][TB][V], with a gap of 64
+bytes behind each of the WW planes, so that they do not all fall on the same cache sets.
 
-Parallel over blocks (`WHOLE`), which need not wait for each other; or, where they are few or weights should be read by one
-thread alone, over (channel block, tile) of a block's `WINDOWS` and `OUTPUTS` and (position, panel) of its `PRODUCTS`, three
-steps.
+Parallel over blocks (`WHOLE`), which do not depend on each other. If they are few, or if one thread alone should read the weights,
+a block is three steps: `WINDOWS` and `OUTPUTS` are parallel over (channel block, tile), `PRODUCTS` over (position, panel).
 """
 
 from libc.math cimport sqrt
@@ -40,26 +41,26 @@ cdef enum Phase:
     WHOLE
 
 cdef struct Args:
-    View src
+    View src  # first tap of the first tile
     View add
     View dst
     int64_t wei
     int64_t bia
-    int64_t taps
-    int64_t zeros
-    int64_t windows
-    int64_t products
+    int64_t taps  # int64 offset of each ic block of the transformed windows, in floats
+    int64_t zeros  # the bias of the products
+    int64_t windows  # scratch memory for transformed windows; if `WHOLE`, for each thread
+    int64_t products  # scratch memory for products, likewise
     Phase phase
-    Py_ssize_t M
-    Py_ssize_t W
-    Py_ssize_t D
+    Py_ssize_t M  # an output tile has MxM pixels
+    Py_ssize_t W  # a window has WxW pixels
+    Py_ssize_t D  # dilation
     Py_ssize_t N
     Py_ssize_t IC
-    Py_ssize_t OCB
+    Py_ssize_t OCB  # blocks of output channels
     Py_ssize_t OH
     Py_ssize_t OW
-    Py_ssize_t TB
-    Py_ssize_t first  # tile of the block, if there is one
+    Py_ssize_t TB  # tiles of a block
+    Py_ssize_t first  # the block's first tile; not used if `WHOLE`
     bint has_add
     Activation act
 
@@ -109,12 +110,12 @@ cdef inline void tile_row(const int M, const int W, const vf* x, const int strid
         y[3] = r2 * b + q2 * e + x[5 * stride]
 
 
-# From one position of the windows or products to the next.
+# Floats from one position of the windows or products to the next.
 cdef inline Py_ssize_t plane(const Args* a, Py_ssize_t blocks) noexcept nogil:
     return blocks * a.TB * V + 16
 
 
-# Tile rows or columns that cover `size` pixels: D for all M * D, and what begins in the rest.
+# Tile rows or columns that cover `size` pixels: D for every M * D pixels, and those that begin in the rest.
 cdef inline Py_ssize_t along(const Args* a, Py_ssize_t size) noexcept nogil:
     cdef Py_ssize_t span = a.M * a.D
     return size // span * a.D + min(size % span, a.D)
@@ -139,7 +140,7 @@ cdef inline Place find(const Args* a, Py_ssize_t t) noexcept nogil:
     return Place(t // TW // TH, row // a.D * a.M * a.D + i, column // a.D * a.M * a.D + j, i, j)
 
 
-# To the next tile along an axis; `k` counts those that begin at neighbouring pixels.
+# Go to the next tile along an axis. k counts the tiles that begin at neighbouring pixels.
 cdef inline void forward(const Args* a, Py_ssize_t D, Py_ssize_t* begin, Py_ssize_t* k) noexcept nogil:
     begin[0] += 1
     k[0] += 1
@@ -158,7 +159,7 @@ cdef inline void advance(const Args* a, Py_ssize_t D, Place* tile) noexcept nogi
             tile.n += 1
 
 
-# How many of a tile's M pixels, D apart, are among the `left` from its first on: at least that one.
+# How many of the M pixels of a tile, D apart, are inside the image, which has `left` pixels from the first of them on.
 cdef inline Py_ssize_t inside(const int M, Py_ssize_t D, Py_ssize_t left) noexcept nogil:
     cdef Py_ssize_t count = M
     while (count - 1) * D >= left:
@@ -166,14 +167,14 @@ cdef inline Py_ssize_t inside(const int M, Py_ssize_t D, Py_ssize_t left) noexce
     return count
 
 
-# Fetch M pixels of a row, of those that D tiles read or write 2 * D tiles later.
+# Prefetch M pixels of a row. D tiles together prefetch what is read or written 2 * D tiles later.
 cdef inline void fetch(const Args* a, const float* pixels) noexcept nogil:
     cdef Py_ssize_t at_
     for at_ in range(0, a.M * V, 16):
         PREFETCH(pixels + at_)
 
 
-# The windows of channel block `block` and `count` tiles from `first` on, to dst. `dense`: D is 1, a literal.
+# Transform the windows of channel block `block` and `count` tiles from `first` on. With `dense`, D is 1, a literal.
 cdef inline void transform(const int W, const bint dense, const Args* a, char** bases, Py_ssize_t block, Py_ssize_t first,
                            Py_ssize_t count, float* dst) noexcept nogil:
     cdef Py_ssize_t PLANE = plane(a, (a.IC + V - 1) // V), D = 1 if dense else a.D, h = D * a.src.h, w = D * V, t
@@ -370,9 +371,10 @@ cdef inline void filters(const int K, const int W, const double (*G)[5], const f
 
 
 def pack(size_t weights, size_t scale, Py_ssize_t OC, Py_ssize_t IC, int K, int W, size_t packed):
-    """G g G^T, WxW, of every filter of some panels, in float64 and rounded once, to `packed`.
+    """Write G g G^T, WxW, of every filter of some panels to `packed`, computed in float64 and rounded once.
 
-    Addresses: weights, OC IC K K; scale, a factor (float64) for each OC, with which they are multiplied and rounded before.
+    Addresses: `weights` of OC IC K K floats; `scale`, a factor (float64) for each OC: the products of weights and factors are
+    rounded to floats first.
     """
     cdef const float* w = <const float*> weights
     cdef const double* factors = <const double*> scale

@@ -1,8 +1,8 @@
 """Copies between any two strided arrangements of up to six axes: reorders between layouts, transposes, slices, concatenation.
 
-src and dst are addressed as base + sum of index * stride over the axes, `dims` long; the binder puts the axis with the smallest
-stride in dst last. Elements have `itemsize` bytes, 1, 2, 4 or 8, of any type: only their bits move. Parallel over items of `rows` x
-`chunk` elements of the last two axes: so small that what src has in a cache line is all taken before the line is gone.
+The plan puts the axis with the smallest stride in dst last. Elements are of any type: only their bits are moved.
+Parallel over items of `rows` x `chunk` elements of the last two axes. An item is so small that all elements of a cache line of src
+are read before the line leaves the cache.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
@@ -24,15 +24,16 @@ ctypedef fused element:
 cdef struct Args:
     int64_t src
     int64_t dst
-    Py_ssize_t itemsize
-    Py_ssize_t rows
-    Py_ssize_t chunk
+    Py_ssize_t itemsize  # bytes of an element: 1, 2, 4 or 8
+    Py_ssize_t rows  # of an item
+    Py_ssize_t chunk  # elements of each row of an item
     Py_ssize_t dims[AXES]
+    # strides in elements
     Py_ssize_t src_strides[AXES]
     Py_ssize_t dst_strides[AXES]
 
 
-# m rows of l elements, that begin so many elements behind src and dst.
+# Copy m rows of l elements, which begin s elements behind src and d behind dst.
 cdef inline void move(const Args* a, const element* src, Py_ssize_t s, element* dst, Py_ssize_t d, Py_ssize_t m,
                       Py_ssize_t l) noexcept nogil:
     cdef Py_ssize_t sl = a.src_strides[5], dl = a.dst_strides[5], k

@@ -1,10 +1,9 @@
 """Functions of one or two tensors, element by element, with an activation in the store: dst = act(op(a, b)).
 
-Every operand is addressed as base + sum of index * stride over six axes, so that layouts and broadcasting are strides:
-blocked tensors, planes, a value for each channel (stride 0 over the pixels), a scalar. On the last axis dst is contiguous, and
-a and b are contiguous or stay where they are.
-Parallel over items of `rows` x `chunk` elements of the last two axes: small enough for L1, where an activation other than a
-clip is applied in a second sweep, as its code is too large to stand behind every function.
+Operands have strides along six axes, so that layouts and broadcasting are strides: blocked tensors, planes, a value for each
+channel (stride 0 over the pixels), a scalar. Along the last axis the stride of dst is 1, those of a and b are 1 or 0.
+Parallel over items of `rows` x `chunk` elements of the last two axes. An item is small enough for L1: an activation other than a
+clip is applied in a second sweep over it, as its code is too large to be repeated for every function.
 """
 
 from libc.math cimport INFINITY
@@ -42,9 +41,10 @@ cdef struct Args:
     int64_t a
     int64_t b
     int function
-    Py_ssize_t rows
-    Py_ssize_t chunk
+    Py_ssize_t rows  # of an item
+    Py_ssize_t chunk  # elements of each row of an item
     Py_ssize_t dims[AXES]
+    # strides in floats
     Py_ssize_t dst_strides[AXES]
     Py_ssize_t a_strides[AXES]
     Py_ssize_t b_strides[AXES]
@@ -60,7 +60,7 @@ cdef inline vf erfc(vf z) noexcept nogil:
     return t * vexp(p - z * z)
 
 
-# Its series near 0, where 1 - erfc would cancel.
+# By its series near 0, where 1 - erfc would cancel.
 cdef inline vf erf(vf x) noexcept nogil:
     cdef float c0 = 1.12837917, c1 = -0.376126389, c2 = 0.112837917, c3 = -0.0268661706, c4 = 5.22397763e-3, c5 = -8.54832702e-4
     cdef float one = 1.0, small = 0.5
@@ -125,7 +125,7 @@ cdef inline vf apply(const int F, vf x, vf y) noexcept nogil:
     return x
 
 
-# n elements; where A (B) is set, a (b) is one value for all of them.
+# n elements. With A (B), a (b) is one value for all of them.
 cdef inline void line(const int F, const bint A, const bint B, const float* a, const float* b, float* dst, Py_ssize_t n,
                       float low, float high) noexcept nogil:
     cdef Py_ssize_t i = 0
@@ -166,6 +166,7 @@ cdef inline void binary(const int F, const float* a, const float* b, float* dst,
         lines(F, False, False, a, b, dst, g, m, n, low, high)
 
 
+# The activation of m rows of n elements. src may be dst.
 cdef void activate_rows(const float* src, Py_ssize_t stride, float* dst, const Args* g, Py_ssize_t m,
                         Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t k

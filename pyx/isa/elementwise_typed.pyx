@@ -1,11 +1,11 @@
 """Functions of elements of other types than float32, element by element: arithmetic of integers, comparisons, logic, and choices by
 a condition.
 
-Every operand is addressed as base + sum of index * stride over six axes, strides in elements: broadcasting is a stride of 0. On the
-last axis dst is contiguous, and the operands are contiguous or stay where they are. Booleans are bytes, 0 or 1. Sums, differences
-and products keep their low bits. A divisor of 0 is a fault (fault.pxd).
-Parallel over items of `rows` x `chunk` elements of the last two axes. Lines of them go through loops over contiguous operands alone:
-one value that stands for a line is written out in a buffer first.
+Operands have strides along six axes: those of broadcast axes are 0. Along the last axis the stride of dst is 1, those of the
+operands are 1 or 0. Booleans are bytes, 0 or 1. Sums, differences and products keep their low bits. A divisor of 0 is a fault
+(fault.pxd).
+Parallel over items of `rows` x `chunk` elements of the last two axes. The loops take contiguous operands only: an operand of
+stride 0 is first written to a buffer, once for each element of a line.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint64_t
@@ -75,18 +75,19 @@ cdef struct Args:
     int64_t condition  # of WHERE
     int64_t a
     int64_t b
-    int64_t fault
+    int64_t fault  # of a divisor of 0
     int function
     int type
-    Py_ssize_t rows
-    Py_ssize_t chunk
+    Py_ssize_t rows  # of an item
+    Py_ssize_t chunk  # elements of each row of an item
     Py_ssize_t dims[AXES]
+    # strides in elements
     Py_ssize_t dst_strides[AXES]
     Py_ssize_t condition_strides[AXES]
     Py_ssize_t a_strides[AXES]
     Py_ssize_t b_strides[AXES]
 
-# How many elements behind its base each operand's part of an item begins.
+# Elements from the first one of each operand to the first one of an item.
 cdef struct Place:
     Py_ssize_t dst
     Py_ssize_t condition
@@ -94,7 +95,7 @@ cdef struct Place:
     Py_ssize_t b
 
 
-# The line of an operand: itself, or the one value that stands for it, n times in `room`.
+# The n elements of an operand's line: src itself, or, if its stride is 0, `room` filled with its value.
 cdef inline const any_type* spread(const any_type* src, Py_ssize_t stride, any_type* room, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t i
     if stride:
@@ -104,7 +105,7 @@ cdef inline const any_type* spread(const any_type* src, Py_ssize_t stride, any_t
     return room
 
 
-# Integers towards 0, with the low bits of what is beyond the type, or the remainder; y is not 0.
+# The quotient, truncated and with its low bits if it is beyond the type, or the remainder; y is not 0.
 cdef inline integer divide(const int F, integer x, integer y) noexcept nogil:
     cdef integer rest
     if y == -1:  # the CPU would trap where the quotient is beyond the type
@@ -162,7 +163,7 @@ cdef inline void choose(const uint8_t* condition, const element* a, const elemen
         dst[i] = a[i] if condition[i] else b[i]
 
 
-# The divisors of a line, with -1 in place of 0, which is reported.
+# The divisors of a line. A 0 is reported and replaced by -1.
 cdef inline const integer* divisors(const Args* g, char** bases, const integer* b, integer* room, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t i
     for i in range(n):

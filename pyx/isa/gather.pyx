@@ -1,9 +1,11 @@
-"""Slices of a tensor by their indices: dst[outer, i] = src[outer, index[i]], slices of `width` bytes. Or elements that have indices of
-their own: dst[outer, i, k] = src[outer, index[outer, i, k], k], `inner` elements of `width` bytes to a slice.
+"""Slices of a tensor by their indices, or elements by indices of their own.
 
-The indices are int64, or int32 where `short_index` is set, and known at bind time or computed by the run. Negative ones count from
-the end. One that is out of range is a fault (fault.pxd) and stands for 0: only src is read.
-Parallel over the indices, for each outer and each chunk of CHUNK bytes of the slices.
+Slices have `width` bytes: dst[outer, i] = src[outer, index[i]]. With indices of elements, a slice is `inner` elements of `width`
+bytes: dst[outer, i, k] = src[outer, index[outer, i, k], k].
+
+Indices are constants, or the run computes them. Negative ones count from the end. One that is out of range is a fault (fault.pxd)
+and replaced by 0, so that only src is read.
+Parallel over (outer, chunk of CHUNK bytes of the slices, index).
 """
 
 from libc.stdint cimport int32_t, int64_t
@@ -18,18 +20,18 @@ cdef enum:
 cdef struct Args:
     int64_t src
     int64_t dst
-    int64_t index
-    int64_t fault
+    int64_t index  # int64, or int32 if `short_index`
+    int64_t fault  # of an index out of range
     bint short_index
     Py_ssize_t outer
     Py_ssize_t size  # slices of src for each outer
     Py_ssize_t count  # of indices for each outer
     Py_ssize_t index_outer  # the stride of the indices: count, or 0 if all outers have the same
-    Py_ssize_t inner  # 1: whole slices
-    Py_ssize_t width
+    Py_ssize_t inner  # elements of a slice that have indices of their own; 1: whole slices
+    Py_ssize_t width  # bytes of a slice, or of an element
 
 
-# Which slice index i stands for.
+# The slice that index i names.
 cdef inline Py_ssize_t place(const Args* a, char** bases, const void* index, Py_ssize_t i) noexcept nogil:
     cdef int64_t given = (<const int32_t*> index)[i] if a.short_index else (<const int64_t*> index)[i]
     cdef int64_t at_place = given + a.size if given < 0 else given
@@ -39,7 +41,7 @@ cdef inline Py_ssize_t place(const Args* a, char** bases, const void* index, Py_
     return 0
 
 
-# The same n bytes of `count` slices; N is n as a literal where the slices are one number, or 0.
+# Copy n bytes of `count` slices. N is n as a literal if that is the whole width, otherwise 0.
 cdef inline void slices(const Py_ssize_t N, Py_ssize_t n, const Args* a, char** bases, const void* index, const char* src, char* dst,
                         Py_ssize_t first, Py_ssize_t count) noexcept nogil:
     cdef Py_ssize_t i, width = N if N else a.width

@@ -1,10 +1,10 @@
-"""Products of matrices: dst (M OC) = src (M K) x weights (K OC) + bias, with add and activation in the store.
+"""Products of matrices: dst (M OC) = src (M K) x weights (K OC) + bias, with the residual and the activation in the store.
 
-Layouts: rows of src, add and dst are contiguous; wei = [panel][K][width * V] and bia as in conv_direct.pyx. With `packs`, wei is a
-matrix at any strides, and each item packs the panel it needs to scratch memory of its thread, times `alpha`. There are as many
-products as `dims` says: along its axes, operands have strides of their own.
-One row is bound by memory: eight vectors of four panels stream at once, so that enough loads are on their way. More rows go through
-the register tile, and a panel's weights are read from memory once for all of them.
+Layouts: rows of src, add and dst are contiguous; wei = [panel][K][width * V] and bia are as for conv_direct.pyx. With `packs`,
+wei is a matrix of any strides: each item packs a panel of it, times `alpha`, to scratch memory of its thread. There is a product
+for each index of the axes `dims`, along which the operands have strides of their own.
+One row is bound by memory: the weights of STREAMS panels are read side by side, so that enough loads are in flight. More rows go
+through the register tile, and the weights of a panel are read from memory once for all of them.
 
 Parallel over (product, chunk of rows, group of panels). Both ways sum over k in order, in the same K blocks: a row has the same
 bits alone and among others.
@@ -24,38 +24,38 @@ include "tiles.pxi"
 cdef enum:
     AXES = 6
     STREAMS = 4  # panels that are read side by side
-    AHEAD = 128  # floats that the prefetch is ahead of the loads
-    LINE = 16  # floats of a column that are packed before those of the next
+    AHEAD = 128  # floats from a load to the prefetch
+    LINE = 16  # floats of a column that are packed before the next column's
 
 cdef struct Args:
     int64_t src
-    int64_t wei
+    int64_t wei  # packed, or a matrix (`packs`)
     int64_t bia
     int64_t add
     int64_t dst
-    int64_t workspace
-    Py_ssize_t M
-    Py_ssize_t K
-    Py_ssize_t OC
-    Py_ssize_t chunk  # rows of an item, and its panels
-    Py_ssize_t panels
-    Py_ssize_t k_block
-    # strides in floats; add lies as dst does
+    int64_t workspace  # a packed panel for each thread, with `packs`
+    Py_ssize_t M  # rows of a product
+    Py_ssize_t K  # products of a sum
+    Py_ssize_t OC  # columns of a product
+    Py_ssize_t chunk  # rows of an item
+    Py_ssize_t panels  # of an item
+    Py_ssize_t k_block  # products of a K block
+    # strides in floats; add has those of dst
     Py_ssize_t src_m
-    Py_ssize_t wei_k
-    Py_ssize_t wei_n
+    Py_ssize_t wei_k  # with `packs`
+    Py_ssize_t wei_n  # with `packs`
     Py_ssize_t dst_m
-    Py_ssize_t dims[AXES]
+    Py_ssize_t dims[AXES]  # axes that number the products
     Py_ssize_t src_strides[AXES]
     Py_ssize_t wei_strides[AXES]
     Py_ssize_t dst_strides[AXES]
-    float alpha
+    float alpha  # factor of the weights, with `packs`
     bint packs
     bint has_add
     Activation act
 
 
-# One row through STREAMS panels of two vectors, none of them the last: products `first` to `last` of each sum.
+# One row and STREAMS panels of two blocks: products `first` to `last` of each sum.
 cdef inline void stream(const Args* a, const float* src, Py_ssize_t first, Py_ssize_t last, const float* wei,
                         Store* to) noexcept nogil:
     cdef Py_ssize_t k, p
@@ -83,7 +83,7 @@ cdef inline void stream(const Args* a, const float* src, Py_ssize_t first, Py_ss
             store(to.dst[0] + (2 * s + j) * V, acc[s][j])
 
 
-# `count` columns of a matrix as a panel of `lanes` floats a row; lanes without a column are 0.
+# Pack `count` columns of a matrix to a panel of `lanes` floats a row. Lanes without a column are 0.
 cdef noinline pack(const Args* a, const float* src, Py_ssize_t count, Py_ssize_t lanes, float* dst) noexcept nogil:
     cdef Py_ssize_t k, n, first, last
     if a.wei_n == 1:
@@ -113,7 +113,7 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
     cdef int width, r, row
     cdef float* scratch = at(bases, a.workspace) + thread * a.K * min(OCB, 3) * V
     cdef const float* px[ROWS]
-    # rows of a last panel that does not fill its vectors, as whole vectors
+    # rows of a last panel with fewer columns than lanes, as whole vectors
     cdef vf adds[ROWS][3], dsts[ROWS][3]
     cdef Store to
     cdef const float* src

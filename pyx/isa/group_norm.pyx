@@ -1,17 +1,17 @@
-"""Group normalization: dst = act((src - mean) / sqrt(variance + epsilon) * scale + bias [+ add]), with the statistics of a group.
+"""Group normalization: dst = act((src - mean) / sqrt(variance + epsilon) * scale + bias [+ add]), with the moments of a group.
 
-Channels lie in CB blocks, each with D x H rows of L floats: a block of V channels, whose pixels are vectors, or one channel of a
-row-major tensor (`row_major`), whose lanes are joined and whose last vector may have fewer. A group has C / G channels: instance
-normalization has one, and each image is by itself. Three steps share the arguments:
+An image is CB blocks of D x H rows of L floats. In a blocked tensor vectors are pixels. In a row-major one (`row_major`) a block is
+one channel, whose last vector may have fewer lanes, and lanes are added up. A group has C / G channels of an image; in instance
+normalization it has one. Three steps share the arguments:
 
-- MOMENTS: for each item of `rows` x `chunk` floats, which stay in L1, the mean of each channel and then the sums of the differences
-  from it and of their squares; they go to `moments`, [n][item of the channel][3][channels].
-- JOIN: from those, in double, each group's mean and variance; to `params`, [n][3][channels], go the mean as a float, the factor,
-  and what is added: the bias, and what the float of the mean is off.
-- NORMALIZE: (src - mean) * factor + what is added, and the epilogue.
+- MOMENTS: for each item of `rows` x `chunk` floats, which stay in L1, the mean of each channel, then the sums of the differences
+  from it and of their squares.
+- JOIN: from these, in double, the mean and variance of each group, and from them three values for each channel: the mean as a
+  float, the factor, and the shift, which is the bias minus the rounding error of the mean times the factor.
+- NORMALIZE: (src - mean) * factor + shift, and the epilogue.
 
-So the mean may be large beside the deviation. Parallel over items, over groups, and over items, none of which depend on the
-number of threads.
+So the result is precise even if the mean is large beside the deviation. Parallel over items in MOMENTS and NORMALIZE, which do not
+depend on the number of threads, and over groups in JOIN.
 """
 
 from libc.math cimport INFINITY, sqrt
@@ -26,7 +26,7 @@ from view cimport View, pixel
 include "finish.pxi"
 
 cdef enum:
-    SUMS = 4  # side by side: an addition waits for the one before
+    SUMS = 4  # side by side, as each addition waits for the one before
 
 # STAGES in fastconv/implementations/group_norm.py lists them in the same order
 cdef enum Stage:
@@ -40,24 +40,24 @@ cdef struct Args:
     View add
     int64_t scale
     int64_t bias
-    int64_t moments
-    int64_t params
+    int64_t moments  # scratch memory [n][item of the channel][3][channel]
+    int64_t params  # scratch memory [n][3][channel]: mean, factor, shift
     int stage
     bint row_major
     bint has_add
     Py_ssize_t N
     Py_ssize_t C
-    Py_ssize_t G
-    Py_ssize_t CB
+    Py_ssize_t G  # groups
+    Py_ssize_t CB  # blocks
     Py_ssize_t D
     Py_ssize_t H
-    Py_ssize_t L
-    Py_ssize_t rows
-    Py_ssize_t chunk
+    Py_ssize_t L  # floats of a row
+    Py_ssize_t rows  # of an item
+    Py_ssize_t chunk  # floats of each row of an item
     double epsilon
     Activation act
 
-# An item: rows h to h + m of L floats, of which it has n from l on.
+# An item: n floats from l on of the rows h to h + m.
 cdef struct Item:
     Py_ssize_t image
     Py_ssize_t cb
@@ -73,7 +73,7 @@ cdef inline Py_ssize_t items_of_channel(const Args* a) noexcept nogil:
     return a.D * ((a.H + a.rows - 1) // a.rows) * ((a.L + a.chunk - 1) // a.chunk)
 
 
-# Item `number` of a channel; image and cb are left to the caller.
+# Item `number` of a block. The caller sets image and cb.
 cdef inline Item item_of(const Args* a, Py_ssize_t number) noexcept nogil:
     cdef Py_ssize_t CHUNKS = (a.L + a.chunk - 1) // a.chunk, ROW_GROUPS = (a.H + a.rows - 1) // a.rows
     cdef Item i
@@ -96,7 +96,7 @@ cdef inline vf joined(const bint ROW_MAJOR, const vf* sum) noexcept nogil:
     return vbroadcast(total(y)) if ROW_MAJOR else y
 
 
-# Of m rows of n floats, `stride` apart.
+# The moments of m rows of n floats, `stride` apart, to dst.
 cdef inline void moments(const bint ROW_MAJOR, const float* src, Py_ssize_t stride, Py_ssize_t m, Py_ssize_t n, float* dst,
                          Py_ssize_t channels) noexcept nogil:
     cdef Py_ssize_t k, lanes = n % V, full = n - lanes, row
@@ -144,7 +144,7 @@ cdef inline void moments(const bint ROW_MAJOR, const float* src, Py_ssize_t stri
     store_part(dst + 2 * channels, joined(ROW_MAJOR, squares), 1 if ROW_MAJOR else V)
 
 
-# Group g of an image with these moments and params; `channels` is the length of each row of both.
+# Join the moments of group g of an image. `channels` is the length of each row of moments and params.
 cdef void join(const Args* a, const float* moments, float* params, const float* scale, const float* bias, Py_ssize_t g,
                Py_ssize_t channels) noexcept nogil:
     cdef Py_ssize_t ITEMS = items_of_channel(a), SIZE = a.C // a.G, c, number

@@ -1,9 +1,9 @@
 """Layer normalization: dst = (src - mean) / sqrt(variance + epsilon) * scale + bias, over the K elements of a row.
 
-A row's elements lie in vectors, `src_c` floats from one to the next: V for a row-major tensor whose last axes are normalized; the
-stride of a channel block for a blocked one, where a row is the channels of a pixel. The last vector may have fewer lanes.
-Rows stand N H W; scale and bias are in whole vectors. Mean and variance take a pass each, with a sum a lane, joined in the order
-of the lanes. Parallel over groups of neighbouring rows, whose vectors share cache lines in the blocked layout.
+In a blocked tensor a row is the channels of a pixel, and its vectors are a channel block apart. In a row-major tensor a row is the
+last axes, and its vectors follow each other. The last vector may have fewer lanes. scale and bias are in whole vectors. Mean and
+variance take a sweep each, with a sum for each lane; the lanes are added in order.
+Parallel over groups of neighbouring rows, whose vectors share cache lines in the blocked layout.
 """
 
 from libc.math cimport sqrtf
@@ -18,23 +18,23 @@ cdef enum:
     MOST_PIXELS = 8
 
 cdef struct Args:
-    View src
+    View src  # c: to the next vector of a row; n, h, w: to the next row
     View dst
     int64_t scale
     int64_t bias
-    Py_ssize_t N
+    Py_ssize_t N  # N x H x W rows
     Py_ssize_t H
     Py_ssize_t W
-    Py_ssize_t K
+    Py_ssize_t K  # elements of a row
     float epsilon
 
 
-# Rows that go side by side: their sums and means stay in registers.
+# Rows that are normalized side by side: their sums and means stay in registers.
 cdef inline int pixels() noexcept nogil:
     return MOST_PIXELS if FMA else 4
 
 
-# P neighbouring rows. A lane that is no element counts as the mean.
+# P neighbouring rows. A lane without an element counts as the mean.
 cdef inline void normalize(const int P, const Args* a, const float* src, float* dst, const float* scale,
                            const float* bias) noexcept nogil:
     cdef Py_ssize_t BLOCKS = a.K // V, lanes = a.K % V, k, c

@@ -1,6 +1,6 @@
-"""Max pooling: the largest element of each window, NaN where it holds one, -inf where the padding is all it holds.
+"""Max pooling: the largest element of each window; NaN if the window has one, -inf if it has only padding.
 
-The loops, layouts and what runs in parallel: pool.pxd.
+See pool.pxd for the loops, the layouts and what runs in parallel.
 """
 
 from pool cimport Args, pool

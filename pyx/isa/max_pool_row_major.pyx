@@ -1,9 +1,8 @@
-"""Max pooling of row-major tensors of any element type: windows over one to three spatial axes, of which those missing stand in
-front with one element.
+"""Max pooling of row-major tensors of any element type: windows over three spatial axes, of which missing ones have size 1.
 
-NaN wins, as numbers do over the padding; a window of padding alone gives the least number of the type. Of two equal elements (0 and
--0, two NaN) the first one stays. Halves are compared by integers that are in their order.
-Parallel over the rows of the result. For each element of the window, one sweep over the row, which stays in L1.
+A window with a NaN gives NaN. Padding is left out; a window of padding alone gives the least number of the type. Of two equal
+elements (0 and -0, two NaN) the first one stays. Halves are compared as integers in the same order.
+Parallel over the rows of the result. For each element of the window, there is one sweep over the row, which stays in L1.
 """
 
 from libc.math cimport INFINITY
@@ -32,16 +31,16 @@ cdef struct Args:
     int64_t src
     int64_t dst
     int type
-    Py_ssize_t planes
-    Py_ssize_t size[3]
-    Py_ssize_t out[3]
+    Py_ssize_t planes  # images x channels
+    Py_ssize_t size[3]  # of the source
+    Py_ssize_t out[3]  # size of the result
     Py_ssize_t window[3]
     Py_ssize_t strides[3]
     Py_ssize_t dilations[3]
     Py_ssize_t begin[3]  # the padding in front
 
 
-# Halves in their order, both zeros as 0 and every NaN as the largest.
+# An integer for a half, in the same order: 0 for both zeros, the largest for every NaN.
 cdef inline int16_t order(uint16_t bits) noexcept nogil:
     cdef int16_t size = bits & 0x7fff, sign = -(bits >> 15), number = (size ^ sign) - sign
     return 0x7fff if size > 0x7c00 else number
@@ -69,7 +68,7 @@ cdef inline element least(const element* any) noexcept nogil:
     return x
 
 
-# One row of the result with one element of the window: windows `stride` apart, of which this element of the first is src[0].
+# `count` windows of a row and one element of each: src[0] in the first window, `stride` elements on in the next.
 cdef inline void sweep(const Py_ssize_t stride, const element* src, element* dst, Py_ssize_t count) noexcept nogil:
     cdef Py_ssize_t i
     for i in range(count):

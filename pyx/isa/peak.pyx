@@ -1,7 +1,7 @@
-"""What the machine can do at most: multiply-adds from registers, and floats read from memory.
+"""The most that the machine can do: multiply-adds from registers, and floats read from memory.
 
-The benchmarks divide by these figures (bench/peak.py), so both loops do nothing else. One thread each; the GIL is released, so
-that Python threads may run them side by side.
+The benchmarks divide by these figures (bench/peak.py), so the loops do nothing else. Each runs on one thread and releases the GIL,
+so that Python threads can run them side by side.
 """
 
 from simd cimport V, load, vbroadcast, vf

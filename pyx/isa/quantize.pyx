@@ -1,8 +1,7 @@
 """QuantizeLinear and DequantizeLinear of row-major tensors: float32 to integers with scales and zero points, and back.
 
-A tensor is `rows` rows of L elements. A row has one scale and one zero point: row r those at r % C, so that C is 1 for a tensor
-with one of each. Without zero points (`zero` is 0) they are 0.
-Parallel over items: a row's next ITEM elements.
+A tensor is `rows` rows of L elements. Row r has the scale and the zero point at r % C: C is 1 for a tensor with one of each.
+Parallel over items of ITEM elements of a row.
 """
 
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t
@@ -27,12 +26,12 @@ cdef struct Args:
     int64_t src
     int64_t dst
     int64_t scale
-    int64_t zero
-    bint quantizes
-    int dtype
+    int64_t zero  # address 0: all zero points are 0
+    bint quantizes  # float32 to integers, otherwise back
+    int dtype  # of the integers
     Py_ssize_t rows
-    Py_ssize_t L
-    Py_ssize_t C
+    Py_ssize_t L  # elements of a row
+    Py_ssize_t C  # scales
 
 
 # x / scale + zero as integers of 8 bits, from lo to hi, halves to even, NaN as the zero point. The sum with 1.5 * 2^23 has no
@@ -58,7 +57,7 @@ cdef inline void dequantize(const Integer* src, float* dst, Py_ssize_t n, float 
             dst[i] = <float> (<int> src[i] - <int> zero) * scale
 
 
-# Elements i to i + n of a row, which has scale and zero point c.
+# n elements of a row with scale and zero point c.
 cdef inline void convert(const Args* a, char** bases, Integer* integers, float* floats, Py_ssize_t n, Py_ssize_t c,
                          int lo, int hi) noexcept nogil:
     cdef float scale = at(bases, a.scale)[c]

@@ -1,14 +1,9 @@
-"""Recurrent layers: the way through time of an RNN, GRU or LSTM, whose products with the inputs were computed before.
+"""Recurrent layers: the time steps of an RNN, GRU or LSTM, whose products with the inputs were computed before.
 
-Layouts: src = [t][n][d][h block][gate][V], with strides for t and n, the inputs' products and biases; wei = [d][h block][h][gate][V]
-and bia = [d][h block][gate][V], what states are multiplied with and what is added; begin = [d][n][H], the states before the first
-step; dst = [t][d][n][H], with strides, the states after each; last = [d][n][H], that after the last step. The cells of an LSTM come
-from cell_begin, are kept in cell = [d][n][h block][V] and go to cell_last. A direction d runs backwards where d + reverse is 1.
-
-All gates of a vector of units are summed side by side, at once for up to six sequences, so that a step reads each weight once and
-the gates' functions read what is in L1. Parallel over (direction, chunk of sequences), each through all steps: a unit needs
-all units of the step before, and threads that share a sequence would wait for each other at each step. Each sum runs over h in
-order: a sequence has the same bits alone and among others.
+All gates of a vector of units are summed side by side, for up to six sequences at once: a time step reads each weight once, and the
+functions of the gates read L1. Each sum is over h in order: a sequence has the same bits alone and among others.
+Parallel over (direction, chunk of sequences), each through all time steps: a unit needs all units of the time step before, and
+threads that share a sequence would wait for each other at each of them.
 """
 
 from libc.stdint cimport int64_t
@@ -21,37 +16,38 @@ from step cimport at, share
 cdef enum:
     MOST = 24  # sums of a tile: six sequences, or two sequences and two vectors of units, times four gates
 
-# The number of gates says which it is.
+# The layers, by their number of gates.
 cdef enum Kind:
     RNN = 1
     GRU = 3
     LSTM = 4
 
 cdef struct Args:
-    int64_t src
-    int64_t wei
-    int64_t bia
-    int64_t begin
-    int64_t cell_begin
-    int64_t cell
-    int64_t dst
-    int64_t last
-    int64_t cell_last
-    Py_ssize_t gates
-    Py_ssize_t T
-    Py_ssize_t N
-    Py_ssize_t D
-    Py_ssize_t H
+    int64_t src  # [t][n][d][h block][gate][V]: products with the inputs, and biases; strides for t and n
+    int64_t wei  # [d][h block][h][gate][V]: the weights of the states
+    int64_t bia  # [d][h block][gate][V]: the biases of the states
+    int64_t begin  # [d][n][h]: the states before the first time step
+    int64_t cell_begin  # likewise, of the cells of an LSTM
+    int64_t cell  # scratch memory [d][n][h block][V] for the cells of an LSTM
+    int64_t dst  # [t][d][n][h]: the states after each time step; strides for t, d and n
+    int64_t last  # [d][n][h]: the states after the last time step
+    int64_t cell_last  # likewise, of the cells
+    Py_ssize_t gates  # a Kind
+    Py_ssize_t T  # time steps
+    Py_ssize_t N  # sequences
+    Py_ssize_t D  # directions
+    Py_ssize_t H  # units
+    # strides in floats
     Py_ssize_t src_t
     Py_ssize_t src_n
     Py_ssize_t dst_t
     Py_ssize_t dst_d
     Py_ssize_t dst_n
-    Py_ssize_t state_d
+    Py_ssize_t state_d  # of begin, cell_begin, last and cell_last
     Py_ssize_t state_n
-    Py_ssize_t chunk
-    bint reverse
-    bint begin_zero
+    Py_ssize_t chunk  # sequences of an item
+    bint reverse  # direction d goes backwards in time if d + reverse is 1
+    bint begin_zero  # all states begin as 0
     bint has_last
     bint has_cell_last
 
@@ -77,8 +73,8 @@ cdef inline void products(const int R, const int B, const int G, const float* be
         store(sums + i * V, acc[i])
 
 
-# The tile for numbers known only now. One sequence, or two, take two vectors of units, where there are registers: four sums would
-# wait for each other.
+# `products` for numbers that are known only at run time. One or two sequences take two vectors of units if there are registers
+# enough: the multiply-adds of four sums would wait for each other.
 cdef inline void choose(int rows, int blocks, const int G, const float* before, Py_ssize_t before_n, Py_ssize_t K,
                         const float* wei, Py_ssize_t block, const float* bia, float* sums) noexcept nogil:
     if REGS == 32 and blocks == 2:
@@ -92,7 +88,7 @@ cdef inline void choose(int rows, int blocks, const int G, const float* before, 
     else: products(1, 1, G, before, before_n, K, wei, block, bia, sums)
 
 
-# A function of its own, as those of tiles.pxi.
+# Not inlined, as the functions of tiles.pxi.
 cdef noinline tile_products(int rows, int blocks, int gates, const float* before, Py_ssize_t before_n, Py_ssize_t K,
                             const float* wei, Py_ssize_t block, const float* bia, float* sums) noexcept nogil:
     if gates == LSTM: choose(rows, blocks, LSTM, before, before_n, K, wei, block, bia, sums)
@@ -121,7 +117,7 @@ cdef noinline new_state(int gates, const float* x, const float* s, const float* 
     return 0
 
 
-# `rows` sequences from `first` on go through one step of direction d, whose input is that of time t.
+# The time step of direction d with the inputs of time t, for `rows` sequences from `first` on.
 cdef inline void advance(const Args* a, char** bases, Py_ssize_t d, Py_ssize_t first, Py_ssize_t rows, Py_ssize_t t,
                          const float* before, Py_ssize_t before_n, Py_ssize_t K) noexcept nogil:
     cdef Py_ssize_t HB = (a.H + V - 1) // V, block = a.H * a.gates * V, hb = 0, own, n, u

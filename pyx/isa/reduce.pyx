@@ -1,7 +1,7 @@
 """Sums, products, norms, largest and smallest elements along the middle one of three axes: outer, K, inner.
 
-With inner = 1 the K elements lie along the vectors, in V parts that are joined in the order of the lanes. Else a vector is V
-neighbours on the inner axis, each lane an output of its own. A NaN in a part makes its result NaN. `factor` scales sums, to means.
+With inner = 1 each lane reduces every V-th of the K elements, and the lanes are joined in order. Otherwise a vector is V neighbours
+on the inner axis, and each lane is an output. A NaN makes the result NaN.
 Parallel over outputs: rows, or blocks of the inner axis, whose bounds do not depend on the number of threads.
 """
 
@@ -28,7 +28,7 @@ cdef struct Args:
     int64_t src
     int64_t dst
     int function
-    float factor
+    float factor  # of sums: 1 / K for means
     Py_ssize_t outer
     Py_ssize_t K
     Py_ssize_t inner
@@ -38,7 +38,7 @@ cdef inline float neutral(const int F) noexcept nogil:
     return -INFINITY if F == MAX else INFINITY if F == MIN else 1 if F == PROD else 0
 
 
-# What an element counts for.
+# What an element adds to the result.
 cdef inline vf term(const int F, vf x) noexcept nogil:
     return vabs(x) if F == SUM_ABS else x * x if F == SUM_SQUARE or F == L2 else x
 

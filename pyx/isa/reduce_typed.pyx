@@ -1,7 +1,7 @@
 """Sums, products, largest and smallest elements of integers along the middle one of three axes: outer, K, inner.
 
-Sums and products keep their low bits. Parallel over items of WIDTH neighbours on the inner axis, which stay in L1 while the K rows
-go by.
+Sums and products keep their low bits.
+Parallel over items of WIDTH neighbours on the inner axis, whose results stay in L1 while the K rows are read.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint64_t
@@ -27,7 +27,7 @@ cdef struct Args:
     int64_t src
     int64_t dst
     int function
-    Py_ssize_t itemsize
+    Py_ssize_t itemsize  # bytes of an element: 4 or 8
     Py_ssize_t outer
     Py_ssize_t K
     Py_ssize_t inner

@@ -1,7 +1,6 @@
-"""Resizes planes of a tensor nChw{V}c: every output row is a weighted sum of TH input rows, every pixel of TW pixels in them.
+"""Resizes planes of a tensor nChw{V}c: an output row is a weighted sum of TH input rows, a pixel of TW pixels in each of them.
 
-Which ones, and the weights, stand in tables: rows[oh][TH] and columns[ow][TW], in floats from the first pixel of the plane.
-One tap on both axes is a copy (its weight is 1), two are bilinear interpolation.
+One tap along both axes is a copy (its weight is 1), two are bilinear interpolation.
 Parallel over the output rows (n, c/V, oh).
 """
 
@@ -14,16 +13,16 @@ from view cimport View, pixel
 cdef struct Args:
     View src
     View dst
-    int64_t rows
-    int64_t row_weights
-    int64_t columns
-    int64_t column_weights
+    int64_t rows  # int64 [oh][TH], in floats from the first row of the plane
+    int64_t row_weights  # [oh][TH]
+    int64_t columns  # int64 [ow][TW], in floats from the first pixel of the row
+    int64_t column_weights  # [ow][TW]
     Py_ssize_t N
-    Py_ssize_t CB
+    Py_ssize_t CB  # blocks of channels
     Py_ssize_t OH
     Py_ssize_t OW
-    Py_ssize_t TH
-    Py_ssize_t TW
+    Py_ssize_t TH  # taps along a column
+    Py_ssize_t TW  # taps along a row
 
 
 # One output row; called with TH and TW as literals for the usual two.

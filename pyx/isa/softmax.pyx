@@ -1,9 +1,9 @@
 """Softmax and its logarithm along the middle one of three axes: outer, K, inner.
 
-e^(x - max) over its sum, or x - max - log(sum): nothing overflows, and a NaN or +inf in a row makes all of it NaN.
-With inner = 1 a row lies along the vectors: V sums, joined in the order of the lanes. Else a vector is V neighbours on the
-inner axis, each lane a row of its own.
-Short rows are transposed for that. Parallel over rows, groups of short rows, or blocks of the inner axis.
+e^(x - max) over its sum, or x - max - log(sum): nothing overflows, and a NaN or +inf in a row makes all of it NaN. With inner = 1
+a vector is V elements of a row, and the lanes of the sum are added in order. Otherwise a vector is V neighbours on the inner
+axis, and each lane is a row; short rows are transposed for that.
+Parallel over rows, groups of short rows, or blocks of the inner axis.
 """
 
 from libc.math cimport INFINITY, logf
@@ -14,7 +14,7 @@ from simd cimport V, load, load_part, store, store_part, vbroadcast, vexp, vf, v
 from step cimport at, share
 
 cdef enum:
-    SHORT = 24  # rows up to this long go V at once
+    SHORT = 24  # elements of a row up to which V rows are computed at once
     VECTORS = 8  # of the inner axis in an item: whole cache lines of each row, and room for their sums in registers
 
 cdef struct Args:
@@ -23,7 +23,7 @@ cdef struct Args:
     Py_ssize_t outer
     Py_ssize_t K
     Py_ssize_t inner
-    bint log
+    bint log  # the logarithm of softmax
 
 
 cdef inline vf logarithm(vf x) noexcept nogil:
@@ -34,7 +34,7 @@ cdef inline vf logarithm(vf x) noexcept nogil:
     return y
 
 
-# A NaN may be lost here: it comes back in the sum.
+# A NaN may be lost here; the sum has it again.
 cdef inline float largest(vf x) noexcept nogil:
     cdef int i
     cdef float lanes[16]

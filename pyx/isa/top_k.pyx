@@ -1,9 +1,9 @@
 """The K largest or smallest elements along the middle one of three axes, outer, D, inner, in their order, and their indices.
 
-Of equal elements the first comes first; NaN counts as largest. dst and the int64 `indices` are outer, K, inner; either may be left
-out (address 0). The best K so far stand in a heap, whose root is the one that would go first: most elements are only compared with
-it. `heaps` has one of K for each thread. Of K = 1, neighbours on the inner axis go side by side in vectors, with their indices as
-floats. Parallel over rows, or groups of such neighbours.
+Of equal elements the one with the lowest index comes first; NaN counts as the largest. A heap holds the best K elements so far. Its
+root is the worst of them: most elements are only compared with it. If K is 1, vectors hold neighbours on the inner axis, and their
+indices as floats.
+Parallel over rows, or groups of such neighbours.
 """
 
 from libc.stdint cimport int64_t
@@ -13,7 +13,7 @@ from step cimport at, share
 
 cdef enum:
     VECTORS = 4  # that go side by side: whole cache lines
-    EXACT = 1 << 24  # integers below are floats
+    EXACT = 1 << 24  # smaller integers are exact as floats
 
 cdef struct Entry:
     float value
@@ -21,14 +21,14 @@ cdef struct Entry:
 
 cdef struct Args:
     int64_t src
-    int64_t dst
-    int64_t indices
-    int64_t heaps
+    int64_t dst  # outer, K, inner; address 0: not wanted
+    int64_t indices  # int64, likewise
+    int64_t heaps  # scratch memory: K entries for each thread
     Py_ssize_t outer
     Py_ssize_t D
     Py_ssize_t inner
     Py_ssize_t K
-    bint largest
+    bint largest  # otherwise the smallest
 
 
 # Whether x comes before an equal or lower y, not looking at indices.
@@ -43,7 +43,7 @@ cdef inline bint after(const bint LARGEST, Entry a, Entry b) noexcept nogil:
     return beats(LARGEST, b.value, a.value) or (not beats(LARGEST, a.value, b.value) and b.index < a.index)
 
 
-# Put an entry in the place of the root of a heap of `count`.
+# Replace the root of a heap of `count` entries.
 cdef inline void replace_root(const bint LARGEST, Entry* heap, Py_ssize_t count, Entry entry) noexcept nogil:
     cdef Py_ssize_t i = 0, child = 1
     while child < count:
@@ -57,7 +57,7 @@ cdef inline void replace_root(const bint LARGEST, Entry* heap, Py_ssize_t count,
     heap[i] = entry
 
 
-# Put an entry behind `count` others of a heap.
+# Add an entry to a heap of `count` others.
 cdef inline void append(const bint LARGEST, Entry* heap, Py_ssize_t count, Entry entry) noexcept nogil:
     cdef Py_ssize_t i = count, parent
     while i > 0:
@@ -90,7 +90,7 @@ cdef inline void row(const bint LARGEST, const Args* a, const float* src, Entry*
         replace_root(LARGEST, heap, k, heap[k])
 
 
-# K = 1 for COUNT vectors of neighbouring rows. False, with nothing written, where a NaN or an infinity is among them.
+# K = 1 for COUNT vectors of neighbouring rows. False, with nothing written, if one has a NaN or an infinity.
 cdef inline bint columns(const bint LARGEST, const int COUNT, const Args* a, const float* src, float* dst,
                          int64_t* indices) noexcept nogil:
     cdef Py_ssize_t i
