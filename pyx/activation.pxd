@@ -1,7 +1,8 @@
-# The functions that a kernel's store applies to its sums. KINDS in fastconv/plan/bind.py lists them in the same order.
+# The functions that a kernel's store applies to its sums, by their kinds in constants.pxd.
 
 from libc.math cimport INFINITY
 
+from constants cimport CLIP, ELU, HARD_SIGMOID, HARD_SWISH, LEAKY_RELU, SIGMOID, SILU, SOFTPLUS, TANH
 from simd cimport vabs, vbroadcast, vexp, vexp_normal, vf, vfma, vless, vmax, vmin, vreciprocal
 
 cdef extern from *:
@@ -19,18 +20,6 @@ cdef struct Activation:
     float a  # the parameters, see `activate`
     float b
     float c
-
-cdef enum Kind:
-    CLIP
-    LEAKY_RELU
-    SIGMOID
-    SILU
-    TANH
-    HARD_SIGMOID
-    HARD_SWISH
-    ELU
-    SOFTPLUS
-    FAKE_QUANTIZE
 
 
 cdef inline vf clip(vf x, float lo, float hi) noexcept nogil:

@@ -1,8 +1,8 @@
 # The activations other than CLIP, which a kernel applies to outputs that it has just stored and that are still in L1. They are not
 # inlined: their code is too large to be in every tile, and would take registers from it.
 
-from activation cimport CLIP, ELU, FAKE_QUANTIZE, HARD_SIGMOID, HARD_SWISH, LEAKY_RELU, SIGMOID, SILU, SOFTPLUS, TANH
 from activation cimport Activation, activate
+from constants cimport CLIP, ELU, FAKE_QUANTIZE, HARD_SIGMOID, HARD_SWISH, LEAKY_RELU, SIGMOID, SILU, SOFTPLUS, TANH
 from simd cimport V, load, noinline, store
 
 

@@ -14,7 +14,8 @@
 from libc.math cimport INFINITY
 from libc.stdint cimport int64_t
 
-from activation cimport CLIP, Activation
+from activation cimport Activation
+from constants cimport CLIP
 from simd cimport FMA, PREFETCH, PREFETCH0, REGS, V, load, store, vbroadcast, vf, vfma1, vmax, vmin
 
 

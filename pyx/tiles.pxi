@@ -1,7 +1,7 @@
 # The register tiles of tile.pxd as functions. They must not be inlined, as everything in a .pxd is: the other variables of a kernel
 # would take registers from the tiles.
 
-from activation cimport CLIP
+from constants cimport CLIP
 from simd cimport V, noinline
 from tile cimport Store, Taps, choose
 

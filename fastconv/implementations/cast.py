@@ -13,7 +13,7 @@ from ..plan.select import Selection, Target
 
 #: the types that the kernel converts to each other
 INTEGERS = ("uint8", "int8", "int32", "int64", "bool")
-#: those that it converts float32 from and to, and then float32, in the order of `Type` in pyx/isa/cast.pyx
+#: those that it converts float32 from and to, and then float32
 TYPES = ("float16", "bfloat16", "float64", *INTEGERS, "float32")
 
 
@@ -34,14 +34,14 @@ class CastRowMajor(Implementation[Cast]):
         return {node.input(0): ROW_MAJOR}, ROW_MAJOR
 
     def bind(self, node: Node, binder: Binder) -> list[Step]:
-        x, y = node.input(0), node.results[0]
+        x, y, kernel = node.input(0), node.results[0], binder.kernels.cast
         return [
             binder.step(
-                binder.kernels.cast,
+                kernel,
                 src=binder.view(x).address,
                 dst=binder.view(y).address,
-                src_type=TYPES.index(str(x.dtype)),
-                dst_type=TYPES.index(str(y.dtype)),
+                src_type=getattr(kernel, str(x.dtype).upper()),
+                dst_type=getattr(kernel, str(y.dtype).upper()),
                 count=math.prod(y.dims),
             )
         ]

@@ -13,9 +13,6 @@ from ..weights import Weights
 from .conv import ConvImplementation, bias_of, first_taps, pack_bias
 from .conv_taps import grid_offsets
 
-#: widths of kernels whose rows are one segment to pyx/isa/conv_depthwise.pyx
-ROW_WIDTHS = (3, 5)
-
 
 def pack_depthwise(w: np.ndarray | Weights, V: int) -> np.ndarray:
     """Weights C 1 KH KW as [channel block][KH KW][V], with zeros in the lanes left over."""
@@ -42,11 +39,12 @@ class ConvDepthwise(ConvImplementation[Conv]):
     def bind(self, node: Node, binder: Binder) -> list[Step]:
         x, w, windows, V = node.input(0), node.input(1), self.windows(node), binder.target.V
         (KH, KW), (dh, dw) = windows.kernel, windows.dilations
-        width = KW if KW in ROW_WIDTHS and dw == 1 else 1
+        kernel = binder.kernels.conv_depthwise
+        width = KW if KW in kernel.ROW_WIDTHS and dw == 1 else 1
         src, dst = binder.view(x), binder.view(node.results[0])
         N, C = x.dims[:2]
         step = binder.step(
-            binder.kernels.conv_depthwise,
+            kernel,
             src=first_taps(src, windows).fields, dst=dst.fields,
             wei=binder.pack("depthwise", pack_depthwise, w.constant, V=V),
             bia=binder.pack("bias", pack_bias, bias_of(node), OC=C, groups=1, V=V),

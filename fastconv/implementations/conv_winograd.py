@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from .._constants import WIDEST_PANEL
 from ..graph import Node, shape_text
 from ..ops.conv import Conv
 from ..ops.windows import Windows
@@ -21,8 +22,6 @@ from .conv import ConvImplementation, bias_of, first_taps, pack_bias
 if TYPE_CHECKING:
     from ..kernels import Kernels
 
-#: `Phase` of pyx/isa/conv_winograd.pyx
-WINDOWS, PRODUCTS, OUTPUTS, WHOLE = range(4)
 #: bytes that the transformed windows and products of a block should fill for each thread that works on it, where it goes whole
 #: and in steps; and the least tiles that are worth a read of the weights
 WHOLE_BYTES, STEPS_BYTES, BLOCK_TILES = 1 << 20, 2 << 20, 18
@@ -126,11 +125,11 @@ class ConvWinograd(ConvImplementation[Conv]):
 
     def scratch(self, node: Node, target: Target) -> tuple[int, int]:
         """Bytes for transformed windows and for products."""
-        V, W = target.V, output_tiles(self.windows(node)).W
+        V, W, gap = target.V, output_tiles(self.windows(node)).W, target.kernels.conv_winograd.GAP
         whole, TB, _ = self.block(node, target)
         copies = target.threads if whole else 1
         OC, IC = node.input(1).dims[:2]
-        windows, products = (copies * W * W * (-(-C // V) * TB * V + 16) * 4 for C in (IC, OC))
+        windows, products = (copies * W * W * (-(-C // V) * TB * V + gap) * 4 for C in (IC, OC))
         return windows, products
 
     def bind(self, node: Node, binder: Binder) -> list[Step]:
@@ -145,7 +144,7 @@ class ConvWinograd(ConvImplementation[Conv]):
             "wei": binder.pack("winograd", pack_winograd, w.constant, kernels=binder.kernels, W=W),
             "bia": binder.pack("bias", pack_bias, bias_of(node), OC=OC, groups=1, V=V),
             "taps": binder.table([cb * TB * V for cb in range(-(-IC // V))]),
-            "zeros": binder.constant(np.zeros(3 * V, np.float32)),
+            "zeros": binder.constant(np.zeros(WIDEST_PANEL * V, np.float32)),
             "windows": binder.workspace(),
             "products": binder.workspace() + self.scratch(node, binder.target)[0],
             "M": M,
@@ -159,5 +158,7 @@ class ConvWinograd(ConvImplementation[Conv]):
             "TB": TB,
             **binder.epilogue(node),
         }
-        phases = [(WHOLE, 0)] if whole else [(p, b * TB) for b in range(blocks) for p in (WINDOWS, PRODUCTS, OUTPUTS)]
-        return [binder.step(binder.kernels.conv_winograd, phase=p, first=first, **fields) for p, first in phases]
+        kernel = binder.kernels.conv_winograd
+        in_turn = (kernel.WINDOWS, kernel.PRODUCTS, kernel.OUTPUTS)
+        phases = [(kernel.WHOLE, 0)] if whole else [(p, b * TB) for b in range(blocks) for p in in_turn]
+        return [binder.step(kernel, phase=p, first=first, **fields) for p, first in phases]

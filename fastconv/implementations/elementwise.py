@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .._constants import AXES
 from ..activation import Activation
 from ..graph import Node, Value
 from ..ops.base import Op
@@ -13,11 +14,10 @@ from ..plan.implementation import Implementation
 from ..plan.layout import RANKS, ROW_MAJOR, Layout, Strides, contiguous
 from ..plan.packing import empty_aligned
 from ..plan.select import Selection, Target
-from ..plan.strided import AXES, axes_fields, broadcast_strides, collapse, item_size
+from ..plan.strided import axes_fields, broadcast_strides, collapse, item_size
 
-#: what the kernel computes, in the order of `Function` in pyx/isa/elementwise.pyx: of two operands, then of one
+#: the functions of two operands
 BINARY = ("add", "sub", "mul", "div", "min", "max", "prelu")
-FUNCTIONS = (*BINARY, "copy", "abs", "neg", "reciprocal", "sqrt", "exp", "erf", "gelu", "gelu_tanh", "mish")
 
 
 class ElementwiseRowMajor(Implementation[Op]):
@@ -29,7 +29,7 @@ class ElementwiseRowMajor(Implementation[Op]):
         self.function = function
 
     def function_of(self, op: Op) -> str:
-        """Which of FUNCTIONS the operator is."""
+        """Which of the kernel's functions the operator is."""
         return "gelu_tanh" if getattr(op, "approximate", "none") == "tanh" else self.function
 
     def activation(self, node: Node) -> Activation:
@@ -64,12 +64,13 @@ class ElementwiseRowMajor(Implementation[Op]):
         (a, a_strides), (b, b_strides) = operands[0], operands[-1]
         dims, (dst_strides, a_strides, b_strides) = collapse(dims, dst[1], a_strides, b_strides)
         rows, chunk = item_size(1, dims[-1])
+        kernel = binder.kernels.elementwise
         return binder.step(
-            binder.kernels.elementwise,
+            kernel,
             dst=dst[0],
             a=a,
             b=b,
-            function=FUNCTIONS.index(self.function_of(node.op)),
+            function=getattr(kernel, self.function_of(node.op).upper()),
             rows=rows,
             chunk=chunk,
             **axes_fields(dims, dst=dst_strides, a=a_strides, b=b_strides),

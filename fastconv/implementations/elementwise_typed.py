@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from .._constants import AXES
 from ..graph import Node, Value
 from ..ops.base import Op
 from ..ops.binary import Mod
@@ -14,14 +15,8 @@ from ..plan.binder import Binder, Step
 from ..plan.implementation import Implementation
 from ..plan.layout import ROW_MAJOR, Layout, contiguous
 from ..plan.select import Selection, Target
-from ..plan.strided import AXES, axes_fields, broadcast_strides, collapse, item_size
+from ..plan.strided import axes_fields, broadcast_strides, collapse, item_size
 from .move import MOVABLE
-
-#: what the kernel computes, in the order of `Function` in pyx/isa/elementwise_typed.pyx
-COMPARISONS, LOGIC = ("equal", "not_equal", "less", "less_or_equal"), ("and", "or", "xor")
-FUNCTIONS = (*COMPARISONS, *LOGIC, "add", "sub", "mul", "min", "max", "abs", "div", "mod", "fmod", "where")
-#: the element types of its loops, in the order of its `Type`
-TYPES = ("uint8", "uint16", "int32", "int64", "float32")
 
 
 class IntegerArithmetic(Implementation[Op]):
@@ -42,11 +37,11 @@ class IntegerArithmetic(Implementation[Op]):
         return [v for v in given if v is not None]
 
     def type_of(self, dtype: np.dtype) -> str:
-        """Which of TYPES the kernel takes the operands a and b for."""
+        """Which of the kernel's types it takes the operands a and b for."""
         return "uint8" if dtype.kind == "b" else str(dtype)
 
     def function_of(self, op: Op) -> str:
-        """Which of FUNCTIONS the operator is."""
+        """Which of the kernel's functions the operator is."""
         return self.function
 
     def fault(self, node: Node, binder: Binder) -> int:
@@ -80,7 +75,7 @@ class IntegerArithmetic(Implementation[Op]):
         dims, (dst_strides, *strides) = collapse(y.dims, contiguous(y.dims), *strides)
         a, b, condition = (*addresses, zero)[:3]
         a_strides, b_strides, condition_strides = (*strides, (0,) * len(dims))[:3]
-        rows, chunk = item_size(1, min(dims[-1], kernel.most_chunk()))
+        rows, chunk = item_size(1, min(dims[-1], kernel.CHUNK))
         return binder.step(
             kernel,
             dst=binder.view(y).address,
@@ -88,8 +83,8 @@ class IntegerArithmetic(Implementation[Op]):
             a=a,
             b=b,
             fault=self.fault(node, binder),
-            function=FUNCTIONS.index(function),
-            type=TYPES.index(self.type_of(dtype)),
+            function=getattr(kernel, function.upper()),
+            type=getattr(kernel, self.type_of(dtype).upper()),
             rows=rows,
             chunk=chunk,
             **axes_fields(dims, dst=dst_strides, condition=condition_strides, a=a_strides, b=b_strides),
@@ -151,4 +146,4 @@ class WhereRowMajor(IntegerArithmetic):
         return {1: "uint8", 2: "uint16", 4: "int32", 8: "int64"}[dtype.itemsize]
 
 
-__all__ = ["FUNCTIONS", "Comparison", "IntegerArithmetic", "IntegerClip", "IntegerDivision", "Logic", "WhereRowMajor"]
+__all__ = ["Comparison", "IntegerArithmetic", "IntegerClip", "IntegerDivision", "Logic", "WhereRowMajor"]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from .._constants import AXES
 from ..graph import Node
 from ..ops.expand import Expand
 from ..plan.binder import Binder, Step
 from ..plan.layout import contiguous
-from ..plan.strided import AXES, broadcast_strides, collapse, copy
+from ..plan.strided import broadcast_strides, collapse, copy
 from .move import Move
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,8 @@ from ..weights import Weights
 from .conv import pack_bias
 from .panels import K_BLOCK, pack_panels
 
-#: rows that share a reading of the weights, and panels of these that an item has: STREAMS in pyx/isa/gemm.pyx
-CHUNK_ROWS, STREAMS = 48, 4
+#: rows that share a reading of the weights
+CHUNK_ROWS = 48
 
 
 def pack_matrix(w: np.ndarray | Weights, transposed: bool, alpha: float, V: int) -> Packing:
@@ -41,10 +42,10 @@ def pack_vector(c: np.ndarray | Weights | None, beta: float, OC: int, V: int) ->
     return pack_bias(b, OC, 1, V)
 
 
-def sizes(M: int, K: int, OC: int) -> dict[str, Any]:
-    """The kernel's fields for one row-major product with packed weights."""
+def sizes(kernel: ModuleType, M: int, K: int, OC: int) -> dict[str, Any]:
+    """The fields of the kernel gemm for one row-major product with packed weights."""
     return {
-        "M": M, "K": K, "OC": OC, "chunk": -(-M // -(-M // CHUNK_ROWS)), "panels": STREAMS, "k_block": K_BLOCK,
+        "M": M, "K": K, "OC": OC, "chunk": -(-M // -(-M // CHUNK_ROWS)), "panels": kernel.STREAMS, "k_block": K_BLOCK,
         "src_m": K, "wei_k": 0, "wei_n": 0, "dst_m": OC,
         **axes_fields((), src=(), wei=(), dst=()),
         "alpha": 1.0, "packs": False, "workspace": 0,
@@ -79,12 +80,12 @@ class GemmPacked(Implementation[Gemm | MatMul]):
         transposed = bool(getattr(node.op, "transB", 0))
         OC = b.dims[0 if transposed else 1]
         alpha, beta = getattr(node.op, "alpha", 1.0), getattr(node.op, "beta", 1.0)
-        V = binder.target.V
+        V, kernel = binder.target.V, binder.kernels.gemm
         step = binder.step(
-            binder.kernels.gemm,
+            kernel,
             src=binder.view(a).address, dst=binder.view(node.results[0]).address,
             wei=binder.pack("gemm", pack_matrix, b.constant, transposed=transposed, alpha=alpha, V=V),
             bia=binder.constant(pack_vector(None if c is None else c.constant, beta, OC, V)),
-            **sizes(math.prod(a.dims[:-1]), a.dims[-1], OC), **binder.row_epilogue(node),
+            **sizes(kernel, math.prod(a.dims[:-1]), a.dims[-1], OC), **binder.row_epilogue(node),
         )  # fmt: skip
         return [step]

@@ -10,6 +10,7 @@ import math
 from collections.abc import Hashable
 from typing import NamedTuple
 
+from .._constants import AXES, WIDEST_PANEL
 from ..graph import Node, Value
 from ..ops.einsum import Einsum
 from ..ops.gemm import Gemm
@@ -20,7 +21,7 @@ from ..plan.epilogue import epilogue_of
 from ..plan.implementation import Implementation
 from ..plan.layout import ROW_MAJOR, Layout, Strides, contiguous
 from ..plan.select import Selection, Target
-from ..plan.strided import AXES, axes_fields, collapse, copy
+from ..plan.strided import axes_fields, collapse, copy
 from .gemm_packed import pack_vector
 from .panels import K_BLOCK
 
@@ -123,7 +124,7 @@ class GemmStrided(Implementation[Gemm | MatMul | Einsum]):
 
     def workspace(self, node: Node, target: Target) -> int:
         product = self.product(node)
-        vectors = min(-(-product.n.dims[0] // target.V), 3)
+        vectors = min(-(-product.n.dims[0] // target.V), WIDEST_PANEL)
         return self.copied(product) + target.threads * product.k.dims[0] * vectors * target.V * 4
 
     def copied(self, product: Product) -> int:

@@ -18,9 +18,6 @@ from ..plan.strided import item_size
 from ..plan.view import View
 from .conv import pack_bias
 
-#: what the kernel does one after the other, in the order of `Stage` in pyx/isa/group_norm.pyx
-STAGES = ("moments", "join", "normalize")
-
 
 class GroupNormRowMajor(Implementation[InstanceNormalization | GroupNormalization]):
     """Row-major tensors."""
@@ -75,7 +72,8 @@ class GroupNormRowMajor(Implementation[InstanceNormalization | GroupNormalizatio
             "scale": scale, "bias": bias, "C": C, "G": op.groups(C), "epsilon": op.epsilon,
             "moments": binder.workspace(), "params": binder.workspace() + 4 * N * 3 * channels * items,
         }  # fmt: skip
-        return [binder.step(binder.kernels.group_norm, stage=stage, **shared) for stage in range(len(STAGES))]
+        kernel = binder.kernels.group_norm
+        return [binder.step(kernel, stage=stage, **shared) for stage in (kernel.MOMENTS, kernel.JOIN, kernel.NORMALIZE)]
 
 
 class GroupNormBlocked(GroupNormRowMajor):

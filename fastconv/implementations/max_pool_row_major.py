@@ -12,17 +12,12 @@ from ..plan.implementation import Implementation
 from ..plan.layout import ROW_MAJOR, Layout
 from ..plan.select import Selection, Target
 
-#: the element types of the kernel, in the order of its `Type`
-TYPES = ("float16", "float32", "uint8", "int8", "int32", "int64")
-#: its spatial axes
-AXES = 3
-
 
 class MaxPoolRowMajor(Implementation[MaxPool]):
     """The largest element of each window of a row-major tensor; bools are the bytes 0 and 1."""
 
     name = "row-major"
-    dtypes = frozenset({"bool", *TYPES})
+    dtypes = frozenset({"bool", "float16", "float32", "uint8", "int8", "int32", "int64"})
     ranks = (3, 4, 5)
 
     def refuse(self, node: Node, selection: Selection) -> str | None:
@@ -32,18 +27,18 @@ class MaxPoolRowMajor(Implementation[MaxPool]):
         return {node.input(0): ROW_MAJOR}, ROW_MAJOR
 
     def bind(self, node: Node, binder: Binder) -> list[Step]:
-        x = node.input(0)
+        x, kernel = node.input(0), binder.kernels.max_pool_row_major
         w, name = self.op(node).geometry(x.dims), str(x.dtype)
 
         def axes(values: Sequence[int], fill: int) -> list[int]:
-            return [fill] * (AXES - len(values)) + list(values)
+            return [fill] * (kernel.AXES - len(values)) + list(values)
 
         return [
             binder.step(
-                binder.kernels.max_pool_row_major,
+                kernel,
                 src=binder.view(x).address,
                 dst=binder.view(node.results[0]).address,
-                type=TYPES.index("uint8" if name == "bool" else name),
+                type=kernel.UINT8 if name == "bool" else getattr(kernel, name.upper()),
                 planes=math.prod(x.dims[:2]),
                 size=axes(w.size, 1),
                 out=axes(w.out, 1),

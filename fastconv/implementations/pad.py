@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from .._constants import AXES
 from ..graph import Node
 from ..ops.pad import Pad
 from ..plan.binder import Binder, Step
 from ..plan.layout import contiguous
-from ..plan.strided import AXES, copy
+from ..plan.strided import copy
 from .gather import progressions
 from .move import BlockedMove, Move, constants_of, ints
 from .resize import resize_step

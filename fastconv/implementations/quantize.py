@@ -14,7 +14,7 @@ from ..plan.implementation import Implementation
 from ..plan.layout import ROW_MAJOR, Layout
 from ..plan.select import Selection, Target
 
-#: the integers that the kernel knows, in the order of `Dtype` in pyx/isa/quantize.pyx; it quantizes to those of 8 bits
+#: the integers that the kernel dequantizes; it quantizes to the first two
 DTYPES = ("uint8", "int8", "int32")
 
 
@@ -47,17 +47,17 @@ class QuantizeRowMajor(Implementation[QuantizeLinear | DequantizeLinear]):
 
     def bind(self, node: Node, binder: Binder) -> list[Step]:
         x, scale, zero, y, op = node.input(0), node.input(1), node.optional(2), node.results[0], self.op(node)
-        quantizes = isinstance(op, QuantizeLinear)
+        quantizes, kernel = isinstance(op, QuantizeLinear), binder.kernels.quantize
         axis = axis_index(op.axis, len(x.dims)) if math.prod(scale.dims) > 1 else -1
         return [
             binder.step(
-                binder.kernels.quantize,
+                kernel,
                 src=binder.view(x).address,
                 dst=binder.view(y).address,
                 scale=binder.operand(scale),
                 zero=0 if zero is None else binder.operand(zero),
                 quantizes=quantizes,
-                dtype=DTYPES.index(str(y.dtype if quantizes else x.dtype)),
+                dtype=getattr(kernel, str(y.dtype if quantizes else x.dtype).upper()),
                 rows=math.prod(x.dims[: axis + 1]),
                 L=math.prod(x.dims[axis + 1 :]),
                 C=math.prod(scale.dims),

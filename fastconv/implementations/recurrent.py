@@ -83,7 +83,7 @@ class RecurrentRowMajor(Implementation[Recurrent]):
                 src=binder.view(x).address, dst=products, add=0, has_add=False, act=activation_fields(NO_ACTIVATION),
                 wei=binder.pack("recurrent inputs", pack_inputs, w.constant, G=G, V=V),
                 bia=binder.constant(pack_vector(by_units(of_x, G, V), 1, OC, V)),
-                **sizes(M, x.dims[2], OC),
+                **sizes(binder.kernels.gemm, M, x.dims[2], OC),
             ),
             binder.step(
                 binder.kernels.recurrent,

@@ -14,11 +14,6 @@ from ..plan.implementation import Implementation
 from ..plan.layout import ROW_MAJOR, Layout
 from ..plan.select import Selection, Target
 
-#: what the kernel computes, in the order of `Function` in pyx/isa/reduce.pyx; "mean" is its sum with a factor
-FUNCTIONS = ("sum", "max", "min", "prod", "sum_abs", "sum_square", "l2")
-#: likewise in pyx/isa/reduce_typed.pyx
-TYPED_FUNCTIONS = ("sum", "max", "min", "prod")
-
 
 class ReduceRowMajor(Implementation[Reduce]):
     """Over axes between which there are none, or only axes of size 1."""
@@ -54,9 +49,9 @@ class ReduceRowMajor(Implementation[Reduce]):
         return {"src": src.address, "dst": binder.view(node.results[0]).address, "outer": outer, "K": K, "inner": inner}
 
     def bind(self, node: Node, binder: Binder) -> list[Step]:
-        fields, is_mean = self.fields(node, binder), self.function == "mean"
-        function, factor = ("sum", 1 / fields["K"]) if is_mean else (self.function, 1.0)
-        return [binder.step(binder.kernels.reduce, function=FUNCTIONS.index(function), factor=factor, **fields)]
+        fields, kernel, is_mean = self.fields(node, binder), binder.kernels.reduce, self.function == "mean"
+        function, factor = (kernel.SUM, 1 / fields["K"]) if is_mean else (getattr(kernel, self.function.upper()), 1.0)
+        return [binder.step(kernel, function=function, factor=factor, **fields)]
 
 
 class ReduceIntegers(ReduceRowMajor):
@@ -66,5 +61,6 @@ class ReduceIntegers(ReduceRowMajor):
     dtypes = frozenset({"int32", "int64"})
 
     def bind(self, node: Node, binder: Binder) -> list[Step]:
-        function, itemsize = TYPED_FUNCTIONS.index(self.function), binder.view(node.input(0)).itemsize
-        return [binder.step(binder.kernels.reduce_typed, function=function, itemsize=itemsize, **self.fields(node, binder))]
+        kernel, itemsize = binder.kernels.reduce_typed, binder.view(node.input(0)).itemsize
+        function = getattr(kernel, self.function.upper())
+        return [binder.step(kernel, function=function, itemsize=itemsize, **self.fields(node, binder))]

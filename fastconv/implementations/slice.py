@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import cast
 
+from .._constants import AXES
 from ..graph import Node, Value
 from ..ops.slice import Slice
 from ..plan.binder import Binder, Step
 from ..plan.layout import RANKS, contiguous
-from ..plan.strided import AXES, collapse, copy, copy_channels
+from ..plan.strided import collapse, copy, copy_channels
 from ..plan.tensors import Tensor
 from .move import LARGEST_BLOCK, BlockedMove, Move, constants_of, ints
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from .._constants import AXES
 from ..graph import Node, Value
 from ..ops.transpose import Transpose
 from ..plan.binder import Binder, Step
 from ..plan.layout import ROW_MAJOR, Layout, contiguous
 from ..plan.select import Target
-from ..plan.strided import AXES, collapse, copy, reorder
+from ..plan.strided import collapse, copy, reorder
 from ..plan.view import View
 from .move import BlockedMove, Move
 

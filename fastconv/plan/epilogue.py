@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from .. import _constants
 from ..activation import NO_ACTIVATION, Activation
 from ..graph import Node, Value
-
-#: the activations, in the order of `Kind` in pyx/activation.pxd
-KINDS = ("clip", "leaky_relu", "sigmoid", "silu", "tanh", "hard_sigmoid", "hard_swish", "elu", "softplus", "fake_quantize")
 
 
 def epilogue_of(node: Node) -> tuple[Value | None, Activation]:
@@ -28,4 +26,5 @@ def epilogue_of(node: Node) -> tuple[Value | None, Activation]:
 
 def activation_fields(activation: Activation) -> dict[str, Any]:
     """An Activation as the struct of pyx/activation.pxd."""
-    return {"kind": KINDS.index(activation.kind), "a": activation.a, "b": activation.b, "c": activation.c}
+    kind = getattr(_constants, activation.kind.upper())
+    return {"kind": kind, "a": activation.a, "b": activation.b, "c": activation.c}

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from .._constants import AXES
 from .binder import Binder, Step
 from .layout import Strides, contiguous
 from .view import View
 
-#: AXES in pyx/isa/copy.pyx and pyx/isa/elementwise.pyx
-AXES = 6
 #: elements of a kernel's item: its source and its result stay in L1
 ITEM = 4096
 #: least rows of an item whose neighbouring elements lie apart in the source: the elements between may be the next row's

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from .._constants import OFFSET_BITS
 from .layout import ROW_MAJOR, Layout
 
 #: places in the table of base addresses of a call: base 0 is address 0, then come the arena, the faults (`Binder.fault`), the
@@ -14,7 +15,7 @@ ABSOLUTE, ARENA, FAULTS, FIRST_INPUT = 0, 1, 2, 3
 
 def address(base: int, offset: int) -> int:
     """An operand's address in the arguments of a step, see pyx/step.pxd; `offset` is in bytes."""
-    return base << 48 | offset
+    return base << OFFSET_BITS | offset
 
 
 class View(NamedTuple):

@@ -22,8 +22,8 @@ cdef extern from *:
 cdef enum:
     ITEM = 1024
 
-# TYPES in fastconv/implementations/cast.py lists them in the same order
-cdef enum Type:
+# what `src_type` and `dst_type` may be
+cpdef enum:
     FLOAT16
     BFLOAT16
     FLOAT64

@@ -10,12 +10,16 @@ Parallel over (image, channel block, output row).
 
 from libc.stdint cimport int64_t
 
-from activation cimport CLIP, Activation, clip
+from activation cimport Activation, clip
+from constants cimport CLIP
 from simd cimport FMA, REGS, V, load, store, vf, vfma
 from step cimport at, share
 from view cimport View, pixel
 
 include "finish.pxi"
+
+# widths of the kernels whose rows are one segment
+ROW_WIDTHS = 3, 5
 
 cdef struct Args:
     View src  # first tap of the first pixel; h, w: to the next output row or pixel

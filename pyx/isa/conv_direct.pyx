@@ -14,7 +14,8 @@ stays in L2 while the weights are streamed. Pixels are numbered through all rows
 
 from libc.stdint cimport int64_t
 
-from activation cimport CLIP, Activation
+from activation cimport Activation
+from constants cimport CLIP
 from panels cimport panels, width_of
 from simd cimport V
 from step cimport at, share

@@ -25,7 +25,8 @@ a block is three steps: `WINDOWS` and `OUTPUTS` are parallel over (channel block
 from libc.math cimport sqrt
 from libc.stdint cimport int64_t
 
-from activation cimport CLIP, Activation, clip
+from activation cimport Activation, clip
+from constants cimport CLIP
 from panels cimport panels, width_of
 from simd cimport PREFETCH, V, load, store, vf
 from step cimport at, share
@@ -34,7 +35,11 @@ from view cimport View, pixel
 
 include "tiles.pxi"
 
-cdef enum Phase:
+cpdef enum:
+    GAP = 16  # floats between the planes of windows or of products
+
+# what `phase` may be
+cpdef enum:
     WINDOWS
     PRODUCTS
     OUTPUTS
@@ -50,7 +55,7 @@ cdef struct Args:
     int64_t zeros  # the bias of the products
     int64_t windows  # scratch memory for transformed windows; if `WHOLE`, for each thread
     int64_t products  # scratch memory for products, likewise
-    Phase phase
+    int phase
     Py_ssize_t M  # an output tile has MxM pixels
     Py_ssize_t W  # a window has WxW pixels
     Py_ssize_t D  # dilation
@@ -112,7 +117,7 @@ cdef inline void tile_row(const int M, const int W, const vf* x, const int strid
 
 # Floats from one position of the windows or products to the next.
 cdef inline Py_ssize_t plane(const Args* a, Py_ssize_t blocks) noexcept nogil:
-    return blocks * a.TB * V + 16
+    return blocks * a.TB * V + GAP
 
 
 # Tile rows or columns that cover `size` pixels: D for every M * D pixels, and those that begin in the rest.
@@ -296,7 +301,7 @@ cdef void multiply(const Args* a, char** bases, Py_ssize_t block, Py_ssize_t pos
 
 
 # A piece of one phase of the block of tiles that begins at `start`.
-cdef void compute(const Args* a, char** bases, Phase phase, Py_ssize_t start, Py_ssize_t piece, Py_ssize_t pieces, float* windows,
+cdef void compute(const Args* a, char** bases, int phase, Py_ssize_t start, Py_ssize_t piece, Py_ssize_t pieces, float* windows,
                   float* products) noexcept nogil:
     cdef Py_ssize_t count = min(a.TB, tiles(a) - start), ICB = (a.IC + V - 1) // V, PANELS = panels(a.OCB)
     cdef Py_ssize_t items = a.W * a.W * PANELS if phase == PRODUCTS else (ICB if phase == WINDOWS else a.OCB) * count

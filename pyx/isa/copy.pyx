@@ -8,10 +8,10 @@ are read before the line leaves the cache.
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
+from constants cimport AXES
 from step cimport at, share
 
 cdef enum:
-    AXES = 6
     SHORT = 32  # a call of memcpy costs more than as many elements
 
 # elements of each size

@@ -9,15 +9,13 @@ clip is applied in a second sweep over it, as its code is too large to be repeat
 from libc.math cimport INFINITY
 from libc.stdint cimport int64_t
 
-from activation cimport CLIP, Activation, activate, clip, sigmoid
+from activation cimport Activation, activate, clip, sigmoid
+from constants cimport AXES, CLIP
 from simd cimport V, load, load_part, store, store_part, vabs, vbroadcast, vcopysign, vexp, vf, vless, vmaxnan, vmin, vminnan, vsqrt
 from step cimport at, share
 
-cdef enum:
-    AXES = 6
-
-# FUNCTIONS in fastconv/implementations/elementwise.py lists them in the same order
-cdef enum Function:
+# what `function` may be: functions of two operands, then of one
+cpdef enum:
     ADD
     SUB
     MUL

@@ -10,15 +10,15 @@ stride 0 is first written to a buffer, once for each element of a line.
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint64_t
 
+from constants cimport AXES
 from fault cimport report
 from step cimport at, share
 
-cdef enum:
-    AXES = 6
+cpdef enum:
     CHUNK = 512  # most elements of a line: three buffers stay in L1
 
-# FUNCTIONS in fastconv/implementations/elementwise_typed.py lists them in the same order
-cdef enum Function:
+# what `function` may be
+cpdef enum:
     EQUAL
     NOT_EQUAL
     LESS
@@ -37,8 +37,8 @@ cdef enum Function:
     FMOD
     WHERE
 
-# TYPES, likewise; for WHERE, any type of as many bytes
-cdef enum Type:
+# what `type`, that of a and b, may be; for WHERE, any type of as many bytes
+cpdef enum:
     UINT8
     UINT16
     INT32
@@ -295,11 +295,6 @@ cdef void run(const Args* g, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
             lines(g, bases, p, <int64_t*> NULL, m, n)
         else:
             lines(g, bases, p, <float*> NULL, m, n)
-
-
-def most_chunk():
-    """The most elements of a line that an item may take."""
-    return CHUNK
 
 
 include "step.pxi"

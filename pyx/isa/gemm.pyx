@@ -13,7 +13,8 @@ bits alone and among others.
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy
 
-from activation cimport CLIP, Activation, clip
+from activation cimport Activation, clip
+from constants cimport AXES, CLIP, WIDEST_PANEL
 from panels cimport panels, width_of
 from simd cimport PREFETCH, V, load, load_part, store, vbroadcast, vf
 from step cimport at, share
@@ -21,9 +22,10 @@ from tile cimport ROWS, Store, rows
 
 include "tiles.pxi"
 
-cdef enum:
-    AXES = 6
+cpdef enum:
     STREAMS = 4  # panels that are read side by side
+
+cdef enum:
     AHEAD = 128  # floats from a load to the prefetch
     LINE = 16  # floats of a column that are packed before the next column's
 
@@ -111,10 +113,10 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
     cdef Py_ssize_t CHUNKS = (a.M + a.chunk - 1) // a.chunk, items = CHUNKS * GROUPS
     cdef Py_ssize_t item, rest, axis, i, panel, behind, m, begin, end, block, tiles, least, longer, t, OC, first, last
     cdef int width, r, row
-    cdef float* scratch = at(bases, a.workspace) + thread * a.K * min(OCB, 3) * V
+    cdef float* scratch = at(bases, a.workspace) + thread * a.K * min(OCB, WIDEST_PANEL) * V
     cdef const float* px[ROWS]
     # rows of a last panel with fewer columns than lanes, as whole vectors
-    cdef vf adds[ROWS][3], dsts[ROWS][3]
+    cdef vf adds[ROWS][WIDEST_PANEL], dsts[ROWS][WIDEST_PANEL]
     cdef Store to
     cdef const float* src
     cdef const float* matrix

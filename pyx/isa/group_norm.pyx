@@ -17,7 +17,8 @@ depend on the number of threads, and over groups in JOIN.
 from libc.math cimport INFINITY, sqrt
 from libc.stdint cimport int64_t
 
-from activation cimport CLIP, Activation, activate, clip
+from activation cimport Activation, activate, clip
+from constants cimport CLIP
 from lanes cimport total
 from simd cimport V, load, load_part, store, store_part, vbroadcast, vf
 from step cimport at, share
@@ -28,8 +29,8 @@ include "finish.pxi"
 cdef enum:
     SUMS = 4  # side by side, as each addition waits for the one before
 
-# STAGES in fastconv/implementations/group_norm.py lists them in the same order
-cdef enum Stage:
+# what `stage` may be
+cpdef enum:
     MOMENTS
     JOIN
     NORMALIZE

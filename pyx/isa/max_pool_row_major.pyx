@@ -10,8 +10,11 @@ from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t
 
 from step cimport at, share
 
-# the element types, in the order of TYPES in fastconv/implementations/max_pool_row_major.py
-cdef enum Type:
+cpdef enum:
+    AXES = 3  # spatial axes
+
+# what `type` may be
+cpdef enum:
     FLOAT16
     FLOAT32
     UINT8
@@ -32,12 +35,12 @@ cdef struct Args:
     int64_t dst
     int type
     Py_ssize_t planes  # images x channels
-    Py_ssize_t size[3]  # of the source
-    Py_ssize_t out[3]  # size of the result
-    Py_ssize_t window[3]
-    Py_ssize_t strides[3]
-    Py_ssize_t dilations[3]
-    Py_ssize_t begin[3]  # the padding in front
+    Py_ssize_t size[AXES]  # of the source
+    Py_ssize_t out[AXES]  # size of the result
+    Py_ssize_t window[AXES]
+    Py_ssize_t strides[AXES]
+    Py_ssize_t dilations[AXES]
+    Py_ssize_t begin[AXES]  # the padding in front
 
 
 # An integer for a half, in the same order: 0 for both zeros, the largest for every NaN.

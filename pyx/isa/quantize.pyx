@@ -11,8 +11,8 @@ from step cimport at, share
 cdef enum:
     ITEM = 4096
 
-# DTYPES in fastconv/implementations/quantize.py lists them in the same order
-cdef enum Dtype:
+# what `dtype`, that of the integers, may be
+cpdef enum:
     UINT8
     INT8
     INT32

@@ -14,8 +14,8 @@ from step cimport at, share
 cdef enum:
     VECTORS = 8  # of the inner axis in an item: whole cache lines of each row, and room for their results in registers
 
-# FUNCTIONS in fastconv/implementations/reduce.py lists them in the same order
-cdef enum Function:
+# what `function` may be
+cpdef enum:
     SUM
     MAX
     MIN

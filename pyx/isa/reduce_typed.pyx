@@ -12,8 +12,8 @@ from step cimport at, share
 cdef enum:
     WIDTH = 1024
 
-# TYPED_FUNCTIONS in fastconv/implementations/reduce.py lists them in the same order
-cdef enum Function:
+# what `function` may be
+cpdef enum:
     SUM
     MAX
     MIN

@@ -27,6 +27,7 @@ def test_the_tiles_are_those_of_the_kernels(isa):
     most = built.conv_direct.tile_rows(), built.conv_depthwise.tile_pixels(), built.recurrent.tile_sequences()
     tiles = hot_loops.Tiles(4 * built.V, *most)
     assert hot_loops.TILES[isa] == tiles
+    assert (1, *built.conv_depthwise.ROW_WIDTHS) == hot_loops.KERNEL_WIDTHS
 
 
 def compiled(tmp_path, body, *flags):

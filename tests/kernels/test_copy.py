@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from fastconv import _executor, kernels
+from fastconv._constants import AXES
 from fastconv.graph import Value
 from fastconv.implementations import IMPLEMENTATIONS
 from fastconv.plan import Target
 from fastconv.plan.binder import Binder
 from fastconv.plan.layout import PLANAR, ROW_MAJOR, blocked, contiguous
-from fastconv.plan.strided import AXES, ITEM, copy, reorder
+from fastconv.plan.strided import ITEM, copy, reorder
 from fastconv.plan.tensors import Tensor
 from fastconv.plan.view import ABSOLUTE, address
 

@@ -11,7 +11,9 @@ import pytest
 
 import fastconv
 from fastconv import kernels
+from fastconv._constants import AXES
 from fastconv.errors import FastconvError
+from fastconv.implementations.move import LARGEST_BLOCK
 from fastconv.kernels import isas
 
 ISAS = kernels.available()
@@ -30,6 +32,7 @@ def test_those_available_are_of_this_machine_slowest_first():
     widths = [kernels.load(isa).V for isa in ISAS if not isa.endswith("-lowered")]
     assert widths == sorted(widths)
     assert all(V in (4, 8, 16) for V in widths)
+    assert max(widths) <= LARGEST_BLOCK
 
 
 @pytest.mark.parametrize("isa", ISAS)
@@ -43,7 +46,7 @@ def test_every_kernel_is_there_for_every_instruction_set(isa):
 
 @pytest.mark.parametrize("isa", ISAS)
 def test_a_step_needs_every_field_of_its_kernel(isa):
-    axes = [1] * 6
+    axes = [1] * AXES
     fields = dict.fromkeys(("src", "dst", "rows", "chunk", "itemsize"), 1)
     fields |= dict.fromkeys(("dims", "src_strides", "dst_strides"), axes)
     copy = kernels.load(isa).copy

@@ -165,6 +165,11 @@ def refusals(op, inputs, isa, **options):
     return dict(entry.refusals)
 
 
+def constants_of(module):
+    """The names of the constants of a compiled module."""
+    return {name for name in vars(module) if name.isupper()}
+
+
 def same_bits(a, b):
     """Whether two arrays are equal bit for bit (so that NaN equals itself and 0 is not -0)."""
     return a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes()

@@ -1,0 +1,3 @@
+"""What several kernels and Python must agree on; pyx/constants.pxd lists it."""
+
+def __getattr__(name: str) -> int: ...

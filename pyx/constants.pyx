@@ -1,0 +1,3 @@
+"""The constants of constants.pxd, for Python."""
+
+include "constants.pxd"
