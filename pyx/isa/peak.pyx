@@ -11,14 +11,12 @@ from simd cimport V, load, vbroadcast, vf
 cdef extern from *:
     """
     #define SUMS (REGS == 32 ? 16 : 12)
-    #define STREAMS 6
-    #define LINE 16
     """
     enum: SUMS
-    # parts of memory that are read at once
-    enum: STREAMS
-    # floats of a cache line
-    enum: LINE
+
+cpdef enum:
+    STREAMS = 6  # parts of memory that are read at once
+    LINE = 16  # floats of a cache line
 
 
 cdef inline float total(vf* acc) noexcept nogil:

@@ -7,15 +7,15 @@ from fastconv import kernels
 
 from ..support.harness import ISAS
 
-STREAMS, LINE = 6, 16  # of pyx/isa/peak.pyx
+WHOLE = kernels.load().peak.STREAMS * kernels.load().peak.LINE  # floats that a round reads
 
 
 @pytest.mark.parametrize("isa", ISAS)
-@pytest.mark.parametrize("rest", [0, 1, STREAMS * LINE - 1])
+@pytest.mark.parametrize("rest", [0, 1, WHOLE - 1])
 @pytest.mark.parametrize("lines", [0, 1, 5])
 def test_every_float_is_read_once(isa, lines, rest):
     kernel = kernels.load(isa).peak
-    whole = STREAMS * LINE * lines
+    whole = WHOLE * lines
     x = np.random.default_rng(lines).integers(-8, 9, whole + rest).astype(np.float32)
     assert kernel.read(x.ctypes.data, x.size) == x[:whole].sum()
 
