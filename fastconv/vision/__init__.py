@@ -13,10 +13,14 @@ Computing needs NumPy alone; files, resizing and drawing need Pillow: `pip insta
 program for each task. Wrong arguments raise InputError.
 """
 
+from ..pixels import IMAGENET_MEAN, IMAGENET_STD
+from . import tasks
 from .answers import Peaks, cosine, iou, nearest, nms, peaks, softmax, top_k
 from .draw import colour, cut_out, draw_boxes, draw_keypoints, draw_mask, draw_scores, tiles
 from .labels import COCO_CLASSES, COCO_KEYPOINTS, COCO_SKELETON, IMAGENET_CLASSES
-from .pictures import IMAGENET_MEAN, IMAGENET_STD, Placement, crop, letterbox, read, resize, to_nchw, write
+from .pictures import Placement, crop, letterbox, read, resize, to_nchw, write
+from .preprocessing import fit, picture_input, preprocess
+from .tasks import classify, detect, embed, guess_preprocess, labels_of, pose, recognise, segment
 
 __all__ = [
     "COCO_CLASSES",
@@ -27,22 +31,34 @@ __all__ = [
     "IMAGENET_STD",
     "Peaks",
     "Placement",
+    "classify",
     "colour",
     "cosine",
     "crop",
     "cut_out",
+    "detect",
     "draw_boxes",
     "draw_keypoints",
     "draw_mask",
     "draw_scores",
+    "embed",
+    "fit",
+    "guess_preprocess",
     "iou",
+    "labels_of",
     "letterbox",
     "nearest",
     "nms",
     "peaks",
+    "picture_input",
+    "pose",
+    "preprocess",
     "read",
+    "recognise",
     "resize",
+    "segment",
     "softmax",
+    "tasks",
     "tiles",
     "to_nchw",
     "top_k",

@@ -20,9 +20,6 @@ from ._check import as_numbers, as_picture, as_size, kind
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-#: mean and standard deviation of ImageNet's pixels, R G B of 0..1, by which most networks trained on it expect their input
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
 Method = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 
 
