@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """The command line: `fastconv demo | run | summary | profile | convert | dump | bench | config`, also `python -m fastconv`.
 
 Each command has a file: a function of the parsed arguments, and `add`, which declares them. Results go to stdout, with --json

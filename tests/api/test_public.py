@@ -13,7 +13,7 @@ import fastconv
 
 from ..kernels.test_loader import python
 
-MODULES = {*fastconv._MODULES.values(), "vision.answers", "vision.draw", "vision.pictures"}
+MODULES = {*fastconv._MODULES.values(), "vision.answers", "vision.draw", "vision.pictures", "vision.preprocessing", "vision.tasks"}
 
 
 @pytest.mark.slow
@@ -53,7 +53,7 @@ def test_names_may_be_asked_for_by_several_threads_at_once():
     assert [python(code) for _ in range(3)] == [("", "", 0)] * 3
 
 
-OPTIONAL = {"PIL", "matplotlib", "google", "ml_dtypes", "onnx", "onnxscript", "safetensors", "torch"}
+OPTIONAL = {"PIL", "argcomplete", "google", "matplotlib", "ml_dtypes", "onnx", "onnxscript", "rich", "safetensors", "torch"}
 
 
 @pytest.mark.slow
