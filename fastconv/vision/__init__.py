@@ -20,7 +20,7 @@ from .draw import colour, cut_out, draw_boxes, draw_keypoints, draw_mask, draw_s
 from .labels import COCO_CLASSES, COCO_KEYPOINTS, COCO_SKELETON, IMAGENET_CLASSES
 from .pictures import Placement, crop, letterbox, read, resize, to_nchw, write
 from .preprocessing import fit, picture_input, preprocess
-from .tasks import classify, detect, embed, guess_preprocess, labels_of, pose, recognise, segment
+from .tasks import classify, detect, embed, guess_preprocess, labels_of, pose, possible_tasks, segment
 
 __all__ = [
     "COCO_CLASSES",
@@ -52,9 +52,9 @@ __all__ = [
     "peaks",
     "picture_input",
     "pose",
+    "possible_tasks",
     "preprocess",
     "read",
-    "recognise",
     "resize",
     "segment",
     "softmax",

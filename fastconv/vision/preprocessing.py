@@ -12,7 +12,7 @@ from ..graph import shape_text
 from ..pixels import PIXELS, Pixels
 from ..tensor_info import TensorInfo
 from ._check import as_picture, as_size
-from .pictures import Placement, letterbox, resize, to_nchw
+from .pictures import Placement, letterbox, middle, resize, to_nchw
 
 Fit = Literal["crop", "letterbox", "stretch"]
 #: the size of a crop for an input of open sizes, and what the sides of other pictures are rounded to
@@ -98,10 +98,7 @@ def fit(
     if by == "stretch":
         return resize(picture, (H, W)), Placement(height, width, (0, 0, W, H), (H, W))
     factor = max(H / height, W / width) / (0.875 if pixels.margin else 1)
-    h, w = round(height * factor), round(width * factor)
-    top, left = (h - H) // 2, (w - W) // 2
-    whole = resize(picture, (h, w))
-    return whole[top : top + H, left : left + W], Placement(height, width, (-left, -top, w - left, h - top), (H, W))
+    return middle(picture, (round(height * factor), round(width * factor)), (H, W))
 
 
 def preprocess(

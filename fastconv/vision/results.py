@@ -12,6 +12,9 @@ from .draw import cut_out, draw_boxes, draw_keypoints, draw_scores
 from .labels import COCO_KEYPOINTS, COCO_SKELETON
 from .pictures import resize
 
+#: the least width of a picture with names below
+LEAST = 240
+
 
 class Answer(Shown):
     """What a network says about a picture: lines of text, a drawing, a document."""
@@ -31,6 +34,10 @@ class Answer(Shown):
     def as_dict(self) -> dict[str, object]:
         """The answer as values that `json.dumps` takes."""
         raise NotImplementedError
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The arrays of the answer by name."""
+        return {name: value for name, value in vars(self).items() if isinstance(value, np.ndarray)}
 
     def __str__(self) -> str:
         return "\n".join(self.lines())
@@ -53,8 +60,9 @@ class Classification(Answer):
         return ", ".join(f"{name} {score:.1%}" for score, name in zip(self.scores, self.names, strict=True))
 
     def draw(self, picture: np.ndarray) -> np.ndarray:
-        """The picture with a bar below for each class."""
-        return draw_scores(picture, self.names, self.scores)
+        """The picture with a bar below for each class; a small one is enlarged, so that names can be read."""
+        zoom = -(-LEAST // picture.shape[1])
+        return draw_scores(picture.repeat(zoom, axis=0).repeat(zoom, axis=1), self.names, self.scores)
 
     def as_dict(self) -> dict[str, object]:
         """The classes, of each `index`, `name`, `score`."""
@@ -163,14 +171,15 @@ class Embedding(Answer):
 
     def brief(self) -> str:
         """Size, norm and the first numbers."""
-        first = " ".join(f"{v:.3g}" for v in self.vector[:4])
-        return f"{self.vector.size} numbers, norm {np.linalg.norm(self.vector):.4g}: {first} ..."
+        first = " ".join(f"{v:.3g}" for v in self.vector[:4]) + (" ..." if self.vector.size > 4 else "")
+        return f"{self.vector.size} numbers, norm {np.linalg.norm(self.vector):.4g}: {first}"
 
     def draw(self, picture: np.ndarray) -> np.ndarray:
         """The picture with a stripe below for each number, the darker the larger."""
         h, w = picture.shape[:2]
-        low, high = self.vector.min(), self.vector.max()
-        grey = (255 - 255 * (self.vector - low) / max(high - low, np.finfo(np.float32).tiny)).astype(np.uint8)
+        low, high = np.quantile(self.vector, (0, 0.99))
+        share = np.clip((self.vector - low) / max(high - low, np.finfo(np.float32).tiny), 0, 1)
+        grey = np.rint(255 * (1 - share)).astype(np.uint8)
         stripes = resize(grey[None], (max(16, h // 10), w))
         return np.concatenate([picture, np.repeat(stripes[..., None], 3, axis=2)])
 

@@ -31,12 +31,12 @@ class Task(NamedTuple):
     """A task: its function, and what that needs of a network.
 
     `outputs` has the shape of each output by name; None stands for the only one. A size is an int or a symbol, and equal
-    symbols are equal sizes. `network` is a network that has such outputs, `preprocess` how it takes pixels.
+    symbols are equal sizes. `network` names the networks that alone have such outputs, `preprocess` how they take pixels.
     """
 
     decode: Callable[..., Answer]
     outputs: Mapping[str | None, Shape]
-    network: str
+    network: str = ""
     preprocess: str | None = None
 
     def fits(self, outputs: Mapping[str, Shape]) -> bool:
@@ -57,20 +57,23 @@ class Task(NamedTuple):
     def check(self, name: str, outputs: Mapping[str, Shape]) -> None:
         """InputError if the task `name` cannot use these outputs."""
         if not self.fits(outputs):
-            wanted = ", ".join(f"{repr(n) if n else 'only'} {shape_text(s)}" for n, s in self.outputs.items())
+            if None in self.outputs:
+                wanted = f"one output, {shape_text(self.outputs[None])}"
+            else:
+                wanted = f"outputs {', '.join(f'{n!r} {shape_text(s)}' for n, s in self.outputs.items())} ({self.network}'s)"
             got = ", ".join(f"{n!r} {shape_text(s)}" for n, s in outputs.items())
-            raise InputError(f"{name}: expected the outputs of {self.network}, {wanted}; the model has {got}")
+            raise InputError(f"{name}: expected {wanted}; the model has {got}")
 
 
 def _shapes(model: Model) -> dict[str, Shape]:
     return {o.name: o.shape for o in model.outputs}
 
 
-def recognise(model: Model, labels: bool = False) -> str | None:
-    """The task that a network's outputs are for, if no other is possible; `labels` says that their classes have names.
+def possible_tasks(model: Model, labels: bool = False) -> list[str]:
+    """The tasks that a network's outputs may be for, by their names and shapes.
 
-    A vector may be classes or an embedding. It is classes if there are names for them (the caller's, the file's metadata, or
-    ImageNet's for 1000), or if the output is named like scores; an embedding if it is named so.
+    A vector may be scores of classes or an embedding. It is scores if there are names for the classes (the caller's, those in
+    the file's metadata, or ImageNet's for 1000), or if the output is named so; an embedding if the output is named so.
 
     Parameters
     ----------
@@ -81,25 +84,27 @@ def recognise(model: Model, labels: bool = False) -> str | None:
 
     Returns
     -------
-    str or None
-        The name of a task of `TASKS`.
+    list of str
+        Names of `tasks.TASKS`: none if no task fits, several if the file does not show which it is.
 
     Examples
     --------
     >>> import fastconv
-    >>> fastconv.vision.recognise(fastconv.load(fastconv.data.DIGITS))
-    'classify'
+    >>> fastconv.vision.possible_tasks(fastconv.load(fastconv.data.DIGITS))
+    ['classify']
     """
     fitting = [name for name, task in TASKS.items() if task.fits(_shapes(model))]
     if "classify" in fitting:
         (output,) = model.outputs
-        assert output.shape is not None
-        words = output.name.lower()
-        named = any(w in words for w in ("logit", "prob", "softmax", "score", "class"))
-        if labels or named or output.shape[1] == len(IMAGENET_CLASSES) or _metadata_labels(model.metadata):
-            return "classify"
-        return "embed" if any(w in words for w in ("embed", "feature")) else None
-    return fitting[0] if len(fitting) == 1 else None
+        named = [task for task, words in WORDS.items() if any(word in output.name.lower() for word in words)]
+        if labels or (output.shape or ())[1:] == (len(IMAGENET_CLASSES),) or _metadata_labels(model.metadata):
+            return ["classify"]
+        return named if len(named) == 1 else fitting
+    return fitting
+
+
+#: words in the name of a vector that show what it is
+WORDS = {"classify": ("logit", "prob", "softmax", "score", "class"), "embed": ("embed", "feature")}
 
 
 class Guess(NamedTuple):
@@ -136,15 +141,16 @@ def guess_preprocess(model: Model) -> Guess:
     image = picture_input(model.inputs)
     assert image.shape is not None
     if (how := model.metadata.get("preprocess")) in PIXELS:
-        return Guess(str(how), "the file's metadata say so")
+        return Guess(str(how), "the file's metadata say it")
     if image.dtype.kind in "iu":
         return Guess("raw", f"its input is {image.dtype}")
     if 1 in (image.shape[1], image.shape[3]):
         return Guess("0..1", "one channel")
-    task = recognise(model)
-    if task and (how := TASKS[task].preprocess):
-        return Guess(how, f"the outputs are those of {TASKS[task].network}")
-    if task == "classify" and (model.outputs[0].shape or ())[1:] == (len(IMAGENET_CLASSES),):
+    tasks = possible_tasks(model)
+    for task in tasks:
+        if how := TASKS[task].preprocess:
+            return Guess(how, f"the outputs are those of {TASKS[task].network}")
+    if tasks == ["classify"] and (model.outputs[0].shape or ())[1:] == (len(IMAGENET_CLASSES),):
         if image.shape[2:] == (227, 227):
             return Guess("caffe", "1000 classes and 227×227 pixels, as of Caffe's networks")
         return Guess("imagenet", "1000 classes")
@@ -152,7 +158,7 @@ def guess_preprocess(model: Model) -> Guess:
         return Guess("-1..1", "channels come last, as in TensorFlow")
     if image.shape[2:] == (224, 224):
         return Guess("imagenet", "224×224 pixels")
-    return Guess("0..1", "nothing shows another")
+    return Guess("0..1", "nothing in the file shows another")
 
 
 def labels_of(model: Model, count: int, labels: Sequence[str] | None = None) -> Sequence[str]:
@@ -316,7 +322,7 @@ def detect(
     >>> model = fastconv.load(fastconv.data.DIGITS)
     >>> fastconv.vision.detect(model, np.zeros((20, 30, 3), np.uint8))  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    fastconv.errors.InputError: detect: expected the outputs of CenterNet, 'heatmap' ...; the model has 'logits' N×10
+    fastconv.errors.InputError: detect: expected outputs 'heatmap' N×classes×h×w, ... (CenterNet's); the model has 'logits' N×10
     """
     out, placement = _outputs("detect", model, picture, "letterbox", preprocess, size)
     heat, extent = out["heatmap"], out["wh"]
@@ -364,7 +370,7 @@ def segment(
     >>> model = fastconv.load(fastconv.data.DIGITS)
     >>> fastconv.vision.segment(model, np.zeros((20, 30, 3), np.uint8))
     Traceback (most recent call last):
-    fastconv.errors.InputError: segment: expected the outputs of a mask, only N×1×h×w; the model has 'logits' N×10
+    fastconv.errors.InputError: segment: expected one output, N×1×h×w; the model has 'logits' N×10
     """
     out, placement = _outputs("segment", model, picture, "stretch", preprocess, size)
     (mask,) = out.values()
@@ -409,7 +415,7 @@ def pose(
     >>> model = fastconv.load(fastconv.data.DIGITS)
     >>> fastconv.vision.pose(model, np.zeros((20, 30, 3), np.uint8))  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    fastconv.errors.InputError: pose: expected the outputs of MoveNet, 'heatmap' N×17×h×w, ...; the model has 'logits' N×10
+    fastconv.errors.InputError: pose: expected outputs 'heatmap' N×17×h×w, ... (MoveNet's); the model has 'logits' N×10
     """
     out, placement = _outputs("pose", model, picture, "letterbox", preprocess, size)
     heat = out["heatmap"]
@@ -471,9 +477,9 @@ def embed(
 
 #: every task by the name of its function
 TASKS = {
-    "classify": Task(classify, {None: ("N", "classes")}, "a classifier"),
+    "classify": Task(classify, {None: ("N", "classes")}),
     "detect": Task(detect, {"heatmap": ("N", "classes", "h", "w"), "wh": ("N", 4, "h", "w")}, "CenterNet", "raw"),
-    "segment": Task(segment, {None: ("N", 1, "h", "w")}, "a mask"),
+    "segment": Task(segment, {None: ("N", 1, "h", "w")}),
     "pose": Task(
         pose,
         {
@@ -483,10 +489,10 @@ TASKS = {
         "MoveNet",
         "-1..1",
     ),
-    "embed": Task(embed, {None: ("N", "d")}, "an embedding"),
+    "embed": Task(embed, {None: ("N", "d")}),
 }  # fmt: skip
 
 __all__ = [
     "TASKS", "Answer", "Classification", "Detections", "Embedding", "Guess", "Pose", "Segmentation", "Task",
-    "classify", "detect", "embed", "guess_preprocess", "labels_of", "pose", "preprocess", "recognise", "segment",
+    "classify", "detect", "embed", "guess_preprocess", "labels_of", "pose", "possible_tasks", "preprocess", "segment",
 ]  # fmt: skip

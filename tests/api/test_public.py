@@ -13,7 +13,14 @@ import fastconv
 
 from ..kernels.test_loader import python
 
-MODULES = {*fastconv._MODULES.values(), "vision.answers", "vision.draw", "vision.pictures", "vision.preprocessing", "vision.tasks"}
+MODULES = {
+    *fastconv._MODULES.values(),
+    "vision.answers",
+    "vision.draw",
+    "vision.pictures",
+    "vision.preprocessing",
+    "vision.tasks",
+}
 
 
 @pytest.mark.slow
