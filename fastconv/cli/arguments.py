@@ -88,13 +88,18 @@ def seconds(text: str) -> float:
     return float(text)
 
 
+def new_path(text: str) -> Path:
+    """A file or folder to be written, in a folder that exists."""
+    path = Path(text)
+    if not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {str(path.parent)!r}")
+    return path
+
+
 def target(text: str) -> Path:
     """A file to be written, in a folder that exists."""
-    path = Path(text)
-    if path.is_dir() or not path.parent.is_dir():
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is a folder" if path.is_dir() else f"there is no folder {str(path.parent)!r}"
-        )
+    if (path := new_path(text)).is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r} is a folder")
     return path
 
 

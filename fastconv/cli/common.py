@@ -6,10 +6,11 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 
@@ -18,8 +19,11 @@ import fastconv
 from ..errors import InputError
 from ..model import Model
 from ..table import LayerTable, text_table
+from ..write_files import write_files
 
 T = TypeVar("T")
+#: columns of a table for the terminal, so that no cell is ever cut
+WIDEST = 10_000
 #: seconds of work before a bar appears, and between two changes of a bar
 PATIENCE, PAUSE = 2.0, 0.1
 
@@ -30,6 +34,9 @@ def load_model(args: argparse.Namespace) -> Model:
 
 
 # ---- pictures
+
+#: how the names of pictures in a folder end
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
 
 def picture_files(paths: Iterable[Path]) -> list[Path]:
@@ -43,10 +50,7 @@ def picture_files(paths: Iterable[Path]) -> list[Path]:
         if not found:
             raise InputError(f"{path}: a folder without pictures ({', '.join(SUFFIXES)})")
         files += found
-    return files
-
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+    return list(dict.fromkeys(files))
 
 
 def read_picture(path: Path) -> np.ndarray:
@@ -97,12 +101,12 @@ def terminal_table(header: Sequence[str], rows: Sequence[Sequence[str]], left: i
         from rich.text import Text
     except ImportError:
         return text_table(header, rows, left)
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), row_styles=["", "dim"])
     for i, name in enumerate(header):
         table.add_column(Text(name), justify="left" if i < left else "right")
     for row in rows:
         table.add_row(*map(Text, row))
-    console = Console()
+    console = Console(width=WIDEST)
     with console.capture() as text:
         console.print(table)
     return text.get().strip("\n")
@@ -111,6 +115,18 @@ def terminal_table(header: Sequence[str], rows: Sequence[Sequence[str]], left: i
 def print_json(args: argparse.Namespace, document: dict[str, Any]) -> None:
     """Print a document about a model."""
     print(json.dumps({"fastconv": fastconv.__version__, "model": args.model} | document, indent=1, allow_nan=False))
+
+
+def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Like np.savez, but for any names: np.savez takes them as keyword arguments, so none can be "file"."""
+
+    def write(file: BinaryIO) -> None:
+        with zipfile.ZipFile(file, "w") as archive:
+            for name, array in arrays.items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                    np.lib.format.write_array(member, array, allow_pickle=False)
+
+    write_files({path: write})
 
 
 def printable(name: str) -> str:
