@@ -106,7 +106,7 @@ def terminal_table(header: Sequence[str], rows: Sequence[Sequence[str]], left: i
         table.add_column(Text(name), justify="left" if i < left else "right")
     for row in rows:
         table.add_row(*map(Text, row))
-    console = Console(width=WIDEST)
+    console = Console(width=WIDEST, height=1)  # without a height, a dumb terminal has 80 columns
     with console.capture() as text:
         console.print(table)
     return text.get().strip("\n")
@@ -193,5 +193,9 @@ def _painter(total: float, label: str) -> tuple[Callable[[float], None], Callabl
         )
     bar = Progress(console=Console(stderr=True), transient=True, redirect_stdout=sys.stdout.isatty())
     task = bar.add_task(label, total=total)
-    bar.start()
-    return lambda done: bar.update(task, completed=done), bar.stop
+
+    def paint(done: float) -> None:
+        bar.update(task, completed=done)
+        bar.start()  # the first time
+
+    return paint, bar.stop

@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except (FastconvError, OSError, MemoryError) as e:
-        if args.debug:
+        if "debug" in args:
             traceback.print_exc()
         print(f"fastconv: error: {args.model}: {e}" if isinstance(e, ModelError) else error_line(e), file=sys.stderr)
         return 2
@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> Parser:
     parser = Parser("fastconv", description="Run convolutional networks on the CPU.", parents=[DEBUG], **example("demo"))
     parser.add_argument("--version", action="version", version=f"fastconv {fastconv.__version__}")
-    parser.set_defaults(command=None, debug=False)
+    parser.set_defaults(command=None)
     commands = parser.add_subparsers(metavar="COMMAND")
     for command in COMMANDS:
         command.add(commands)

@@ -26,23 +26,6 @@ LAYERS = ["conv1", "pool1", "conv2", "pool2", "fc1", "fc2"]
 
 
 @pytest.fixture
-def fastconv_(capsys):
-    """Run a command and return what it printed, after checking its exit code."""
-
-    def run(*args, code=0):
-        try:
-            got = main([str(a) for a in args])
-        except SystemExit as e:  # argparse
-            got = e.code
-        out, err = capsys.readouterr()
-        assert got == code, out + err
-        assert "Traceback" not in err
-        return err if code else out
-
-    return run
-
-
-@pytest.fixture
 def images():
     with np.load(DIGITS_IMAGES, allow_pickle=False) as file:
         return (file["images"] / np.float32(16))[:, None]
