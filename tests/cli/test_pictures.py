@@ -41,7 +41,7 @@ def test_one_picture(digits, tmp_path, capsys):
     out, err = capsys.readouterr()
     first, second, wrote = out.splitlines()
     assert first.split() == ["100.0%", "class", "6"]
-    assert second.startswith("  0.1%")
+    assert second.startswith("  0.0%  class ")
     assert wrote == f"wrote {tmp_path}/out.png"
     assert err == GUESS
     assert vision.read(tmp_path / "out.png").shape[1] == 240
