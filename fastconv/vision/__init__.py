@@ -1,13 +1,18 @@
-"""Pre- and postprocessing for vision networks: inputs from pictures, boxes and scores from outputs, drawings of both.
+"""Pre- and postprocessing for vision networks: tasks, inputs from pictures, boxes and scores from outputs, drawings.
 
     from fastconv import vision
 
     picture = vision.read("street.jpg")                        # uint8, H×W×3
+    found = vision.detect(model, picture)                      # or classify, segment, pose, embed
+    print(found)
+    vision.write("found.png", found.draw(picture))
+
+A task takes networks with the outputs that its docstring names. For others there are its parts:
+
     canvas, placement = vision.letterbox(picture, 512)
-    heat, sizes = model(vision.to_nchw(canvas))                # float32, 1×3×512×512
-    ...
-    keep = vision.nms(boxes, scores, 0.5, classes)
-    vision.write("found.png", vision.draw_boxes(picture, placement.back(boxes[keep])))
+    boxes, scores = model(vision.to_nchw(canvas))              # float32, 1×3×512×512
+    keep = vision.nms(boxes[0], scores[0])
+    vision.write("found.png", vision.draw_boxes(picture, placement.back(boxes[0][keep])))
 
 Computing needs NumPy alone; files, resizing and drawing need Pillow: `pip install 'fastconv[vision]'`. `examples/` has a whole
 program for each task. Wrong arguments raise InputError.

@@ -69,6 +69,10 @@ def _shapes(model: Model) -> dict[str, Shape]:
     return {o.name: o.shape for o in model.outputs}
 
 
+#: words in the name of a vector that show what it is
+WORDS = {"classify": ("logit", "prob", "softmax", "score", "class"), "embed": ("embed", "feature")}
+
+
 def possible_tasks(model: Model, labels: bool = False) -> list[str]:
     """The tasks that a network's outputs may be for, by their names and shapes.
 
@@ -101,10 +105,6 @@ def possible_tasks(model: Model, labels: bool = False) -> list[str]:
             return ["classify"]
         return named if len(named) == 1 else fitting
     return fitting
-
-
-#: words in the name of a vector that show what it is
-WORDS = {"classify": ("logit", "prob", "softmax", "score", "class"), "embed": ("embed", "feature")}
 
 
 class Guess(NamedTuple):
@@ -150,19 +150,21 @@ def guess_preprocess(model: Model) -> Guess:
     for task in tasks:
         if how := TASKS[task].preprocess:
             return Guess(how, f"the outputs are those of {TASKS[task].network}")
+    if image.shape[3] == 3:
+        return Guess("-1..1", "channels come last, as in TensorFlow")
     if tasks == ["classify"] and (model.outputs[0].shape or ())[1:] == (len(IMAGENET_CLASSES),):
         if image.shape[2:] == (227, 227):
             return Guess("caffe", "1000 classes and 227×227 pixels, as of Caffe's networks")
         return Guess("imagenet", "1000 classes")
-    if image.shape[3] == 3:
-        return Guess("-1..1", "channels come last, as in TensorFlow")
     if image.shape[2:] == (224, 224):
         return Guess("imagenet", "224×224 pixels")
     return Guess("0..1", "nothing in the file shows another")
 
 
-def labels_of(model: Model, count: int, labels: Sequence[str] | None = None) -> Sequence[str]:
-    """Names of `count` classes: the caller's, the file's, ImageNet's for 1000, else "class 0", "class 1" and so on.
+def labels_of(
+    model: Model, count: int, labels: Sequence[str] | None = None, known: Sequence[str] = IMAGENET_CLASSES
+) -> Sequence[str]:
+    """Names of `count` classes: the caller's, the file's, those of a data set, else "class 0", "class 1" and so on.
 
     Parameters
     ----------
@@ -172,6 +174,8 @@ def labels_of(model: Model, count: int, labels: Sequence[str] | None = None) -> 
         The number of classes.
     labels : sequence of str, optional
         The caller's.
+    known : sequence of str
+        The data set's, which are taken if their number fits.
 
     Returns
     -------
@@ -196,7 +200,7 @@ def labels_of(model: Model, count: int, labels: Sequence[str] | None = None) -> 
     stored = _metadata_labels(model.metadata)
     if len(stored) == count:
         return stored
-    return IMAGENET_CLASSES if count == len(IMAGENET_CLASSES) else [f"class {i}" for i in range(count)]
+    return known if len(known) == count else [f"class {i}" for i in range(count)]
 
 
 def _metadata_labels(metadata: Mapping[str, str]) -> list[str]:
@@ -246,7 +250,7 @@ def classify(
     top : int
         How many classes; all, if there are fewer.
     labels : sequence of str, optional
-        The names of all classes; default: as `labels_of`.
+        The names of all classes; default: the file's, or ImageNet's for 1000.
     preprocess, size
         As in `fastconv.vision.preprocess`; default: `guess_preprocess`.
 
@@ -300,7 +304,7 @@ def detect(
     threshold : float
         The least that an object scores.
     labels : sequence of str, optional
-        The names of all classes; default: as `labels_of`, or COCO's for 80.
+        The names of all classes; default: the file's, or COCO's for 80.
     preprocess, size
         As in `fastconv.vision.preprocess`; default: `guess_preprocess`.
 
@@ -326,7 +330,7 @@ def detect(
     """
     out, placement = _outputs("detect", model, picture, "letterbox", preprocess, size)
     heat, extent = out["heatmap"], out["wh"]
-    names = labels_of(model, len(heat), COCO_CLASSES if labels is None and len(heat) == len(COCO_CLASSES) else labels)
+    names = labels_of(model, len(heat), labels, COCO_CLASSES)
     found = peaks(heat, threshold)
     tall, wide = np.divide(placement.canvas, heat.shape[1:])  # pixels of the input for a cell of the outputs
     y, x = tall * found.rows, wide * found.columns
@@ -346,7 +350,8 @@ def segment(
     Parameters
     ----------
     model : Model
-        A network with one output N×1×h×w, the probability for each part of the picture.
+        A network with one output N×1×h×w: probabilities for the parts of the picture, or logits, of which the sigmoid is
+        taken.
     picture : numpy.ndarray
         uint8, H×W×3. The network is given all of it, in the input's size.
     preprocess, size
@@ -373,8 +378,10 @@ def segment(
     fastconv.errors.InputError: segment: expected one output, N×1×h×w; the model has 'logits' N×10
     """
     out, placement = _outputs("segment", model, picture, "stretch", preprocess, size)
-    (mask,) = out.values()
-    return Segmentation(placement.back_map(mask[0]))
+    mask = next(iter(out.values()))[0]
+    if mask.min() < 0 or mask.max() > 1:
+        mask = (1 + np.tanh(mask / 2)) / 2  # the sigmoid
+    return Segmentation(placement.back_map(mask))
 
 
 def pose(

@@ -139,6 +139,7 @@ def test_a_picture_needs_one_input():
         (Network(vector(*range(1000)), info("x", "N", 3, 227, 227)), "caffe"),
         (Network(vector(*range(5)), info("x", "N", 3, 224, 224)), "imagenet"),
         (Network(vector(*range(5)), info("x", "N", 224, 224, 3)), "-1..1"),
+        (Network(vector(*range(1000)), info("x", "N", 224, 224, 3)), "-1..1"),
         (Network(vector(*range(5)), info("x", "N", 64, 64, 1)), "0..1"),
         (Network(vector(*range(5)), info("x", 1, 3, 32, 32, dtype=np.uint8)), "raw"),
         (Network(vector(*range(5))), "0..1"),
@@ -212,6 +213,7 @@ def test_metadata_that_name_no_classes(text):
 
 def test_names_of_others():
     assert vision.labels_of(Network({}), 1000) is vision.IMAGENET_CLASSES
+    assert vision.labels_of(Network({}), 80) == [f"class {i}" for i in range(80)]
     assert vision.labels_of(Network({}, metadata={"names": "['a']"}), 1, ["b"]) == ["b"]
     with pytest.raises(InputError, match="labels: expected 3, one for each class of the model, got 2"):
         vision.classify(Network(vector(1, 2, 3)), noise(), labels=["a", "b"])
@@ -251,6 +253,14 @@ def test_detect_finds_the_box_that_was_drawn(size, scale):
     assert answer.draw(noise(*size)).shape == (*size, 3)
 
 
+def test_detect_takes_the_file_s_names_before_coco_s():
+    heat, extent = np.zeros((1, 80, 8, 8), np.float32), np.ones((1, 4, 8, 8), np.float32)
+    heat[0, 41, 4, 4] = 0.9
+    arrays = {"heatmap": heat, "wh": extent}
+    assert vision.detect(Network(arrays), noise()).names == ["cup"]
+    assert vision.detect(Network(arrays, metadata={"names": str([f"k{i}" for i in range(80)])}), noise()).names == ["k41"]
+
+
 def test_segment_covers_the_picture():
     mask = np.zeros((1, 1, 8, 8), np.float32)
     mask[..., :4] = 1
@@ -262,6 +272,14 @@ def test_segment_covers_the_picture():
     drawn = answer.draw(picture)
     np.testing.assert_array_equal(drawn[:, :24], picture[:, :24])
     assert (drawn[:, 40:] == 255).all()
+
+
+def test_segment_takes_the_sigmoid_of_logits_alone():
+    logits = np.full((1, 1, 8, 8), -100, np.float32)
+    logits[..., :4] = 2
+    answer = vision.segment(Network({"m": logits}), noise(8, 8))
+    np.testing.assert_allclose(answer.mask[:, 0], 1 / (1 + np.exp(-2)), rtol=1e-6)
+    assert not answer.mask[:, 4:].any()
 
 
 def test_pose_finds_the_points_that_were_drawn():
