@@ -27,7 +27,7 @@ from .common import (
     read_picture,
     save_arrays,
     terminal_table,
-)  # fmt: skip
+)
 from .inputs import given_shapes
 
 if TYPE_CHECKING:
@@ -79,12 +79,15 @@ def answer_pictures(args: argparse.Namespace, model: Model, task: str) -> int:
                 raise
             print(error_line(e), file=sys.stderr)
             continue
-        answers[path] = decode(model, picture, **options)
+        answer = decode(model, picture, **options)
         if path in targets:
             targets[path].parent.mkdir(exist_ok=True)
-            fastconv.vision.write(targets[path], answers[path].draw(picture))
+            fastconv.vision.write(targets[path], answer.draw(picture))
+        if not answers:  # after what may fail: an error is one line
+            how = chosen_preprocess(args, model)
+        answers[path] = answer
     if answers:
-        _report(args, model, task, answers, several)
+        _report(args, answers, several, {"task": task, "preprocess": how})
     return 0 if len(answers) == len(files) else 1
 
 
@@ -131,16 +134,14 @@ def _targets(output: Path | None, files: Sequence[Path], several: bool) -> dict[
     return targets
 
 
-def _report(args: argparse.Namespace, model: Model, task: str, answers: Mapping[Path, Answer], several: bool) -> None:
-    """Print the answers, or their document, and save their arrays in a .npz file."""
+def _report(args: argparse.Namespace, answers: Mapping[Path, Answer], several: bool, facts: Mapping[str, str]) -> None:
+    """Print the answers, or a document of them and the facts, and save their arrays in a .npz file."""
     if args.output and args.output.suffix == ".npz":
-        arrays = {f"{path.name}/{n}" if several else n: a for path, each in answers.items() for n, a in each.arrays().items()}
+        arrays = {f"{path}/{n}" if several else n: a for path, each in answers.items() for n, a in each.arrays().items()}
         save_arrays(args.output, arrays)
-    how = chosen_preprocess(args, model)
     if args.json:
         pictures = [{"file": str(path)} | answer.as_dict() for path, answer in answers.items()]
-        saved = args.output and str(args.output)
-        print_json(args, {"task": task, "preprocess": how, "pictures": pictures, "saved": saved})
+        print_json(args, {**facts, "pictures": pictures, "saved": args.output and str(args.output)})
         return
     if several:
         rows = [(printable(str(path)), printable(text)) for path, text in zip(answers, _briefs(answers), strict=True)]

@@ -25,7 +25,7 @@ from .arguments import (
     add_command,
     count,
     new_path,
-)  # fmt: skip
+)
 from .common import load_model, print_json, printable, save_arrays
 from .inputs import random_arrays, read_arrays
 from .pictures import TASKS, answer_pictures, chosen_task, picture_array
@@ -54,6 +54,8 @@ def run(args: argparse.Namespace) -> int:
     model = load_model(args)
     if args.image and (args.input or args.random):
         raise InputError("--image gives the model's input: leave out --input and --random")
+    if args.task and args.value:
+        raise InputError(f"--value prints values as they are: leave out --{args.task}")
     for name in ("task", "top", "labels", "preprocess"):
         if not args.image and (given := getattr(args, name)):
             raise InputError(f"--{given if name == 'task' else name} is for pictures: give one with --image FILE")
