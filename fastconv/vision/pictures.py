@@ -112,8 +112,9 @@ def write(path: str | os.PathLike[str], picture: np.ndarray) -> None:
     image = pillow().fromarray(as_picture("picture", picture))
     try:
         image.save(path)
-    except ValueError as e:  # an ending that is not known
-        raise InputError(f"{os.fspath(path)}: {e}") from None
+    except ValueError:
+        ending = os.path.splitext(path)[1]
+        raise InputError(f"{os.fspath(path)}: unknown file extension {ending!r}: name it .png or .jpg") from None
 
 
 def resize(array: np.ndarray, size: int | tuple[int, int], method: Method = "bilinear") -> np.ndarray:

@@ -138,7 +138,7 @@ def test_the_options_are_those_of_the_tasks():
         (["--image", "digits/a.png", "--preprocess", "imagnet"], "did you mean 'imagenet'?"),
         (["--image", "digits/a.png", "--random"], "--image gives the model's input: leave out --input and --random"),
         (["--image", "digits/a.png", "--shape", "1x1x9x9"], "size: input 'image' takes N×1×8×8, got 9×9"),
-        (["--image", "digits/a.png", "-o", "out.xyz"], "out.xyz: unknown file extension: .xyz"),
+        (["--image", "digits/a.png", "-o", "out.xyz"], "out.xyz: unknown file extension '.xyz': name it .png or .jpg"),
         (["--image", "digits/a.png", "-o", "no/out.png"], "there is no folder 'no'"),
         (["--image", "digits/a.png", "-o", "digits/a.png"], "the drawing of digits/a.png would replace a picture"),
         (["--image", "digits", "-o", "digits"], "the drawing of digits/a.png would replace a picture"),
