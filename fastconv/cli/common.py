@@ -18,12 +18,10 @@ import fastconv
 
 from ..errors import InputError
 from ..model import Model
-from ..table import LayerTable, text_table
+from ..table import LayerTable, table_lines, text_table
 from ..write_files import write_files
 
 T = TypeVar("T")
-#: columns of a table for the terminal, so that no cell is ever cut
-WIDEST = 10_000
 #: seconds of work before a bar appears, and between two changes of a bar
 PATIENCE, PAUSE = 2.0, 0.1
 
@@ -90,26 +88,26 @@ def show(args: argparse.Namespace, table: LayerTable) -> None:
         print(table.text(terminal_table))
 
 
-def terminal_table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> str:
-    """The table for stdout: by rich if that is a terminal and rich is installed, else plain; the first `left` are words."""
+def terminal_table(
+    header: Sequence[str], rows: Sequence[Sequence[str]], left: int, notes: Sequence[Sequence[str]] | None = None
+) -> str:
+    """The lines of `text_table` for stdout: if that is a terminal and rich is installed, with styles."""
     if not sys.stdout.isatty():
-        return text_table(header, rows, left)
+        return text_table(header, rows, left, notes)
     try:
-        from rich.box import SIMPLE_HEAD
         from rich.console import Console
-        from rich.table import Table
         from rich.text import Text
     except ImportError:
-        return text_table(header, rows, left)
-    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), row_styles=["", "dim"])
-    for i, name in enumerate(header):
-        table.add_column(Text(name), justify="left" if i < left else "right")
-    for row in rows:
-        table.add_row(*map(Text, row))
-    console = Console(width=WIDEST, height=1)  # without a height, a dumb terminal has 80 columns
-    with console.capture() as text:
-        console.print(table)
-    return text.get().strip("\n")
+        return text_table(header, rows, left, notes)
+    (head, rule), *groups = table_lines(header, rows, left, notes)
+    styled = [(head, "bold"), (rule, "dim")]
+    for row, *below in groups:
+        styled += [(row, ""), *((note, "dim") for note in below)]
+    console = Console()
+    with console.capture() as captured:
+        for line, style in styled:
+            console.print(Text(line, style), soft_wrap=True)  # a line is never cut
+    return captured.get().rstrip("\n")
 
 
 def print_json(args: argparse.Namespace, document: dict[str, Any]) -> None:

@@ -37,7 +37,7 @@ def terminal(monkeypatch):
 
 @pytest.fixture
 def without_rich(monkeypatch):
-    for name in ("rich.box", "rich.console", "rich.progress"):
+    for name in ("rich.console", "rich.progress"):
         monkeypatch.setitem(sys.modules, name, None)
 
 
