@@ -20,6 +20,9 @@ MODULES = {
     "vision.pictures",
     "vision.preprocessing",
     "vision.tasks",
+    "viz.maps",
+    "viz.receptive_field",
+    "viz.activations",
 }
 
 
@@ -84,7 +87,7 @@ def test_functions_import_optional_packages_alone():
 def functions():
     """Every public function, class and method by its name."""
     found = {}
-    for module in (fastconv, fastconv.naive, fastconv.vision):
+    for module in (fastconv, fastconv.naive, fastconv.vision, fastconv.viz, fastconv.viz.maps):
         for name in module.__all__:
             member = getattr(module, name)
             if not callable(member) or name.endswith(("Error", "Warning")):
