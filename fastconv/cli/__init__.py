@@ -1,5 +1,5 @@
 # PYTHON_ARGCOMPLETE_OK
-"""The command line: `fastconv demo | run | summary | profile | convert | dump | bench | config`, also `python -m fastconv`.
+"""The command line: `fastconv COMMAND` or `python -m fastconv COMMAND`; `entry.COMMANDS` has the commands.
 
 Each command has a file: a function of the parsed arguments, and `add`, which declares them. Results go to stdout, with --json
 as one document; errors and warnings go to stderr, a line each. Without a command it prints help and exits with 0, as pip does.

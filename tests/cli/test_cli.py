@@ -403,7 +403,7 @@ def test_config_and_version(fastconv_):
 
 @pytest.mark.parametrize(
     "command",
-    [[], ["demo"], ["run"], ["summary"], ["profile"], ["convert"], ["dump"], ["bench"], ["config"]],
+    [[], ["demo"], ["run"], ["summary"], ["activations"], ["profile"], ["convert"], ["dump"], ["bench"], ["config"]],
     ids=lambda c: c[0] if c else "fastconv",
 )
 def test_help_ends_with_an_example_that_works(fastconv_, command, tmp_path, monkeypatch):
