@@ -84,7 +84,8 @@ def test_the_first_code_of_the_readme_runs_as_it_stands(capsys):
 GUIDE = re.findall(r"```python\n(.*?)```", (DOCS / "guide.md").read_text(encoding="utf-8"), re.DOTALL)
 
 
-def test_the_code_of_the_guide_runs():
+def test_the_code_of_the_guide_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     names = {}
     for code in (c for c in GUIDE if "torch" not in c):
         exec(code, names)
