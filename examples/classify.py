@@ -11,13 +11,6 @@ import common
 from fastconv import vision
 
 
-def classify(model, picture):
-    """(indices, probabilities) of the five most likely classes, best first."""
-    middle = vision.crop(picture, 224, short=256)
-    logits = model(vision.to_nchw(middle, vision.IMAGENET_MEAN, vision.IMAGENET_STD))
-    return vision.top_k(vision.softmax(logits[0]), 5)
-
-
 def main(argv=None):
     parser = common.parser(__doc__, "classified.png")
     parser.add_argument("picture", nargs="?", help="a picture's file")
@@ -25,11 +18,9 @@ def main(argv=None):
 
     model = common.load(args.models, "mobilenet_v2_imagenet")
     picture = common.picture(args.picture, "chelsea")
-    indices, probabilities = classify(model, picture)
-    names = [vision.IMAGENET_CLASSES[i] for i in indices]
-    for name, p in zip(names, probabilities, strict=True):
-        print(f"{p:6.1%}  {name}")
-    vision.write(args.output, vision.draw_scores(picture, names, probabilities))
+    classes = vision.classify(model, picture, top=5, preprocess="imagenet")
+    print(classes)
+    vision.write(args.output, classes.draw(picture))
 
 
 if __name__ == "__main__":

@@ -22,8 +22,7 @@ NEIGHBOURS = 5
 
 def embed(model, pictures):
     """A vector of 1280 numbers for each picture: n×1280."""
-    middles = [vision.crop(p, 224, short=256) for p in pictures]
-    return model(vision.to_nchw(middles, vision.IMAGENET_MEAN, vision.IMAGENET_STD))
+    return np.array([vision.embed(model, picture, preprocess="imagenet").vector for picture in pictures])
 
 
 def pictures_in(folder):

@@ -14,24 +14,16 @@ import numpy as np
 from fastconv import vision
 
 
-def person(model, picture):
-    """The probability that each pixel belongs to a person: H×W."""
-    mask = model(vision.to_nchw(vision.resize(picture, 256)))
-    return vision.resize(mask[0, 0], picture.shape[:2])
-
-
-def text(model, picture, threshold=0.3):
-    """(map, boxes): the probability that each pixel belongs to text, H×W, and a box around each connected region."""
+def text_boxes(found, threshold=0.3):
+    """A box around each connected region of the map `found`: n×4."""
     measure = common.skimage("measure")
-    size = tuple(max(1, round(n / 32)) * 32 for n in picture.shape[:2])  # the network takes multiples of 32
-    found = vision.resize(model(vision.to_nchw(vision.resize(picture, size), mean=0.5, std=0.5))[0, 0], picture.shape[:2])
     boxes = []
     for region in measure.regionprops(measure.label(found > threshold), found):
         if region.area > 10 and region.intensity_mean > 0.6:
             top, left, bottom, right = region.bbox
             more = 1.5 * region.area / region.perimeter  # it was trained on lines shrunk by about that
             boxes.append((left - more, top - more, right + more, bottom + more))
-    return found, np.array(boxes).reshape(-1, 4)
+    return np.array(boxes).reshape(-1, 4)
 
 
 def main(argv=None):
@@ -42,14 +34,15 @@ def main(argv=None):
 
     if args.text:
         picture = common.picture(args.picture, "page")
-        found, boxes = text(common.load(args.models, "ppocrv4_det"), picture)
+        text = vision.segment(common.load(args.models, "ppocrv4_det"), picture, preprocess="-1..1")
+        boxes = text_boxes(text.mask)
         print(f"{len(boxes)} lines of text")
-        shown = vision.draw_boxes(vision.draw_mask(picture, found, opacity=0.3), boxes, classes=[0] * len(boxes))
+        shown = vision.draw_boxes(vision.draw_mask(picture, text.mask, opacity=0.3), boxes, classes=[0] * len(boxes))
     else:
         picture = common.picture(args.picture, "astronaut")
-        mask = person(common.load(args.models, "selfie_segmentation_256_nchw"), picture)
-        print(f"a person on {(mask > 0.5).mean():.0%} of the picture")
-        shown = vision.cut_out(picture, mask)
+        person = vision.segment(common.load(args.models, "selfie_segmentation_256_nchw"), picture, preprocess="0..1")
+        print(f"a person on {person.share:.0%} of the picture")
+        shown = person.draw(picture)
     vision.write(args.output, shown)
 
 

@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """`python -m fastconv`: the command line, see cli/."""
 
 import sys

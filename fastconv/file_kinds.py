@@ -27,6 +27,7 @@ KINDS = {
         "a model has a graph too: fastconv convert MODEL TARGET --weights FILE",
     ),
     rb".{4}TFL[23]": ("a TensorFlow Lite model (.tflite)", f"{_EXPORT} with tf2onnx --tflite"),
+    rb"\x89PNG|\xff\xd8\xff|GIF8|RIFF.{4}WEBP": ("a picture", "it can be an input: fastconv run MODEL --image FILE"),
     rb"\x89HDF\r\n": ("an HDF5 file (.h5), as older ones of Keras are", f"{_EXPORT} with tf2onnx"),
     _NAME + rb"(metadata|config)\.json": ("a Keras model (.keras)", f"{_EXPORT} with model.export(..., format='onnx')"),
     rb"PK(\x03\x04|\x05\x06)": ("a zip archive", _UNPACK),

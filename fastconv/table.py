@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from .shown import Shown, html_lines, html_table
@@ -32,16 +32,22 @@ def text_table(
     header: Sequence[str], rows: Sequence[Sequence[str]], left: int, notes: Sequence[Sequence[str]] | None = None
 ) -> str:
     """Aligned columns, the first `left` to the left, the others to the right; `notes`: lines `what: text` below each row."""
+    return "\n".join(line for lines in table_lines(header, rows, left, notes) for line in lines)
+
+
+def table_lines(
+    header: Sequence[str], rows: Sequence[Sequence[str]], left: int, notes: Sequence[Sequence[str]] | None = None
+) -> list[list[str]]:
+    """The lines of the header, then those of each row: its cells, and the notes below."""
     widths = [max(len(r[i]) for r in (header, *rows)) for i in range(len(header))]
-    lines = [
+    head, *lines = (
         "  ".join(c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(zip(r, widths, strict=True))).rstrip()
         for r in (header, *rows)
-    ]
+    )
     notes = notes or [()] * len(rows)
     width = max((note.find(": ") for under in notes for note in under), default=0) + 2
-    below = [[_aligned(note, width) for note in under] for under in notes]
-    body = ["\n".join([line, *under]) for line, under in zip(lines[1:], below, strict=True)]
-    return "\n".join([lines[0], "-" * max(map(len, lines)), *body])
+    body = [[line, *(_aligned(note, width) for note in under)] for line, under in zip(lines, notes, strict=True)]
+    return [[head, "-" * max(map(len, (head, *lines)))], *body]
 
 
 def _aligned(note: str, width: int) -> str:
@@ -108,10 +114,13 @@ class LayerTable(Shown):
         """The table as a document for JSON."""
         raise NotImplementedError
 
+    def text(self, table: Callable[..., str]) -> str:
+        """All lines; `table` makes those of the rows, as `text_table` does."""
+        rows = table(*self._table(), self._notes())
+        return "\n".join(filter(None, [self._head(), rows, self._total(), self._by_reference()]))
+
     def __str__(self) -> str:
-        return "\n".join(
-            filter(None, [self._head(), text_table(*self._table(), self._notes()), self._total(), self._by_reference()])
-        )
+        return self.text(text_table)
 
     def _repr_html_(self) -> str:
         texts = (self._head(), self._total(), self._by_reference())
@@ -119,4 +128,4 @@ class LayerTable(Shown):
         return head + html_table(*self._table(), self._notes()) + total + last
 
 
-__all__ = ["LayerTable", "Row", "marked", "scaled", "shorten", "text_table"]
+__all__ = ["LayerTable", "Row", "marked", "scaled", "shorten", "table_lines", "text_table"]

@@ -7,12 +7,13 @@ import re
 import shlex
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 import fastconv
 
 from ..errors import did_you_mean
 from ..model import ACCURACIES
+from ..pixels import PIXELS
 
 #: what commands are added to
 Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
@@ -21,7 +22,15 @@ NamedShape = tuple[str | None, tuple[int, ...]]
 
 
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser whose error about an unknown choice suggests a similar one."""
+    """An ArgumentParser whose errors are one line, and that about an unknown choice suggests a similar one."""
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self._negative_number_matcher = re.compile(r"-\d")  # no option begins with a digit: -1..1 is a value
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with one line, as all errors of the command do."""
+        self.exit(2, f"{self.prog}: error: {message}; {self.prog} --help shows all\n")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         try:
@@ -31,12 +40,14 @@ class Parser(argparse.ArgumentParser):
             raise
 
 
-def add_command(commands: Commands, command: Callable[[argparse.Namespace], None], usage: str, *parents: Parser) -> Parser:
+def add_command(
+    commands: Commands, command: Callable[[argparse.Namespace], int | None], usage: str, *parents: Parser
+) -> Parser:
     """Add a command under its function's name. Help shows its docstring, and `usage` as an example."""
     text = command.__doc__ or ""
     brief = text[0].lower() + text[1:].rstrip(".")
     usage = f"{command.__name__} {usage}".rstrip()
-    parser = commands.add_parser(command.__name__, help=brief, description=text, parents=parents, **example(usage))
+    parser = commands.add_parser(command.__name__, help=brief, description=text, parents=[*parents, DEBUG], **example(usage))
     parser.set_defaults(command=command)
     return parser
 
@@ -77,19 +88,24 @@ def seconds(text: str) -> float:
     return float(text)
 
 
+def new_path(text: str) -> Path:
+    """A file or folder to be written, in a folder that exists."""
+    path = Path(text)
+    if not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {str(path.parent)!r}")
+    return path
+
+
 def target(text: str) -> Path:
     """A file to be written, in a folder that exists."""
-    path = Path(text)
-    if path.is_dir() or not path.parent.is_dir():
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is a folder" if path.is_dir() else f"there is no folder {str(path.parent)!r}"
-        )
+    if (path := new_path(text)).is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r} is a folder")
     return path
 
 
 # ---- arguments of several commands
 
-MODEL, SHAPE, FILES, THREADS, ACCURACY, JSON = (Parser(add_help=False) for _ in range(6))
+MODEL, SHAPE, FILES, IMAGE, PREPROCESS, LABELS, THREADS, ACCURACY, JSON, DEBUG = (Parser(add_help=False) for _ in range(10))
 MODEL.add_argument("model", help="the model, .json or .onnx")
 SHAPE.add_argument(
     "--shape", type=shape, action="append", default=[], metavar="[NAME=]1x3x224x224",
@@ -98,6 +114,24 @@ SHAPE.add_argument(
 FILES.add_argument(
     "-i", "--input", action="append", default=[], metavar="[NAME=]FILE",
     help="an input in a .npy file, or inputs by name in a .npz file; NAME= may be left out for a model's only input",
+)  # fmt: skip
+IMAGE.add_argument(
+    "--image",
+    type=Path,
+    action="append",
+    default=[],
+    metavar="FILE",
+    help="a picture, or a folder of pictures; may be repeated",
+)
+PREPROCESS.add_argument(
+    "--preprocess",
+    choices=PIXELS,
+    help="what the network takes for a pixel: imagenet: by the mean and deviation of ImageNet's; caffe: B G R of 0..255 less "
+    "104 117 123; 0..1; -1..1; raw: 0..255; default: a guess, which is printed",
+)
+LABELS.add_argument(
+    "--labels", type=Path, metavar="FILE",
+    help="the names of all classes, one a line; default: the model's, or ImageNet's for 1000, COCO's for 80 kinds of objects",
 )  # fmt: skip
 THREADS.add_argument(
     "--threads",
@@ -112,3 +146,4 @@ ACCURACY.add_argument(
     help="exact: no Winograd, and denormals are kept; default: the fastest algorithms",
 )
 JSON.add_argument("--json", action="store_true", help="print one JSON document instead")
+DEBUG.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help="print the traceback of an error too")

@@ -13,9 +13,7 @@ def add(commands: Commands) -> None:
     """Add the command and its arguments."""
     parser = add_command(commands, convert, "MODEL digits.onnx")
     parser.add_argument("model", metavar="source", help="the model to read, .onnx or .json")
-    to = parser.add_mutually_exclusive_group(required=True)
-    to.add_argument("target", type=target, nargs="?", help="the file to write, .json or .onnx")
-    to.add_argument("-o", "--output", type=target, metavar="TARGET", help="the same")
+    parser.add_argument("target", type=target, help="the file to write, .json or .onnx")
     parser.add_argument("--weights", metavar="FILE", help="other weights: a PyTorch state dict in .safetensors, .pt or .pth")
     parser.add_argument("--ignore-unused", action="store_true", help="accept weights that fit nowhere in the model")
     parser.add_argument(
@@ -26,7 +24,7 @@ def add(commands: Commands) -> None:
 def convert(args: argparse.Namespace) -> None:
     """Convert a model between .onnx and .json, with other weights if --weights gives a file."""
     weights = {"weights": args.weights, "ignore_unused": args.ignore_unused, "epsilon": args.epsilon}
-    done = conversion.convert(args.model, args.target or args.output, **weights)
+    done = conversion.convert(args.model, args.target, **weights)
     for placement in done.placed:
         print(printable(str(placement)))
     for path in done.files:

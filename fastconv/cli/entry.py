@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+import traceback
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -12,11 +13,12 @@ from typing import Any
 import fastconv
 
 from ..errors import FastconvError, ModelError
-from . import bench, config, convert, demo, dump, profile, run, summary
-from .arguments import Parser, example
+from . import activations, bench, config, convert, demo, dump, profile, run, summary
+from .arguments import DEBUG, Parser, example
+from .common import error_line
 
 #: in the order in which help lists them
-COMMANDS = (demo, run, summary, profile, convert, dump, bench, config)
+COMMANDS = (demo, run, summary, activations, profile, convert, dump, bench, config)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,6 +26,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):  # the terminal's encoding may lack a character of a name
         sys.stdout.reconfigure(errors="backslashreplace")
     parser = _parser()
+    if "_ARGCOMPLETE" in os.environ:  # the shell asks what may come next
+        import argcomplete
+
+        argcomplete.autocomplete(parser)
     args = parser.parse_args(argv)
     if args.command is None:
         parser.print_help()
@@ -31,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _warn
-            args.command(args)
+            code = args.command(args)
         sys.stdout.flush()
     except BrokenPipeError:
         # Python flushes stdout once more when it exits; that must not fail again.
@@ -39,19 +45,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 141
     except KeyboardInterrupt:
         return 130
-    except ModelError as e:
-        return _fail(f"{args.model}: {e}")
-    except FastconvError as e:
-        return _fail(str(e))
-    except OSError as e:
-        return _fail(f"{e.filename}: {e.strerror}" if e.filename else str(e))
-    except MemoryError as e:
-        return _fail(f"out of memory: {e}")
-    return 0
+    except (FastconvError, OSError, MemoryError) as e:
+        if "debug" in args:
+            traceback.print_exc()
+        print(f"fastconv: error: {args.model}: {e}" if isinstance(e, ModelError) else error_line(e), file=sys.stderr)
+        return 2
+    return code or 0
 
 
 def _parser() -> Parser:
-    parser = Parser("fastconv", description="Run convolutional networks on the CPU.", **example("demo"))
+    parser = Parser("fastconv", description="Run convolutional networks on the CPU.", parents=[DEBUG], **example("demo"))
     parser.add_argument("--version", action="version", version=f"fastconv {fastconv.__version__}")
     parser.set_defaults(command=None)
     commands = parser.add_subparsers(metavar="COMMAND")
@@ -62,8 +65,3 @@ def _parser() -> Parser:
 
 def _warn(message: Warning | str, *place: Any, **to: Any) -> None:
     print(f"fastconv: warning: {message}", file=sys.stderr)
-
-
-def _fail(message: str) -> int:
-    print(f"fastconv: error: {message}", file=sys.stderr)
-    return 2

@@ -3,60 +3,96 @@
 from __future__ import annotations
 
 import argparse
-import zipfile
 from collections.abc import Mapping
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
 from ..errors import InputError
 from ..graph import shape_text
-from ..write_files import write_files
-from .arguments import ACCURACY, FILES, JSON, MODEL, SHAPE, THREADS, Commands, add_command, target
-from .common import load_model, print_json, printable
+from ..model import Model
+from .arguments import (
+    ACCURACY,
+    FILES,
+    IMAGE,
+    JSON,
+    LABELS,
+    MODEL,
+    PREPROCESS,
+    SHAPE,
+    THREADS,
+    Commands,
+    add_command,
+    count,
+    new_path,
+)
+from .common import load_model, print_json, printable, save_arrays
 from .inputs import random_arrays, read_arrays
+from .pictures import TASKS, answer_pictures, chosen_task, picture_array
 
 
 def add(commands: Commands) -> None:
     """Add the command and its arguments."""
-    parser = add_command(commands, run, "MODEL --random --output logits", MODEL, FILES, SHAPE, THREADS, ACCURACY, JSON)
+    shared = MODEL, IMAGE, PREPROCESS, LABELS, FILES, SHAPE, THREADS, ACCURACY, JSON
+    parser = add_command(commands, run, "MODEL --random --value logits", *shared)
+    parser.add_argument("--top", type=count, metavar="N", help="how many classes to print; default: 5")
+    task = parser.add_mutually_exclusive_group()
+    for name, brief in TASKS.items():
+        task.add_argument(f"--{name}", dest="task", action="store_const", const=name, help=brief)
     parser.add_argument("--random", action="store_true", help="random numbers for the inputs that no --input gives")
     parser.add_argument(
-        "--output", action="append", metavar="NAME", help="a tensor to print, any of the model's; default: its outputs"
+        "--value", action="append", metavar="NAME", help="a value of the graph to print, as it is; default: the model's outputs"
     )
-    parser.add_argument("-o", "--save", type=target, metavar="FILE.npz", help="save the printed tensors, by name")
+    parser.add_argument(
+        "-o", "--output", type=new_path, metavar="FILE",
+        help="of pictures: the drawing, or a folder for several, or a .npz of the answer's arrays; else a .npz of the values",
+    )  # fmt: skip
 
 
-def run(args: argparse.Namespace) -> None:
-    """Run a model on arrays from .npy and .npz files, or on random ones, and print its outputs."""
+def run(args: argparse.Namespace) -> int:
+    """Run a model on pictures and print what it sees, or on arrays from files or random ones and print its outputs."""
     model = load_model(args)
+    if args.image and (args.input or args.random):
+        raise InputError("--image gives the model's input: leave out --input and --random")
+    if args.task and args.value:
+        raise InputError(f"--value prints values as they are: leave out --{args.task}")
+    for name in ("task", "top", "labels", "preprocess"):
+        if not args.image and (given := getattr(args, name)):
+            raise InputError(f"--{given if name == 'task' else name} is for pictures: give one with --image FILE")
+    if args.image and (task := chosen_task(args, model)):
+        return answer_pictures(args, model, task)
+    print_values(args, model, picture_array(args, model) if args.image else input_arrays(args, model))
+    return 0
+
+
+def input_arrays(args: argparse.Namespace, model: Model) -> dict[str, np.ndarray]:
+    """The inputs that --input and --random give."""
     inputs = read_arrays(model, args.input)
     if args.random:
         inputs = random_arrays(model, args.shape, inputs)
     if missing := [t.name for t in model.inputs if t.name not in inputs]:
         name = f"{missing[0]}=" if len(model.inputs) > 1 else ""
         raise InputError(f"input {missing[0]!r} is missing: give it with -i {name}FILE, or random numbers with --random")
+    return inputs
+
+
+def print_values(args: argparse.Namespace, model: Model, inputs: Mapping[str, np.ndarray]) -> None:
+    """Print, and with -o save, the model's outputs or the values of --value."""
+    if args.output and (args.output.suffix != ".npz" or args.output.is_dir()):
+        raise InputError(f"{args.output}: expected a file whose name ends in .npz")
     outputs: dict[str, np.ndarray] = {}
-    for name, value in model.run(inputs, outputs=args.output).items():
+    for name, value in model.run(inputs, outputs=args.value).items():
         outputs |= {f"{name}[{i}]": a for i, a in enumerate(value)} if isinstance(value, list) else {name: value}
-    if args.save:
-        write_files({args.save: lambda file: _save_npz(file, outputs)})
+    if args.output:
+        save_arrays(args.output, outputs)
     facts = {name: _facts(array) for name, array in outputs.items()}
     if args.json:
-        print_json(args, {"outputs": [{"name": n} | f for n, f in facts.items()], "saved": args.save and str(args.save)})
+        print_json(args, {"outputs": [{"name": n} | f for n, f in facts.items()], "saved": args.output and str(args.output)})
         return
     for name, known in facts.items():
         print(_describe(name, known))
-    if args.save:
-        print(f"wrote {args.save}")
-
-
-def _save_npz(file: BinaryIO, arrays: Mapping[str, np.ndarray]) -> None:
-    """Like np.savez, but for any names: np.savez takes them as keyword arguments, so none can be "file"."""
-    with zipfile.ZipFile(file, "w") as archive:
-        for name, array in arrays.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, array, allow_pickle=False)
+    if args.output:
+        print(f"wrote {args.output}")
 
 
 def _facts(array: np.ndarray) -> dict[str, Any]:

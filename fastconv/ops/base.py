@@ -27,6 +27,7 @@ import numpy as np
 
 from ..activation import Activation
 from ..graph import Graph, Node, Shape, Value
+from .span import Spans, broadcast_spans, everything
 
 if TYPE_CHECKING:
     from .node_spec import NodeSpec
@@ -64,6 +65,8 @@ class Op:
     parameter_inputs: ClassVar[tuple[int, ...]] = ()
     #: whether inputs may be strings and sequences, which only references compute with
     takes_objects: ClassVar[bool] = False
+    #: whether an element of a result is computed from the elements at its place in the inputs, which are broadcast
+    by_element: ClassVar[bool] = False
     #: whether a following activation may be fused into the node, as its epilogue
     takes_epilogue: ClassVar[bool] = False
     #: whether that epilogue may begin with an Add of another tensor of the result's shape
@@ -167,6 +170,13 @@ class Op:
     def window(self, node: Node) -> Windows | None:
         """The windows that slide over inputs[0]; None if there are none or their kernel is unknown."""
         return None
+
+    def reads(self, node: Node, i: int, result: Value, spans: Spans) -> Spans:
+        """The elements of inputs[i] that the elements `spans` of `result` are computed from; all, without a rule.
+
+        It is asked where all shapes are known and control inputs are constant, and not about control inputs.
+        """
+        return broadcast_spans(node.input(i), result, spans) if self.by_element else everything(node.input(i))
 
     def attributes(self) -> dict[str, Any]:
         """The attributes that differ from their defaults, as a file lists them."""

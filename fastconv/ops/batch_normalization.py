@@ -9,6 +9,7 @@ from .base import Array, Inferred, Op, Results
 from .dims import check, check_rank_least, unify
 from .node_spec import INT, NodeSpec
 from .scale_shift import ScaleShift
+from .span import Spans, everything
 
 
 class BatchNormalization(Op):
@@ -52,6 +53,9 @@ class BatchNormalization(Op):
         with np.errstate(invalid="ignore", divide="ignore"):  # a negative variance gives NaN, as in the reference
             scale = gamma / np.sqrt(var + self.epsilon)
         return ScaleShift(x, scale, beta - mean * scale) if np.isfinite(scale).all() else None
+
+    def reads(self, node: Node, i: int, result: Value, spans: Spans) -> Spans:
+        return everything(node.input(i)) if self.training_mode else spans
 
     def infer(self, x: Value, scale: Value, bias: Value, mean: Value, var: Value) -> Inferred:
         check_rank_least(x, "input", 1)

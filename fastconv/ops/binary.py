@@ -22,6 +22,7 @@ class Binary(Op, abstract=True):
     """A function of two tensors; a subclass gives `function` or writes `reference`."""
 
     arity = (2, 2)
+    by_element = True
     function: ClassVar[Callable[..., Any]]
 
     @classmethod
@@ -244,6 +245,7 @@ class Variadic(Op, abstract=True):
     """A function of any number of tensors, applied from left to right."""
 
     arity = (1, None)
+    by_element = True
     function: ClassVar[Callable[..., Any]]
 
     def independent_images(self, node: Node) -> bool:
@@ -281,6 +283,7 @@ class Max(Variadic):
 
 class Where(Op):
     arity = (3, 3)
+    by_element = True
 
     def infer(self, condition: Value, x: Value, y: Value) -> Inferred:
         check_dtype(condition, "condition", "b")

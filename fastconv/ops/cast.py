@@ -28,6 +28,7 @@ def dtype_of(number: int, name: str) -> np.dtype:
 class Casting(Op, abstract=True):
     """`saturate` and `round_mode` concern floats of 8 bits only."""
 
+    by_element = True
     saturate: int = 1
     #: the direction of rounding to a power of two, for FLOAT8E8M0
     round_mode: str = "up"

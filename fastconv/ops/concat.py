@@ -8,6 +8,7 @@ from ..graph import Node, Value, shape_text
 from .base import Array, Inferred, Op, Results
 from .dims import axis_index, check, check_rank_least, same_dtype, total, unify
 from .node_spec import NodeSpec
+from .span import Spans
 
 
 class Concat(Op):
@@ -28,6 +29,11 @@ class Concat(Op):
 
     def is_identity(self, node: Node) -> bool:
         return len(node.inputs) == 1
+
+    def reads(self, node: Node, i: int, result: Value, spans: Spans) -> Spans:
+        axis = axis_index(self.axis, len(spans))
+        sizes = [node.input(j).dims[axis] for j in range(len(node.inputs))]
+        return [s.part(sizes, i) if a == axis else s for a, s in enumerate(spans)]
 
     def infer(self, *xs: Value) -> Inferred:
         dtype = same_dtype(*xs)

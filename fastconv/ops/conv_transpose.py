@@ -15,6 +15,7 @@ from ..graph import Dim, Node, Value, shape_text
 from .base import Array, Inferred, Results
 from .dims import check, check_rank, same_dtype, size_along, unify
 from .products import Products
+from .span import WHOLE, Spans
 from .windows import Grouped, Windows
 
 
@@ -92,6 +93,12 @@ class ConvTranspose(Grouped):
     def products(self, node: Node) -> Products | None:
         (IC, OCG, *kernel), (N, _, *size) = node.input(1).dims, node.input(0).dims
         return Products((N, *size), OCG * self.group, (*kernel, IC), self.group)
+
+    def reads(self, node: Node, i: int, result: Value, spans: Spans) -> Spans:
+        """The elements whose windows reach the spans."""
+        w = self.geometry(node.input(0).dims, node.input(1).dims[2:])
+        axes = zip(spans[2:], w.strides, w.begin, w.extent, strict=True)
+        return [spans[0], WHOLE, *(span.writers(s, b, e) for span, s, b, e in axes)]
 
     def weight_axis(self, node: Node) -> int | None:
         return 1 if self.group == 1 else None

@@ -6,11 +6,12 @@ import math
 
 import numpy as np
 
-from ..graph import Value
+from ..graph import Node, Value
 from .base import Array, Inferred, Results
 from .conv_like import ConvLike
 from .dims import check, check_rank, product, unify
 from .interpolation import linear, sample, zeros
+from .span import Spans, everything
 
 
 class DeformConv(ConvLike):
@@ -39,6 +40,10 @@ class DeformConv(ConvLike):
                 if shape is not None:
                     shape = (*shape[:2], *(unify(d, e, f"{name}: size") for d, e in zip(shape[2:], v.shape[2:], strict=True)))
         return [(shape, dtype)]
+
+    def reads(self, node: Node, i: int, result: Value, spans: Spans) -> Spans:
+        """The offsets may lead anywhere."""
+        return everything(node.input(i))
 
     def reference(self, x: Array, w: Array, offset: Array, b: Array | None = None, mask: Array | None = None) -> Results:
         windows = self.conv.geometry(x.shape, w.shape[2:])

@@ -6,6 +6,7 @@ from ..errors import ModelError
 from ..graph import Dim, Node, Value
 from .base import Array, Inferred, Op, Results
 from .dims import check, check_rank
+from .span import WHOLE, Spans
 
 
 class Blocks(Op, abstract=True):
@@ -34,6 +35,10 @@ class Blocks(Op, abstract=True):
 
 
 class DepthToSpace(Blocks):
+    def reads(self, node: Node, i: int, result: Value, spans: Spans) -> Spans:
+        b = self.blocksize
+        return [spans[0], WHOLE, *(s.mapped(lambda o: o // b, lambda o: o // b, 1 / b) for s in spans[2:])]
+
     def infer(self, x: Value) -> Inferred:
         check_rank(x, "input", 4)
         if x.shape is None:
@@ -51,6 +56,9 @@ class DepthToSpace(Blocks):
 
 
 class SpaceToDepth(Blocks):
+    def reads(self, node: Node, i: int, result: Value, spans: Spans) -> Spans:
+        return [spans[0], WHOLE, *(s.windows(self.blocksize, 0, self.blocksize) for s in spans[2:])]
+
     def infer(self, x: Value) -> Inferred:
         check_rank(x, "input", 4)
         if x.shape is None:

@@ -14,6 +14,7 @@ class Dropout(Op):
     """inputs: data, the ratio to drop, training_mode."""
 
     arity = (1, 3)
+    by_element = True
     control_inputs = (2,)
     output_arity = (1, 2)
 

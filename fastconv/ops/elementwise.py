@@ -21,6 +21,7 @@ from .node_spec import FLOAT, NodeSpec
 class Unary(Op, abstract=True):
     """A function of one tensor; a subclass gives `function` or writes `reference`."""
 
+    by_element = True
     function: ClassVar[Callable[..., Any]]
 
     def infer(self, x: Value) -> Inferred:
@@ -269,6 +270,7 @@ class Clip(Op):
     """The bounds are scalars, and each may be left out; if min exceeds max, every element becomes max."""
 
     arity = (1, 3)
+    by_element = True
 
     @classmethod
     def upgrade(cls, spec: NodeSpec) -> None:

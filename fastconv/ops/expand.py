@@ -13,6 +13,7 @@ class Expand(Op):
     """Broadcast to the shape given; a 1 in it keeps the size of the input."""
 
     arity = (2, 2)
+    by_element = True
     control_inputs = (1,)
 
     def is_identity(self, node: Node) -> bool:

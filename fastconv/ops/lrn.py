@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..graph import Value
+from ..graph import Node, Value
 from .base import Array, Inferred, Op, Results
 from .dims import check, check_rank_least
+from .span import WHOLE, Spans
 
 
 class LRN(Op):
@@ -21,6 +22,9 @@ class LRN(Op):
     def infer(self, x: Value) -> Inferred:
         check_rank_least(x, "input", 2)
         return [(x.shape, x.dtype)]
+
+    def reads(self, node: Node, i: int, result: Value, spans: Spans) -> Spans:
+        return [spans[0], WHOLE, *spans[2:]]
 
     def reference(self, x: Array) -> Results:
         before, after = (self.size - 1) // 2, self.size // 2

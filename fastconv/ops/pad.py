@@ -11,6 +11,7 @@ from ..graph import Dim, Node, Value
 from .base import Array, Inferred, Op, Results
 from .dims import axis_indices, check, check_scalar, known_ints, same_dtype, to_ints, unknown
 from .node_spec import FLOAT, NodeSpec
+from .span import Spans
 
 MODES = ("constant", "reflect", "edge", "wrap")
 
@@ -72,6 +73,14 @@ class Pad(Op):
                 self.mode == "constant" or left > 0 or (before <= 0 and after <= 0),
                 f"pads: mode {self.mode!r} needs elements on axis {i}, which has none",
             )
+
+    def reads(self, node: Node, i: int, result: Value, spans: Spans) -> Spans:
+        x, pads = node.input(0), known_ints(node.input(1), "pads")
+        borders = self.borders(pads or (), known_ints(node.optional(3), "axes"), len(x.dims))
+        if self.mode == "constant":
+            return [s.moved(-before) for s, (before, _) in zip(spans, borders, strict=True)]
+        places = (self.reference(np.arange(d), np.array(b)) for d, b in zip(x.dims, borders, strict=True))
+        return [s.chosen(p) for s, p in zip(spans, places, strict=True)]
 
     def infer(self, x: Value, pads: Value, constant: Value | None = None, axes: Value | None = None) -> Inferred:
         amounts, where = known_ints(pads, "pads"), known_ints(axes, "axes")

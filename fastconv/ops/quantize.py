@@ -35,6 +35,7 @@ class Quantization(Op, abstract=True):
     """inputs: data, scale, zero point; these two are scalars, or one number for each index or block of `axis`."""
 
     arity = (2, 3)
+    by_element = True
 
     axis: int = 1
     block_size: int = 0

@@ -13,6 +13,7 @@ from ..graph import Dim, Node, Value
 from .base import Array, Inferred, Op, Results
 from .dims import axis_indices, known_ints, length, to_ints, unknown
 from .node_spec import NodeSpec
+from .span import WHOLE, Spans
 from .windows import Windows
 
 
@@ -44,6 +45,12 @@ class Reduce(Op, abstract=True):
         # the spatial axes of images or volumes, as a global pool
         spatial = rank > 3 and set(self.axes(rank, known_ints(node.optional(1), "axes"))) == set(range(2, rank))
         return Windows.whole(x.dims[2:]) if spatial and x.known else None
+
+    def reads(self, node: Node, i: int, result: Value, spans: Spans) -> Spans:
+        rank = len(node.input(0).dims)
+        gone = self.axes(rank, known_ints(node.optional(1), "axes"))
+        kept = iter([s for a, s in enumerate(spans) if a not in gone] if self.keepdims else spans)
+        return [WHOLE if a in gone else next(kept) for a in range(rank)]
 
     def infer(self, x: Value, axes: Value | None = None) -> Inferred:
         given = known_ints(axes, "axes")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from .dims import (
     unknown,
 )
 from .node_spec import NodeSpec
+from .span import ONE, WHOLE, Spans
 
 
 class View(Op, abstract=True):
@@ -31,6 +33,16 @@ class View(Op, abstract=True):
 
     def flops(self, node: Node) -> int:
         return 0
+
+    def reads(self, node: Node, i: int, result: Value, spans: Spans) -> Spans:
+        """The first and the last axes that keep their sizes keep their elements, whatever axes of size 1 are among them."""
+        x = node.input(0).dims
+        here, there = ([a for a, d in enumerate(dims) if d != 1] for dims in (x, result.dims))
+        reads = [ONE if d == 1 else WHOLE for d in x]
+        for pairs in (zip(here, there, strict=False), zip(here[::-1], there[::-1], strict=False)):
+            for a, b in itertools.takewhile(lambda ab: x[ab[0]] == result.dims[ab[1]], pairs):
+                reads[a] = spans[b]
+        return reads
 
     def is_identity(self, node: Node) -> bool:
         return keeps_shape(node)

@@ -18,6 +18,7 @@ from .base import Array, Inferred, Op, Results, only_first_varies
 from .dims import axis_indices, check, check_rank_least, constant_of, known_ints, length, to_ints, unknown
 from .interpolation import cubic_kernel
 from .node_spec import FLOAT, FLOATS, STRING, NodeSpec
+from .span import Span, Spans
 
 COORDINATES = (
     "half_pixel",
@@ -165,12 +166,12 @@ class Resize(Op):
 
     def taps(self, axis: int, size: int, out: int, factor: float, roi: np.ndarray | None, rank: int) -> Taps:
         """The input elements and weights of each of the `out` elements along an axis."""
-        x, outside = self._coordinates(axis, size, out, factor, roi, rank)
+        x, outside = self._coordinates(axis, size, out, factor, roi, rank, np.arange(out))
         if self.mode == "nearest":
             places = ROUNDING[self.nearest_mode](x).astype(np.int64)[:, None]
             return Taps(np.clip(places, 0, size - 1), np.ones(places.shape), outside)
         shrink = min(factor, 1.0) if self.antialias else 1.0
-        reach = math.ceil((1 if self.mode == "linear" else 2) / shrink)
+        reach = math.ceil(self._reach(factor))
         places = np.floor(x).astype(np.int64)[:, None] + np.arange(1 - reach, reach + 1)
         weights = self._kernel(np.abs(places - x[:, None]) * shrink)
         if self.exclude_outside:
@@ -183,12 +184,37 @@ class Resize(Op):
             return np.maximum(1 - t, 0)
         return cubic_kernel(t, self.cubic_coeff_a)
 
+    def reads(self, node: Node, i: int, result: Value, spans: Spans) -> Spans:
+        """The elements whose weights may differ from 0, as if the axes had no ends."""
+        x, (roi, scales, sizes) = node.input(0), (constant_of(_given(node.optional(j))) for j in range(1, 4))
+        out, factors = self.output(x.dims, roi, scales, None if sizes is None else to_ints(sizes, "sizes"))
+
+        def along(axis: int, span: Span) -> Span:
+            if axis not in self.where(len(spans)):
+                return span
+            factor: float = factors[axis]  # type: ignore[assignment]  # known
+
+            def place(i: np.ndarray) -> np.ndarray:
+                return self._coordinates(axis, x.dims[axis], out[axis], factor, roi, len(spans), i)[0]  # type: ignore[arg-type]
+
+            if self.mode == "nearest":
+                nearest = ROUNDING[self.nearest_mode]
+                return span.mapped(lambda i: nearest(place(i)), lambda i: nearest(place(i)), 1 / factor)
+            reach = self._reach(factor)
+            return span.mapped(lambda i: np.floor(place(i) - reach) + 1, lambda i: np.ceil(place(i) + reach) - 1, 1 / factor)
+
+        return [along(axis, span) for axis, span in enumerate(spans)]
+
+    def _reach(self, factor: float) -> float:
+        """The distance from which on an element has the weight 0."""
+        return (1 if self.mode == "linear" else 2) / (min(factor, 1.0) if self.antialias else 1.0)
+
     def _coordinates(
-        self, axis: int, size: int, out: int, factor: float, roi: np.ndarray | None, rank: int
+        self, axis: int, size: int, out: int, factor: float, roi: np.ndarray | None, rank: int, i: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The position in the input of each of the `out` elements, and whether it is outside the roi."""
-        mode, width, i = self.coordinate_transformation_mode, factor * size, np.arange(out)
-        inside = np.zeros(out, bool)
+        """The position in the input of the elements i of the `out` elements, and whether it is outside the roi."""
+        mode, width = self.coordinate_transformation_mode, factor * size
+        inside = np.zeros(i.shape, bool)
         if mode == "align_corners":
             return (i * (size - 1) / (width - 1) if width != 1 else 0.0 * i), inside
         if mode == "tf_crop_and_resize":
@@ -199,7 +225,7 @@ class Resize(Op):
         if mode == "asymmetric":
             return _over(i, factor), inside
         if mode == "pytorch_half_pixel" and out == 1:
-            return np.zeros(1), inside
+            return np.zeros(i.shape), inside
         x = _over(i + 0.5, factor) - 0.5
         return (x + size / 2 * (1 - out / width) if mode == "half_pixel_symmetric" else x), inside
 

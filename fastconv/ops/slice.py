@@ -9,6 +9,7 @@ from ..graph import Dim, Node, Value
 from .base import Array, Inferred, Op, Results
 from .dims import axis_indices, check, known_ints, to_ints, unknown
 from .node_spec import NodeSpec
+from .span import Spans
 
 #: an end from here on stands for the size of the axis
 END = 2**31 - 1
@@ -55,6 +56,11 @@ class Slice(Op):
 
     def selects_elements(self, node: Node) -> bool:
         return True
+
+    def reads(self, node: Node, i: int, result: Value, spans: Spans) -> Spans:
+        starts, ends, axes, steps = (known_ints(node.optional(j), "ranges") for j in range(1, 5))
+        assert starts is not None and ends is not None
+        return [s.taken(r) for s, r in zip(spans, self.ranges(node.input(0).dims, starts, ends, axes, steps), strict=True)]
 
     def infer(self, x: Value, starts: Value, ends: Value, axes: Value | None = None, steps: Value | None = None) -> Inferred:
         first, last = known_ints(starts, "starts"), known_ints(ends, "ends")

@@ -10,6 +10,7 @@ from ..graph import Node, Value
 from .base import Array, Inferred, Op, Results, only_first_varies
 from .dims import axis_index, check_rank_least
 from .node_spec import INT, NodeSpec
+from .span import WHOLE, Spans
 
 
 class AlongAxis(Op, abstract=True):
@@ -30,6 +31,9 @@ class AlongAxis(Op, abstract=True):
 
     def independent_images(self, node: Node) -> bool:
         return only_first_varies(node) and 0 not in self.axes(len(node.input(0).dims))
+
+    def reads(self, node: Node, i: int, result: Value, spans: Spans) -> Spans:
+        return [WHOLE if a in self.axes(len(spans)) else s for a, s in enumerate(spans)]
 
     def infer(self, x: Value) -> Inferred:
         check_rank_least(x, "input", 1)

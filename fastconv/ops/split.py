@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..graph import Dim, Value
+from ..graph import Dim, Node, Value
 from .base import Array, Inferred, Op, Results
 from .dims import axis_index, check, check_rank_least, known_ints, length, to_ints
 from .node_spec import INT, NodeSpec
+from .span import Spans
 
 
 class Split(Op):
@@ -40,6 +41,11 @@ class Split(Op):
         size = -(-d // n)
         check((n - 1) * size <= d, f"num_outputs: a size of {d} cannot be split into {n} slices of {size}")
         return [size] * (n - 1) + [d - (n - 1) * size]
+
+    def reads(self, node: Node, i: int, result: Value, spans: Spans) -> Spans:
+        axis = axis_index(self.axis, len(spans))
+        parts = [v.dims[axis] for v in node.outputs[: node.outputs.index(result)] if v is not None]
+        return [s.moved(sum(parts)) if a == axis else s for a, s in enumerate(spans)]
 
     def infer(self, x: Value, split: Value | None = None) -> Inferred:
         check_rank_least(x, "input", 1)

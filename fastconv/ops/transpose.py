@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..graph import Node, Value
 from .base import Array, Inferred, Op, Results, only_first_varies
 from .dims import check, unknown
+from .span import Spans
 
 
 class Transpose(Op):
@@ -26,6 +27,10 @@ class Transpose(Op):
 
     def selects_elements(self, node: Node) -> bool:
         return True
+
+    def reads(self, node: Node, i: int, result: Value, spans: Spans) -> Spans:
+        perm = self.permutation(len(spans))
+        return [spans[perm.index(a)] for a in range(len(spans))]
 
     def infer(self, x: Value) -> Inferred:
         perm = self.perm

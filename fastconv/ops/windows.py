@@ -14,6 +14,7 @@ from ..errors import ModelError
 from ..graph import Dim, Node, Value
 from .base import Op, only_first_varies
 from .dims import check, check_rank, product
+from .span import WHOLE, Spans, everything
 
 AUTO_PADS = ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER")
 
@@ -79,6 +80,14 @@ class Windowed(Op, abstract=True):
 
     def independent_images(self, node: Node) -> bool:
         return only_first_varies(node)
+
+    def reads(self, node: Node, i: int, result: Value, spans: Spans) -> Spans:
+        """The windows; only inputs[0] has them."""
+        w = self.window(node)
+        if i > 0 or w is None:
+            return everything(node.input(i))
+        axes = zip(spans[2:], w.strides, w.begin, w.extent, strict=True)
+        return [spans[0], WHOLE, *(span.windows(s, b, e) for span, s, b, e in axes)]
 
     def padded(self, borders: Sequence[tuple[int, int]]) -> Self | None:
         """The operator with `borders` added to its pads, (before, after) each spatial axis; None if auto_pad computes them."""

@@ -20,9 +20,6 @@ from ._check import as_numbers, as_picture, as_size, kind
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-#: mean and standard deviation of ImageNet's pixels, R G B of 0..1, by which most networks trained on it expect their input
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
 Method = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 
 
@@ -80,6 +77,8 @@ def read(path: str | os.PathLike[str]) -> np.ndarray:
             if image.has_transparency_data:
                 image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
             return np.array(image.convert("RGB"))
+        except Image.UnidentifiedImageError:
+            raise InputError(f"{os.fspath(path)}: not a picture that can be read: its format is unknown") from None
         except Exception as e:  # damaged files make Pillow's readers raise errors of every kind
             raise InputError(f"{os.fspath(path)}: not a picture that can be read: {e}") from None
 
@@ -113,8 +112,9 @@ def write(path: str | os.PathLike[str], picture: np.ndarray) -> None:
     image = pillow().fromarray(as_picture("picture", picture))
     try:
         image.save(path)
-    except ValueError as e:  # an ending that is not known
-        raise InputError(f"{os.fspath(path)}: {e}") from None
+    except ValueError:
+        ending = os.path.splitext(path)[1]
+        raise InputError(f"{os.fspath(path)}: unknown file extension {ending!r}: name it .png or .jpg") from None
 
 
 def resize(array: np.ndarray, size: int | tuple[int, int], method: Method = "bilinear") -> np.ndarray:
@@ -210,20 +210,27 @@ def crop(picture: np.ndarray, size: int | tuple[int, int], short: int | None = N
     new = round(height * factor), round(width * factor)
     if new[0] < h or new[1] < w:
         raise InputError(f"short: {short} pixels leave {new[0]}×{new[1]}, too small to cut {h}×{w} out of it")
-    top, left = (new[0] - h) // 2, (new[1] - w) // 2
-    return resize(picture, new)[top : top + h, left : left + w]
+    return middle(picture, new, (h, w))[0]
+
+
+def middle(picture: np.ndarray, whole: tuple[int, int], size: tuple[int, int]) -> tuple[np.ndarray, Placement]:
+    """The middle of a picture resized to `whole`, and the way back."""
+    (height, width), (H, W), (h, w) = picture.shape[:2], whole, size
+    top, left = (H - h) // 2, (W - w) // 2
+    canvas = resize(picture, whole)[top : top + h, left : left + w]
+    return canvas, Placement(height, width, (-left, -top, W - left, H - top), size)
 
 
 @dataclass(frozen=True)
 class Placement:
-    """The place of a picture on the canvas of `letterbox`.
+    """The place of a picture on the canvas of `letterbox` or `fit`.
 
     Parameters
     ----------
     height, width : int
         The picture's size.
     inside : tuple of int
-        The rectangle of the canvas that it fills: x1, y1, x2, y2.
+        The rectangle that it fills, in the canvas's pixels: x1, y1, x2, y2. That of a crop is larger than the canvas.
     canvas : tuple of int
         The canvas's size: (height, width).
 
@@ -315,7 +322,7 @@ class Placement:
         Returns
         -------
         numpy.ndarray
-            height×width of the picture, of the same dtype.
+            height×width of the picture, of the same dtype; 0 where a crop has left the picture out.
 
         Raises
         ------
@@ -335,8 +342,13 @@ class Placement:
         if not isinstance(values, np.ndarray) or values.ndim != 2:
             raise InputError(f"values: expected a map of h×w, got {kind(values)}")
         sy, sx = (n / m for n, m in zip(values.shape, self.canvas, strict=True))
-        x1, y1, x2, y2 = self.inside
-        return _resample(values, (self.height, self.width), method, (x1 * sx, y1 * sy, x2 * sx, y2 * sy))
+        x1, y1, x2, y2 = seen = np.clip(self.inside, 0, [*self.canvas[::-1]] * 2).tolist()
+        left, top, right, bottom = np.rint(self.back(seen)).astype(int).tolist()
+        whole = np.zeros((self.height, self.width), values.dtype)
+        whole[top:bottom, left:right] = _resample(
+            values, (bottom - top, right - left), method, (x1 * sx, y1 * sy, x2 * sx, y2 * sy)
+        )
+        return whole
 
 
 def _pairs(xy: np.ndarray) -> np.ndarray:

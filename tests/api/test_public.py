@@ -13,7 +13,17 @@ import fastconv
 
 from ..kernels.test_loader import python
 
-MODULES = {*fastconv._MODULES.values(), "vision.answers", "vision.draw", "vision.pictures"}
+MODULES = {
+    *fastconv._MODULES.values(),
+    "vision.answers",
+    "vision.draw",
+    "vision.pictures",
+    "vision.preprocessing",
+    "vision.tasks",
+    "viz.maps",
+    "viz.receptive_field",
+    "viz.activations",
+}
 
 
 @pytest.mark.slow
@@ -53,7 +63,7 @@ def test_names_may_be_asked_for_by_several_threads_at_once():
     assert [python(code) for _ in range(3)] == [("", "", 0)] * 3
 
 
-OPTIONAL = {"PIL", "matplotlib", "google", "ml_dtypes", "onnx", "onnxscript", "safetensors", "torch"}
+OPTIONAL = {"PIL", "argcomplete", "google", "matplotlib", "ml_dtypes", "onnx", "onnxscript", "rich", "safetensors", "torch"}
 
 
 @pytest.mark.slow
@@ -77,7 +87,7 @@ def test_functions_import_optional_packages_alone():
 def functions():
     """Every public function, class and method by its name."""
     found = {}
-    for module in (fastconv, fastconv.naive, fastconv.vision):
+    for module in (fastconv, fastconv.naive, fastconv.vision, fastconv.viz, fastconv.viz.maps):
         for name in module.__all__:
             member = getattr(module, name)
             if not callable(member) or name.endswith(("Error", "Warning")):

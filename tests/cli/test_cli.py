@@ -26,23 +26,6 @@ LAYERS = ["conv1", "pool1", "conv2", "pool2", "fc1", "fc2"]
 
 
 @pytest.fixture
-def fastconv_(capsys):
-    """Run a command and return what it printed, after checking its exit code."""
-
-    def run(*args, code=0):
-        try:
-            got = main([str(a) for a in args])
-        except SystemExit as e:  # argparse
-            got = e.code
-        out, err = capsys.readouterr()
-        assert got == code, out + err
-        assert "Traceback" not in err
-        return err if code else out
-
-    return run
-
-
-@pytest.fixture
 def images():
     with np.load(DIGITS_IMAGES, allow_pickle=False) as file:
         return (file["images"] / np.float32(16))[:, None]
@@ -184,7 +167,7 @@ def test_run_on_the_only_array_of_an_npz(fastconv_, images, tmp_path, given):
 
 
 def test_run_prints_tensors_by_name(fastconv_):
-    out = fastconv_("run", MODEL, "--random", "--shape", "2x1x8x8", "--output", "pool1", "--output", "logits")
+    out = fastconv_("run", MODEL, "--random", "--shape", "2x1x8x8", "--value", "pool1", "--value", "logits")
     assert [line.split("  ")[0] for line in out.splitlines() if line[0] != " "] == [
         "pool1 float32 2×16×4×4",
         "logits float32 2×10",
@@ -385,7 +368,7 @@ def test_convert_with_other_weights(fastconv_, images, tmp_path):
     *_, last = read(MODEL).nodes
     twice = {v.name: 2 * v.constant for v in last.inputs[1:]}
     save_file(twice, tmp_path / "new.safetensors")
-    out = fastconv_("convert", MODEL, "--weights", tmp_path / "new.safetensors", "-o", tmp_path / "m.json")
+    out = fastconv_("convert", MODEL, "--weights", tmp_path / "new.safetensors", tmp_path / "m.json")
     assert out == f"fc2.weight: fc2.weight\nfc2.bias: fc2.bias\nwrote {tmp_path / 'm.json'}\n"
     y, before = fastconv.load(tmp_path / "m.json")(images[:8]), fastconv.load(MODEL)(images[:8])
     np.testing.assert_array_equal(y, 2 * before)
@@ -397,7 +380,7 @@ def test_convert_with_folded_batch_normalization(fastconv_, tmp_path):
     onnx.save(onnx.helper.make_model(net.graph(folded=["bn"], named="path")), tmp_path / "m.onnx")
     state = net.state()
     save_file(state | {"head.weight": np.zeros(3, np.float32)}, tmp_path / "new.safetensors")
-    args = "convert", tmp_path / "m.onnx", "--weights", tmp_path / "new.safetensors", "-o", tmp_path / "m.json"
+    args = "convert", tmp_path / "m.onnx", "--weights", tmp_path / "new.safetensors", tmp_path / "m.json"
     assert "'head.weight': the model has no initializer of this name" in fastconv_(*args, code=2)
     out = fastconv_(*args, "--ignore-unused", "--epsilon", "0.5")
     assert out.splitlines() == [
@@ -420,7 +403,7 @@ def test_config_and_version(fastconv_):
 
 @pytest.mark.parametrize(
     "command",
-    [[], ["demo"], ["run"], ["summary"], ["profile"], ["convert"], ["dump"], ["bench"], ["config"]],
+    [[], ["demo"], ["run"], ["summary"], ["activations"], ["profile"], ["convert"], ["dump"], ["bench"], ["config"]],
     ids=lambda c: c[0] if c else "fastconv",
 )
 def test_help_ends_with_an_example_that_works(fastconv_, command, tmp_path, monkeypatch):
@@ -466,7 +449,7 @@ def test_config_as_json(fastconv_):
         (["run", MODEL, "-i", "mask={tmp}/double.npy"], "there is no input 'mask'; the model's inputs are 'image'"),
         (["run", MODEL, "-i", str(DIGITS_IMAGES)], "there is no input 'images'; the model's inputs are 'image'"),
         (["run", MODEL, "-i", "img={tmp}/double.npy"], "the model's inputs are 'image'; did you mean 'image'?"),
-        (["run", MODEL, "--random", "--output", "logit"], "no value 'logit'; did you mean 'logits'?"),
+        (["run", MODEL, "--random", "--value", "logit"], "no value 'logit'; did you mean 'logits'?"),
         (["run", MODEL, "--random", "--shape", "1x3x8x8"], "expected N×1×8×8, got 1×3×8×8"),
         (["run", MODEL, "--random", "--shape", "mask=1x1x8x8"], "there is no input 'mask'"),
         (["run", MODEL, "--random", "--shape", "1x1xax8"], "expected a shape such as 1x3x224x224 or NAME=1,3,224,224"),
@@ -474,13 +457,14 @@ def test_config_as_json(fastconv_):
         (["run", MODEL, "--random", "--shape", "999999999999x1x8x8"], "out of memory"),
         (["run", MODEL, "--random", "--shape", "x".join(["9" * 18] * 4)], "error: 9999"),
         (["run", MODEL, "--random", "-o", "{tmp}/no/y.npz"], "there is no folder '{tmp}/no'"),
-        (["run", MODEL, "--random", "-o", "{tmp}"], "'{tmp}' is a folder"),
+        (["run", MODEL, "--random", "-o", "{tmp}"], "{tmp}: expected a file whose name ends in .npz"),
+        (["run", MODEL, "--random", "-o", "{tmp}/y.png"], "{tmp}/y.png: expected a file whose name ends in .npz"),
         (["run", MODEL, "--random", "--threads", "0"], "expected a number of 1 or more, got '0'"),
         (["profile", "{tmp}/open.json"], "input 'x' is N×3×H×W: give its sizes with --shape x=..."),
         (["profile", MODEL, "--runs", "x"], "expected a number of 1 or more, got 'x'"),
         (["summary", MODEL, "--shape", "1x3x8x8"], "error: input 'image': expected N×1×8×8, got 1×3×8×8"),
-        (["convert", MODEL], "one of the arguments target -o/--output is required"),
-        (["convert", MODEL, "{tmp}/a.json", "-o", "{tmp}/b.json"], "not allowed with argument target"),
+        (["convert", MODEL], "the following arguments are required: target"),
+        (["convert", MODEL, "{tmp}"], "'{tmp}' is a folder"),
         (["convert", MODEL, "{tmp}/a.json", "--weights", "{tmp}/text.json"], "is not a .safetensors file"),
         (["convert", MODEL, "{tmp}/a.json", "--weights", "{tmp}/text.json", "--epsilon", "x"], "invalid float value: 'x'"),
         (["convert", MODEL, "{tmp}/model.txt"], "expected a name that ends in .onnx or .json"),
@@ -506,9 +490,8 @@ def test_nonsense_is_said_to_be(fastconv_, tmp_path, monkeypatch, args, message)
     before = sorted(os.listdir(tmp_path))
     err = fastconv_(*(a.format(tmp=tmp_path) for a in args), code=2)
     assert message.format(tmp=tmp_path) in err
-    lines = err.splitlines()
-    assert lines[-1].startswith("fastconv")
-    assert lines[0].startswith("usage: ") or len(lines) == 1
+    assert err.startswith("fastconv")
+    assert err.count("\n") == 1
     assert sorted(os.listdir(tmp_path)) == before
 
 

@@ -84,7 +84,8 @@ def test_the_first_code_of_the_readme_runs_as_it_stands(capsys):
 GUIDE = re.findall(r"```python\n(.*?)```", (DOCS / "guide.md").read_text(encoding="utf-8"), re.DOTALL)
 
 
-def test_the_code_of_the_guide_runs():
+def test_the_code_of_the_guide_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     names = {}
     for code in (c for c in GUIDE if "torch" not in c):
         exec(code, names)
@@ -103,20 +104,49 @@ def test_the_code_of_the_guide_about_torch_runs(tmp_path, monkeypatch):
     assert fastconv.load("net.json").inputs == names["model"].inputs
 
 
+def keys(part):
+    """All keys of a document."""
+    if isinstance(part, list):
+        return set().union(*map(keys, part))
+    return part.keys() | keys(list(part.values())) if isinstance(part, dict) else set()
+
+
+def documented_keys(command):
+    """The keys in the guide's row about a command."""
+    row = re.search(rf"^\| `{command}` \| (.*) \|$", (DOCS / "guide.md").read_text(encoding="utf-8"), re.MULTILINE)[1]
+    return set(re.findall(r"`([a-z0-9_]+)`", row))
+
+
 @pytest.mark.parametrize("command", [["run", "--random"], ["summary"], ["profile"], ["bench", "--seconds", "0"]])
 def test_the_guide_has_the_keys_of_json(capsys, command):
     name, *options = command
     assert main([name, str(fastconv.data.DIGITS), *options, "--json"]) == 0
-    row = re.search(rf"^\| `{name}` \| (.*) \|$", (DOCS / "guide.md").read_text(encoding="utf-8"), re.MULTILINE)[1]
+    assert keys(json.loads(capsys.readouterr().out)) - {"fastconv", "model", "image"} == documented_keys(name)
 
-    def keys(part):
-        if isinstance(part, list):
-            return set().union(*map(keys, part))
-        return part.keys() | keys(list(part.values())) if isinstance(part, dict) else set()
 
-    documented = set(re.findall(r"`([a-z0-9_]+)`", row))
-    found = keys(json.loads(capsys.readouterr().out)) - {"fastconv", "model", "image"}
-    assert found == documented
+def test_the_guide_has_the_keys_of_answers(capsys, tmp_path):
+    from fastconv.vision import results
+
+    box, ones = np.ones((1, 4)), np.ones(17)
+    answers = (
+        results.Classification(ones[:1], ones[:1], ["a"]),
+        results.Detections(box, ones[:1], ones[:1], ["a"]),
+        results.Segmentation(box),
+        results.Pose(np.ones((17, 2)), ones),
+        results.Embedding(ones),
+    )
+    fastconv.vision.write(tmp_path / "a.png", np.zeros((8, 8, 3), np.uint8))
+    assert main(["run", str(fastconv.data.DIGITS), "--image", str(tmp_path / "a.png"), "--json"]) == 0
+    found = keys(json.loads(capsys.readouterr().out)) | keys([a.as_dict() for a in answers])
+    assert found - {"fastconv", "model"} == documented_keys("run --image")
+
+
+def test_the_guide_has_the_options_of_run(capsys):
+    text = (DOCS / "guide.md").read_text(encoding="utf-8")
+    with pytest.raises(SystemExit):
+        main(["run", "--help"])
+    options = set(re.findall(r"--[a-z]+", capsys.readouterr().out)) - {"--help", "--random"}
+    assert options <= set(re.findall(r"--[a-z]+", text[text.index("## Command line") :]))
 
 
 def copy_checkout(target):

@@ -180,26 +180,24 @@ def test_it_fits_on_a_page(name):
 )
 def test_detected_boxes_are_those_marked_by_hand(picture, name, box):
     pixels = getattr(skimage.data, picture)()
-    boxes, classes, _ = example("detect").detect(
-        load("centernet_mbv3_coco_512_heads"), pixels if pixels.ndim == 3 else rgb(pixels)
-    )
-    assert [vision.COCO_CLASSES[c] for c in classes] == [name]
-    assert vision.iou(boxes, [box])[0, 0] > 0.75  # of COCO's measures the strict one
-    assert boxes.min() >= 0
+    found = vision.detect(load("centernet_mbv3_coco_512_heads"), pixels if pixels.ndim == 3 else rgb(pixels))
+    assert found.names == [name]
+    assert vision.iou(found.boxes, [box])[0, 0] > 0.75  # of COCO's measures the strict one
+    assert found.boxes.min() >= 0
 
 
 @networks
 def test_detected_boxes_move_and_grow_with_the_picture():
-    detect, model, picture = example("detect").detect, load("centernet_mbv3_coco_512_heads"), skimage.data.coffee()
+    model, picture = load("centernet_mbv3_coco_512_heads"), skimage.data.coffee()
     h, w = picture.shape[:2]
-    (box, *_), *_ = detect(model, picture)
-    (large, *_), *_ = detect(model, vision.resize(picture, (2 * h, 2 * w)))
+    box = vision.detect(model, picture).boxes[0]
+    large = vision.detect(model, vision.resize(picture, (2 * h, 2 * w))).boxes[0]
     assert vision.iou([large / 2], [box])[0, 0] > 0.9
     margin = 40
     framed = np.zeros((h + 2 * margin, w + 2 * margin, 3), np.uint8)
     framed[margin:-margin, margin:-margin] = picture
-    boxes, classes, _ = detect(model, framed)
-    cup = boxes[list(classes).index(vision.COCO_CLASSES.index("cup"))]
+    found = vision.detect(model, framed)
+    cup = found.boxes[found.names.index("cup")]
     assert vision.iou([cup - margin], [box])[0, 0] > 0.75
 
 
@@ -220,21 +218,21 @@ JOINTS = {
 @pytest.mark.parametrize("picture", JOINTS)
 def test_keypoints_are_on_the_joints(picture):
     pixels = getattr(skimage.data, picture)()
-    points, scores = example("pose").pose(load("movenet_lightning_192_heads"), pixels if pixels.ndim == 3 else rgb(pixels))
-    assert (points.shape, scores.shape) == ((17, 2), (17,))
+    person = vision.pose(load("movenet_lightning_192_heads"), pixels if pixels.ndim == 3 else rgb(pixels))
+    assert (person.points.shape, person.scores.shape) == ((17, 2), (17,))
     for name, place in JOINTS[picture].items():
         k = vision.COCO_KEYPOINTS.index(name)
-        assert scores[k] > 0.3, name
-        assert np.hypot(*(points[k] - place)) < 16, name  # pixels of 512: 6 of the network's 192
+        assert person.scores[k] > 0.3, name
+        assert np.hypot(*(person.points[k] - place)) < 16, name  # pixels of 512: 6 of the network's 192
 
 
 @networks
 def test_keypoints_move_with_the_picture():
     """A picture that is not square is letterboxed, and the points are mapped back to it."""
-    pose, model, picture = example("pose").pose, load("movenet_lightning_192_heads"), skimage.data.astronaut()
-    points, _ = pose(model, picture)
+    model, picture = load("movenet_lightning_192_heads"), skimage.data.astronaut()
+    points = vision.pose(model, picture).points
     wide = np.concatenate([np.zeros((512, 100, 3), np.uint8), picture, np.zeros((512, 100, 3), np.uint8)], axis=1)
-    moved, _ = pose(model, wide)
+    moved = vision.pose(model, wide).points
     head = slice(0, 5)  # shoulders in a space suit are less sure
     assert np.hypot(*(moved - (100, 0) - points)[head].T).max() < 16
 
@@ -242,8 +240,9 @@ def test_keypoints_move_with_the_picture():
 @networks
 def test_the_lines_of_text_are_those_of_the_page():
     page = skimage.data.page()
-    found, boxes = example("segment").text(load("ppocrv4_det"), rgb(page))
-    assert found.shape == page.shape
+    mask = vision.segment(load("ppocrv4_det"), rgb(page), preprocess="-1..1").mask
+    assert mask.shape == page.shape
+    boxes = example("segment").text_boxes(mask)
     boxes = boxes[np.argsort(boxes[:, 1])]
     middles = (boxes[:, 1] + boxes[:, 3]) / 2
     np.testing.assert_allclose(middles, [23, 57, 75, 92, 109, 127, 179], atol=4)
@@ -253,32 +252,39 @@ def test_the_lines_of_text_are_those_of_the_page():
 @networks
 def test_no_person_and_no_text():
     empty = np.full((50, 70, 3), 128, np.uint8)
-    segment = example("segment")
-    assert segment.person(load("selfie_segmentation_256_nchw"), empty).shape == (50, 70)
-    found, boxes = segment.text(load("ppocrv4_det"), empty)
-    assert (found.shape, boxes.shape) == ((50, 70), (0, 4))
-    assert [a.shape for a in example("detect").detect(load("centernet_mbv3_coco_512_heads"), empty)] == [(0, 4), (0,), (0,)]
+    assert vision.segment(load("selfie_segmentation_256_nchw"), empty).mask.shape == (50, 70)
+    text = vision.segment(load("ppocrv4_det"), empty)
+    assert text.mask.shape == (50, 70)
+    assert example("segment").text_boxes(text.mask).shape == (0, 4)
+    found = vision.detect(load("centernet_mbv3_coco_512_heads"), empty)
+    assert [a.shape for a in found.arrays().values()] == [(0, 4), (0,), (0,)]
+    assert found.lines() == ["nothing found"]
 
 
 @networks
 @pytest.mark.parametrize(
-    "network, given",
+    "network, picture, by",
     [
-        ("mobilenet_v2_imagenet", lambda: vision.crop(skimage.data.chelsea(), 224, short=256)),
-        ("selfie_segmentation_256_nchw", lambda: vision.resize(skimage.data.astronaut(), 256)),
-        ("movenet_lightning_192_heads", lambda: vision.letterbox(skimage.data.astronaut(), 192)[0]),
-        ("ppocrv4_det", lambda: vision.resize(rgb(skimage.data.page()), (192, 384))),
-        ("centernet_mbv3_coco_512_heads", lambda: vision.resize(skimage.data.coffee(), 512)),
+        ("mobilenet_v2_imagenet", "chelsea", "crop"),
+        ("selfie_segmentation_256_nchw", "astronaut", "stretch"),
+        ("movenet_lightning_192_heads", "astronaut", "letterbox"),
+        ("centernet_mbv3_coco_512_heads", "coffee", "stretch"),
     ],
 )
-def test_networks_are_given_what_they_were_trained_on(network, given):
-    """The inputs that come with the networks were made without this package; the examples' preprocessing gives the same."""
-    how = {
-        "mobilenet_v2_imagenet": {"mean": vision.IMAGENET_MEAN, "std": vision.IMAGENET_STD},
-        "movenet_lightning_192_heads": {"mean": 1, "scale": 1 / 127.5},
-        "ppocrv4_det": {"mean": 0.5, "std": 0.5},
-        "centernet_mbv3_coco_512_heads": {"scale": 1},
-    }.get(network, {})
+def test_a_guess_gives_networks_what_they_were_trained_on(network, picture, by):
+    """The inputs that come with the networks were made without this package; preprocessing by the guess gives the same."""
+    model = load(network)
+    how, _ = vision.guess_preprocess(model)
     with np.load(Path(FOLDER, f"{network}.npz"), allow_pickle=False) as file:
         expected = next(file[key] for key in file.files if key.startswith("in:"))[:1]
-    np.testing.assert_allclose(vision.to_nchw(given(), **how), expected, atol=1e-6)  # float32, rounded in another order
+    given = vision.preprocess(getattr(skimage.data, picture)(), model.inputs[0], how, by)
+    np.testing.assert_allclose(given, expected, atol=1e-6)  # float32, rounded in another order
+
+
+@networks
+def test_text_is_looked_for_in_what_the_network_was_trained_on():
+    model, page = load("ppocrv4_det"), rgb(skimage.data.page())
+    with np.load(Path(FOLDER, "ppocrv4_det.npz"), allow_pickle=False) as file:
+        expected = next(file[key] for key in file.files if key.startswith("in:"))[:1]
+    given = vision.preprocess(page, model.inputs[0], "-1..1", "stretch")
+    np.testing.assert_allclose(given, expected, atol=1e-6)

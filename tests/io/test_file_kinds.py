@@ -61,6 +61,8 @@ OTHERS = {
     "SavedModel": (SAVED_MODEL, r"a TensorFlow graph .*tf2onnx"),
     "html": (b"\n<!DOCTYPE html>\n<html>", "a web page"),
     "xml": (b'<?xml version="1.0"?>\n<net name="a">', "OpenVINO"),
+    "png": (b"\x89PNG\r\n\x1a\n", "a picture.*--image"),
+    "jpg": (b"\xff\xd8\xff\xe0\0\x10JFIF", "a picture.*--image"),
     "lfs": (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
 }
 

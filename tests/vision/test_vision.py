@@ -242,6 +242,14 @@ def test_a_map_over_the_canvas_comes_back_as_one_over_the_picture():
     assert (back[:, 30:] == 1).all()
 
 
+def test_a_map_over_a_crop_comes_back_to_its_part():
+    placement = vision.Placement(30, 60, (-20, 0, 40, 30), (30, 20))  # the middle third, not scaled
+    back = placement.back_map(np.full((15, 10), 7, np.uint8))
+    assert (back[:, 20:40] == 7).all()
+    assert not back[:, :20].any()
+    assert not back[:, 40:].any()
+
+
 def test_crop_cuts_the_middle():
     picture = noise(20, 30)
     np.testing.assert_array_equal(vision.crop(picture, 10, short=20), picture[5:15, 10:20])
