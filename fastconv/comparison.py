@@ -18,9 +18,9 @@ import numpy as np
 from . import engines, onnx_json
 from .convert import convert
 from .dtypes import kind, precision
-from .errors import InputError, did_you_mean
+from .errors import InputError, ModelError, did_you_mean
 from .graph import Node, Shape, shape_text
-from .inputs import input_arrays
+from .inputs import check_shapes, input_arrays
 from .model import Model, load
 from .shown import number
 from .table import LayerTable, shorten
@@ -44,6 +44,8 @@ AGAINST = (REFERENCE, *engines.ENGINES)
 ROUNDS = 7
 #: the operator of a row that is an output of the model
 OUTPUT = "output"
+#: the first column that is left out if it is empty
+OPTIONAL = 7
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,10 @@ class Comparison(LayerTable):
             )
             for e in (*self.layers, *self.outputs)
         ]
-        return ("layer", "operator", "shape", "max error", "RMS error", "largest", "max / largest", "top-1", ""), rows, 3
+        header = ("layer", "operator", "shape", "max error", "RMS error", "largest", "max / largest", "top-1", "")
+        said = [i for i in range(len(header)) if i < OPTIONAL or any(r[i] for r in rows)]
+        first, *rest = [[r[i] for i in said] for r in (header, *rows)]
+        return first, rest, 3
 
     def _total(self) -> str:
         times = f"fastconv {self.ms:.3f} ms, {self.against.partition(' ')[0]} {self.against_ms:.3f} ms, ratio {self.ratio:.2f}"
@@ -248,7 +253,7 @@ def compare(
     """
     arrays = input_arrays(model.inputs, inputs)
     given, outputs = dict(zip((i.name for i in model.inputs), arrays, strict=True)), [o.name for o in model.outputs]
-    with _peer(model, against, other) as peer:
+    with _peer(model, against, other, arrays) as peer:
         if layers and not peer.known:
             raise InputError("layers: a program of torch does not know the names of the model's values")
         compared = _layers(model, peer.known) if layers else []
@@ -419,8 +424,8 @@ class _Reference(_Program):
 
 
 @contextmanager
-def _peer(model: Model, against: Against, other: str | os.PathLike[str] | None) -> Iterator[_Program]:
-    """What a model is compared with, as in `compare`; its files are there until the end."""
+def _peer(model: Model, against: Against, other: str | os.PathLike[str] | None, inputs: list[np.ndarray]) -> Iterator[_Program]:
+    """What a model is compared with on these inputs, as in `compare`; its files are there until the end."""
     if not isinstance(against, str):
         yield _Program(engines.module(against, model.threads), f"torch {type(against).__name__}")
         return
@@ -429,15 +434,25 @@ def _peer(model: Model, against: Against, other: str | os.PathLike[str] | None) 
     if against == "torch" and other is not None and Path(other).suffix == ".pt2":
         yield _Program(*engines.load(against, Path(other), model.threads))
         return
-    twin = model if other is None else load(other, threads=model.threads)
-    counts = [(len(m.inputs), len(m.outputs)) for m in (twin, model)]
-    if counts[0] != counts[1]:
-        raise InputError("{} has {} inputs and {} outputs, the model {} and {}".format(other, *counts[0], *counts[1]))
+    twin = model if other is None else _twin(model, other, inputs)
     if against == REFERENCE:
         yield _Reference(twin)
         return
     with tempfile.TemporaryDirectory() as folder:
         yield _Engine(against, twin, Path(folder, "model.onnx"))
+
+
+def _twin(model: Model, path: str | os.PathLike[str], inputs: list[np.ndarray]) -> Model:
+    """The model in another file; InputError if it is not one of as many outputs that takes the same inputs."""
+    try:
+        twin = load(path, threads=model.threads)
+        names = [i.name for i in twin.inputs]
+        check_shapes(twin.inputs, [a.shape for a in input_arrays(twin.inputs, dict(zip(names, inputs, strict=True)))])
+    except (ModelError, InputError) as e:
+        raise InputError(f"{path}: {e}") from None
+    except ValueError:
+        raise InputError(f"{path} has {len(names)} inputs, the model {len(inputs)}") from None
+    return twin
 
 
 __all__ = ["Comparison", "LayerError", "compare", "compare_layers"]

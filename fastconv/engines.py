@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+import zipfile
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -53,15 +54,18 @@ def torch(path: Path, threads: int) -> Run:
     import torch
 
     if path.suffix == ".pt2":
-        return module(torch.export.load(path).module(), threads)
+        with path.open("rb") as file:
+            if not zipfile.is_zipfile(file):
+                raise InputError(f"{path}: not a program of torch, as torch.export.save writes it")
+        return _in_torch(torch.export.load(path).module(), threads)
     import onnx
     import onnx2pytorch
 
-    return module(onnx2pytorch.ConvertModel(onnx.load(path)).eval(), threads)
+    return _in_torch(onnx2pytorch.ConvertModel(onnx.load(path)).eval(), threads)
 
 
 def module(net: Any, threads: int) -> Run:
-    """A torch.nn.Module in evaluation mode, or a program that torch.export has loaded; InputError for anything else."""
+    """A torch.nn.Module in evaluation mode; InputError for anything else."""
     try:
         import torch
     except ImportError:
@@ -70,6 +74,12 @@ def module(net: Any, threads: int) -> Run:
         raise InputError(f"expected the name of an engine or a torch.nn.Module, got {type(net).__name__}")
     if net.training:
         raise InputError(f"the {type(net).__name__} is in training mode: call its eval() first")
+    return _in_torch(net, threads)
+
+
+def _in_torch(net: Any, threads: int) -> Run:
+    """A function of tensors to a tensor, a sequence or a dict of them, with so many of PyTorch's threads."""
+    import torch
 
     def run(inputs: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
         before = torch.get_num_threads()
@@ -79,7 +89,9 @@ def module(net: Any, threads: int) -> Run:
                 results = net(*map(torch.from_numpy, inputs))
         finally:
             torch.set_num_threads(before)
-        return [y.numpy() for y in torch.utils._pytree.tree_leaves(results)]
+        if isinstance(results, dict):
+            results = list(results.values())
+        return [y.numpy() for y in ([results] if isinstance(results, torch.Tensor) else results)]
 
     return run
 
@@ -93,6 +105,8 @@ def load(name: str, path: Path, threads: int) -> tuple[Run, str]:
         return ENGINES[name](path, threads), f"{name} {import_module(name).__version__.split('-')[0]}"
     except ImportError as e:
         raise FastconvError(f"{name} needs the package {e.name}: pip install 'fastconv[peers]'") from None
+    except (FastconvError, OSError):
+        raise
     except Exception as e:  # each has errors of its own
         raise refusal(name, e) from e
 
