@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 REFERENCE = "reference"
 AGAINST = (REFERENCE, *engines.ENGINES)
 ROUNDS = 7
+FLOAT32 = precision(np.float32)
 #: the operator of a row that is an output of the model
 OUTPUT = "output"
 #: the first column that is left out if it is empty
@@ -254,22 +255,23 @@ def compare(
     arrays = input_arrays(model.inputs, inputs)
     given, outputs = dict(zip((i.name for i in model.inputs), arrays, strict=True)), [o.name for o in model.outputs]
     with _peer(model, against, other, arrays) as peer:
-        if layers and not peer.known:
+        if layers and peer.known is None:
             raise InputError("layers: a program of torch does not know the names of the model's values")
-        compared = _layers(model, peer.known) if layers else []
+        compared = _layers(model, peer.known or ()) if layers else []
         inner = [name for _, names in compared for name in names]
         theirs = peer.values(arrays, inner)
         if len(theirs) != len(outputs) + len(inner):
             raise InputError(f"{peer.title} has {len(theirs)} outputs, the model {len(outputs)}")
         times = peer.times(arrays, lambda: model.run(given), seconds)
-    inside = list(model.run(given, inner)) if inner else []  # more outputs can change how the others are computed
-    both = list(zip([*model.run(given), *inside], theirs, strict=True))
-    pairs = {name: [pair] for name, pair in zip(outputs, both, strict=False) if isinstance(pair[0], np.ndarray)}
-    bound = math.sqrt(max(map(_precision, model._stage_graph(()).graph.nodes)))
-    of_outputs = [LayerError(name, OUTPUT, ab[0][0].shape, *_distance(ab), bound) for name, ab in pairs.items()]
-    of_layers = _layer_errors(compared, dict(zip(inner, both[len(outputs) :], strict=True)))
-    top1 = {name: found for name, [(a, b)] in pairs.items() if (found := _top1(a, b))}
-    return Comparison(peer.title, of_outputs, of_layers, top1, times, model.threads)
+    # the outputs of a call as it is; values inside it take another one
+    ours = [*model.run(given), *(model.run(given, inner) if inner else ())]
+    both = list(zip(ours, theirs, strict=True))
+    of_outputs, of_inner = dict(zip(outputs, both, strict=False)), dict(zip(inner, both[len(outputs) :], strict=True))
+    numbers = {name: (a, b) for name, (a, b) in of_outputs.items() if isinstance(a, np.ndarray) and a.dtype.kind != "O"}
+    bound = math.sqrt(max(map(_precision, model._stage_graph(()).graph.nodes), default=FLOAT32))
+    errors = [LayerError(name, OUTPUT, pair[0].shape, *_distance([pair]), bound) for name, pair in numbers.items()]
+    top1 = {name: found for name, pair in numbers.items() if (found := _top1(*pair))}
+    return Comparison(peer.title, errors, _layer_errors(compared, of_inner), top1, times, model.threads)
 
 
 def compare_layers(model: Model, inputs: Inputs) -> list[LayerError]:
@@ -280,6 +282,8 @@ def compare_layers(model: Model, inputs: Inputs) -> list[LayerError]:
     """
     layers = _layers(model, _written(model))
     names = [name for _, values in layers for name in values]
+    if not names:
+        return []
     pairs = zip(model.run(inputs, names), model.reference(inputs, outputs=names), strict=True)
     return _layer_errors(layers, dict(zip(names, pairs, strict=True)))
 
@@ -317,7 +321,7 @@ def _layer_errors(layers: Iterable[tuple[Node, Sequence[str]]], pairs: Mapping[s
 
 def _precision(node: Node) -> float:
     """The ε of the least precise value that a node computes, at least that of float32, which wider dtypes are computed in."""
-    return max(precision(v.dtype or np.float32) for n in node.chain for v in n.outputs if v is not None)
+    return max(FLOAT32, *(precision(v.dtype or np.float32) for n in node.chain for v in n.outputs if v is not None))
 
 
 def _distance(pairs: Sequence[Pair]) -> tuple[float, float, float]:
@@ -350,9 +354,9 @@ def _top1(a: np.ndarray, b: np.ndarray) -> tuple[int, int] | None:
 
 
 class _Program:
-    """A function of the model's inputs. `known` are the names of the values that it can give besides its outputs."""
+    """A function of the model's inputs. `known` are the names of the values that it can give besides its outputs, if any."""
 
-    known: Collection[str] = ()
+    known: Collection[str] | None = None
 
     def __init__(self, run: engines.Run, title: str):
         self.run = run

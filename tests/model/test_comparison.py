@@ -63,6 +63,17 @@ def test_an_overflow_of_float16_departs_where_it_happens(load):
     assert errors[0].bound == math.sqrt(np.finfo(np.float16).eps)
 
 
+@pytest.mark.parametrize(
+    "op, dtype, expected",
+    [("Relu", np.float64, np.float32), ("Relu", np.float16, np.float16), ("Abs", np.int64, np.float32)],
+)
+def test_the_bound_is_that_of_the_arithmetic(load, op, dtype, expected):
+    """float64 is computed in float32."""
+    net = Net()
+    [error] = compare_layers(load(net.graph(net(op, net.input("x", 3, dtype=dtype)))), np.array([1, -2, 3], dtype))
+    assert error.bound == math.sqrt(np.finfo(expected).eps)
+
+
 def test_layers_of_strings_and_sequences_are_left_out(load):
     net = Net()
     x = net.input("x", 2, 3)
@@ -229,6 +240,21 @@ def test_what_onnx2pytorch_makes_of_the_file(load, monkeypatch):
     found = compare(load(convs()), "torch", layers=True)
     assert found.first is None
     assert len(found.layers) == 3
+
+
+def test_a_network_without_nodes(load):
+    net = Net()
+    found = compare(load(net.graph(net.input("x", "N", 3, 8, 8))), "reference", layers=True)
+    assert found.layers == ()
+    assert found.outputs[0].max_error == 0
+    assert compare_layers(load(net.graph(net.inputs[0])), X) == []
+
+
+def test_outputs_without_numbers_are_left_out(load):
+    net = Net()
+    x = net.input("x", "N", 3, 8, 8)
+    graph = net.graph(net("Relu", x, name="y"), net("SequenceConstruct", x, name="s"))
+    assert [e.name for e in compare(load(graph), "reference").outputs] == ["y"]
 
 
 # ---- what cannot be compared
