@@ -64,6 +64,14 @@ def test_pictures_are_a_batch(compare, tmp_path):
     assert "guessed" in found.err
 
 
+def test_a_picture_has_the_size_of_the_shape(compare, tmp_path):
+    net = Net()
+    onnx_json.write(net.graph(net("Relu", net.input("x", "N", 3, "H", "W"), name="y")), tmp_path / "net.json")
+    vision.write(tmp_path / "a.png", np.zeros((9, 9, 3), np.uint8))
+    arguments = "--image", tmp_path / "a.png", "--shape", "1x3x5x7", "--preprocess", "0..1"
+    assert "1×3×5×7" in compare(tmp_path / "net.json", *arguments).out
+
+
 def test_the_other_file_is_named_in_an_error(compare, tmp_path):
     (tmp_path / "other.json").write_text("{}")
     error = compare(MODEL, "--other", tmp_path / "other.json", code=2).err
