@@ -18,7 +18,7 @@ import numpy as np
 from . import engines, onnx_json
 from .convert import convert
 from .dtypes import kind, precision
-from .errors import InputError, ModelError, did_you_mean
+from .errors import FastconvError, InputError, ModelError, did_you_mean
 from .graph import Node, Shape, shape_text
 from .inputs import check_shapes, input_arrays
 from .model import Model, load
@@ -394,8 +394,10 @@ class _Engine(_Program):
         outputs = super().values(inputs, ())
         if not inner:
             return outputs
-        import onnx
-
+        try:
+            import onnx
+        except ImportError:
+            raise FastconvError("layers need the onnx package: pip install 'fastconv[onnx]'") from None
         proto = onnx.load(self.path, load_external_data=False)
         names = list(dict.fromkeys([*(o.name for o in proto.graph.output), *inner]))
         proto.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names[len(outputs) :])

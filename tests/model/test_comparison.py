@@ -9,7 +9,7 @@ import onnx
 import pytest
 
 import fastconv
-from fastconv import onnx_json
+from fastconv import comparison, onnx_json
 from fastconv.comparison import LayerError, compare_layers
 from fastconv.errors import FastconvError, InputError
 
@@ -285,3 +285,10 @@ def test_errors(load, onnxruntime, other, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(FastconvError, match=r"openvino needs the package openvino: pip install 'fastconv\[peers\]'"):
         compare(model, "openvino")
+
+
+def test_layers_of_an_engine_need_onnx(load, onnxruntime, tmp_path, monkeypatch):
+    engine = comparison._Engine("onnxruntime", load(convs(), threads=1), tmp_path / "model.onnx")
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(FastconvError, match=r"layers need the onnx package: pip install 'fastconv\[onnx\]'"):
+        engine.values([X], ["conv1"])
