@@ -6,48 +6,29 @@ It reads lines with the seconds of a burst, and writes lines of JSON. The first 
 which goes to the file `y`, and the bytes of memory; each of the others has the fastest call of a burst. A model is an `.onnx`
 file, or what an engine reads instead, beside it: `.json` for fastconv, `.ncnn.param` and `.ncnn.bin` for ncnn.
 
-The import of the engine counts neither as time nor as memory; nothing but NumPy is imported besides.
+The import of the engine counts neither as time nor as memory; nothing but NumPy and fastconv/engines.py is imported besides.
 """
 
 import contextlib
 import importlib
 import json
-import math
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-Run = Callable[[np.ndarray], np.ndarray]
+from fastconv.engines import Run, burst, onnxruntime, openvino
 
 
 def fastconv(path: Path, threads: int, accuracy: str) -> Run:
     import fastconv
 
     model = fastconv.load(path.with_suffix(".json"), threads=threads, accuracy=accuracy)
-    return model if len(model.outputs) == 1 else lambda x: next(iter(model(x)))
-
-
-def onnxruntime(path: Path, threads: int, accuracy: str) -> Run:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    return lambda x: session.run(None, {name: x})[0]
-
-
-def openvino(path: Path, threads: int, accuracy: str) -> Run:
-    import openvino
-
-    hints = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
-    request = openvino.Core().compile_model(path, "CPU", hints).create_infer_request()
-    return lambda x: request.infer([x])[0]
+    return lambda inputs: list(model.run(inputs[0]))
 
 
 def ncnn(path: Path, threads: int, accuracy: str) -> Run:
@@ -61,15 +42,20 @@ def ncnn(path: Path, threads: int, accuracy: str) -> Run:
     if net.load_param(str(path.with_suffix(".ncnn.param"))) or net.load_model(str(path.with_suffix(".ncnn.bin"))):
         raise RuntimeError("the model does not load")
 
-    def run(x: np.ndarray) -> np.ndarray:
+    def run(inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         extractor = net.create_extractor()
-        extractor.input(net.input_names()[0], ncnn.Mat(x[0]))
-        return np.array(extractor.extract(net.output_names()[0])[1])
+        extractor.input(net.input_names()[0], ncnn.Mat(inputs[0][0]))
+        return [np.array(extractor.extract(net.output_names()[0])[1])]
 
     return run
 
 
-ENGINES = {f.__name__: f for f in (fastconv, onnxruntime, openvino, ncnn)}
+def any_accuracy(load: Callable[[Path, int], Run]) -> Callable[[Path, int, str], Run]:
+    """An engine that has one accuracy."""
+    return lambda path, threads, accuracy: load(path, threads)
+
+
+ENGINES = {"fastconv": fastconv, "onnxruntime": any_accuracy(onnxruntime), "openvino": any_accuracy(openvino), "ncnn": ncnn}
 
 
 def memory() -> tuple[int, int] | None:
@@ -96,7 +82,7 @@ def first_answer(task: dict[str, Any], x: np.ndarray) -> tuple[Run, dict[str, An
     before = memory()
     began = time.perf_counter()
     run = ENGINES[task["engine"]](Path(task["model"]), task["threads"], task["accuracy"])
-    y = np.asarray(run(x))
+    y = np.asarray(run([x])[0])
     seconds = time.perf_counter() - began
     after = memory()
     np.save(task["y"], y)
@@ -120,12 +106,7 @@ def main() -> None:
         return tell(error=f"{type(e).__name__}: {e}".splitlines()[0])
     tell(**told)
     for line in sys.stdin:
-        until, best, calls = time.perf_counter() + float(line), math.inf, 0
-        while calls < 3 or time.perf_counter() < until:
-            began = time.perf_counter()
-            run(x)
-            best, calls = min(best, time.perf_counter() - began), calls + 1
-        tell(ms=1e3 * best)
+        tell(ms=burst(lambda: run([x]), float(line)))
 
 
 if __name__ == "__main__":

@@ -5,8 +5,9 @@
     y = model(x)
 
 `load` and `Model` run networks from files, `from_torch` runs a PyTorch module; `conv2d`, `max_pool2d` and `linear` run single
-layers, with a choice of algorithm; `naive` has the plain loops that they are measured against; `vision` has pre- and
-postprocessing: pictures, boxes, drawing; `viz` draws what a network computes.
+layers, with a choice of algorithm; `naive` has the plain loops that they are measured against; `compare` finds how far a model
+is from other engines or from float64; `vision` has pre- and postprocessing: pictures, boxes, drawing; `viz` draws what a
+network computes.
 Errors: FastconvError and its subclasses ModelError, UnsupportedError, InputError. Warnings: ModelWarning, SlowPathWarning.
 
 Importing the package imports nothing else: a name's module is imported on first access to the name.
@@ -24,6 +25,7 @@ if PathFinder.find_spec(f"{__name__}._executor", __path__) is None:
 
 if TYPE_CHECKING:
     from . import data, naive, vision, viz
+    from .comparison import Comparison, compare
     from .config import show_config
     from .errors import FastconvError, InputError, ModelError, ModelWarning, SlowPathWarning, UnsupportedError
     from .functional import conv2d, linear, max_pool2d
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 else:  # a type checker would take __getattr__ for any name
     #: name -> the module that defines it, or that it is
     _MODULES = {
+        "Comparison": "comparison",
         "FastconvError": "errors",
         "InputError": "errors",
         "Model": "model",
@@ -49,6 +52,7 @@ else:  # a type checker would take __getattr__ for any name
         "TensorInfo": "tensor_info",
         "UnsupportedError": "errors",
         "__version__": "version",
+        "compare": "comparison",
         "conv2d": "functional",
         "data": "data",
         "from_torch": "torch_export",
@@ -73,6 +77,7 @@ else:  # a type checker would take __getattr__ for any name
 
 
 __all__ = [
+    "Comparison",
     "FastconvError",
     "InputError",
     "Model",
@@ -84,6 +89,7 @@ __all__ = [
     "Summary",
     "TensorInfo",
     "UnsupportedError",
+    "compare",
     "conv2d",
     "data",
     "from_torch",

@@ -106,9 +106,22 @@ def limits(dtype: Any) -> tuple[Any, Any]:
     dtype = np.dtype(dtype)
     if dtype.kind == "b":
         return False, True
-    about = np if hasattr(np, dtype.name) else importlib.import_module("ml_dtypes")
-    info = about.finfo(dtype) if kind(dtype) == "f" else about.iinfo(dtype)
+    info = _info(dtype)
     return info.min, info.max
+
+
+def precision(dtype: Any) -> float:
+    """The relative distance of neighbours: ε of a floating-point dtype; of integers, relative to their range; 0 of others."""
+    dtype = np.dtype(dtype)
+    if kind(dtype) == "f":
+        return float(_info(dtype).eps)
+    return float(2.0 ** -(8 * dtype.itemsize)) if kind(dtype) in "iu" else 0.0
+
+
+def _info(dtype: np.dtype) -> Any:
+    """The finfo or iinfo of a dtype, of NumPy or ml_dtypes."""
+    about = np if hasattr(np, dtype.name) else importlib.import_module("ml_dtypes")
+    return about.finfo(dtype) if kind(dtype) == "f" else about.iinfo(dtype)
 
 
 def type_name(dtype: np.dtype | None) -> str:
@@ -164,6 +177,7 @@ __all__ = [
     "limits",
     "number_of",
     "pack_bits",
+    "precision",
     "sequence",
     "sequence_of",
     "type_name",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from .errors import InputError, ModelWarning, did_you_mean, warn
 from .graph import Graph
 from .inputs import check_shapes, input_arrays, input_shapes, is_known, known_input_shapes
 from .onnx_json import Reading, Source
-from .outputs import Outputs, arrays_by_name, one_or_all
+from .outputs import Outputs, arrays_by_name, one_or_all, value_names
 from .passes import PASSES, run_passes
 from .plan import Plan, SplitPlan
 from .plan.stages import StageGraph, Stamp
@@ -203,15 +203,13 @@ class Model(Locked):
         >>> model.run(np.zeros((1, 1, 8, 8), np.float32), outputs=["relu1", "logits"])
         Outputs(relu1: 1×16×8×8 float32, logits: 1×10 float32)
         """
-        names: tuple[str, ...] = ()
-        if outputs is not None:
-            names = tuple(dict.fromkeys([outputs] if isinstance(outputs, str) else outputs))
-            if not names:
-                raise InputError("outputs: expected the names of values, got none")
+        names = value_names(outputs)
         arrays = input_arrays(self._inputs, inputs)
         return Outputs(run_stages(self._stage_graph(names), arrays, {}, self._plans, self._run_plan, self._check_shapes))
 
-    def reference(self, inputs: Inputs, dtype: DTypeLike = np.float64) -> np.ndarray:
+    def reference(
+        self, inputs: Inputs, dtype: DTypeLike = np.float64, outputs: str | Sequence[str] | None = None
+    ) -> np.ndarray:
         """Run the network in float64, as ground truth.
 
         Every node of the file runs by its operator's reference, in plain NumPy: no kernel, no folding, no fusion. This is slow,
@@ -223,16 +221,18 @@ class Model(Locked):
             As in a call.
         dtype : dtype_like
             A floating-point type; narrower floats are computed and returned in it.
+        outputs : str or sequence of str, optional
+            As in `run`.
 
         Returns
         -------
         numpy.ndarray or Outputs
-            As from a call.
+            As from a call; `Outputs` if `outputs` names values.
 
         Raises
         ------
         InputError
-            If an input does not fit, or `dtype` is no floating-point type.
+            If an input does not fit, the graph has no value of a name, or `dtype` is no floating-point type.
 
         Examples
         --------
@@ -247,8 +247,9 @@ class Model(Locked):
         shapes, elements = stage_graph.key(arrays)
         self._check_shapes(shapes)
         specialise(stage_graph.graph, shapes, elements, accuracy=self._accuracy)  # for its errors
-        graph = self._with_outputs(())
-        return one_or_all(dict(zip((v.name for v in graph.outputs), run_references(graph, arrays, dtype), strict=True)))
+        graph = self._with_outputs(value_names(outputs))
+        results = dict(zip((v.name for v in graph.outputs), run_references(graph, arrays, dtype), strict=True))
+        return one_or_all(results) if outputs is None else cast(np.ndarray, Outputs(results))
 
     def _run_plan(self, plan: Plan | SplitPlan, inputs: list[np.ndarray], outputs: list[np.ndarray]) -> None:
         """Run a plan. Calls that run at once share the threads, unless the user has set a number."""

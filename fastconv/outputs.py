@@ -91,6 +91,14 @@ def one_or_all(results: Mapping[str, np.ndarray]) -> np.ndarray:
     return next(iter(results.values())) if len(results) == 1 else cast(np.ndarray, Outputs(results))
 
 
+def value_names(outputs: str | Sequence[str] | None) -> tuple[str, ...]:
+    """The argument `outputs` of a run as names, each once; none for None."""
+    names = tuple(dict.fromkeys([outputs] if isinstance(outputs, str) else outputs or ()))
+    if outputs is not None and not names:
+        raise InputError("outputs: expected the names of values, got none")
+    return names
+
+
 def arrays_by_name(infos: Sequence[TensorInfo], out: Any) -> Mapping[str, Any]:
     """The argument `out` of a call as a mapping; InputError if it names no output of the model."""
     if not isinstance(out, Mapping):
@@ -128,4 +136,4 @@ def _check(name: str, shape: tuple[int, ...], dtype: np.dtype, out: Any) -> None
         raise InputError(f"out {name!r}: expected a writable array {shape_text(shape)} {dtype}, got {got}{kind}")
 
 
-__all__ = ["Outputs", "arrays_by_name", "copy_to_given", "one_or_all", "output_array"]
+__all__ = ["Outputs", "arrays_by_name", "copy_to_given", "one_or_all", "output_array", "value_names"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Iterable, Sequence
 
 
@@ -41,9 +42,14 @@ def html_lines(lines: Iterable[str]) -> str:
     return "<br>".join(map(escape, lines))
 
 
+def number(value: float) -> float | str:
+    """The number, but NaN and infinities as text: JSON has none."""
+    return value if math.isfinite(value) else str(value)
+
+
 def escape(text: str) -> str:
     """Text escaped for HTML: a file may give its values any names."""
     return html.escape(text)
 
 
-__all__ = ["Shown", "escape", "html_lines", "html_table"]
+__all__ = ["Shown", "escape", "html_lines", "html_table", "number"]

@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import InputError
 from ..graph import shape_text
 from ..model import Model
+from ..shown import number
 from .arguments import (
     ACCURACY,
     FILES,
@@ -101,20 +102,15 @@ def _facts(array: np.ndarray) -> dict[str, Any]:
     if not array.size or array.dtype.kind not in "fiub":
         return facts
     if array.size == 1:
-        return facts | {"value": _number(array.item())}
+        return facts | {"value": number(array.item())}
     values = array[np.isfinite(array)].astype(np.float64)
     if values.size:
         facts |= {"min": float(values.min()), "mean": float(values.mean()), "max": float(values.max())}
     facts["not_finite"] = array.size - values.size
     if array.ndim in (1, 2) and array.shape[-1] > 1 and array.dtype.kind == "f":
         rows = [(row, np.argsort(-row, kind="stable")[:5]) for row in array.reshape(-1, array.shape[-1])[:4]]
-        facts["largest"] = [[{"index": int(i), "value": _number(float(row[i]))} for i in best] for row, best in rows]
+        facts["largest"] = [[{"index": int(i), "value": number(float(row[i]))} for i in best] for row, best in rows]
     return facts
-
-
-def _number(value: float) -> float | str:
-    """The number, but NaN and infinities as text: JSON has none."""
-    return value if np.isfinite(value) else str(value)
 
 
 def _describe(name: str, facts: Mapping[str, Any]) -> str:

@@ -63,7 +63,10 @@ def test_names_may_be_asked_for_by_several_threads_at_once():
     assert [python(code) for _ in range(3)] == [("", "", 0)] * 3
 
 
-OPTIONAL = {"PIL", "argcomplete", "google", "matplotlib", "ml_dtypes", "onnx", "onnxscript", "rich", "safetensors", "torch"}
+OPTIONAL = {
+    "PIL", "argcomplete", "google", "matplotlib", "ml_dtypes", "onnx", "onnx2pytorch", "onnxruntime", "onnxscript",
+    "openvino", "rich", "safetensors", "torch",
+}  # fmt: skip
 
 
 @pytest.mark.slow
