@@ -2,84 +2,38 @@
 
     python bench/peak.py [--threads 1,2]
 
-The other benchmarks divide by `peak_gflops` and `bandwidth`: the best of several short bursts, as on a shared machine the best
-one is what the hardware does, and the median says how much of it the neighbours left. The loops are pyx/isa/peak.pyx.
+The other benchmarks divide by the best of several bursts, as `fastconv profile` does (fastconv/peak.py); here they are longer.
 """
 
 import argparse
 import os
 import statistics
-import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from threading import Barrier
 
 import numpy as np
 
-from fastconv import kernels
+from fastconv import kernels, peak
 
 BURSTS = 9
 BURST_SECONDS = 0.02
 BUFFER_BYTES, PARTS = 512 << 20, 4  # far more than any cache holds: when a part's turn comes again, it is in none
 
 
-def _seconds(work: Callable[[int], object], threads: int) -> float:
-    """Seconds that `work(0) … work(threads - 1)` take in parallel, from the first start to the last end."""
-    barrier = Barrier(threads)
-
-    def run(thread: int) -> tuple[float, float]:
-        barrier.wait()
-        began = time.perf_counter()
-        work(thread)
-        return began, time.perf_counter()
-
-    with ThreadPoolExecutor(threads) as pool:
-        begins, ends = zip(*pool.map(run, range(threads)), strict=True)
-    return max(ends) - min(begins)
+@cache
+def _buffer() -> np.ndarray:
+    return peak.new_buffer(BUFFER_BYTES)
 
 
 def fma_bursts(
     isa: str | None = None, threads: int = 1, bursts: int = BURSTS, burst_seconds: float = BURST_SECONDS
 ) -> list[float]:
     """GFLOP/s of each of several bursts on `threads` threads together; `isa` as in fastconv.kernels.load."""
-    fma = kernels.load(isa).peak.fma
-
-    def seconds(loops: int, threads: int) -> float:
-        return _seconds(lambda _: fma(loops), threads)
-
-    loops = 1 << 14
-    while seconds(loops, 1) < burst_seconds:
-        loops *= 2
-    flops = fma(loops) * threads
-    return [flops / seconds(loops, threads) / 1e9 for _ in range(bursts)]
+    return peak.fma_bursts(kernels.load(isa), threads, bursts, burst_seconds)
 
 
-@cache
-def _buffer() -> np.ndarray:
-    return np.ones(BUFFER_BYTES // 4, np.float32)
-
-
-def read_bursts(threads: int = 1, bursts: int = 2 * PARTS) -> list[float]:
-    """GB/s of each of several bursts, which go through a large buffer part by part; each thread reads its share of a part."""
-    read, buffer = kernels.load().peak.read, _buffer()
-    count = buffer.size // PARTS // threads
-
-    def seconds(part: int) -> float:
-        start = buffer.ctypes.data + 4 * count * threads * part
-        return _seconds(lambda t: read(start + 4 * count * t, count), threads)
-
-    return [4 * count * threads / seconds(i % PARTS) / 1e9 for i in range(bursts)]
-
-
-def peak_gflops(isa: str | None = None, threads: int = 1) -> float:
-    """The most GFLOP/s (a multiply-add is two) that `threads` threads reach with an instruction set; None is the best one."""
-    return max(fma_bursts(isa, threads))
-
-
-def bandwidth(threads: int = 1) -> float:
-    """The most GB/s (10^9 bytes) that `threads` threads read from memory."""
-    return max(read_bursts(threads))
+def read_bursts(threads: int = 1) -> list[float]:
+    """GB/s of each of several bursts, which go through a large buffer part by part."""
+    return peak.read_bursts(kernels.load(), threads, _buffer(), PARTS, 2 * PARTS)
 
 
 def main() -> None:

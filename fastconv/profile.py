@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from .graph import Shape, shape_text
+from .peak import Peak, measure
 from .plan import Plan, SplitPlan
+from .plan.cost import nbytes
 from .plan.stages import Stamp, reference_reason
 from .plan.tensors import Entry
 from .summary import layer
@@ -20,7 +22,12 @@ from .table import LayerTable, marked, shorten
 
 @dataclass(frozen=True)
 class ProfileRow:
-    """One entry of a plan with its time: the median over the runs, in milliseconds."""
+    """One entry of a plan with its time: the median over the runs, in milliseconds.
+
+    By the roofline a layer is bound by the machine's multiply-adds or by its memory, whichever takes longer at its peak. One of
+    `of_peak` and `of_bandwidth` is the share of that limit which the layer reaches; the other is None, and so are both where
+    there is no time, or nothing is counted.
+    """
 
     name: str
     op: str
@@ -29,13 +36,49 @@ class ProfileRow:
     ms: float
     share: float
     flops: int
+    peak: Peak
+    #: what the layer must move: its inputs and outputs, and its weights once
+    bytes: int = 0
     #: as in Layer
     reason: str = ""
+    #: (implementation, reason) of each that stands before its own in the price list and refused it
+    refusals: tuple[tuple[str, str], ...] = ()
+    #: whether the implementation multiplies less than the definition, which `flops` counts
+    fewer_products: bool = False
 
     @property
     def gflops(self) -> float:
         """Billions of floating point operations a second."""
         return self.flops / self.ms / 1e6 if self.ms else 0.0
+
+    @property
+    def gbytes(self) -> float:
+        """Billions of bytes a second."""
+        return self.bytes / self.ms / 1e6 if self.ms else 0.0
+
+    @property
+    def memory_bound(self) -> bool:
+        """Whether its bytes take longer than its operations, each at the machine's peak."""
+        return self.bytes * self.peak.gflops > self.flops * self.peak.gbytes
+
+    @property
+    def of_peak(self) -> float | None:
+        """Its GFLOP/s by the machine's, if multiply-adds bind it."""
+        return None if self.memory_bound else self.gflops / self.peak.gflops or None
+
+    @property
+    def of_bandwidth(self) -> float | None:
+        """Its GB/s by the machine's, if memory binds it."""
+        return (self.gbytes / self.peak.gbytes or None) if self.memory_bound else None
+
+    @property
+    def limit(self) -> str:
+        """The share of its limit in words, and why it can be above 100 %."""
+        share, of = (self.of_bandwidth, "memory") if self.memory_bound else (self.of_peak, "peak")
+        if share is None:
+            return ""
+        why = "in cache" if self.memory_bound else "fewer products" if self.fewer_products else "a disturbed peak"
+        return f"{share:.0%} of {of}{f', {why}' if share > 1 else ''}"
 
 
 class Profile(LayerTable):
@@ -51,6 +94,8 @@ class Profile(LayerTable):
         The number of runs; the times are their medians.
     threads : int
         The most threads that a run used.
+    peak : Peak
+        The machine's limits for this number of threads, `gflops` and `gbytes` a second, measured in the same process.
 
     Examples
     --------
@@ -61,17 +106,19 @@ class Profile(LayerTable):
     True
     """
 
-    def __init__(self, rows: Sequence[ProfileRow], total_ms: float, runs: int, threads: int):
+    def __init__(self, rows: Sequence[ProfileRow], total_ms: float, runs: int, threads: int, peak: Peak):
         self.rows = tuple(rows)
         self.total_ms = total_ms
         self.runs = runs
         self.threads = threads
+        self.peak = peak
 
     @classmethod
     def of_plan(
         cls, plan: Plan | SplitPlan, inputs: list[np.ndarray], outputs: list[np.ndarray], threads: int, runs: int
     ) -> Profile:
         """Run the plan once to warm up, then `runs` times with the time of each entry taken."""
+        peak = measure(plan.target.kernels, threads)
         plan.run(inputs, outputs, threads)
         times = []
         for _ in range(max(runs, 1)):
@@ -83,36 +130,36 @@ class Profile(LayerTable):
             times.append(list(of_entries.values()))
         medians = [float(t) for t in np.median(times, axis=0)]
         total = sum(medians) or 1.0
-        rows = []
-        for entry, ms in zip(plan.entries, medians, strict=True):
-            x = layer(entry)
-            rows.append(ProfileRow(x.name, x.op, x.implementation, x.output, ms, ms / total, x.flops or 0, x.reason))
-        return cls(rows, sum(medians), max(runs, 1), threads)
+        rows = [_row(entry, ms, ms / total, peak) for entry, ms in zip(plan.entries, medians, strict=True)]
+        return cls(rows, sum(medians), max(runs, 1), threads, peak)
 
     @classmethod
     def of_stages(cls, stages: Sequence[tuple[Profile, Sequence[Stamp]]]) -> Profile:
         """The profile of a run in stages: for each the profile of its plan, and the times of its data-dependent nodes."""
+        first = stages[0][0]
         rows: list[ProfileRow] = []
         for profile, stamps in stages:
             rows += profile.rows
             for n, dims, s in stamps:
-                rows.append(ProfileRow(n.label, type(n.op).__name__, "reference", dims, s * 1e3, 0.0, 0, reference_reason(n)))
+                op, why = type(n.op).__name__, reference_reason(n)
+                rows.append(ProfileRow(n.label, op, "reference", dims, s * 1e3, 0.0, 0, first.peak, reason=why))
         total = sum(r.ms for r in rows)
-        first = stages[0][0]
-        return cls([replace(r, share=r.ms / (total or 1.0)) for r in rows], total, first.runs, first.threads)
+        rows = [replace(r, share=r.ms / (total or 1.0)) for r in rows]
+        return cls(rows, total, first.runs, first.threads, first.peak)
 
     def _entries(self) -> Sequence[ProfileRow]:
         return self.rows
 
     def _table(self) -> tuple[Sequence[str], Sequence[Sequence[str]], int]:
-        rows = [
-            (shorten(r.name), r.op, marked(r), shape_text(r.output), f"{r.ms:.3f}", f"{r.share:.1%}", f"{r.gflops:.1f}")
-            for r in self.rows
-        ]
-        return ("layer", "operator", "by", "output", "ms", "share", "GFLOP/s"), rows, 4
+        rows = []
+        for r in self.rows:
+            numbers = (f"{r.ms:.3f}", f"{r.share:.1%}", f"{r.gflops:.1f}", r.limit)
+            rows.append((shorten(r.name, 24), r.op, marked(r), shape_text(r.output), *numbers))
+        return ("layer", "operator", "by", "output", "ms", "share", "GFLOP/s", "of its limit"), rows, 4
 
     def _total(self) -> str:
-        return f"{self.total_ms:.3f} ms a run (medians over {self.runs} runs, {self.threads} threads)"
+        runs = f"{self.total_ms:.3f} ms a run (medians over {self.runs} runs, {self.threads} threads)"
+        return f"{runs}; peak {self.peak.gflops:.0f} GFLOP/s, memory {self.peak.gbytes:.0f} GB/s"
 
     def as_dict(self) -> dict[str, object]:
         """The table as a document for JSON.
@@ -128,15 +175,20 @@ class Profile(LayerTable):
                 "operator": r.op,
                 "by": r.implementation,
                 "reason": r.reason or None,
+                "refusals": [{"by": name, "reason": reason} for name, reason in r.refusals],
                 "output": r.output,
                 "ms": r.ms,
                 "share": r.share,
                 "flops": r.flops,
+                "bytes": r.bytes,
                 "gflops": r.gflops,
+                "of_peak": r.of_peak,
+                "of_bandwidth": r.of_bandwidth,
             }
             for r in self.rows
         ]
-        return {"threads": self.threads, "runs": self.runs, "ms": self.total_ms, "layers": layers}
+        peak = {"gflops": self.peak.gflops, "gbytes": self.peak.gbytes}
+        return {"threads": self.threads, "runs": self.runs, "ms": self.total_ms, "peak": peak, "layers": layers}
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a trace (JSON) of one run made of the median times, for Perfetto or chrome://tracing.
@@ -164,6 +216,23 @@ class Profile(LayerTable):
             events.append({"name": r.name, "ph": "X", "pid": 1, "tid": 1, "ts": at, "dur": r.ms * 1e3, "args": args})
             at += r.ms * 1e3
         Path(path).write_text(json.dumps({"traceEvents": events, "displayTimeUnit": "ms"}))
+
+
+def _row(entry: Entry, ms: float, share: float, peak: Peak) -> ProfileRow:
+    x, by = layer(entry), entry.implementation
+    fewer = by is not None and by.fewer_products
+    return ProfileRow(
+        x.name, x.op, x.implementation, x.output, ms, share, x.flops or 0, peak, _bytes(entry), x.reason,
+        tuple(entry.refusals), fewer,
+    )  # fmt: skip
+
+
+def _bytes(entry: Entry) -> int:
+    """What an entry must move; nothing if it has no steps, as its result lies where its input does."""
+    if entry.steps == []:
+        return 0
+    tensors = nbytes((*entry.reads, *entry.writes)) * entry.images
+    return tensors + nbytes({v for v in entry.node.operands if v.constant is not None} if entry.node else ())
 
 
 __all__ = ["Profile", "ProfileRow"]

@@ -78,6 +78,7 @@ class ConvWinograd(ConvImplementation[Conv]):
     """3x3 or 5x5 taps of stride 1 and dilation DxD."""
 
     name = "winograd"
+    fewer_products = True
 
     def refuse(self, node: Node, selection: Selection) -> str | None:
         if reason := super().refuse(node, selection):

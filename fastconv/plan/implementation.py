@@ -33,6 +33,8 @@ class Implementation(Generic[OpT]):
     ranks: ClassVar[Sequence[int] | None] = None
     #: whether tensors without elements are taken
     takes_empty: ClassVar[bool] = False
+    #: whether it multiplies less than the definition, which `Op.flops` counts
+    fewer_products: ClassVar[bool] = False
 
     def op(self, node: Node) -> OpT:
         """The node's operator, with its type."""

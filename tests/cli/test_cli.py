@@ -274,11 +274,14 @@ def test_profile(fastconv_, images, tmp_path):
     np.save(tmp_path / "x.npy", images[:3])
     out = fastconv_("profile", MODEL, "-i", tmp_path / "x.npy", "--runs", 2, "--threads", 1)
     assert re.search(r"^conv1 +Conv\+Relu +\w+ +3×16×8×8 ", out, re.MULTILINE)
-    assert out.endswith(" ms a run (medians over 2 runs, 1 threads)\n")
+    assert " ms a run (medians over 2 runs, 1 threads); peak " in out
     report = json.loads(fastconv_("profile", MODEL, "--shape", "2,1,8,8", "--json"))
     assert (report["model"], report["runs"], report["threads"]) == (MODEL, 10, fastconv.load(MODEL).threads)
     conv, *_ = (x for x in report["layers"] if x["name"] == "conv1")
-    assert list(conv) == ["name", "operator", "by", "reason", "output", "ms", "share", "flops", "gflops"]
+    assert list(conv) == [
+        "name", "operator", "by", "reason", "refusals", "output", "ms", "share", "flops", "bytes", "gflops", "of_peak",
+        "of_bandwidth",
+    ]  # fmt: skip
     assert conv["output"] == [2, 16, 8, 8]
     assert report["ms"] == pytest.approx(sum(x["ms"] for x in report["layers"]))
 

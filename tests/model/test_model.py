@@ -1,7 +1,6 @@
 """Model: inputs and outputs by name and by shape, calls from several threads, pickle, saving."""
 
 import gc
-import itertools
 import json
 import os
 import pickle
@@ -1012,7 +1011,7 @@ def test_reports_and_plans_show_themselves(load):
         assert not re.search("<script>|<b>|&(?!amp;|gt;|lt;|#x27;)", html)
     head, _rule, *rows, total = str(profile).splitlines()
     tree = ElementTree.fromstring(f"<div>{profile._repr_html_()}</div>")
-    cells = [[cell.text for cell in row] for row in tree.iter("tr")]
+    cells = [[cell.text or "" for cell in row] for row in tree.iter("tr")]
     assert [" ".join(row).split() for row in cells] == [row.split() for row in (head, *rows)]
     assert tree.find("p").text == total
 
@@ -1041,39 +1040,6 @@ def test_summary():
         f"{len(summary.layers)} layers, 13,962 parameters (55.85 kB), {summary.multiply_adds / 1e3:.2f} kMAC, "
         f"{summary.flops / 1e3:.2f} kFLOP, activations {summary.activation_bytes / 1e3:.2f} kB (arena "
     )
-
-
-def test_profile(tmp_path):
-    model = fastconv.load(DIGITS)
-    x = np.zeros((4, 1, 8, 8), np.float32)
-    profile = model.profile(x, runs=3)
-    layers = model.summary({"image": x.shape}).layers
-    assert [(r.name, r.op, r.implementation, r.output) for r in profile.rows] == [
-        (x.name, x.op, x.implementation, x.output) for x in layers
-    ]
-    assert all(r.ms >= 0 for r in profile.rows)
-    assert sum(r.ms for r in profile.rows) == pytest.approx(profile.total_ms)
-    assert sum(r.share for r in profile.rows) == pytest.approx(1)
-    assert all(r.gflops == (r.flops / r.ms / 1e6 if r.ms else 0) for r in profile.rows)
-    lines = str(profile).splitlines()
-    assert lines[0].split() == ["layer", "operator", "by", "output", "ms", "share", "GFLOP/s"]
-    assert lines[-1] == f"{profile.total_ms:.3f} ms a run (medians over 3 runs, {model.threads} threads)"
-    profile.save(tmp_path / "trace.json")
-    trace = json.loads((tmp_path / "trace.json").read_text())
-    events = trace["traceEvents"]
-    assert [e["name"] for e in events] == [r.name for r in profile.rows]
-    assert all(e["ph"] == "X" and {"pid", "tid", "ts", "dur", "args"} <= set(e) for e in events)
-    for before, after in itertools.pairwise(events):
-        assert after["ts"] == pytest.approx(before["ts"] + before["dur"])
-    assert model.profile(x, runs=0).runs == 1
-
-
-def test_profile_of_python_steps(load):
-    net = Net()
-    x = net.input("x", 2, 3)
-    profile = load(net.graph(net("Neg", net("Selu", net("Neg", x))))).profile(np.zeros((2, 3), np.float32), runs=2)
-    assert [r.implementation == "reference" for r in profile.rows] == [False, True, False]
-    assert all(r.ms > 0 for r in profile.rows)
 
 
 def test_names_of_a_file_are_printed_without_control_characters(load):

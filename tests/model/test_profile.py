@@ -1,0 +1,106 @@
+"""Profiles: times, limits and refusals of layers, as a table, a document and a trace."""
+
+import itertools
+import json
+
+import numpy as np
+import pytest
+
+import fastconv
+from fastconv.data import DIGITS
+from fastconv.peak import Peak
+from fastconv.profile import ProfileRow
+
+from ..support.graphs import Net, normal
+from ..support.rng import generator
+
+RNG = generator(__name__)
+
+
+@pytest.fixture(scope="module")
+def profile():
+    return fastconv.load(DIGITS).profile(np.zeros((4, 1, 8, 8), np.float32), runs=3)
+
+
+def test_times_of_layers(profile):
+    model = fastconv.load(DIGITS)
+    layers = model.summary({"image": (4, 1, 8, 8)}).layers
+    assert [(r.name, r.op, r.implementation, r.output) for r in profile.rows] == [
+        (x.name, x.op, x.implementation, x.output) for x in layers
+    ]
+    assert (profile.runs, profile.threads, profile.peak.threads) == (3, model.threads, model.threads)
+    assert all(r.ms >= 0 for r in profile.rows)
+    assert sum(r.ms for r in profile.rows) == pytest.approx(profile.total_ms)
+    assert sum(r.share for r in profile.rows) == pytest.approx(1)
+    assert all(r.gflops == (r.flops / r.ms / 1e6 if r.ms else 0) for r in profile.rows)
+    assert model.profile(np.zeros((1, 1, 8, 8), np.float32), runs=0).runs == 1
+
+
+def test_the_table(profile):
+    lines = str(profile).splitlines()
+    assert lines[0].split() == ["layer", "operator", "by", "output", "ms", "share", "GFLOP/s", "of", "its", "limit"]
+    assert lines[2 + len(profile.rows)] == (
+        f"{profile.total_ms:.3f} ms a run (medians over 3 runs, {profile.threads} threads); "
+        f"peak {profile.peak.gflops:.0f} GFLOP/s, memory {profile.peak.gbytes:.0f} GB/s"
+    )
+
+
+def test_bytes_are_those_of_inputs_outputs_and_weights(load):
+    """A view moves none; weights count once for all images; a residual is read too."""
+    net = Net()
+    x, residual = net.input("x", "N", 4, 6, 6), net.input("residual", "N", 4, 6, 6)
+    y = net("Conv", x, normal(RNG, 4, 4, 3, 3), normal(RNG, 4), pads=(1,) * 4, name="conv")
+    z = net("Relu", net("Add", y, residual), name="relu")
+    model = load(net.graph(net("Flatten", z, name="flat")))
+    image = np.zeros((3, 4, 6, 6), np.float32)
+    rows = {r.op: r for r in model.profile({"x": image, "residual": image}, runs=1).rows if r.op != "reorder"}
+    tensor, weights = 4 * 3 * 4 * 6 * 6, 4 * (4 * 4 * 3 * 3 + 4)
+    assert {op: r.bytes for op, r in rows.items()} == {"Conv+Add+Relu": 3 * tensor + weights, "Flatten": 0}
+
+
+def row(ms, flops, nbytes, **more):
+    return ProfileRow(
+        "layer", "Conv", "direct", (1,), ms, 1.0, flops, Peak(gflops=100.0, gbytes=10.0, threads=1), nbytes, **more
+    )
+
+
+@pytest.mark.parametrize(
+    "row, of_peak, of_bandwidth, limit",
+    [
+        (row(1.0, 50_000_000, 1_000_000), 0.5, None, "50% of peak"),
+        (row(1.0, 10_000_000, 8_000_000), None, 0.8, "80% of memory"),
+        (row(1.0, 0, 20_000_000), None, 2.0, "200% of memory, in cache"),
+        (row(1.0, 150_000_000, 1, fewer_products=True), 1.5, None, "150% of peak, fewer products"),
+        (row(0.0, 150_000_000, 1), None, None, ""),
+        (row(1.0, 0, 0), None, None, ""),
+    ],
+)
+def test_the_limit_is_that_of_the_roofline(row, of_peak, of_bandwidth, limit):
+    assert (row.of_peak, row.of_bandwidth, row.limit) == (of_peak, of_bandwidth, limit)
+
+
+def test_refusals(load):
+    """Those of the implementations before the one that runs."""
+    net = Net()
+    y = net("Conv", net.input("x", 1, 32, 9, 9), normal(RNG, 32, 32, 3, 3), strides=(2, 2), name="conv")
+    model = load(net.graph(y))
+    (conv,) = (r for r in model.profile(np.zeros((1, 32, 9, 9), np.float32), runs=1).rows if r.op == "Conv")
+    assert ("winograd", "stride 2×2") in conv.refusals
+    assert conv.implementation not in dict(conv.refusals)
+
+
+def test_of_python_steps(load):
+    net = Net()
+    x = net.input("x", 2, 3)
+    profile = load(net.graph(net("Neg", net("Selu", net("Neg", x))))).profile(np.zeros((2, 3), np.float32), runs=2)
+    assert [r.implementation == "reference" for r in profile.rows] == [False, True, False]
+    assert all(r.ms > 0 for r in profile.rows)
+
+
+def test_a_trace(profile, tmp_path):
+    profile.save(tmp_path / "trace.json")
+    events = json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
+    assert [e["name"] for e in events] == [r.name for r in profile.rows]
+    assert all(e["ph"] == "X" and {"pid", "tid", "ts", "dur", "args"} <= set(e) for e in events)
+    for before, after in itertools.pairwise(events):
+        assert after["ts"] == pytest.approx(before["ts"] + before["dur"])
