@@ -15,6 +15,18 @@ class Lifetime(NamedTuple):
     first: int
     last: int
 
+    def shifted(self, steps: int) -> Lifetime:
+        """The same, later by this many steps."""
+        return self._replace(first=self.first + steps, last=self.last + steps)
+
+
+class Tenant(NamedTuple):
+    """A buffer at its place in the arena: a tensor by its value's name, or the workspace of a step."""
+
+    name: str
+    offset: int
+    lifetime: Lifetime
+
 
 def assign(lifetimes: Sequence[Lifetime]) -> tuple[list[int], int]:
     """An offset for each buffer, and the arena's size: the largest first, each at the lowest place free in its lifetime.

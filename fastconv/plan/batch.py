@@ -16,6 +16,7 @@ import numpy as np
 
 from ..graph import Graph, Value
 from ..shown import Shown
+from .arena import Lifetime, Tenant
 from .binder import Packed
 from .cost import miss_cost, nbytes
 from .plan import Arenas, Plan, build
@@ -49,6 +50,15 @@ class SplitPlan(Shown):
             self.tail.run([crossing], outputs, threads, stamps)
         finally:
             self._arenas.give(arena)
+
+    @property
+    def tenants(self) -> list[Tenant]:
+        """As of Plan. The tensor between the two plans has its memory during the whole run, behind that of both."""
+        count, entries = len(self.head.entries), len(self.entries)
+        tail = [t._replace(lifetime=t.lifetime.shifted(count)) for t in self.tail.tenants]
+        size = self.head.images * self._crossing_bytes
+        crossing = Tenant(self.head.graph.outputs[0].name, self.arena_size - size, Lifetime(size, 0, entries - 1))
+        return [*self.head.tenants, *tail, crossing]
 
     def __str__(self) -> str:
         return f"{self.head}\n{self.tail}"

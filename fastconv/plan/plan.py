@@ -14,7 +14,7 @@ from .. import _executor
 from ..evaluate import evaluate
 from ..graph import Graph, Node, Value, shape_text
 from ..shown import Shown
-from .arena import Lifetime, assign
+from .arena import Lifetime, Tenant, assign
 from .binder import Binder, Packed, Step
 from .cost import microseconds, node_microseconds, pieces
 from .layout import ROW_MAJOR, halo_sides
@@ -175,6 +175,23 @@ class Plan(Shown):
     # ---- what it is, in words
 
     @property
+    def tenants(self) -> list[Tenant]:
+        """What lies in the arena, and during which entries."""
+        first, last = _uses(self.entries)
+        last |= {tensor.root: len(self.entries) for _, tensor in self._copies}
+        tenants = [
+            Tenant(t.value.name, offset, Lifetime(t.geometry.nbytes, first[t], last[t]))
+            for t, (base, offset) in self.places.items()
+            if base == ARENA
+        ]
+        tenants += [
+            Tenant(f"workspace of {e.label}", e.workspace_place[1], Lifetime(e.workspace, i, i))
+            for i, e in enumerate(self.entries)
+            if e.workspace
+        ]
+        return tenants
+
+    @property
     def python_steps(self) -> list[Entry]:
         """The entries that re-enter Python."""
         return [e for e in self.entries if e.steps is None]
@@ -284,12 +301,7 @@ def _lay_out(
 ) -> tuple[dict[Tensor, tuple[int, int]], int, list[tuple[int, Tensor]]]:
     """(base, offset) of every root tensor, the arena's size, and the outputs that must be copied at the end."""
     places: dict[Tensor, tuple[int, int]] = {}
-    first: dict[Tensor, int] = {}
-    last: dict[Tensor, int] = {}
-    for i, entry in enumerate(entries):
-        for tensor in (*entry.reads.values(), *entry.writes.values()):
-            first.setdefault(tensor.root, i)
-            last[tensor.root] = i
+    first, last = _uses(entries)
     for tensor in (*first, *(t.root for t in outputs.values())):
         if tensor.is_input:
             places[tensor] = (FIRST_INPUT + graph.inputs.index(tensor.value), 0)
@@ -312,6 +324,17 @@ def _lay_out(
     for entry, offset in zip((e for e in entries if e.workspace), offsets[len(roots) :], strict=True):
         entry.workspace_place = (ARENA, offset)
     return places, size, copies
+
+
+def _uses(entries: list[Entry]) -> tuple[dict[Tensor, int], dict[Tensor, int]]:
+    """For each root tensor the first and the last entry that reads or writes it."""
+    first: dict[Tensor, int] = {}
+    last: dict[Tensor, int] = {}
+    for i, entry in enumerate(entries):
+        for tensor in (*entry.reads.values(), *entry.writes.values()):
+            first.setdefault(tensor.root, i)
+            last[tensor.root] = i
+    return first, last
 
 
 def _halo_steps(binder: Binder, root: Tensor) -> list[Step]:
