@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+import fastconv
 
 from .graph import Shape, shape_text
 from .peak import Peak, measure
@@ -18,6 +22,14 @@ from .plan.stages import Stamp, reference_reason
 from .plan.tensors import Entry
 from .summary import layer
 from .table import LayerTable, marked, shorten
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+#: the most lines about implementations that refused layers
+MOST_LINES = 5
+#: what every event of a trace has
+EVENT = {"pid": 1, "tid": 1}
 
 
 @dataclass(frozen=True)
@@ -43,6 +55,8 @@ class ProfileRow:
     reason: str = ""
     #: (implementation, reason) of each that stands before its own in the price list and refused it
     refusals: tuple[tuple[str, str], ...] = ()
+    #: bytes of the arena that are in use while it runs; None for a data-dependent node
+    arena_bytes: int | None = None
     #: whether the implementation multiplies less than the definition, which `flops` counts
     fewer_products: bool = False
 
@@ -77,7 +91,7 @@ class ProfileRow:
         share, of = (self.of_bandwidth, "memory") if self.memory_bound else (self.of_peak, "peak")
         if share is None:
             return ""
-        why = "in cache" if self.memory_bound else "fewer products" if self.fewer_products else "a disturbed peak"
+        why = "in cache" if self.memory_bound else "fewer products" if self.fewer_products else "peak disturbed"
         return f"{share:.0%} of {of}{f', {why}' if share > 1 else ''}"
 
 
@@ -130,7 +144,11 @@ class Profile(LayerTable):
             times.append(list(of_entries.values()))
         medians = [float(t) for t in np.median(times, axis=0)]
         total = sum(medians) or 1.0
-        rows = [_row(entry, ms, ms / total, peak) for entry, ms in zip(plan.entries, medians, strict=True)]
+        lifetimes = [t.lifetime for t in plan.tenants]
+        rows = []
+        for i, (entry, ms) in enumerate(zip(plan.entries, medians, strict=True)):
+            arena = sum(x.size for x in lifetimes if x.first <= i <= x.last)
+            rows.append(_row(entry, ms, ms / total, peak, arena))
         return cls(rows, sum(medians), max(runs, 1), threads, peak)
 
     @classmethod
@@ -161,6 +179,50 @@ class Profile(LayerTable):
         runs = f"{self.total_ms:.3f} ms a run (medians over {self.runs} runs, {self.threads} threads)"
         return f"{runs}; peak {self.peak.gflops:.0f} GFLOP/s, memory {self.peak.gbytes:.0f} GB/s"
 
+    def _below(self) -> Sequence[str]:
+        lines = [f"  {share:4.0%}  {text}" for share, text in self._passed_over()]
+        title = "passed over, by their layers' share of the time (all: --explain, or explain() in Python):"
+        more = [f"  {len(lines) - MOST_LINES} more"] if len(lines) > MOST_LINES else []
+        return [*super()._below(), *([title, *lines[:MOST_LINES], *more] if lines else [])]
+
+    def _passed_over(self) -> list[tuple[float, str]]:
+        """The implementations that refused layers, like reasons as one: the layers' share of the time, and a text."""
+        alike: dict[tuple[str, str], list[tuple[float, str]]] = {}
+        for r in self.rows:
+            for name, reason in r.refusals:
+                alike.setdefault((name, re.sub(r"[\d.]+", "", reason)), []).append((r.share, reason))
+        lines = []
+        for (name, _), layers in alike.items():
+            reasons = dict.fromkeys(reason for _, reason in sorted(layers, reverse=True))
+            text = f"{len(layers)} × {name}: {next(iter(reasons))}{', …' if len(reasons) > 1 else ''}"
+            lines.append((sum(share for share, _ in layers), text))
+        return sorted(lines, reverse=True)
+
+    def explain(self) -> str:
+        """For each layer the implementations that stand before its own in the price list, and why they refused it.
+
+        Returns
+        -------
+        str
+            A line for each layer and one for each refusal. `fastconv profile --explain` prints them.
+        """
+        lines = []
+        for r in self.rows:
+            if r.refusals:
+                lines.append(f"{shorten(r.name)} {r.op} {marked(r)}")
+                lines += [f"    not {name}: {reason}" for name, reason in r.refusals]
+        return "\n".join(lines)
+
+    def plot(self) -> Figure:
+        """Draw the time of each layer, of each kind of layer, and the roofline, as `fastconv.viz.profile_figure` does.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            `figure.savefig(path)` writes it; it needs Matplotlib, the extra `viz`.
+        """
+        return fastconv.viz.profile_figure(self)
+
     def as_dict(self) -> dict[str, object]:
         """The table as a document for JSON.
 
@@ -181,6 +243,7 @@ class Profile(LayerTable):
                 "share": r.share,
                 "flops": r.flops,
                 "bytes": r.bytes,
+                "arena_bytes": r.arena_bytes,
                 "gflops": r.gflops,
                 "of_peak": r.of_peak,
                 "of_bandwidth": r.of_bandwidth,
@@ -192,6 +255,8 @@ class Profile(LayerTable):
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a trace (JSON) of one run made of the median times, for Perfetto or chrome://tracing.
+
+        It has the bytes of the arena that are in use as a counter.
 
         Parameters
         ----------
@@ -210,20 +275,24 @@ class Profile(LayerTable):
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     profile.save(os.path.join(folder, "trace.json"))
         """
-        events, at = [], 0.0
+        events: list[dict[str, object]] = []
+        at = 0.0
         for r in self.rows:
             args = {"operator": r.op, "by": r.implementation, "output": shape_text(r.output), "GFLOP/s": round(r.gflops, 1)}
-            events.append({"name": r.name, "ph": "X", "pid": 1, "tid": 1, "ts": at, "dur": r.ms * 1e3, "args": args})
+            args |= {"limit": r.limit} if r.limit else {}
+            events.append(EVENT | {"name": r.name, "ph": "X", "ts": at, "dur": r.ms * 1e3, "args": args})
+            if r.arena_bytes is not None:
+                events.append(EVENT | {"name": "arena", "ph": "C", "ts": at, "args": {"bytes": r.arena_bytes}})
             at += r.ms * 1e3
         Path(path).write_text(json.dumps({"traceEvents": events, "displayTimeUnit": "ms"}))
 
 
-def _row(entry: Entry, ms: float, share: float, peak: Peak) -> ProfileRow:
+def _row(entry: Entry, ms: float, share: float, peak: Peak, arena: int) -> ProfileRow:
     x, by = layer(entry), entry.implementation
     fewer = by is not None and by.fewer_products
     return ProfileRow(
         x.name, x.op, x.implementation, x.output, ms, share, x.flops or 0, peak, _bytes(entry), x.reason,
-        tuple(entry.refusals), fewer,
+        tuple(entry.refusals), arena, fewer,
     )  # fmt: skip
 
 

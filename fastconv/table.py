@@ -110,6 +110,10 @@ class LayerTable(Shown):
         count, total = reasons.total(), sum(x.op != "reorder" for x in self._entries())
         return f"* {count} of {total} layers by reference ({', '.join(reason for reason, _ in reasons.most_common())})"
 
+    def _below(self) -> Sequence[str]:
+        """The lines below the table; an empty one is left out."""
+        return self._total(), self._by_reference()
+
     def as_dict(self) -> dict[str, object]:
         """The table as a document for JSON."""
         raise NotImplementedError
@@ -117,15 +121,14 @@ class LayerTable(Shown):
     def text(self, table: Callable[..., str]) -> str:
         """All lines; `table` makes those of the rows, as `text_table` does."""
         rows = table(*self._table(), self._notes())
-        return "\n".join(filter(None, [self._head(), rows, self._total(), self._by_reference()]))
+        return "\n".join(filter(None, [self._head(), rows, *self._below()]))
 
     def __str__(self) -> str:
         return self.text(text_table)
 
     def _repr_html_(self) -> str:
-        texts = (self._head(), self._total(), self._by_reference())
-        head, total, last = (f"<p>{html_lines(text.splitlines())}</p>" if text else "" for text in texts)
-        return head + html_table(*self._table(), self._notes()) + total + last
+        head, *below = (f"<p>{html_lines(t.splitlines())}</p>" if t else "" for t in (self._head(), *self._below()))
+        return head + html_table(*self._table(), self._notes()) + "".join(below)
 
 
 __all__ = ["LayerTable", "Row", "marked", "scaled", "shorten", "table_lines", "text_table"]

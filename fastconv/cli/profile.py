@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from .arguments import ACCURACY, FILES, JSON, MODEL, SHAPE, THREADS, Commands, add_command, count
+from ..viz.figure import save_figure
+from .arguments import ACCURACY, FILES, JSON, MODEL, SHAPE, THREADS, Commands, add_command, count, target
 from .common import load_model, show
 from .inputs import random_arrays, read_arrays
 
@@ -13,9 +14,20 @@ def add(commands: Commands) -> None:
     """Add the command and its arguments."""
     parser = add_command(commands, profile, "MODEL --shape 8x1x8x8", MODEL, FILES, SHAPE, THREADS, ACCURACY, JSON)
     parser.add_argument("--runs", type=count, default=10, metavar="N", help="the number of runs; default: 10")
+    parser.add_argument("--plot", type=target, metavar="FILE.png", help="draw the times and the roofline")
+    parser.add_argument("--explain", action="store_true", help="also print which implementations refused each layer, and why")
 
 
 def profile(args: argparse.Namespace) -> None:
     """Print the time of each layer, the median over some runs, on random input or on that of files."""
     model = load_model(args)
-    show(args, model.profile(random_arrays(model, args.shape, read_arrays(model, args.input)), args.runs))
+    times = model.profile(random_arrays(model, args.shape, read_arrays(model, args.input)), args.runs)
+    if args.plot:
+        save_figure(times.plot(), args.plot)
+    show(args, times)
+    if args.json:
+        return
+    if args.explain:
+        print(times.explain())
+    if args.plot:
+        print(f"wrote {args.plot}")

@@ -16,3 +16,6 @@ from .activations import activation_maps, filters, hierarchy
 from .receptive_field import ReceptiveField, receptive_field
 
 __all__ = ["ReceptiveField", "activation_maps", "filters", "hierarchy", "maps", "receptive_field"]
+from .profile_figures import profile_figure
+
+__all__ = ["profile_figure"]

@@ -279,11 +279,21 @@ def test_profile(fastconv_, images, tmp_path):
     assert (report["model"], report["runs"], report["threads"]) == (MODEL, 10, fastconv.load(MODEL).threads)
     conv, *_ = (x for x in report["layers"] if x["name"] == "conv1")
     assert list(conv) == [
-        "name", "operator", "by", "reason", "refusals", "output", "ms", "share", "flops", "bytes", "gflops", "of_peak",
-        "of_bandwidth",
+        "name", "operator", "by", "reason", "refusals", "output", "ms", "share", "flops", "bytes", "arena_bytes", "gflops",
+        "of_peak", "of_bandwidth",
     ]  # fmt: skip
     assert conv["output"] == [2, 16, 8, 8]
     assert report["ms"] == pytest.approx(sum(x["ms"] for x in report["layers"]))
+
+
+def test_profile_with_a_figure_and_refusals(fastconv_, tmp_path):
+    path = tmp_path / "times.png"
+    out = fastconv_("profile", MODEL, "--runs", 1, "--plot", path, "--explain")
+    assert "    not depthwise: " in out
+    assert out.endswith(f"\nwrote {path}\n")
+    assert path.read_bytes().startswith(b"\x89PNG")
+    error = fastconv_("profile", MODEL, "--runs", 1, "--plot", tmp_path / "times.txt", code=2)
+    assert error.startswith(f"fastconv: error: {tmp_path / 'times.txt'}: the name of a figure ends in .")
 
 
 def test_random_inputs_beside_one_of_a_file_whose_sizes_are_open(fastconv_, tmp_path):

@@ -9,7 +9,7 @@ import pytest
 import fastconv
 from fastconv.data import DIGITS
 from fastconv.peak import Peak
-from fastconv.profile import ProfileRow
+from fastconv.profile import Profile, ProfileRow
 
 from ..support.graphs import Net, normal
 from ..support.rng import generator
@@ -59,9 +59,8 @@ def test_bytes_are_those_of_inputs_outputs_and_weights(load):
 
 
 def row(ms, flops, nbytes, **more):
-    return ProfileRow(
-        "layer", "Conv", "direct", (1,), ms, 1.0, flops, Peak(gflops=100.0, gbytes=10.0, threads=1), nbytes, **more
-    )
+    known = {"name": "layer", "op": "Conv", "implementation": "direct", "output": (1,), "share": 1.0}
+    return ProfileRow(ms=ms, flops=flops, peak=Peak(gflops=100.0, gbytes=10.0, threads=1), bytes=nbytes, **known | more)
 
 
 @pytest.mark.parametrize(
@@ -79,14 +78,34 @@ def test_the_limit_is_that_of_the_roofline(row, of_peak, of_bandwidth, limit):
     assert (row.of_peak, row.of_bandwidth, row.limit) == (of_peak, of_bandwidth, limit)
 
 
-def test_refusals(load):
-    """Those of the implementations before the one that runs."""
+def strided(load):
+    """A network of two layers that are the same but for their channels, and take no Winograd."""
     net = Net()
-    y = net("Conv", net.input("x", 1, 32, 9, 9), normal(RNG, 32, 32, 3, 3), strides=(2, 2), name="conv")
-    model = load(net.graph(y))
-    (conv,) = (r for r in model.profile(np.zeros((1, 32, 9, 9), np.float32), runs=1).rows if r.op == "Conv")
-    assert ("winograd", "stride 2×2") in conv.refusals
-    assert conv.implementation not in dict(conv.refusals)
+    y = net("Conv", net.input("x", 1, 32, 9, 9), normal(RNG, 32, 32, 3, 3), strides=(2, 2), name="a")
+    return load(net.graph(net("Conv", y, normal(RNG, 48, 32, 3, 3), strides=(2, 2), name="b")))
+
+
+def test_refusals_are_those_of_the_implementations_before_the_one_that_runs(load):
+    profile = strided(load).profile(np.zeros((1, 32, 9, 9), np.float32), runs=1)
+    layers = [r for r in profile.rows if r.op == "Conv"]
+    for r in layers:
+        assert ("winograd", "stride 2×2") in r.refusals
+        assert r.implementation not in dict(r.refusals)
+    share = sum(r.share for r in layers)
+    *_, title, first, second, third, fourth = str(profile).splitlines()
+    assert title.startswith("passed over, by their layers' share of the time")
+    assert sorted((first, second, third, fourth)) == sorted(
+        f"  {share:4.0%}  2 × {text}"
+        for text in (
+            "first: 32 input channels",
+            f"depthwise: {'32' if layers[0].share > layers[1].share else '48'} filters over 32 of 32 channels, …",
+            "pointwise: kernel 3×3",
+            "winograd: stride 2×2",
+        )
+    )
+    lines = profile.explain().splitlines()
+    assert lines[0] == f"a Conv {layers[0].implementation}"
+    assert lines[1 : 1 + len(layers[0].refusals)] == [f"    not {name}: {reason}" for name, reason in layers[0].refusals]
 
 
 def test_of_python_steps(load):
@@ -97,10 +116,53 @@ def test_of_python_steps(load):
     assert all(r.ms > 0 for r in profile.rows)
 
 
-def test_a_trace(profile, tmp_path):
+def test_a_trace_is_one_run_with_the_memory_in_use(profile, tmp_path):
     profile.save(tmp_path / "trace.json")
     events = json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
-    assert [e["name"] for e in events] == [r.name for r in profile.rows]
-    assert all(e["ph"] == "X" and {"pid", "tid", "ts", "dur", "args"} <= set(e) for e in events)
-    for before, after in itertools.pairwise(events):
+    assert all({"name", "ph", "pid", "tid", "ts", "args"} <= set(e) for e in events)
+    assert {e["ph"] for e in events} == {"X", "C"}
+    layers, counts = ([e for e in events if e["ph"] == phase] for phase in "XC")
+    assert [e["name"] for e in layers] == [r.name for r in profile.rows]
+    for before, after in itertools.pairwise(layers):
         assert after["ts"] == pytest.approx(before["ts"] + before["dur"])
+    assert [e["ts"] for e in counts] == [e["ts"] for e in layers]
+    plan = fastconv.load(DIGITS).plan({"image": (4, 1, 8, 8)})
+    assert 0 < max(e["args"]["bytes"] for e in counts) <= plan.arena_size
+
+
+# ---- the figure
+
+
+def test_the_figure_has_every_layer_once(profile):
+    layers, kinds, roofline = profile.plot().axes
+    assert [bar.get_height() for bar in layers.patches] == [r.ms for r in profile.rows]
+    assert sum(bar.get_width() for bar in kinds.patches) == pytest.approx(profile.total_ms)
+    points = np.concatenate([kind.get_offsets() for kind in roofline.collections])
+    assert sorted(map(tuple, points)) == sorted(
+        (r.flops / r.bytes, r.gflops) for r in profile.rows if r.flops and r.bytes and r.ms
+    )
+    (roof,) = roofline.lines
+    for x, y in zip(*roof.get_data(), strict=True):
+        assert y == pytest.approx(min(x * profile.peak.gbytes, profile.peak.gflops))
+
+
+def layers_of(count):
+    """Rows of a profile, half of them at one point of the roofline."""
+    ms = [1 + (i % 7) / 10 for i in range(count)]
+    rows = [
+        row(t, 10**7 * (i % 2 or i + 1), 10**5, name=f"features.{i}.conv/Conv", op=f"Op{i % 9}", share=t / sum(ms))
+        for i, t in enumerate(ms)
+    ]
+    return Profile(rows, sum(ms), 1, 1, rows[0].peak)
+
+
+@pytest.mark.parametrize("count", [1, 100])
+def test_labels_cover_nothing(count):
+    figure = layers_of(count).plot()
+    layers, kinds, roofline = figure.axes
+    assert len(kinds.patches) == min(count, 7)
+    for axes in (layers, roofline):
+        labels = [t.get_window_extent() for t in axes.texts]
+        assert labels
+        for i, label in enumerate(labels):
+            assert not label.count_overlaps([*labels[:i], *(bar.get_window_extent() for bar in axes.patches)])
