@@ -112,10 +112,10 @@ cdef void run_together(Team* team, char** bases, Py_ssize_t thread, Py_ssize_t t
     cdef Taken* other = taken + threads
     cdef const Step* s
     cdef ThreadState own = enter(team.flush_denormals)
+    if team.stamps != NULL and thread == 0:
+        team.stamps[0] = now()
     for i in range(team.count):
         s = &team.steps[i]
-        if team.stamps != NULL and thread == 0:
-            team.stamps[i] = now()
         if s.pieces:
             other[thread].count = 0
             pieces = Pieces(taken, s.pieces, thread, threads, 0)
@@ -127,6 +127,9 @@ cdef void run_together(Team* team, char** bases, Py_ssize_t thread, Py_ssize_t t
             taken, other = other, taken
         elif thread == 0:
             s.run(s.args, bases, 0, 1, 0)
+        # of threads that meet, the last one to write is the last to end the step: any may be late, or have none of its pieces
+        if team.stamps != NULL and (thread == 0 or meet_after(team, i)):
+            team.stamps[i + 1] = now()
         if meet_after(team, i):
             if thread == 0:
                 look_for_signals(team, i, own)
@@ -134,8 +137,6 @@ cdef void run_together(Team* team, char** bases, Py_ssize_t thread, Py_ssize_t t
             if stops_after(&team.barrier, i):
                 break
     leave(own)
-    if team.stamps != NULL and thread == 0:
-        team.stamps[team.count] = now()
 
 
 # Run all steps on this thread, each whole.
