@@ -3,62 +3,150 @@
 from __future__ import annotations
 
 import argparse
+import platform
 import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 import fastconv
 
+from ..config import cpu
+from ..errors import InputError
 from ..graph import shape_text
 from ..model import Model
+from ..threads import cpu_limit
 from .arguments import ACCURACY, JSON, MODEL, SHAPE, Commands, add_command, counts, seconds
-from .common import print_json, printable
-from .inputs import random_arrays
+from .common import print_json, printable, progress_bar
+from .inputs import all_shapes, random_arrays
+
+#: the least calls that are timed
+CALLS = 3
+#: the version of pytest-benchmark whose format --json prints
+FORMAT = "5.1.0"
 
 
 def add(commands: Commands) -> None:
     """Add the command and its arguments."""
-    parser = add_command(commands, bench, "MODEL --threads 1,2 --seconds 0.5", MODEL, SHAPE, ACCURACY, JSON)
+    parser = add_command(commands, bench, "MODEL --threads 1,2 --batch 1,8 --seconds 0.1", MODEL, SHAPE, ACCURACY, JSON)
     parser.add_argument("--threads", type=counts, default=[None], metavar="N[,N...]", help="numbers of threads to compare")
+    parser.add_argument("--batch", type=counts, default=[None], metavar="N[,N...]", help="batch sizes to compare")
     parser.add_argument("--seconds", type=seconds, default=2.0, help="how long to measure each; default: 2")
 
 
 def bench(args: argparse.Namespace) -> None:
-    """Time a model on random input, for each number of threads."""
-    results: list[dict[str, float]] = []
-    for threads in args.threads:
-        model = fastconv.load(args.model, threads=threads, accuracy=args.accuracy)
-        inputs = random_arrays(model, args.shape)
-        if not results and not args.json:
-            shapes = ", ".join(f"{printable(name)} {a.dtype} {shape_text(a.shape)}" for name, a in inputs.items())
-            print(f"{args.model}: {shapes}; milliseconds a call, of which the first makes the plan\n")
-            print("threads    median      mean       min       p95     first     calls    items/s")
-        r = measure(model, inputs, args.seconds)
-        results.append({"threads": model.threads} | r)
-        times = "".join(f"{r[key]:10.3f}" for key in ("median_ms", "mean_ms", "min_ms", "p95_ms", "first_ms"))
-        if not args.json:
-            print(f"{model.threads:>7}{times}{r['calls']:10d}{r['items_per_second']:11.1f}", flush=True)
+    """Time a model on random input, for each number of threads and each batch size."""
+    benchmarks: list[dict[str, Any]] = []
+    total = args.seconds * len(args.threads) * len(args.batch)
+    with progress_bar(total, f"timing {printable(Path(args.model).name)}") as advance:
+        for threads in args.threads:
+            model = fastconv.load(args.model, threads=threads, accuracy=args.accuracy)
+            for batch in args.batch:
+                inputs = _inputs(model, args, batch)
+                if not benchmarks and not args.json:
+                    shapes = ", ".join(f"{printable(name)} {a.dtype} {shape_text(a.shape)}" for name, a in inputs.items())
+                    print(f"{args.model}: {shapes}; milliseconds a call\n")
+                    print("threads  batch       min    median       p90       p99   images/s    calls")
+                benchmarks.append(_benchmark(args.model, model.threads, inputs, measure(model, inputs, args.seconds, advance)))
+                if not args.json:
+                    print(_line(benchmarks[-1]), flush=True)
     if args.json:
-        print_json(args, {"inputs": {name: a.shape for name, a in inputs.items()}, "results": results})
+        print_json(args, _document(benchmarks))
 
 
-def measure(model: Model, inputs: dict[str, np.ndarray], duration: float) -> dict[str, float]:
-    """Time calls for `duration` seconds, at least three. The first call makes the plan, and is reported apart."""
-    times: list[tuple[float, float]] = []
-    end = float("inf")
-    while len(times) < 4 or times[-1][1] < end:
+def _inputs(model: Model, args: argparse.Namespace, batch: int | None) -> dict[str, np.ndarray]:
+    """Random inputs, with `batch` as the first size of those whose first size the file leaves open."""
+    shapes = all_shapes(model, args.shape)
+    if batch is not None:
+        fitting = [t.name for t in model.inputs if t.shape is None or not isinstance((*t.shape, 0)[0], int)]
+        if not fitting:
+            raise InputError("--batch: the file fixes the first size of every input")
+        shapes |= {name: (batch, *shapes[name][1:]) for name in fitting}
+    return random_arrays(model, shapes.items())
+
+
+def measure(
+    model: Model, inputs: dict[str, np.ndarray], duration: float, advance: Callable[[float], None] = lambda amount: None
+) -> list[float]:
+    """The seconds of each call within `duration` seconds, at least of CALLS; a first call, not counted, makes the plan."""
+    times: list[float] = []
+    model.run(inputs)
+    end = time.perf_counter() + duration
+    while len(times) < CALLS or time.perf_counter() < end:
         began = time.perf_counter()
         model.run(inputs)
-        times.append((began, time.perf_counter()))
-        end = min(end, times[0][1] + duration)
-    first, *rest = (1e3 * (b - a) for a, b in times)
-    items = next((a.shape[0] for a in inputs.values() if a.ndim), 1)
+        times.append(time.perf_counter() - began)
+        advance(times[-1])
+    return times
+
+
+def _benchmark(model: str, threads: int, inputs: dict[str, np.ndarray], times: Sequence[float]) -> dict[str, Any]:
+    """One measurement as pytest-benchmark has it."""
+    batch = next((a.shape[0] for a in inputs.values() if a.ndim), 1)
+    params = {"threads": threads, "batch": batch}
+    param = "-".join(f"{name}={value}" for name, value in params.items())
+    stats = statistics(times)
+    p90, p99 = np.percentile(times, (90, 99)).tolist()
     return {
-        "calls": len(rest),
-        "median_ms": float(np.median(rest)),
-        "mean_ms": float(np.mean(rest)),
-        "min_ms": min(rest),
-        "p95_ms": float(np.percentile(rest, 95)),
-        "first_ms": first,
-        "items_per_second": 1e3 * items / float(np.mean(rest)),
+        "group": f"batch={batch}",
+        "name": f"{Path(model).stem}[{param}]",
+        "fullname": f"{model}[{param}]",
+        "params": params,
+        "param": param,
+        "extra_info": {
+            "inputs": {name: a.shape for name, a in inputs.items()},
+            "p90": p90,
+            "p99": p99,
+            "images_per_second": batch * stats["ops"],
+        },
+        "options": {},
+        "stats": stats | {"iterations": 1},
+    }
+
+
+def statistics(times: Sequence[float]) -> dict[str, Any]:
+    """pytest-benchmark's statistics of some times, in seconds."""
+    data = np.asarray(times)
+    q1, median, q3 = np.percentile(data, (25, 50, 75)).tolist()
+    mean, stddev, iqr = float(data.mean()), float(data.std(ddof=1)), q3 - q1
+    usual = data[(data >= q1 - 1.5 * iqr) & (data <= q3 + 1.5 * iqr)]
+    far, beyond = int((abs(data - mean) > stddev).sum()), data.size - usual.size
+    return {
+        "min": float(data.min()),
+        "max": float(data.max()),
+        "mean": mean,
+        "stddev": stddev,
+        "rounds": data.size,
+        "median": median,
+        "iqr": iqr,
+        "q1": q1,
+        "q3": q3,
+        "iqr_outliers": beyond,
+        "stddev_outliers": far,
+        "outliers": f"{far};{beyond}",
+        "ld15iqr": float(usual.min()),
+        "hd15iqr": float(usual.max()),
+        "ops": 1 / mean,
+        "total": float(data.sum()),
+    }
+
+
+def _line(benchmark: dict[str, Any]) -> str:
+    stats, extra, params = benchmark["stats"], benchmark["extra_info"], benchmark["params"]
+    times = "".join(f"{1e3 * t:10.3f}" for t in (stats["min"], stats["median"], extra["p90"], extra["p99"]))
+    return f"{params['threads']:>7}{params['batch']:>7}{times}{extra['images_per_second']:11.1f}{stats['rounds']:9d}"
+
+
+def _document(benchmarks: list[dict[str, Any]]) -> dict[str, Any]:
+    """A file of pytest-benchmark."""
+    machine = {name: getattr(platform, name)() for name in ("machine", "system", "release", "python_version")}
+    return {
+        "machine_info": machine | {"cpu": {"brand_raw": cpu(), "count": cpu_limit().count}},
+        "commit_info": {"id": "unversioned", "time": None, "dirty": False, "project": "fastconv", "branch": "(unknown)"},
+        "benchmarks": benchmarks,
+        "datetime": datetime.now(UTC).isoformat(),
+        "version": FORMAT,
     }

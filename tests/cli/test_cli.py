@@ -1,4 +1,5 @@
 import base64
+import csv
 import json
 import os
 import re
@@ -9,11 +10,16 @@ import sys
 import numpy as np
 import onnx
 import pytest
+import pytest_benchmark.cli
+from pytest_benchmark.logger import Logger
+from pytest_benchmark.stats import Stats
+from pytest_benchmark.storage.file import FileStorage
 from safetensors.numpy import save_file
 
 import fastconv
 from fastconv import demo
 from fastconv.cli import main
+from fastconv.cli.bench import statistics
 from fastconv.config import config, cpu
 from fastconv.data import DIGITS, DIGITS_IMAGES
 from fastconv.onnx_json import read
@@ -256,18 +262,52 @@ def test_dump_of_the_plan(fastconv_):
 
 
 def test_bench(fastconv_):
-    command = "bench", MODEL, "--threads", "1,2", "--seconds", "0.02", "--shape", "4x1x8x8"
+    command = "bench", MODEL, "--threads", "1,2", "--batch", "1,4", "--seconds", "0.02"
     head, _, names, *rows = fastconv_(*command).splitlines()
-    assert head.startswith(f"{MODEL}: image float32 4×1×8×8; milliseconds a call")
-    assert names.split() == ["threads", "median", "mean", "min", "p95", "first", "calls", "items/s"]
-    assert [row.split()[0] for row in rows] == ["1", "2"]
-    report = json.loads(fastconv_(*command, "--json"))
-    assert report["inputs"] == {"image": [4, 1, 8, 8]}
-    assert [r["threads"] for r in report["results"]] == [1, 2]
-    for r in report["results"]:
-        assert r["calls"] >= 3
-        assert 0 < r["min_ms"] <= r["median_ms"] <= r["p95_ms"]
-        assert r["items_per_second"] == pytest.approx(4e3 / r["mean_ms"])
+    assert head == f"{MODEL}: image float32 1×1×8×8; milliseconds a call"
+    assert names.split() == ["threads", "batch", "min", "median", "p90", "p99", "images/s", "calls"]
+    assert [row.split()[:2] for row in rows] == [["1", "1"], ["1", "4"], ["2", "1"], ["2", "4"]]
+    for row in rows:
+        _, _, *times, _, calls = map(float, row.split())
+        assert times == sorted(times)
+        assert calls >= 3
+    assert "image float32 5×1×8×8" in fastconv_("bench", MODEL, "--shape", "5x1x8x8", "--seconds", 0)
+
+
+def test_bench_of_a_fixed_batch(fastconv_, tmp_path):
+    model = model_file(tmp_path / "m.json", "Relu", {"x": [2, 3]}, "y")
+    error = fastconv_("bench", model, "--batch", 4, code=2)
+    assert error == "fastconv: error: --batch: the file fixes the first size of every input\n"
+
+
+def test_pytest_benchmark_reads_what_bench_writes(fastconv_, tmp_path, monkeypatch):
+    for name in ("old", "new"):
+        command = "bench", MODEL, "--threads", "1", "--batch", "1,4", "--seconds", "0.01", "--json"
+        (tmp_path / f"{name}.json").write_text(fastconv_(*command))
+    files = [str(tmp_path / f"{name}.json") for name in ("old", "new")]
+    benchmarks = list(FileStorage(tmp_path, Logger(Logger.QUIET)).load_benchmarks(*files))
+    assert [(b["source"], b["name"], b["group"]) for b in benchmarks] == [
+        (source, f"digits[threads=1-batch={batch}]", f"batch={batch}") for source in ("new", "old") for batch in (1, 4)
+    ]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["pytest-benchmark", "compare", "--csv", "out", *files])
+    pytest_benchmark.cli.main()
+    with open("out.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row, b in zip(sorted(rows, key=lambda row: row["name"]), sorted(benchmarks, key=lambda b: b["name"]), strict=True):
+        assert float(row["ops"]) == pytest.approx(b["extra_info"]["images_per_second"] / b["params"]["batch"])
+
+
+def test_statistics_are_those_of_pytest_benchmark():
+    times = np.random.default_rng(0).gamma(2, 1e-3, 101).tolist()
+    theirs = Stats()
+    for seconds in times:
+        theirs.update(seconds)
+    ours = statistics(times)
+    assert list(ours) == list(theirs.fields)
+    assert ours == {
+        key: value if isinstance(value, str) else pytest.approx(value, rel=0.01) for key, value in theirs.as_dict().items()
+    }
 
 
 def test_profile(fastconv_, images, tmp_path):
