@@ -417,8 +417,8 @@ class Model(Locked):
             return fastconv.Summary.of_nodes(inputs, nodes, explain)
         return fastconv.Summary.of_stage(inputs, *self._first_stage(shapes), explain)
 
-    def profile(self, inputs: Inputs, runs: int = 10) -> Profile:
-        """Run the network several times and report the time of each layer.
+    def profile(self, inputs: Inputs, runs: int = 10, *, explain: bool = False) -> Profile:
+        """Run the network several times and report the time of each layer, and how near it comes to this machine's limit.
 
         Parameters
         ----------
@@ -426,11 +426,13 @@ class Model(Locked):
             As in a call.
         runs : int
             The number of runs; the times are their medians.
+        explain : bool
+            Whether to show, below each layer, which implementations refused it. `refusals` of each row has these anyway.
 
         Returns
         -------
         Profile
-            str() of it is the table; a REPL and a notebook show it, and `save` writes a trace.
+            str() of it is the table; a REPL and a notebook show it, `plot` draws it, and `save` writes a trace.
 
         Raises
         ------
@@ -452,7 +454,7 @@ class Model(Locked):
             return stamps
 
         run_stages(self._stage_graph(()), input_arrays(self._inputs, inputs), {}, self._plans, run, self._check_shapes)
-        return fastconv.Profile.of_stages(stages)
+        return fastconv.Profile.of_stages(stages, explain)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the network after all passes as ONNX in JSON: BatchNormalization is folded, fused nodes are written apart.

@@ -67,11 +67,11 @@ def read_bursts(kernels: Kernels, threads: int, buffer: np.ndarray, parts: int, 
 
 def _seconds(kernels: Kernels, threads: int, works: Sequence[dict[str, int]], buffer: np.ndarray | None = None) -> list[float]:
     """The seconds of each of several steps: from the time the first thread begins it to the time the last one ends it."""
-    pieces = np.zeros((len(works), threads, 3))  # began, ended, sum
+    pieces = np.full((len(works), threads, 3), np.nan)  # began, ended, sum; there may be fewer threads than asked for
     nothing = {"loops": 0, "lines": 0, "src": 0}
     fields = [nothing | {"dst": address(2, pieces[i].nbytes * i)} | work for i, work in enumerate(works)]
     _executor.Program([(*kernels.peak.step(f), 1) for f in fields]).run((None, buffer, pieces), threads)
-    return [float(ended.max() - began.min()) for began, ended, _ in pieces.swapaxes(1, 2)]
+    return [float(np.nanmax(ended) - np.nanmin(began)) for began, ended, _ in pieces.swapaxes(1, 2)]
 
 
 __all__ = ["Peak", "fma_bursts", "measure", "new_buffer", "read_bursts"]

@@ -110,6 +110,8 @@ class Profile(LayerTable):
         The most threads that a run used.
     peak : Peak
         The machine's limits for this number of threads, `gflops` and `gbytes` a second, measured in the same process.
+    explain : bool
+        Whether the table has a line for each implementation that refused a layer.
 
     Examples
     --------
@@ -120,12 +122,13 @@ class Profile(LayerTable):
     True
     """
 
-    def __init__(self, rows: Sequence[ProfileRow], total_ms: float, runs: int, threads: int, peak: Peak):
+    def __init__(self, rows: Sequence[ProfileRow], total_ms: float, runs: int, threads: int, peak: Peak, explain: bool = False):
         self.rows = tuple(rows)
         self.total_ms = total_ms
         self.runs = runs
         self.threads = threads
         self.peak = peak
+        self.explain = explain
 
     @classmethod
     def of_plan(
@@ -152,7 +155,7 @@ class Profile(LayerTable):
         return cls(rows, sum(medians), max(runs, 1), threads, peak)
 
     @classmethod
-    def of_stages(cls, stages: Sequence[tuple[Profile, Sequence[Stamp]]]) -> Profile:
+    def of_stages(cls, stages: Sequence[tuple[Profile, Sequence[Stamp]]], explain: bool = False) -> Profile:
         """The profile of a run in stages: for each the profile of its plan, and the times of its data-dependent nodes."""
         first = stages[0][0]
         rows: list[ProfileRow] = []
@@ -163,7 +166,7 @@ class Profile(LayerTable):
                 rows.append(ProfileRow(n.label, op, "reference", dims, s * 1e3, 0.0, 0, first.peak, reason=why))
         total = sum(r.ms for r in rows)
         rows = [replace(r, share=r.ms / (total or 1.0)) for r in rows]
-        return cls(rows, total, first.runs, first.threads, first.peak)
+        return cls(rows, total, first.runs, first.threads, first.peak, explain)
 
     def _entries(self) -> Sequence[ProfileRow]:
         return self.rows
@@ -179,9 +182,14 @@ class Profile(LayerTable):
         runs = f"{self.total_ms:.3f} ms a run (medians over {self.runs} runs, {self.threads} threads)"
         return f"{runs}; peak {self.peak.gflops:.0f} GFLOP/s, memory {self.peak.gbytes:.0f} GB/s"
 
+    def _notes(self) -> Sequence[Sequence[str]] | None:
+        return [[f"not {name}: {reason}" for name, reason in r.refusals] for r in self.rows] if self.explain else None
+
     def _below(self) -> Sequence[str]:
+        if self.explain:
+            return super()._below()
         lines = [f"  {share:4.0%}  {text}" for share, text in self._passed_over()]
-        title = "passed over, by their layers' share of the time (all: --explain, or explain() in Python):"
+        title = "passed over, by their layers' share of the time (each layer's: --explain, or explain=True):"
         more = [f"  {len(lines) - MOST_LINES} more"] if len(lines) > MOST_LINES else []
         return [*super()._below(), *([title, *lines[:MOST_LINES], *more] if lines else [])]
 
@@ -197,21 +205,6 @@ class Profile(LayerTable):
             text = f"{len(layers)} × {name}: {next(iter(reasons))}{', …' if len(reasons) > 1 else ''}"
             lines.append((sum(share for share, _ in layers), text))
         return sorted(lines, reverse=True)
-
-    def explain(self) -> str:
-        """For each layer the implementations that stand before its own in the price list, and why they refused it.
-
-        Returns
-        -------
-        str
-            A line for each layer and one for each refusal. `fastconv profile --explain` prints them.
-        """
-        lines = []
-        for r in self.rows:
-            if r.refusals:
-                lines.append(f"{shorten(r.name)} {r.op} {marked(r)}")
-                lines += [f"    not {name}: {reason}" for name, reason in r.refusals]
-        return "\n".join(lines)
 
     def plot(self) -> Figure:
         """Draw the time of each layer, of each kind of layer, and the roofline, as `fastconv.viz.profile_figure` does.

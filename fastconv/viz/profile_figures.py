@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -99,10 +98,10 @@ def _styled(rows: Sequence[ProfileRow]) -> tuple[list[str], list[Styled]]:
     def kind(row: ProfileRow) -> str:
         return "reorder" if row.op == "reorder" else f"{_operator(row)}, {row.implementation}"
 
-    times = Counter[str]()
+    times = dict.fromkeys(map(kind, rows), 0.0)
     for row in rows:
-        times[kind(row)] += row.ms  # type: ignore[assignment]  # a Counter of floats
-    names = [name for name, _ in times.most_common(len(COLOURS) - 1)]
+        times[kind(row)] += row.ms
+    names = sorted(times, key=times.__getitem__, reverse=True)[: len(COLOURS) - 1]
     styles = {name: i for i, name in enumerate(names)}
     styled = [Styled(i, row, styles.get(kind(row), len(COLOURS) - 1)) for i, row in enumerate(rows, 1)]
     return names + ["other"] * (len(times) > len(names)), styled
@@ -117,7 +116,7 @@ def _draw_layers(axes: Axes, rows: Sequence[Styled]) -> list[Place]:
     """A bar for each layer in the order they run; returns its labels."""
     ms = [row.ms for _, row, _ in rows]
     axes.bar(range(1, len(rows) + 1), ms, width=1.0, color=[COLOURS[style] for *_, style in rows], **EDGE)
-    axes.set(xlim=(0.3, len(rows) + 0.7), ylim=(0, max(ms) * 1.15 or 1))
+    axes.set(xlim=(0.3, len(rows) + 0.7), ylim=(0, max(ms, default=0) * 1.15 or 1))
     axes.set_xlabel("layer", fontsize=SMALL)
     axes.set_ylabel("ms", fontsize=SMALL)
     names = [shorten(row.name.removesuffix(f"/{_operator(row)}"), WIDTH) for _, row, _ in rows]
@@ -149,7 +148,7 @@ def _draw_roofline(axes: Axes, rows: Sequence[Styled], peak: Peak) -> list[Place
         points = np.reshape([(p.x, p.y, (2 * p.radius) ** 2) for p in places if p.style == style], (-1, 3))
         axes.scatter(points[:, 0], points[:, 1], points[:, 2], colour, marker=marker, **EDGE)
     ridge = peak.gflops / peak.gbytes
-    low, high = min(ridge / 8, *(p.x / 4 for p in places)), max(ridge * 8, *(p.x * 2 for p in places))
+    low, high = min([ridge / 8, *(p.x / 4 for p in places)]), max([ridge * 8, *(p.x * 2 for p in places)])
     axes.plot([low, ridge, high], [low * peak.gbytes, peak.gflops, peak.gflops], color="black", linewidth=1)
     for text, x, shift, side in (
         (f"{peak.gbytes:.0f} GB/s", low, (12, 0), "left"),

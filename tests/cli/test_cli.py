@@ -294,8 +294,8 @@ def test_pytest_benchmark_reads_what_bench_writes(fastconv_, tmp_path, monkeypat
     pytest_benchmark.cli.main()
     with open("out.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    for row, b in zip(sorted(rows, key=lambda row: row["name"]), sorted(benchmarks, key=lambda b: b["name"]), strict=True):
-        assert float(row["ops"]) == pytest.approx(b["extra_info"]["images_per_second"] / b["params"]["batch"])
+    rates = [b["extra_info"]["images_per_second"] / b["params"]["batch"] for b in benchmarks]
+    assert sorted(float(row["ops"]) for row in rows) == pytest.approx(sorted(rates))
 
 
 def test_statistics_are_those_of_pytest_benchmark():
@@ -329,7 +329,7 @@ def test_profile(fastconv_, images, tmp_path):
 def test_profile_with_a_figure_and_refusals(fastconv_, tmp_path):
     path = tmp_path / "times.png"
     out = fastconv_("profile", MODEL, "--runs", 1, "--plot", path, "--explain")
-    assert "    not depthwise: " in out
+    assert re.search("^    not depthwise: +\\w", out, re.MULTILINE)
     assert out.endswith(f"\nwrote {path}\n")
     assert path.read_bytes().startswith(b"\x89PNG")
     error = fastconv_("profile", MODEL, "--runs", 1, "--plot", tmp_path / "times.txt", code=2)
