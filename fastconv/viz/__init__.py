@@ -13,9 +13,7 @@ Figures need Matplotlib: `pip install 'fastconv[viz]'`; the other functions need
 
 from . import maps
 from .activations import activation_maps, filters, hierarchy
+from .profile_figures import profile_figure
 from .receptive_field import ReceptiveField, receptive_field
 
-__all__ = ["ReceptiveField", "activation_maps", "filters", "hierarchy", "maps", "receptive_field"]
-from .profile_figures import profile_figure
-
-__all__ = ["profile_figure"]
+__all__ = ["ReceptiveField", "activation_maps", "filters", "hierarchy", "maps", "profile_figure", "receptive_field"]
