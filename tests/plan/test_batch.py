@@ -8,6 +8,7 @@ from fastconv import onnx_json
 from fastconv.plan import SplitPlan, cost
 
 from ..support.graphs import Net, in_type, normal
+from ..support.harness import check_tenants
 from ..support.rng import generator
 
 RNG = generator(__name__)
@@ -89,6 +90,7 @@ def test_a_plan_changes_over_where_weights_outgrow_the_maps(threads, last, monke
     assert isinstance(plan, SplitPlan)
     assert (plan.head.images, plan.tail.images) == (N, 1)
     assert str(plan) == f"{plan.head}\n{plan.tail}"
+    check_tenants(plan)
     monkeypatch.setattr(cost, "CACHES", ())
     together = load(y, net=net, threads=threads)
     assert not isinstance(together.plan({"x": SHAPE}), SplitPlan)

@@ -29,7 +29,7 @@ from fastconv.reference import run_references
 from fastconv.specialise import specialise
 
 from ..support.graphs import Net, eighths, networks, normal
-from ..support.harness import ISAS, poisoned, run_plan, same_bits
+from ..support.harness import ISAS, check_tenants, poisoned, run_plan, same_bits
 from ..support.rng import generator
 
 EVERY_ISA = pytest.mark.parametrize("isa", ISAS)
@@ -129,7 +129,7 @@ def test_a_transformer_block_runs_without_python(isa, joint):
 @given(networks(), st.sampled_from(ISAS))
 def test_random_networks(case, isa):
     graph, shape = case
-    check(graph, eighths(np.random.default_rng(0), *shape), isa=isa, tolerance=1e-4)
+    check_tenants(check(graph, eighths(np.random.default_rng(0), *shape), isa=isa, tolerance=1e-4))
 
 
 @EVERY_ISA

@@ -152,6 +152,17 @@ def run_threads(op, inputs, isa, algorithm=None, constants=(), **options):
     return first, plan
 
 
+def check_tenants(plan):
+    """Tenants lie in the arena, and those that live at the same time do not overlap; each tensor of it is one."""
+    tenants = [(t.offset, t.offset + t.lifetime.size, t.lifetime.first, t.lifetime.last) for t in plan.tenants]
+    for i, (begin, end, first, last) in enumerate(tenants):
+        assert 0 <= begin <= end <= plan.arena_size
+        assert 0 <= first <= last <= len(plan.entries)
+        for other_begin, other_end, other_first, other_last in tenants[:i]:
+            assert end <= other_begin or other_end <= begin or last < other_first or other_last < first
+    assert plan.arena_size - 64 < max((end for _, end, _, _ in tenants), default=0)
+
+
 def choice(plan):
     """The name of the implementation that runs the node."""
     return next(e.algorithm for e in reversed(plan.entries) if e.node is not None)
