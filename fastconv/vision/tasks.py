@@ -31,11 +31,13 @@ class Task(NamedTuple):
     """A task: its function, and what that needs of a network.
 
     `outputs` has the shape of each output by name; None stands for the only one. A size is an int or a symbol, and equal
-    symbols are equal sizes. `network` names the networks that alone have such outputs, `preprocess` how they take pixels.
+    symbols are equal sizes. `by` is how the picture is fitted to the input (`fit`). `network` names the networks that alone
+    have such outputs, `preprocess` how they take pixels.
     """
 
     decode: Callable[..., Answer]
     outputs: Mapping[str | None, Shape]
+    by: Fit
     network: str = ""
     preprocess: str | None = None
 
@@ -218,14 +220,14 @@ def _metadata_labels(metadata: Mapping[str, str]) -> list[str]:
 
 
 def _outputs(
-    name: str, model: Model, picture: np.ndarray, by: Fit, how: str | None, size: Any
+    name: str, model: Model, picture: np.ndarray, how: str | None, size: Any
 ) -> tuple[dict[str, np.ndarray], Placement]:
     """The outputs that the task `name` needs, of the one image, and the picture's place on the canvas."""
     task = TASKS[name]
     task.check(name, _shapes(model))
     image = picture_input(model.inputs)
     how = how or guess_preprocess(model).how
-    canvas, placement = fit(picture, image, how, by, size)
+    canvas, placement = fit(picture, image, how, task.by, size)
     results = dict(model.run(to_input(canvas, image, how)).items())
     task.check(name, {n: a.shape for n, a in results.items()})
     return {n: a[0].astype(np.float32) for n, a in results.items()}, placement
@@ -275,7 +277,7 @@ def classify(
     >>> fastconv.vision.classify(model, np.stack([digit] * 3, axis=-1), top=1)
     100.0%  class 6
     """
-    out, _ = _outputs("classify", model, picture, "crop", preprocess, size)
+    out, _ = _outputs("classify", model, picture, preprocess, size)
     (scores,) = out.values()
     if scores.min() < 0 or not np.isclose(scores.sum(), 1, atol=1e-3):
         scores = softmax(scores)
@@ -328,7 +330,7 @@ def detect(
     Traceback (most recent call last):
     fastconv.errors.InputError: detect: expected outputs 'heatmap' N×classes×h×w, ... (CenterNet's); the model has 'logits' N×10
     """
-    out, placement = _outputs("detect", model, picture, "letterbox", preprocess, size)
+    out, placement = _outputs("detect", model, picture, preprocess, size)
     heat, extent = out["heatmap"], out["wh"]
     names = labels_of(model, len(heat), labels, COCO_CLASSES)
     found = peaks(heat, threshold)
@@ -377,7 +379,7 @@ def segment(
     Traceback (most recent call last):
     fastconv.errors.InputError: segment: expected one output, N×1×h×w; the model has 'logits' N×10
     """
-    out, placement = _outputs("segment", model, picture, "stretch", preprocess, size)
+    out, placement = _outputs("segment", model, picture, preprocess, size)
     mask = next(iter(out.values()))[0]
     if mask.min() < 0 or mask.max() > 1:
         mask = (1 + np.tanh(mask / 2)) / 2  # the sigmoid
@@ -424,7 +426,7 @@ def pose(
     Traceback (most recent call last):
     fastconv.errors.InputError: pose: expected outputs 'heatmap' N×17×h×w, ... (MoveNet's); the model has 'logits' N×10
     """
-    out, placement = _outputs("pose", model, picture, "letterbox", preprocess, size)
+    out, placement = _outputs("pose", model, picture, preprocess, size)
     heat = out["heatmap"]
     n, h, w = heat.shape
     rows, columns = np.indices((h, w))
@@ -477,26 +479,27 @@ def embed(
     >>> fastconv.vision.embed(model, np.zeros((20, 30, 3), np.uint8)).vector.shape
     (10,)
     """
-    out, _ = _outputs("embed", model, picture, "crop", preprocess, size)
+    out, _ = _outputs("embed", model, picture, preprocess, size)
     (vector,) = out.values()
     return Embedding(vector)
 
 
 #: every task by the name of its function
 TASKS = {
-    "classify": Task(classify, {None: ("N", "classes")}),
-    "detect": Task(detect, {"heatmap": ("N", "classes", "h", "w"), "wh": ("N", 4, "h", "w")}, "CenterNet", "raw"),
-    "segment": Task(segment, {None: ("N", 1, "h", "w")}),
+    "classify": Task(classify, {None: ("N", "classes")}, "crop"),
+    "detect": Task(detect, {"heatmap": ("N", "classes", "h", "w"), "wh": ("N", 4, "h", "w")}, "letterbox", "CenterNet", "raw"),
+    "segment": Task(segment, {None: ("N", 1, "h", "w")}, "stretch"),
     "pose": Task(
         pose,
         {
             "heatmap": ("N", 17, "h", "w"), "center": ("N", 1, "h", "w"),
             "regress": ("N", 34, "h", "w"), "offset": ("N", 34, "h", "w"),
         },
+        "letterbox",
         "MoveNet",
         "-1..1",
     ),
-    "embed": Task(embed, {None: ("N", "d")}),
+    "embed": Task(embed, {None: ("N", "d")}, "crop"),
 }  # fmt: skip
 
 __all__ = [
