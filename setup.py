@@ -127,11 +127,13 @@ class SourceDistribution(sdist):
 
     def make_distribution(self):
         """Pack what setuptools has found and the folders and pages that it does not know."""
-        for folder in ("pyx", "tests", "bench", "docs", "examples", ".ci"):
+        for folder in ("pyx", "tests", "bench", "docs", "examples", ".ci", "fastconv/report/web"):
             self.filelist.graft(folder)
         self.filelist.extend(["CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", ".pre-commit-config.yaml", ".gitignore"])
         self.filelist.prune("build")
-        for pattern in ("*.so", "*.html", "*.py[cod]"):
+        self.filelist.prune("fastconv/report/web/node_modules")
+        self.filelist.recursive_exclude("pyx", "*.html")
+        for pattern in ("*.so", "*.py[cod]"):
             self.filelist.global_exclude(pattern)
         super().make_distribution()
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .model import Model, load
     from .outputs import Outputs
     from .profile import Profile
+    from .report import Report
     from .summary import Summary
     from .tensor_info import TensorInfo
     from .torch_export import from_torch
@@ -47,6 +48,7 @@ else:  # a type checker would take __getattr__ for any name
         "ModelWarning": "errors",
         "Outputs": "outputs",
         "Profile": "profile",
+        "Report": "report",
         "SlowPathWarning": "errors",
         "Summary": "summary",
         "TensorInfo": "tensor_info",
@@ -85,6 +87,7 @@ __all__ = [
     "ModelWarning",
     "Outputs",
     "Profile",
+    "Report",
     "SlowPathWarning",
     "Summary",
     "TensorInfo",

@@ -25,7 +25,7 @@ from .plan import Plan, SplitPlan
 from .plan.stages import StageGraph, Stamp
 from .plan_cache import MOST_PLANS, PlanCache, Planned
 from .reference import run_references
-from .run_stages import run_stages
+from .run_stages import Run, run_stages
 from .specialise import specialise
 from .tensor_info import TensorInfo, info_of, quoted_names
 from .threads import Locked, resolve
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike
 
     from .profile import Profile
+    from .report import Report
     from .summary import Summary
 
     #: the inputs of a call: the only one, or a mapping by name
@@ -262,6 +263,10 @@ class Model(Locked):
             with self._lock:
                 self._calls -= 1
 
+    def _run_stages(self, inputs: Inputs, run: Run) -> None:
+        """Run the network, with `run` for the plan of each stage."""
+        run_stages(self._stage_graph(()), input_arrays(self._inputs, inputs), {}, self._plans, run, self._check_shapes)
+
     def _threads_now(self) -> int:
         """The threads for this call: OpenMP's setting may have changed since the load, for the calling thread alone."""
         return min(self.threads, _executor.openmp_max_threads()) if self._follows_openmp else self.threads
@@ -453,8 +458,39 @@ class Model(Locked):
             stages.append((fastconv.Profile.of_plan(plan, arrays, outputs, self.threads, runs), stamps))
             return stamps
 
-        run_stages(self._stage_graph(()), input_arrays(self._inputs, inputs), {}, self._plans, run, self._check_shapes)
+        self._run_stages(inputs, run)
         return fastconv.Profile.of_stages(stages, explain)
+
+    def report(self, inputs: Inputs, runs: int = 10) -> Report:
+        """A page about the network and these inputs: its layers, their times, memory and errors, to walk through.
+
+        Parameters
+        ----------
+        inputs : array_like, or mapping of str to array_like
+            As in a call. `fastconv.Report.of_picture` takes a picture.
+        runs : int
+            The number of runs; the times are their medians.
+
+        Returns
+        -------
+        Report
+            `save` writes the page.
+
+        Raises
+        ------
+        FastconvError
+            If the network computes with images and Pillow is missing.
+        InputError
+            If an input does not fit.
+
+        Examples
+        --------
+        >>> import fastconv, numpy as np, os, tempfile
+        >>> model = fastconv.load(fastconv.data.DIGITS)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model.report(np.zeros((1, 1, 8, 8), np.float32)).save(os.path.join(folder, "report.html"))
+        """
+        return fastconv.Report(self, inputs, runs)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the network after all passes as ONNX in JSON: BatchNormalization is folded, fused nodes are written apart.

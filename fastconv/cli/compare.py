@@ -13,7 +13,7 @@ from ..model import Model
 from .arguments import ACCURACY, FILES, IMAGE, JSON, MODEL, PREPROCESS, SHAPE, THREADS, Commands, add_command, seconds
 from .common import chosen_preprocess, load_model, picture_files, read_picture, show
 from .inputs import random_arrays, read_arrays
-from .pictures import size_of
+from .pictures import picture_size
 
 
 def add(commands: Commands) -> None:
@@ -44,7 +44,7 @@ def pictures(args: argparse.Namespace, model: Model) -> dict[str, np.ndarray]:
     """The model's input from the pictures of --image, if there are any."""
     if not args.image:
         return {}
-    image, size = fastconv.vision.picture_input(model.inputs), size_of(args, model)
+    image, size = fastconv.vision.picture_input(model.inputs), picture_size(args, model)
     files, how = picture_files(args.image), chosen_preprocess(args, model)
     arrays = [fastconv.vision.preprocess(read_picture(path), image, how, size=size) for path in files]
     return {image.name: np.concatenate(arrays)}

@@ -62,7 +62,9 @@ def picture_array(args: argparse.Namespace, model: Model) -> dict[str, np.ndarra
     picture = read_picture(files[0])
     if not args.value:
         print(f"task: none, since {why}", file=sys.stderr)
-    return {image.name: fastconv.vision.preprocess(picture, image, chosen_preprocess(args, model), size=size_of(args, model))}
+    return {
+        image.name: fastconv.vision.preprocess(picture, image, chosen_preprocess(args, model), size=picture_size(args, model))
+    }
 
 
 def answer_pictures(args: argparse.Namespace, model: Model, task: str) -> int:
@@ -100,7 +102,7 @@ def _files(args: argparse.Namespace) -> tuple[list[Path], bool]:
     return picture_files(args.image), len(args.image) > 1 or args.image[0].is_dir()
 
 
-def size_of(args: argparse.Namespace, model: Model) -> tuple[int, ...] | None:
+def picture_size(args: argparse.Namespace, model: Model) -> tuple[int, ...] | None:
     """(height, width) of --shape."""
     for dims in given_shapes(model, args.shape).values():
         return dims[1:-1] if dims[-1] in (1, 3) else dims[2:]
@@ -109,7 +111,12 @@ def size_of(args: argparse.Namespace, model: Model) -> tuple[int, ...] | None:
 
 def _options(args: argparse.Namespace, model: Model, task: str) -> dict[str, Any]:
     """The arguments of the task's function that the command line gives."""
-    given = {"top": args.top, "labels": read_labels(args.labels), "preprocess": args.preprocess, "size": size_of(args, model)}
+    given = {
+        "top": args.top,
+        "labels": read_labels(args.labels),
+        "preprocess": args.preprocess,
+        "size": picture_size(args, model),
+    }
     options = {name: value for name, value in given.items() if value is not None}
     if unknown := options.keys() - inspect.signature(fastconv.vision.tasks.TASKS[task].decode).parameters:
         raise InputError(f"--{min(unknown)} is for classes: {task} has none")

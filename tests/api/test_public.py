@@ -15,6 +15,7 @@ from ..kernels.test_loader import python
 
 MODULES = {
     *fastconv._MODULES.values(),
+    "report.report",
     "vision.answers",
     "vision.draw",
     "vision.pictures",
