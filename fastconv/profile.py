@@ -188,12 +188,12 @@ class Profile(LayerTable):
     def _below(self) -> Sequence[str]:
         if self.explain:
             return super()._below()
-        lines = [f"  {share:4.0%}  {text}" for share, text in self._passed_over()]
-        title = "passed over, by their layers' share of the time (each layer's: --explain, or explain=True):"
+        lines = [f"  {share:4.0%}  {text}" for share, text in self._refused()]
+        title = "implementations that refused, by their layers' share of the time (for each layer: --explain, or explain=True):"
         more = [f"  {len(lines) - MOST_LINES} more"] if len(lines) > MOST_LINES else []
         return [*super()._below(), *([title, *lines[:MOST_LINES], *more] if lines else [])]
 
-    def _passed_over(self) -> list[tuple[float, str]]:
+    def _refused(self) -> list[tuple[float, str]]:
         """The implementations that refused layers, like reasons as one: the layers' share of the time, and a text."""
         alike: dict[tuple[str, str], list[tuple[float, str]]] = {}
         for r in self.rows:

@@ -27,6 +27,16 @@ SMALL = 8
 LABELS, WIDTH = 8, 18
 
 
+class Unit(NamedTuple):
+    """A unit of time, and how many of it are a millisecond."""
+
+    name: str
+    of_ms: float
+
+
+MS, MICROSECONDS = Unit("ms", 1.0), Unit("µs", 1e3)
+
+
 class Styled(NamedTuple):
     """A layer, its number in the order they run, and the number of its kind's style."""
 
@@ -82,10 +92,12 @@ def profile_figure(profile: Profile) -> Figure:
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(labelsize=SMALL)
-    layers.set_title(f"{profile.total_ms:.3g} ms a run, {profile.threads} threads", fontsize=10, loc="left")
+    unit = MS if profile.total_ms > 0.1 else MICROSECONDS
+    time = profile.total_ms * unit.of_ms
+    layers.set_title(f"{time:.3g} {unit.name} a run, {profile.threads} threads", fontsize=10, loc="left")
     names, rows = _styled(profile.rows)
-    _draw_kinds(kinds, rows, names)
-    bars, points = _draw_layers(layers, rows), _draw_roofline(roofline, rows, profile.peak)
+    _draw_kinds(kinds, rows, names, unit)
+    bars, points = _draw_layers(layers, rows, unit), _draw_roofline(roofline, rows, profile.peak)
     figure.draw_without_rendering()  # places the axes, without which no label can be placed
     _label(layers, bars)
     _label(roofline, points)
@@ -112,29 +124,32 @@ def _operator(row: ProfileRow) -> str:
     return row.op.partition("+")[0]
 
 
-def _draw_layers(axes: Axes, rows: Sequence[Styled]) -> list[Place]:
+def _draw_layers(axes: Axes, rows: Sequence[Styled], unit: Unit) -> list[Place]:
     """A bar for each layer in the order they run; returns its labels."""
-    ms = [row.ms for _, row, _ in rows]
-    axes.bar(range(1, len(rows) + 1), ms, width=1.0, color=[COLOURS[style] for *_, style in rows], **EDGE)
-    axes.set(xlim=(0.3, len(rows) + 0.7), ylim=(0, max(ms, default=0) * 1.15 or 1))
+    times = [row.ms * unit.of_ms for _, row, _ in rows]
+    axes.bar(range(1, len(rows) + 1), times, width=1.0, color=[COLOURS[style] for *_, style in rows], **EDGE)
+    axes.set(xlim=(0.3, len(rows) + 0.7), ylim=(0, max(times, default=0) * 1.15 or 1))
     axes.set_xlabel("layer", fontsize=SMALL)
-    axes.set_ylabel("ms", fontsize=SMALL)
+    axes.set_ylabel(unit.name, fontsize=SMALL)
     names = [shorten(row.name.removesuffix(f"/{_operator(row)}"), WIDTH) for _, row, _ in rows]
-    return [Place((f"{i} {name}", str(i)), i, row.ms, 0, row.ms, s) for (i, row, s), name in zip(rows, names, strict=True)]
+    return [
+        Place((f"{i} {name}", str(i)), i, time, 0, row.ms, style)
+        for (i, row, style), name, time in zip(rows, names, times, strict=True)
+    ]
 
 
-def _draw_kinds(axes: Axes, rows: Sequence[Styled], names: Sequence[str]) -> None:
+def _draw_kinds(axes: Axes, rows: Sequence[Styled], names: Sequence[str], unit: Unit) -> None:
     """The time of each kind of layer; the markers are the legend of the roofline."""
     for i in range(len(names)):
         ms, share = (sum(getattr(row, part) for _, row, style in rows if style == i) for part in ("ms", "share"))
-        axes.barh(i, ms, color=COLOURS[i], **EDGE)
-        axes.annotate(f"{share:.0%}", (ms, i), (4, 0), textcoords="offset points", va="center", fontsize=SMALL)
-        across = axes.get_yaxis_transform()
+        time, across = ms * unit.of_ms, axes.get_yaxis_transform()
+        axes.barh(i, time, color=COLOURS[i], **EDGE)
+        axes.annotate(f"{share:.0%}", (time, i), (4, 0), textcoords="offset points", va="center", fontsize=SMALL)
         axes.scatter(-0.04, i, 30, COLOURS[i], marker=MARKERS[i], transform=across, clip_on=False, **EDGE)
     axes.set_yticks(range(len(names)), names)
     axes.tick_params("y", length=0, pad=16)
     axes.invert_yaxis()
-    axes.set_xlabel("ms", fontsize=SMALL)
+    axes.set_xlabel(unit.name, fontsize=SMALL)
 
 
 def _draw_roofline(axes: Axes, rows: Sequence[Styled], peak: Peak) -> list[Place]:

@@ -94,7 +94,7 @@ def test_refusals_are_those_of_the_implementations_before_the_one_that_runs(load
         assert r.implementation not in dict(r.refusals)
     share = sum(r.share for r in layers)
     *_, title, first, second, third, fourth = str(profile).splitlines()
-    assert title.startswith("passed over, by their layers' share of the time")
+    assert title.startswith("implementations that refused, by their layers' share")
     assert sorted((first, second, third, fourth)) == sorted(
         f"  {share:4.0%}  2 × {text}"
         for text in (
@@ -107,7 +107,7 @@ def test_refusals_are_those_of_the_implementations_before_the_one_that_runs(load
     lines = str(model.profile(x, runs=1, explain=True)).splitlines()
     notes = [line for line in lines if line.startswith("    not ")]
     assert [" ".join(line.split()) for line in notes] == [f"not {n}: {why}" for r in profile.rows for n, why in r.refusals]
-    assert not any(line.startswith("passed over") for line in lines)
+    assert not any(line.startswith("implementations that refused") for line in lines)
 
 
 def test_of_python_steps(load):
@@ -135,10 +135,16 @@ def test_a_trace_is_one_run_with_the_memory_in_use(profile, tmp_path):
 # ---- the figure
 
 
-def test_the_figure_has_every_layer_once(profile):
+@pytest.mark.parametrize("scale, unit", [(1, "ms"), (1e-3, "µs")])
+def test_the_figure_has_every_layer_once(scale, unit):
+    ms = [0.5, 0.2, 0.3, 1.5]
+    rows = [row(scale * t, n, 10**5, share=t / 2.5) for t, n in zip(ms, [10**7, 10**5, 0, 10**8], strict=True)]
+    profile = Profile(rows, scale * sum(ms), 1, 1, rows[0].peak)
     layers, kinds, roofline = profile.plot().axes
-    assert [bar.get_height() for bar in layers.patches] == [r.ms for r in profile.rows]
-    assert sum(bar.get_width() for bar in kinds.patches) == pytest.approx(profile.total_ms)
+    assert layers.get_title("left") == f"2.5 {unit} a run, 1 threads"
+    assert [bar.get_height() for bar in layers.patches] == pytest.approx(ms)
+    assert [bar.get_width() for bar in kinds.patches] == pytest.approx([2.5])
+    assert layers.get_ylabel() == kinds.get_xlabel() == unit
     points = np.concatenate([kind.get_offsets() for kind in roofline.collections])
     assert sorted(map(tuple, points)) == sorted(
         (r.flops / r.bytes, r.gflops) for r in profile.rows if r.flops and r.bytes and r.ms
