@@ -15,7 +15,7 @@ def run(kernel, threads, src=None, **work):
     pieces = np.full((threads, 3), np.nan)
     fields = {"loops": 0, "lines": 0, "src": address(1, 0), "dst": address(2, 0)} | work
     _executor.Program([(*kernel.step(fields), 1)]).run((None, src, pieces), threads)
-    return pieces.T
+    return pieces[~np.isnan(pieces[:, 0])].T  # a build without OpenMP has one
 
 
 @pytest.mark.parametrize("isa", ISAS)

@@ -13,6 +13,7 @@ import fastconv
 from fastconv import _executor, kernels, onnx_json
 from fastconv.implementations import IMPLEMENTATIONS
 from fastconv.plan import Target, build, cost
+from fastconv.plan.view import address
 
 from ..support.graphs import Net, normal
 from ..support.harness import ISAS, same_bits
@@ -74,6 +75,17 @@ def test_who_is_done_takes_the_pieces_of_the_others(held_up):
 
 
 @pytest.mark.skipif(not _executor.openmp, reason="built without OpenMP")
+def test_no_step_begins_before_its_time():
+    """Thread 0 may be late for a step whose pieces the others have done by then. The kernel notes when its pieces begin."""
+    steps, threads = 2000, 3
+    pieces, stamps = np.full((steps, threads, 3), np.inf), np.zeros(steps + 1)
+    fields = ({"loops": 0, "lines": 0, "src": 0, "dst": address(1, pieces[0].nbytes * i)} for i in range(steps))
+    program = _executor.Program([(*kernels.load().peak.step(f), 1) for f in fields])
+    program.run((None, pieces), threads, stamps)
+    assert (pieces[1:, :, 0].min(axis=1) >= stamps[1:-1]).all()
+    assert (np.diff(stamps) > 0).all()
+
+
 def test_who_is_done_takes_images_of_the_others_into_memory_of_its_own():
     threads, count, waited, calls = 3, 4, [], []
     others = threading.Semaphore(0)
