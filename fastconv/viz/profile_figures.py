@@ -186,6 +186,7 @@ def _label(axes: Axes, places: Sequence[Place]) -> None:
         x, y = axes.transData.transform((p.x, p.y))
         r = p.radius * axes.figure.dpi / 72
         taken += [Bbox([(x - r, y - r), (x + r, y + r)])] if r else []
+    lines = [line.get_transform().transform_path(line.get_path()) for line in axes.lines]
     room = axes.get_window_extent()
     for p in sorted(places, key=lambda p: -p.ms)[:LABELS]:
         beside = p.radius + 4
@@ -193,7 +194,8 @@ def _label(axes: Axes, places: Sequence[Place]) -> None:
         for words, (x, y, side) in itertools.product(p.texts, offsets):
             text = axes.annotate(words, (p.x, p.y), (x, y), textcoords="offset points", ha=side, fontsize=SMALL - 1)
             box = text.get_window_extent().padded(1)
-            if room.x0 <= box.x0 and box.x1 <= room.x1 and not box.count_overlaps(taken):
+            crossed = any(line.intersects_bbox(box, filled=False) for line in lines)
+            if room.x0 <= box.x0 and box.x1 <= room.x1 and not crossed and not box.count_overlaps(taken):
                 taken.append(box)
                 break
             text.remove()
