@@ -70,7 +70,8 @@ def test_who_is_done_takes_the_pieces_of_the_others(held_up):
         else:
             others[step].release()
 
-    Steps(run).program(count, count, count).run((), threads)
+    steps = Steps(run)  # it must live while they run
+    steps.program(count, count, count).run((), threads)
     assert waited == [True] * 3
 
 
@@ -99,7 +100,8 @@ def test_who_is_done_takes_images_of_the_others_into_memory_of_its_own():
             others.release()
 
     own = np.array([[0, 100 + t, 0] for t in range(threads)], np.uintp)
-    Steps(run).program(1, 0).run_each(own, np.arange(threads * count, dtype=np.uintp)[:, None])
+    steps = Steps(run)
+    steps.program(1, 0).run_each(own, np.arange(threads * count, dtype=np.uintp)[:, None])
     assert waited == [True], "the other threads did all other images meanwhile"
     assert sorted((image, step) for step, image, _ in calls) == [(i, s) for i in range(threads * count) for s in (0, 1)]
     for i in range(threads * count):
