@@ -117,7 +117,7 @@ def refusal(name: str, error: Exception) -> FastconvError:
 
 
 def burst(call: Callable[[], object], seconds: float) -> float:
-    """The milliseconds of the fastest of as many calls as take so long, of at least three."""
+    """The milliseconds of the fastest call in so many seconds, but of at least three."""
     until, best, calls = time.perf_counter() + seconds, math.inf, 0
     while calls < 3 or time.perf_counter() < until:
         began = time.perf_counter()
