@@ -73,7 +73,7 @@ def module(net: Any, threads: int) -> Run:
     if not isinstance(net, torch.nn.Module):
         raise InputError(f"expected the name of an engine or a torch.nn.Module, got {type(net).__name__}")
     if net.training:
-        raise InputError(f"the {type(net).__name__} is in training mode: call its eval() first")
+        raise InputError(f"the {type(net).__name__} is in training mode: call its eval method first")
     return _in_torch(net, threads)
 
 
