@@ -219,8 +219,8 @@ def compare(
     inputs : array_like, or mapping of str to array_like
         As in a call.
     against : str or torch.nn.Module
-        "reference"; or "onnxruntime", "openvino" or "torch", which run the model's file and need the extra [peers] (torch runs
-        what onnx2pytorch makes of the file); or a module in evaluation mode, which takes the model's inputs in order.
+        "reference"; or "onnxruntime" or "openvino" (extra `peers`) or "torch" (extra `torch`), which run the model's file,
+        torch as onnx2pytorch translates it; or a module in evaluation mode, which takes the model's inputs in order.
     other : str or os.PathLike, optional
         The file that the other one runs in place of the model's, with as many inputs and outputs: `.onnx`, `.json`, or for
         "torch" a `.pt2` file, as torch.export.save writes it.

@@ -97,6 +97,8 @@ def _in_torch(net: Any, threads: int) -> Run:
 
 
 ENGINES: dict[str, Callable[[Path, int], Run]] = {f.__name__: f for f in (onnxruntime, openvino, torch)}
+#: the extra that brings each engine's packages
+EXTRAS = {"onnxruntime": "peers", "openvino": "peers", "torch": "torch"}
 
 
 def load(name: str, path: Path, threads: int) -> tuple[Run, str]:
@@ -104,7 +106,7 @@ def load(name: str, path: Path, threads: int) -> tuple[Run, str]:
     try:
         return ENGINES[name](path, threads), f"{name} {import_module(name).__version__.split('-')[0]}"
     except ImportError as e:
-        raise FastconvError(f"{name} needs the package {e.name}: pip install 'fastconv[peers]'") from None
+        raise FastconvError(f"{name} needs the package {e.name}: pip install 'fastconv[{EXTRAS[name]}]'") from None
     except (FastconvError, OSError):
         raise
     except Exception as e:  # each has errors of its own

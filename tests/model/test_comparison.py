@@ -212,7 +212,7 @@ def test_a_module_and_a_program_of_torch(load, tmp_path):
         layer.weight.data = torch.from_numpy(w)
     net = torch.nn.Sequential(layers[0], torch.nn.ReLU(), *layers[1:])
     model = load(convs())
-    with pytest.raises(InputError, match=r"the Sequential is in training mode: call its eval\(\) first"):
+    with pytest.raises(InputError, match=r"the Sequential is in training mode: call its eval method first"):
         compare(model, net)
     threads = torch.get_num_threads()
     found = compare(model, net.eval())
