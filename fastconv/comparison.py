@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from .model import Inputs
 
     #: what a model is compared with: the reference or an engine by name, or a module of torch
-    Against = str | torch.nn.Module
+    Against: TypeAlias = str | torch.nn.Module
 
     #: the model's array and the other one
     Pair = tuple[np.ndarray, np.ndarray]

@@ -44,6 +44,8 @@ def activations(args: argparse.Namespace) -> None:
     if len(pictures) != (0 if args.filters else 1):
         raise InputError(f"expected one picture, with --image FILE, got {len(pictures)}")
     model = load_model(args)
+    for layer in args.layers or ():
+        fastconv.viz.layers.value_of(model, layer)  # an unknown one is an error before the guess is printed
     how = chosen_preprocess(args, model)
     figure = fastconv.viz.filters(model, bgr=PIXELS[how].bgr) if args.filters else _draw(args, model, pictures[0], how)
     fastconv.viz.figure.save_figure(figure, args.output)

@@ -45,6 +45,6 @@ def pictures(args: argparse.Namespace, model: Model) -> dict[str, np.ndarray]:
     if not args.image:
         return {}
     image, size = fastconv.vision.picture_input(model.inputs), picture_size(args, model)
-    files, how = picture_files(args.image), chosen_preprocess(args, model)
-    arrays = [fastconv.vision.preprocess(read_picture(path), image, how, size=size) for path in files]
-    return {image.name: np.concatenate(arrays)}
+    read = list(map(read_picture, picture_files(args.image)))
+    how = chosen_preprocess(args, model)
+    return {image.name: np.concatenate([fastconv.vision.preprocess(picture, image, how, size=size) for picture in read])}

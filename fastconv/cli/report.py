@@ -34,12 +34,12 @@ def report(args: argparse.Namespace) -> None:
     for name in ("labels", "preprocess"):
         if not files and getattr(args, name):
             raise InputError(f"--{name} is for pictures: give one with --image FILE")
-    title = Path(args.model).name
-    if files:
+    title, picture = Path(args.model).name, read_picture(files[0]) if files else None
+    if picture is not None:
         chosen_preprocess(args, model)  # prints the guess
     with progress_bar(1, "report") as advance:
-        if files:
-            picture, labels, size = read_picture(files[0]), read_labels(args.labels), picture_size(args, model)
+        if picture is not None:
+            labels, size = read_labels(args.labels), picture_size(args, model)
             made = fastconv.Report.of_picture(model, picture, labels, args.preprocess, size, args.runs, title, advance)
         else:
             arrays = random_arrays(model, args.shape, read_arrays(model, args.input))
