@@ -62,8 +62,9 @@ def _inputs(model: Model, args: argparse.Namespace, batch: int | None) -> dict[s
     shapes = all_shapes(model, args.shape)
     if batch is not None:
         fitting = [t.name for t in model.inputs if t.shape is None or not isinstance((*t.shape, 0)[0], int)]
-        if not fitting:
-            raise InputError("--batch: the file fixes the first size of every input")
+        fixed = {shape[0] for shape in shapes.values() if shape}
+        if not fitting and fixed != {batch}:
+            raise InputError(f"--batch {batch}: the file fixes the first size of every input")
         shapes |= {name: (batch, *shapes[name][1:]) for name in fitting}
     return random_arrays(model, shapes.items())
 

@@ -276,8 +276,9 @@ def test_bench(fastconv_):
 
 def test_bench_of_a_fixed_batch(fastconv_, tmp_path):
     model = model_file(tmp_path / "m.json", "Relu", {"x": [2, 3]}, "y")
+    assert "float32 2×3" in fastconv_("bench", model, "--batch", 2, "--seconds", 0)
     error = fastconv_("bench", model, "--batch", 4, code=2)
-    assert error == "fastconv: error: --batch: the file fixes the first size of every input\n"
+    assert error == "fastconv: error: --batch 4: the file fixes the first size of every input\n"
 
 
 def test_pytest_benchmark_reads_what_bench_writes(fastconv_, tmp_path, monkeypatch):
