@@ -79,7 +79,8 @@ def convert(
     if sum(len(t.raw_data) for t in tensors) > (INSIDE_ONNX if target.suffix == ".onnx" else INSIDE):
         for tensor in tensors:
             _put_out(tensor, data)
-    return Converted(write_model(target, _serialize(model, target.suffix), data), placed)
+    files = write_model(target, _serialize(model, target.suffix), data)
+    return Converted([*map(Path, files)], placed)
 
 
 def read_weights(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:

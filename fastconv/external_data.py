@@ -16,7 +16,6 @@ import os
 import re
 import stat
 from collections.abc import Callable, Hashable, Mapping
-from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
@@ -297,10 +296,10 @@ class DataWriter:
         return len(self._blocks)
 
 
-def write_model(path: Path, model: bytes, data: DataWriter) -> list[Path]:
+def write_model(path: str | os.PathLike[str], model: bytes, data: DataWriter) -> list[str]:
     """Write a model and, if it has one, its data file beside it: both or none. Returns their paths, the model's first."""
-    files: dict[Path, Callable[[BinaryIO], object]] = {path: lambda file: file.write(model)}
+    files: dict[str, Callable[[BinaryIO], object]] = {os.fspath(path): lambda file: file.write(model)}
     if len(data):
-        files = {path.with_name(data.location): data.write, **files}
+        files = {os.path.join(os.path.dirname(path), data.location): data.write, **files}
     write_files(files)
     return list(files)[::-1]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Iterable, Sequence
+
+#: as in the module html, which takes 1.3 ms to import, for the names of all characters
+ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"})
 
 
 class Shown:
@@ -49,7 +51,7 @@ def number(value: float) -> float | str:
 
 def escape(text: str) -> str:
     """Text escaped for HTML: a file may give its values any names."""
-    return html.escape(text)
+    return text.translate(ESCAPES)
 
 
 __all__ = ["Shown", "escape", "html_lines", "html_table", "number"]

@@ -12,7 +12,6 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from . import _executor
@@ -26,7 +25,7 @@ class Threads(NamedTuple):
     source: str
 
 
-def cpu_limit(root: Path = Path("/")) -> Threads:
+def cpu_limit(root: str | os.PathLike[str] = "/") -> Threads:
     """The CPUs this process may use: its affinity mask, or the control group's quota if that is less."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = cgroup_quota(root)
@@ -35,31 +34,36 @@ def cpu_limit(root: Path = Path("/")) -> Threads:
     return Threads(available, "affinity mask")
 
 
-def cgroup_quota(root: Path = Path("/")) -> float | None:
+def cgroup_quota(root: str | os.PathLike[str] = "/") -> float | None:
     """CPUs that the control group allows (version 2 along its path, or version 1), None if there is no limit."""
     try:
-        groups = (root / "proc/self/cgroup").read_text().splitlines()
+        groups = _text(root, "proc/self/cgroup").splitlines()
     except OSError:
         groups = []
     group = next((line.split(":", 2)[2] for line in groups if line.startswith("0:")), "/")
-    folder = root / "sys/fs/cgroup"
+    folder = os.path.join(root, "sys/fs/cgroup")
     parts = [p for p in group.split("/") if p]
-    quotas = [_quota(folder.joinpath(*parts[:depth], "cpu.max")) for depth in range(len(parts), -1, -1)]
+    quotas = [_quota(folder, *parts[:depth], "cpu.max") for depth in range(len(parts), -1, -1)]
     try:
-        limit = int((folder / "cpu/cpu.cfs_quota_us").read_text())
-        period = int((folder / "cpu/cpu.cfs_period_us").read_text())
+        limit = int(_text(folder, "cpu/cpu.cfs_quota_us"))
+        period = int(_text(folder, "cpu/cpu.cfs_period_us"))
         quotas.append(limit / period if limit > 0 else None)
     except (OSError, ValueError, ZeroDivisionError):
         pass
     return min((q for q in quotas if q is not None), default=None)
 
 
-def _quota(path: Path) -> float | None:
+def _quota(*path: str) -> float | None:
     try:
-        limit, period = path.read_text().split()
+        limit, period = _text(*path).split()
         return None if limit == "max" else int(limit) / int(period)
     except (OSError, ValueError, ZeroDivisionError):
         return None
+
+
+def _text(*path: str | os.PathLike[str]) -> str:
+    with open(os.path.join(*path)) as file:
+        return file.read()
 
 
 def resolve(threads: int | None) -> Threads:

@@ -124,7 +124,7 @@ def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
                 with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                     np.lib.format.write_array(member, array, allow_pickle=False)
 
-    write_files({path: write})
+    write_files({str(path): write})
 
 
 def printable(name: str) -> str:

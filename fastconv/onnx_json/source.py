@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, TypedDict
 
 from ..errors import ModelError
@@ -50,16 +49,16 @@ def read(
     elif isinstance(source, bytes):
         model, origin = _parse(source), Origin(source, None)
     else:
-        path = Path(source)
-        if path.is_dir():
+        path = os.fspath(source)
+        if os.path.isdir(path):
             raise ModelError("a folder, not an ONNX model: name the file in it")
-        external_dir = path.parent if external_dir is None else external_dir
+        external_dir = os.path.dirname(path) or "." if external_dir is None else external_dir
         with open(path, "rb") as file:
-            again = DataFile(os.dup(file.fileno()), repr(str(path))) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else None
+            again = DataFile(os.dup(file.fileno()), repr(path)) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else None
             data = file.read(-1 if max_bytes is None else max_bytes + 1)
         if max_bytes is not None and len(data) > max_bytes:
             raise ModelError(f"{path} is larger than max_bytes={max_bytes}")
-        model = wire.parse(data) if path.suffix.lower() == ".onnx" else _parse(data)
+        model = wire.parse(data) if path.lower().endswith(".onnx") else _parse(data)
         origin = Origin(data, again) if again else None
     with DataReader(external_dir, follow_links) as reader:
         return GraphReader(TensorReader(reader, max_bytes, origin)).model(Fields(model, "", MODEL))

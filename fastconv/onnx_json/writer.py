@@ -8,7 +8,6 @@ import json
 import math
 import os
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,10 +31,10 @@ def write(graph: Graph, path: str | os.PathLike[str]) -> None:
     Fused nodes are written as the nodes they came from. No half-written file is left, whatever happens, and links are replaced,
     not followed. ModelError if a value's dtype is unknown or has no number in the format.
     """
-    path = Path(path)
-    if path.suffix.lower() == ".onnx":
+    path = os.fspath(path)
+    if path.lower().endswith(".onnx"):
         raise InputError(f"{path}: a graph is written as .json; fastconv.convert makes .onnx of it")
-    data = DataWriter(f"{path.name}.data")
+    data = DataWriter(f"{os.path.basename(path)}.data")
     write_model(path, to_json(_model_dict(graph, data)), data)
 
 

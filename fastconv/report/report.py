@@ -202,7 +202,7 @@ class Report:
         ...     report.save(os.path.join(folder, "report.html"))
         """
         page = self.html().encode("utf-8", "backslashreplace")  # a title may be the name of a file, of any bytes
-        write_files({Path(path): lambda file: file.write(page)})
+        write_files({os.fspath(path): lambda file: file.write(page)})
 
 
 def _options(task: Task, **given: object) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def save_figure(figure: Figure, path: Path) -> None:
     suffix, formats = path.suffix[1:].lower(), sorted(figure.canvas.get_supported_filetypes())
     if suffix not in formats:
         raise InputError(f"{path}: the name of a figure ends in .{', .'.join(formats)}")
-    write_files({path: lambda file: figure.savefig(file, format=suffix, dpi=150)})
+    write_files({str(path): lambda file: figure.savefig(file, format=suffix, dpi=150)})
 
 
 __all__ = ["new_figure", "save_figure"]

@@ -1,6 +1,7 @@
 """Model: inputs and outputs by name and by shape, calls from several threads, pickle, saving."""
 
 import gc
+import html
 import json
 import os
 import pickle
@@ -24,6 +25,7 @@ from fastconv.errors import FastconvError, InputError, ModelError, ModelWarning,
 from fastconv.passes import PASSES
 from fastconv.plan_cache import MOST_PLANS, PlanCache
 from fastconv.reference import run_references
+from fastconv.shown import escape
 
 from ..support.graphs import Net, in_type, normal
 from ..support.harness import same_bits
@@ -999,6 +1001,11 @@ def test_dump_of_every_stage(small):
         small.dump("lunch")
 
 
+def test_text_is_escaped_as_by_the_standard_library():
+    text = "".join(map(chr, range(300)))
+    assert escape(text) == html.escape(text)
+
+
 def test_reports_and_plans_show_themselves(load):
     net = Net()
     x = net.input("<b>&", "N", 3, 8, 8)
@@ -1006,9 +1013,9 @@ def test_reports_and_plans_show_themselves(load):
     profile = model.profile(X, runs=2)
     for shown in (model.summary(), profile, model.plan()):
         assert repr(shown) == str(shown)
-        html = shown._repr_html_()
-        assert "&lt;script&gt;" in html
-        assert not re.search("<script>|<b>|&(?!amp;|gt;|lt;|#x27;)", html)
+        page = shown._repr_html_()
+        assert "&lt;script&gt;" in page
+        assert not re.search("<script>|<b>|&(?!amp;|gt;|lt;|#x27;)", page)
     head, _rule, *rows = str(profile).splitlines()
     rows, (total, *notes) = rows[: len(profile.rows)], rows[len(profile.rows) :]
     tree = ElementTree.fromstring(f"<div>{profile._repr_html_()}</div>")
