@@ -22,6 +22,7 @@ from .errors import FastconvError, InputError, ModelError, did_you_mean
 from .graph import Node, Shape, shape_text
 from .inputs import check_shapes, input_arrays
 from .model import Model, load
+from .progress import Advance, nobody
 from .shown import number
 from .table import LayerTable, shorten
 from .version import __version__
@@ -209,6 +210,7 @@ def compare(
     other: str | os.PathLike[str] | None = None,
     layers: bool = False,
     seconds: float = 1.0,
+    advance: Advance = nobody,
 ) -> Comparison:
     """Compare a model's results and times with those of another engine, or with the reference in float64.
 
@@ -228,6 +230,8 @@ def compare(
         Whether to compare each layer, too: a node with the nodes fused into it, as in `summary`.
     seconds : float
         How long to measure times. The two take turns. The reference, which may take minutes, runs once.
+    advance : callable
+        Called with the share of the work that was done since the last call; the shares add up to 1.
 
     Returns
     -------
@@ -259,10 +263,10 @@ def compare(
             raise InputError("layers: a program of torch does not know the names of the model's values")
         compared = _layers(model, peer.known or ()) if layers else []
         inner = [name for _, names in compared for name in names]
-        theirs = peer.values(arrays, inner)
+        theirs = peer.values(arrays, inner, advance)
         if len(theirs) != len(outputs) + len(inner):
             raise InputError(f"{peer.title} has {len(theirs)} outputs, the model {len(outputs)}")
-        times = peer.times(arrays, lambda: model.run(given), seconds)
+        times = peer.times(arrays, lambda: model.run(given), seconds, advance)
     # the outputs of a call as it is; values inside it take another one
     ours = [*model.run(given), *(model.run(given, inner) if inner else ())]
     both = list(zip(ours, theirs, strict=True))
@@ -274,7 +278,7 @@ def compare(
     return Comparison(peer.title, errors, _layer_errors(compared, of_inner), top1, times, model.threads)
 
 
-def compare_layers(model: Model, inputs: Inputs) -> list[LayerError]:
+def compare_layers(model: Model, inputs: Inputs, advance: Advance = nobody) -> list[LayerError]:
     """The errors of each layer against the reference in float64, in the order they run.
 
     Every layer runs as in a call, with the same nodes fused into it; layers of strings and sequences are left out.
@@ -284,7 +288,7 @@ def compare_layers(model: Model, inputs: Inputs) -> list[LayerError]:
     names = [name for _, values in layers for name in values]
     if not names:
         return []
-    pairs = zip(model.run(inputs, names), model.reference(inputs, outputs=names), strict=True)
+    pairs = zip(model.run(inputs, names), model.reference(inputs, outputs=names, advance=advance), strict=True)
     return _layer_errors(layers, dict(zip(names, pairs, strict=True)))
 
 
@@ -362,17 +366,20 @@ class _Program:
         self.run = run
         self.title = title
 
-    def values(self, inputs: list[np.ndarray], inner: Sequence[str]) -> list[np.ndarray]:
+    def values(self, inputs: list[np.ndarray], inner: Sequence[str], advance: Advance = nobody) -> list[np.ndarray]:
         """Its outputs, then the values with these names."""
         try:
             return list(self.run(inputs))
         except Exception as e:
             raise engines.refusal(self.title, e) from e
 
-    def times(self, inputs: list[np.ndarray], call: Callable[[], object], seconds: float) -> Times:
+    def times(self, inputs: list[np.ndarray], call: Callable[[], object], seconds: float, advance: Advance) -> Times:
         """The milliseconds of `call` and of its own, in rounds that take so many seconds in all; they take turns in each."""
-        burst = seconds / ROUNDS / 2
-        return [(engines.burst(call, burst), engines.burst(lambda: self.run(inputs), burst)) for _ in range(ROUNDS)]
+        burst, times = seconds / ROUNDS / 2, []
+        for _ in range(ROUNDS):
+            times.append((engines.burst(call, burst), engines.burst(lambda: self.run(inputs), burst)))
+            advance(1 / ROUNDS)
+        return times
 
 
 class _Engine(_Program):
@@ -389,7 +396,7 @@ class _Engine(_Program):
         self.name, self.path, self.model = name, path, model
         self.known = _written(model)
 
-    def values(self, inputs: list[np.ndarray], inner: Sequence[str]) -> list[np.ndarray]:
+    def values(self, inputs: list[np.ndarray], inner: Sequence[str], advance: Advance = nobody) -> list[np.ndarray]:
         """As in _Program. More outputs would slow it down, so those values come from another file."""
         outputs = super().values(inputs, ())
         if not inner:
@@ -416,15 +423,16 @@ class _Reference(_Program):
         self.model = model
         self.known = _written(model)
 
-    def values(self, inputs: list[np.ndarray], inner: Sequence[str]) -> list[np.ndarray]:
+    def values(self, inputs: list[np.ndarray], inner: Sequence[str], advance: Advance = nobody) -> list[np.ndarray]:
         """As in _Program."""
         names = [*(o.name for o in self.model.outputs), *inner]
         began = time.perf_counter()
-        found = self.model.reference(dict(zip((i.name for i in self.model.inputs), inputs, strict=True)), outputs=names)
+        given = dict(zip((i.name for i in self.model.inputs), inputs, strict=True))
+        found = self.model.reference(given, outputs=names, advance=advance)
         self.ms = 1e3 * (time.perf_counter() - began)
         return [found[name] for name in names]
 
-    def times(self, inputs: list[np.ndarray], call: Callable[[], object], seconds: float) -> Times:
+    def times(self, inputs: list[np.ndarray], call: Callable[[], object], seconds: float, advance: Advance) -> Times:
         """As in _Program, but the call that gave the values counts: another may take minutes."""
         return [(engines.burst(call, seconds), self.ms)]
 

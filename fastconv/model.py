@@ -24,6 +24,7 @@ from .passes import PASSES, run_passes
 from .plan import Plan, SplitPlan
 from .plan.stages import StageGraph, Stamp
 from .plan_cache import MOST_PLANS, PlanCache, Planned
+from .progress import Advance, nobody
 from .reference import run_references
 from .run_stages import Run, run_stages
 from .specialise import specialise
@@ -209,7 +210,12 @@ class Model(Locked):
         return Outputs(run_stages(self._stage_graph(names), arrays, {}, self._plans, self._run_plan, self._check_shapes))
 
     def reference(
-        self, inputs: Inputs, dtype: DTypeLike = np.float64, outputs: str | Sequence[str] | None = None
+        self,
+        inputs: Inputs,
+        dtype: DTypeLike = np.float64,
+        outputs: str | Sequence[str] | None = None,
+        *,
+        advance: Advance = nobody,
     ) -> np.ndarray:
         """Run the network in float64, as ground truth.
 
@@ -224,6 +230,8 @@ class Model(Locked):
             A floating-point type; narrower floats are computed and returned in it.
         outputs : str or sequence of str, optional
             As in `run`.
+        advance : callable
+            Called with the share of the work that was done since the last call; the shares add up to 1.
 
         Returns
         -------
@@ -249,7 +257,7 @@ class Model(Locked):
         self._check_shapes(shapes)
         specialise(stage_graph.graph, shapes, elements, accuracy=self._accuracy)  # for its errors
         graph = self._with_outputs(value_names(outputs))
-        results = dict(zip((v.name for v in graph.outputs), run_references(graph, arrays, dtype), strict=True))
+        results = dict(zip((v.name for v in graph.outputs), run_references(graph, arrays, dtype, advance), strict=True))
         return one_or_all(results) if outputs is None else cast(np.ndarray, Outputs(results))
 
     def _run_plan(self, plan: Plan | SplitPlan, inputs: list[np.ndarray], outputs: list[np.ndarray]) -> None:
@@ -422,7 +430,7 @@ class Model(Locked):
             return fastconv.Summary.of_nodes(inputs, nodes, explain)
         return fastconv.Summary.of_stage(inputs, *self._first_stage(shapes), explain)
 
-    def profile(self, inputs: Inputs, runs: int = 10, *, explain: bool = False) -> Profile:
+    def profile(self, inputs: Inputs, runs: int = 10, *, explain: bool = False, advance: Advance = nobody) -> Profile:
         """Run the network several times and report the time of each layer, and how near it comes to this machine's limit.
 
         Parameters
@@ -433,6 +441,8 @@ class Model(Locked):
             The number of runs; the times are their medians.
         explain : bool
             Whether to show, below each layer, which implementations refused it. `refusals` of each row has these anyway.
+        advance : callable
+            Called with the share of the work that was done since the last call; the shares add up to 1.
 
         Returns
         -------
@@ -455,7 +465,7 @@ class Model(Locked):
 
         def run(plan: Plan | SplitPlan, arrays: list[np.ndarray], outputs: list[np.ndarray]) -> list[Stamp]:
             stamps: list[Stamp] = []
-            stages.append((fastconv.Profile.of_plan(plan, arrays, outputs, self.threads, runs), stamps))
+            stages.append((fastconv.Profile.of_plan(plan, arrays, outputs, self.threads, runs, advance), stamps))
             return stamps
 
         self._run_stages(inputs, run)

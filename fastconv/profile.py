@@ -20,6 +20,7 @@ from .plan import Plan, SplitPlan
 from .plan.cost import nbytes
 from .plan.stages import Stamp, reference_reason
 from .plan.tensors import Entry
+from .progress import Advance, nobody
 from .summary import layer
 from .table import LayerTable, marked, shorten
 
@@ -132,7 +133,13 @@ class Profile(LayerTable):
 
     @classmethod
     def of_plan(
-        cls, plan: Plan | SplitPlan, inputs: list[np.ndarray], outputs: list[np.ndarray], threads: int, runs: int
+        cls,
+        plan: Plan | SplitPlan,
+        inputs: list[np.ndarray],
+        outputs: list[np.ndarray],
+        threads: int,
+        runs: int,
+        advance: Advance = nobody,
     ) -> Profile:
         """Run the plan once to warm up, then `runs` times with the time of each entry taken."""
         peak = measure(plan.target.kernels, threads)
@@ -145,6 +152,7 @@ class Profile(LayerTable):
             for entry, seconds in stamps:  # an entry has one for each of its images
                 of_entries[id(entry)] += seconds * 1e3
             times.append(list(of_entries.values()))
+            advance(1 / max(runs, 1))
         medians = [float(t) for t in np.median(times, axis=0)]
         total = sum(medians) or 1.0
         lifetimes = [t.lifetime for t in plan.tenants]

@@ -12,13 +12,16 @@ from .errors import InputError
 from .evaluate import evaluate
 from .graph import Graph, Value
 from .ops.cast import Cast, dtype_of
+from .progress import Advance, nobody
 from .weights import Weights
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
 
-def run_references(graph: Graph, inputs: Sequence[np.ndarray], dtype: DTypeLike = np.float64) -> list[np.ndarray]:
+def run_references(
+    graph: Graph, inputs: Sequence[np.ndarray], dtype: DTypeLike = np.float64, advance: Advance = nobody
+) -> list[np.ndarray]:
     """The graph's outputs for these inputs; floating-point numbers narrower than `dtype` are computed in `dtype`."""
     wide = _Wide(dtype)
     graph = graph.copy()
@@ -39,6 +42,7 @@ def run_references(graph: Graph, inputs: Sequence[np.ndarray], dtype: DTypeLike 
             if last[v] is node and v not in graph.outputs:  # its last reader: free the memory
                 arrays.pop(v, None)
                 v.constant = None
+        advance(1 / len(graph.nodes))
     return [wide(v.constant) if v.constant is not None else arrays[v] for v in graph.outputs]
 
 

@@ -189,11 +189,12 @@ def _painter(total: float, label: str) -> tuple[Callable[[float], None], Callabl
             lambda done: print(f"{label} {done / total:4.0%}", end="\r", file=sys.stderr, flush=True),
             lambda: print(" " * (len(label) + 5), end="\r", file=sys.stderr, flush=True),
         )
-    bar = Progress(console=Console(stderr=True), transient=True, redirect_stdout=sys.stdout.isatty())
+    # without auto_refresh it has no thread, which would disturb what is timed
+    bar = Progress(console=Console(stderr=True), transient=True, redirect_stdout=sys.stdout.isatty(), auto_refresh=False)
     task = bar.add_task(label, total=total)
 
     def paint(done: float) -> None:
-        bar.update(task, completed=done)
         bar.start()  # the first time
+        bar.update(task, completed=done, refresh=True)
 
     return paint, bar.stop

@@ -11,7 +11,7 @@ import fastconv
 from ..engines import ENGINES
 from ..model import Model
 from .arguments import ACCURACY, FILES, IMAGE, JSON, MODEL, PREPROCESS, SHAPE, THREADS, Commands, add_command, seconds
-from .common import chosen_preprocess, load_model, picture_files, read_picture, show
+from .common import chosen_preprocess, load_model, picture_files, progress_bar, read_picture, show
 from .inputs import random_arrays, read_arrays
 from .pictures import picture_size
 
@@ -35,7 +35,9 @@ def compare(args: argparse.Namespace) -> int:
     """Compare a model with another engine or the reference: errors, times, the first layer that departs."""
     model = load_model(args)
     inputs = random_arrays(model, args.shape, read_arrays(model, args.input) | pictures(args, model))
-    found = fastconv.compare(model, inputs, args.against, other=args.other, layers=args.layers, seconds=args.seconds)
+    options = {"other": args.other, "layers": args.layers, "seconds": args.seconds}
+    with progress_bar(1, "compare") as advance:
+        found = fastconv.compare(model, inputs, args.against, **options, advance=advance)
     show(args, found)
     return int(found.first is not None)
 

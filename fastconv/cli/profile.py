@@ -7,7 +7,7 @@ import argparse
 import fastconv
 
 from .arguments import ACCURACY, FILES, JSON, MODEL, SHAPE, THREADS, Commands, add_command, count, target
-from .common import load_model, show
+from .common import load_model, progress_bar, show
 from .inputs import random_arrays, read_arrays
 
 
@@ -22,7 +22,9 @@ def add(commands: Commands) -> None:
 def profile(args: argparse.Namespace) -> None:
     """Print the time of each layer, the median over some runs, on random input or on that of files."""
     model = load_model(args)
-    times = model.profile(random_arrays(model, args.shape, read_arrays(model, args.input)), args.runs, explain=args.explain)
+    arrays = random_arrays(model, args.shape, read_arrays(model, args.input))
+    with progress_bar(1, "profile") as advance:
+        times = model.profile(arrays, args.runs, explain=args.explain, advance=advance)
     if args.plot:
         fastconv.viz.figure.save_figure(times.plot(), args.plot)
     show(args, times)

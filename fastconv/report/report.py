@@ -8,7 +8,7 @@ import json
 import math
 import os
 from collections import defaultdict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from ..errors import InputError
 from ..graph import shape_text
 from ..model import Model
 from ..profile import ProfileRow
+from ..progress import Advance, nobody, part
 from ..summary import Layer
 from ..vision.preprocessing import to_input
 from ..vision.tasks import TASKS, Task
@@ -55,8 +56,8 @@ class Report:
         The heading; default: the name in the file.
     answer : fastconv.report.document.Answer, optional
         What the network says about the input.
-    advance : callable, optional
-        Called with the share of the work that has been done since the last call; the shares add up to 1.
+    advance : callable
+        Called with the share of the work that was done since the last call; the shares add up to 1.
 
     Examples
     --------
@@ -73,16 +74,13 @@ class Report:
         runs: int = 10,
         title: str | None = None,
         answer: Answer | None = None,
-        advance: Callable[[float], None] | None = None,
+        advance: Advance = nobody,
     ):
-        advance = advance or (lambda share: None)
         found = RunLayers(model, inputs)
-        profile = model.profile(inputs, runs)
-        advance(0.3)
-        errors = _errors(model, inputs, found.layers)
-        advance(0.4)
+        profile = model.profile(inputs, runs, advance=part(advance, 0.2))
+        errors = _errors(model, inputs, found.layers, part(advance, 0.6))
         maps = layer_maps(model, inputs, found.layers)
-        advance(0.3)
+        advance(0.2)
         self.document = Document(
             fastconv=fastconv.__version__,
             name=title or model._original.name or "model",
@@ -116,7 +114,7 @@ class Report:
         size: int | Sequence[int] | None = None,
         runs: int = 10,
         title: str | None = None,
-        advance: Callable[[float], None] | None = None,
+        advance: Advance = nobody,
     ) -> Report:
         """A page about a network and a picture, with what the network says about it.
 
@@ -213,10 +211,10 @@ def _options(task: Task, **given: object) -> dict[str, Any]:
     return options
 
 
-def _errors(model: Model, inputs: Inputs, layers: Sequence[Layer]) -> list[LayerError | None]:
+def _errors(model: Model, inputs: Inputs, layers: Sequence[Layer], advance: Advance) -> list[LayerError | None]:
     """The errors of each layer; None for a reorder, and for one that the comparison leaves out."""
     errors: dict[str, deque[LayerError]] = defaultdict(deque)  # nodes may have the same name
-    for e in comparison.compare_layers(model, inputs):
+    for e in comparison.compare_layers(model, inputs, advance):
         errors[e.name].append(LayerError(_finite(e.max_error), _finite(e.rms_error), e.largest, e.departs))
     return [errors[x.name].popleft() if x.op != "reorder" and errors[x.name] else None for x in layers]
 
