@@ -109,7 +109,6 @@ def _message(message: bytes | memoryview, kind: str, level: int) -> dict[str, An
         raise WireError("messages nested too deeply")
     data, at, fields = memoryview(message), 0, FIELDS[kind]
     out: dict[str, Any] = {}
-    singular: dict[Field, list[memoryview]] = {}
     while at < len(data):
         tag, at = _varint(data, at)
         number, wire_type = tag >> 3, tag & 7
@@ -127,13 +126,22 @@ def _message(message: bytes | memoryview, kind: str, level: int) -> dict[str, An
         elif field.repeated:
             items = out.setdefault(field.name, [])
             items.append(_item(value, field, level, f"{field.name}[{len(items)}]"))
-        elif field.kind in FIELDS:
-            singular.setdefault(field, []).append(value)
+        elif field.kind in FIELDS and field.name in out:
+            _merge(out[field.name], _item(value, field, level, field.name))
         else:
             out[field.name] = _item(value, field, level, field.name)
-    for field, parts in singular.items():  # the bytes of two messages, one after the other, are those of the merged one
-        out[field.name] = _item(parts[0] if len(parts) == 1 else b"".join(parts), field, level, field.name)
     return out
+
+
+def _merge(message: dict[str, Any], more: dict[str, Any]) -> None:
+    """Add the fields of a message that is written in two parts."""
+    for name, value in more.items():
+        if isinstance(value, dict) and name in message:
+            _merge(message[name], value)
+        elif isinstance(value, list):
+            message.setdefault(name, []).extend(value)
+        else:
+            message[name] = value
 
 
 def _varint(data: memoryview, at: int) -> tuple[int, int]:

@@ -22,6 +22,7 @@ BYTES = {
     "configuration", "device_configurations", "graphs", "map_type", "opaque_type", "quantization_annotation", "segment",
     "sparse_tensor", "sparse_tensor_type", "sparse_tensors", "tensors", "tp", "training_info", "type_protos",
 }  # fmt: skip
+ENUMS = {"type": onnx.AttributeProto.AttributeType.values(), "data_location": TensorProto.DataLocation.values()}
 
 
 def model(**attributes):
@@ -46,11 +47,16 @@ def model(**attributes):
     return made
 
 
+def unknown(name, value):
+    """Whether it is a number that an enum does not have: protobuf drops the field, and the reader of the model refuses it."""
+    return isinstance(value, int) and value not in ENUMS.get(name, [value])
+
+
 def same(ours, theirs, path=""):
     """Check that two dicts of a message are equal, NaN included, but for what is kept as bytes."""
     if isinstance(theirs, dict):
         names = {name for name in theirs if name not in BYTES}
-        assert {name for name in ours if name not in BYTES} == names, path
+        assert {name for name, value in ours.items() if name not in BYTES and not unknown(name, value)} == names, path
         for name in names:
             same(ours[name], theirs[name], f"{path}.{name}")
     elif isinstance(theirs, list):
@@ -60,6 +66,13 @@ def same(ours, theirs, path=""):
     else:
         assert type(ours) is type(theirs), path
         assert ours == theirs or (ours != ours and theirs != theirs), path
+
+
+def keeps_bytes(value):
+    """Whether there is a message that the reader keeps as bytes."""
+    if isinstance(value, dict):
+        return any(name in BYTES or keeps_bytes(inner) for name, inner in value.items())
+    return isinstance(value, list) and any(map(keeps_bytes, value))
 
 
 def test_every_kind_of_value():
@@ -117,6 +130,7 @@ def test_fields_of_a_newer_format_are_skipped():
         (b"\x3a\x09\x0a\x07\x12\x01y\x0a\x02\xff\xff", r"graph\.node\[0\]\.input\[0\]: text that is not UTF-8"),
         (b"\x3a\x07\x2a\x05\x22\x03abc", r"graph\.initializer\[0\]\.float_data: 3 bytes, not a multiple of 4"),
         (b"\x3a\x08\x2a\x06\x10\x80\x80\x80\x80\x10", r"initializer\[0\]\.data_type: 4294967296 is no int32"),
+        (b"\x3a\x01\x12\x3a\x02\x01a", "graph: a number that does not end"),  # a message only if both parts are put together
         (b"\x08\x01", "it has no graph"),
     ],
 )
@@ -130,7 +144,7 @@ SOUND = model().SerializeToString()
 
 @given(st.integers(0, 1 << 32))
 def test_what_protobuf_reads_of_a_damaged_file(seed):
-    """Where both readers take the bytes they read the same; this one takes nothing that protobuf refuses."""
+    """Both readers read the same; this one takes nothing that protobuf refuses, but inside messages that it does not look into."""
     rng = random.Random(seed)
     data = bytearray(SOUND)
     for _ in range(rng.randint(1, 4)):
@@ -143,7 +157,8 @@ def test_what_protobuf_reads_of_a_damaged_file(seed):
     try:
         theirs = as_dict(onnx.ModelProto.FromString(bytes(data)))
     except (DecodeError, UnicodeDecodeError):
-        pytest.fail("protobuf refuses the bytes")
+        assert keeps_bytes(ours)
+        return
     same(ours, theirs)
 
 
