@@ -7,7 +7,7 @@
 `load` and `Model` run networks from files, `from_torch` runs a PyTorch module; `conv2d`, `max_pool2d` and `linear` run single
 layers, with a choice of algorithm; `naive` has the plain loops that they are measured against; `compare` finds how far a model
 is from other engines or from float64; `vision` has pre- and postprocessing: pictures, boxes, drawing; `viz` draws what a
-network computes.
+network computes; `compat` runs programs that were written for onnxruntime.
 Errors: FastconvError and its subclasses ModelError, UnsupportedError, InputError. Warnings: ModelWarning, SlowPathWarning.
 
 Importing the package imports nothing else: a name's module is imported on first access to the name.
@@ -24,7 +24,7 @@ if PathFinder.find_spec(f"{__name__}._executor", __path__) is None:
     )
 
 if TYPE_CHECKING:
-    from . import data, naive, vision, viz
+    from . import compat, data, naive, vision, viz
     from .comparison import Comparison, compare
     from .config import show_config
     from .errors import FastconvError, InputError, ModelError, ModelWarning, SlowPathWarning, UnsupportedError
@@ -55,6 +55,7 @@ else:  # a type checker would take __getattr__ for any name
         "UnsupportedError": "errors",
         "__version__": "version",
         "compare": "comparison",
+        "compat": "compat",
         "conv2d": "functional",
         "data": "data",
         "from_torch": "torch_export",
@@ -93,6 +94,7 @@ __all__ = [
     "TensorInfo",
     "UnsupportedError",
     "compare",
+    "compat",
     "conv2d",
     "data",
     "from_torch",

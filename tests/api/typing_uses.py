@@ -9,6 +9,7 @@ from typing import assert_type
 import numpy as np
 
 import fastconv
+import fastconv.compat.onnxruntime as ort
 from fastconv import naive, vision
 
 x = np.zeros((1, 3, 32, 32), np.float32)
@@ -84,3 +85,13 @@ def layers() -> None:
     fastconv.max_pool2d(x, 2, algorithm="direct")  # type: ignore[arg-type]
     fastconv.linear(x[0, 0], w[0, 0], algorithm="winograd")  # type: ignore[arg-type]
     fastconv.conv3d(x, w)  # type: ignore[attr-defined]
+
+
+def onnxruntime() -> None:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 2
+    assert_type(options.enable_mem_pattern, bool)
+    session = ort.InferenceSession("net.onnx", options, providers=["CPUExecutionProvider"])
+    assert_type(session.get_inputs()[0].name, str)
+    session.run(["y"], x)  # type: ignore[arg-type]
+    session.runs(None, {"x": x})  # type: ignore[attr-defined]

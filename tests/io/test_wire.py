@@ -115,6 +115,17 @@ def test_fields_of_a_newer_format_are_skipped():
     same(wire.parse(data), as_dict(model()))
 
 
+def test_a_header_is_the_model_without_nodes_and_weights():
+    made = model(doc_string="of the node")
+    made.producer_name, made.domain, made.model_version, made.doc_string = "tests", "here", 7, "of the model"
+    header = as_dict(made)
+    for field in ("ir_version", "opset_import", "metadata_props"):
+        del header[field]
+    for field in ("node", "initializer"):
+        del header["graph"][field]
+    same(wire.parse(made.SerializeToString(), "Header"), header)
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [

@@ -1,0 +1,6 @@
+"""The module in which onnxruntime defines its Python classes."""
+
+from ..session import InferenceSession, IOBinding
+from ..values import OrtValue
+
+__all__ = ["IOBinding", "InferenceSession", "OrtValue"]
