@@ -155,7 +155,7 @@ SOUND = model().SerializeToString()
 
 @given(st.integers(0, 1 << 32))
 def test_what_protobuf_reads_of_a_damaged_file(seed):
-    """Both readers read the same; this one takes nothing that protobuf refuses, but inside messages that it does not look into."""
+    """Both read the same; this one takes nothing that protobuf refuses, but in messages that it does not look into."""
     rng = random.Random(seed)
     data = bytearray(SOUND)
     for _ in range(rng.randint(1, 4)):
