@@ -101,7 +101,7 @@ class Comparison(LayerTable):
     --------
     >>> import fastconv, numpy as np
     >>> model = fastconv.load(fastconv.data.DIGITS)
-    >>> comparison = fastconv.compare(model, np.ones((1, 1, 8, 8), np.float32), layers=True)
+    >>> comparison = fastconv.compare(model, np.ones((1, 1, 8, 8), np.float32), layers=True, seconds=0.1)
     >>> comparison.layers[0].op, comparison.first is None
     ('Conv+Relu', True)
     """
@@ -253,7 +253,7 @@ def compare(
     --------
     >>> import fastconv, numpy as np
     >>> model = fastconv.load(fastconv.data.DIGITS)
-    >>> fastconv.compare(model, np.ones((4, 1, 8, 8), np.float32)).top1
+    >>> fastconv.compare(model, np.ones((4, 1, 8, 8), np.float32), seconds=0.1).top1
     {'logits': (4, 4)}
     """
     arrays = input_arrays(model.inputs, inputs)

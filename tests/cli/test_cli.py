@@ -327,6 +327,7 @@ def test_profile(fastconv_, images, tmp_path):
     assert report["ms"] == pytest.approx(sum(x["ms"] for x in report["layers"]))
 
 
+@pytest.mark.slow
 def test_profile_with_a_figure_and_refusals(fastconv_, tmp_path):
     path = tmp_path / "times.png"
     out = fastconv_("profile", MODEL, "--runs", 1, "--plot", path, "--explain")

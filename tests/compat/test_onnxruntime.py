@@ -416,6 +416,7 @@ def run_program(folder, *arguments):
     return done.stdout, done.stderr, done.returncode
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", [False, True], ids=["script", "module"])
 def test_a_program_runs_unchanged(tmp_path, module):
     path = tmp_path / "program.py"
@@ -425,6 +426,7 @@ def test_a_program_runs_unchanged(tmp_path, module):
     assert run_program(tmp_path, *program, "a", "--b") == (expected, "", 0)
 
 
+@pytest.mark.slow
 def test_a_program_that_is_not_there(tmp_path):
     assert run_program(tmp_path, "/nowhere.py") == ("", "no such file: /nowhere.py\n", 2)
     for arguments in ([], ["--help"]):
@@ -432,6 +434,7 @@ def test_a_program_that_is_not_there(tmp_path):
         assert (out, err.partition(" ")[0], code) == ("", "usage:", 2)
 
 
+@pytest.mark.slow
 def test_it_is_imported_when_it_is_asked_for():
     out, _, _ = python("import fastconv, sys; fastconv.load(fastconv.data.DIGITS); print(*sys.modules)")
     assert not [m for m in out.split() if m.startswith("fastconv.compat")]

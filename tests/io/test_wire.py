@@ -80,6 +80,7 @@ def test_every_kind_of_value():
     same(wire.parse(made.SerializeToString()), as_dict(made))
 
 
+@pytest.mark.slow
 def test_every_node_case():
     cases = [case for found in node_cases().values() for case in found]
     assert len(cases) > 1000
@@ -153,6 +154,7 @@ def test_damaged_files(data, message):
 SOUND = model().SerializeToString()
 
 
+@pytest.mark.slow
 @given(st.integers(0, 1 << 32))
 def test_what_protobuf_reads_of_a_damaged_file(seed):
     """Both read the same; this one takes nothing that protobuf refuses, but in messages that it does not look into."""

@@ -185,6 +185,7 @@ def test_an_engine_gets_the_model_whatever_it_was_loaded_from(load, onnxruntime,
     assert compare(model, "onnxruntime").outputs[0].max_error == 0
 
 
+@pytest.mark.slow
 def test_top_1_counts_rows(load, other):
     def net(bias):
         net = Net()
@@ -205,6 +206,7 @@ def test_real_engines(load, name):
     assert [e.name for e in found.layers] == ["conv1", "conv2", "conv3"]
 
 
+@pytest.mark.slow
 def test_a_module_and_a_program_of_torch(load, tmp_path):
     torch = pytest.importorskip("torch")
     layers = [torch.nn.Conv2d(w.shape[1], w.shape[0], w.shape[2], bias=False) for w in W]
@@ -224,6 +226,7 @@ def test_a_module_and_a_program_of_torch(load, tmp_path):
         compare(model, net, layers=True)
 
 
+@pytest.mark.slow
 def test_what_onnx2pytorch_makes_of_the_file(load, monkeypatch):
     torch = pytest.importorskip("torch")
 

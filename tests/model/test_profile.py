@@ -135,6 +135,7 @@ def test_a_trace_is_one_run_with_the_memory_in_use(profile, tmp_path):
 # ---- the figure
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale, unit", [(1, "ms"), (1e-3, "µs")])
 def test_the_figure_has_every_layer_once(scale, unit):
     ms = [0.5, 0.2, 0.3, 1.5]
@@ -164,6 +165,7 @@ def layers_of(count):
     return Profile(rows, sum(ms), 1, 1, rows[0].peak)
 
 
+@pytest.mark.slow
 def test_a_figure_without_arithmetic(load):
     net = Net()
     model = load(net.graph(net("Flatten", net.input("x", 2, 3, 4), name="flat")))

@@ -75,6 +75,7 @@ def test_who_is_done_takes_the_pieces_of_the_others(held_up):
     assert waited == [True] * 3
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not _executor.openmp, reason="built without OpenMP")
 def test_no_step_begins_before_its_time():
     """Thread 0 may be late for a step whose pieces the others have done by then. The kernel notes when its pieces begin."""

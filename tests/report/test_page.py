@@ -3,7 +3,11 @@
 import copy
 import dataclasses
 
+import pytest
+
 from .conftest import HOSTILE
+
+pytestmark = pytest.mark.slow
 
 PHONE = {"width": 390, "height": 844}
 

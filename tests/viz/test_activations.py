@@ -25,6 +25,7 @@ def titles(figure):
     return [ax.get_title() for ax in figure.axes if ax.get_title()]
 
 
+@pytest.mark.slow
 def test_a_panel_for_the_picture_and_for_each_layer():
     figure = viz.activation_maps(DIGITS, X, ["conv2", "pool1"], maps=3)
     assert titles(figure) == [
