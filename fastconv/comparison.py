@@ -22,7 +22,7 @@ from .errors import FastconvError, InputError, ModelError, did_you_mean
 from .graph import Node, Shape, shape_text
 from .inputs import check_shapes, input_arrays
 from .model import Model, load
-from .progress import Advance, nobody
+from .progress import Advance, ignore
 from .shown import number
 from .table import LayerTable, shorten
 from .version import __version__
@@ -210,7 +210,7 @@ def compare(
     other: str | os.PathLike[str] | None = None,
     layers: bool = False,
     seconds: float = 1.0,
-    advance: Advance = nobody,
+    advance: Advance = ignore,
 ) -> Comparison:
     """Compare a model's results and times with those of another engine, or with the reference in float64.
 
@@ -278,7 +278,7 @@ def compare(
     return Comparison(peer.title, errors, _layer_errors(compared, of_inner), top1, times, model.threads)
 
 
-def compare_layers(model: Model, inputs: Inputs, advance: Advance = nobody) -> list[LayerError]:
+def compare_layers(model: Model, inputs: Inputs, advance: Advance = ignore) -> list[LayerError]:
     """The errors of each layer against the reference in float64, in the order they run.
 
     Every layer runs as in a call, with the same nodes fused into it; layers of strings and sequences are left out.
@@ -366,7 +366,7 @@ class _Program:
         self.run = run
         self.title = title
 
-    def values(self, inputs: list[np.ndarray], inner: Sequence[str], advance: Advance = nobody) -> list[np.ndarray]:
+    def values(self, inputs: list[np.ndarray], inner: Sequence[str], advance: Advance = ignore) -> list[np.ndarray]:
         """Its outputs, then the values with these names."""
         try:
             return list(self.run(inputs))
@@ -396,7 +396,7 @@ class _Engine(_Program):
         self.name, self.path, self.model = name, path, model
         self.known = _written(model)
 
-    def values(self, inputs: list[np.ndarray], inner: Sequence[str], advance: Advance = nobody) -> list[np.ndarray]:
+    def values(self, inputs: list[np.ndarray], inner: Sequence[str], advance: Advance = ignore) -> list[np.ndarray]:
         """As in _Program. More outputs would slow it down, so those values come from another file."""
         outputs = super().values(inputs, ())
         if not inner:
@@ -423,7 +423,7 @@ class _Reference(_Program):
         self.model = model
         self.known = _written(model)
 
-    def values(self, inputs: list[np.ndarray], inner: Sequence[str], advance: Advance = nobody) -> list[np.ndarray]:
+    def values(self, inputs: list[np.ndarray], inner: Sequence[str], advance: Advance = ignore) -> list[np.ndarray]:
         """As in _Program."""
         names = [*(o.name for o in self.model.outputs), *inner]
         began = time.perf_counter()

@@ -24,7 +24,7 @@ from .passes import PASSES, run_passes
 from .plan import Plan, SplitPlan
 from .plan.stages import StageGraph, Stamp
 from .plan_cache import MOST_PLANS, PlanCache, Planned
-from .progress import Advance, nobody
+from .progress import Advance, ignore
 from .reference import run_references
 from .run_stages import Run, run_stages
 from .specialise import specialise
@@ -215,7 +215,7 @@ class Model(Locked):
         dtype: DTypeLike = np.float64,
         outputs: str | Sequence[str] | None = None,
         *,
-        advance: Advance = nobody,
+        advance: Advance = ignore,
     ) -> np.ndarray:
         """Run the network in float64, as ground truth.
 
@@ -430,7 +430,7 @@ class Model(Locked):
             return fastconv.Summary.of_nodes(inputs, nodes, explain)
         return fastconv.Summary.of_stage(inputs, *self._first_stage(shapes), explain)
 
-    def profile(self, inputs: Inputs, runs: int = 10, *, explain: bool = False, advance: Advance = nobody) -> Profile:
+    def profile(self, inputs: Inputs, runs: int = 10, *, explain: bool = False, advance: Advance = ignore) -> Profile:
         """Run the network several times and report the time of each layer, and how near it comes to this machine's limit.
 
         Parameters

@@ -20,7 +20,7 @@ from .plan import Plan, SplitPlan
 from .plan.cost import nbytes
 from .plan.stages import Stamp, reference_reason
 from .plan.tensors import Entry
-from .progress import Advance, nobody
+from .progress import Advance, ignore
 from .summary import layer
 from .table import LayerTable, marked, shorten
 
@@ -139,7 +139,7 @@ class Profile(LayerTable):
         outputs: list[np.ndarray],
         threads: int,
         runs: int,
-        advance: Advance = nobody,
+        advance: Advance = ignore,
     ) -> Profile:
         """Run the plan once to warm up, then `runs` times with the time of each entry taken."""
         peak = measure(plan.target.kernels, threads)

@@ -1,4 +1,4 @@
-"""How far work that may take seconds has come, as the functions that do it tell whoever shows it."""
+"""Progress of work that may take seconds: functions report it, and the caller may show it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Callable
 Advance = Callable[[float], None]
 
 
-def nobody(share: float) -> None:
-    """The Advance of work that nobody watches."""
+def ignore(share: float) -> None:
+    """Report to nobody."""
 
 
 def part(advance: Advance, share: float) -> Advance:
-    """The Advance of work that is this share of another."""
+    """Report progress of a part whose work is `share` of the whole."""
     return lambda done: advance(share * done)
 
 
-__all__ = ["Advance", "nobody", "part"]
+__all__ = ["Advance", "ignore", "part"]

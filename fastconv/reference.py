@@ -12,7 +12,7 @@ from .errors import InputError
 from .evaluate import evaluate
 from .graph import Graph, Value
 from .ops.cast import Cast, dtype_of
-from .progress import Advance, nobody
+from .progress import Advance, ignore
 from .weights import Weights
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def run_references(
-    graph: Graph, inputs: Sequence[np.ndarray], dtype: DTypeLike = np.float64, advance: Advance = nobody
+    graph: Graph, inputs: Sequence[np.ndarray], dtype: DTypeLike = np.float64, advance: Advance = ignore
 ) -> list[np.ndarray]:
     """The graph's outputs for these inputs; floating-point numbers narrower than `dtype` are computed in `dtype`."""
     wide = _Wide(dtype)

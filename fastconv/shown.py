@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-#: as in the module html, which takes 1.3 ms to import, for the names of all characters
+#: the replacements of html.escape; importing html would add 1.3 ms to each first load
 ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"})
 
 

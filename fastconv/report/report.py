@@ -22,7 +22,7 @@ from ..errors import InputError
 from ..graph import shape_text
 from ..model import Model
 from ..profile import ProfileRow
-from ..progress import Advance, nobody, part
+from ..progress import Advance, ignore, part
 from ..summary import Layer
 from ..vision.preprocessing import to_input
 from ..vision.tasks import TASKS, Task
@@ -74,7 +74,7 @@ class Report:
         runs: int = 10,
         title: str | None = None,
         answer: Answer | None = None,
-        advance: Advance = nobody,
+        advance: Advance = ignore,
     ):
         found = RunLayers(model, inputs)
         profile = model.profile(inputs, runs, advance=part(advance, 0.2))
@@ -114,7 +114,7 @@ class Report:
         size: int | Sequence[int] | None = None,
         runs: int = 10,
         title: str | None = None,
-        advance: Advance = nobody,
+        advance: Advance = ignore,
     ) -> Report:
         """A page about a network and a picture, with what the network says about it.
 
