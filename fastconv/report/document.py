@@ -16,7 +16,7 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Answer:
+class AnswerPart:
     """What the network says about the input: lines of text, and pictures."""
 
     preprocessing: str
@@ -25,7 +25,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class LayerError:
+class ErrorPart:
     """A layer's largest and RMS error against its reference in float64, and the largest magnitude of its output."""
 
     #: None if it is infinite
@@ -60,7 +60,7 @@ class LayerPart:
     bytes: int
     #: the share of the machine's peak or bandwidth, in words
     limit: str
-    error: LayerError | None
+    error: ErrorPart | None
     maps: Picture | None
 
 
@@ -75,7 +75,7 @@ class Totals:
 
 
 @dataclass(frozen=True)
-class Peak:
+class PeakPart:
     """What this machine can do: GFLOP/s, and GB/s from memory."""
 
     gflops: float
@@ -110,16 +110,16 @@ class Document:
     #: one line on the run: the machine, the threads, the number of runs
     run: str
     totals: Totals
-    answer: Answer | None
+    answer: AnswerPart | None
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     layers: tuple[LayerPart, ...]
     #: from node to node by number: the layers first, then the inputs, then the outputs
     edges: tuple[tuple[int, int], ...]
-    peak: Peak
+    peak: PeakPart
     memory: Memory | None
     #: what the page leaves out and why, a paragraph each
     notes: tuple[str, ...]
 
 
-__all__ = ["Answer", "Document", "LayerError", "LayerPart", "Memory", "Peak", "Picture", "TenantPart", "Totals"]
+__all__ = ["AnswerPart", "Document", "ErrorPart", "LayerPart", "Memory", "PeakPart", "Picture", "TenantPart", "Totals"]

@@ -27,7 +27,7 @@ from ..summary import Layer
 from ..vision.preprocessing import to_input
 from ..vision.tasks import TASKS, Task
 from ..write_files import write_files
-from .document import Answer, Document, LayerError, LayerPart, Peak, Picture, Totals
+from .document import AnswerPart, Document, ErrorPart, LayerPart, PeakPart, Picture, Totals
 from .layers import RunLayers
 from .pictures import CHANNELS, MOST_BYTES, layer_maps, page_picture
 
@@ -54,7 +54,7 @@ class Report:
         As in `Model.profile`.
     title : str, optional
         The heading; default: the name in the file.
-    answer : fastconv.report.document.Answer, optional
+    answer : fastconv.report.document.AnswerPart, optional
         What the network says about the input.
     advance : callable
         Called with the share of the work that was done since the last call; the shares add up to 1.
@@ -73,7 +73,7 @@ class Report:
         inputs: Inputs,
         runs: int = 10,
         title: str | None = None,
-        answer: Answer | None = None,
+        answer: AnswerPart | None = None,
         advance: Advance = ignore,
     ):
         found = RunLayers(model, inputs)
@@ -99,7 +99,7 @@ class Report:
                 for x, row, error in zip(found.layers, profile.rows, errors, strict=True)
             ),
             edges=tuple(found.edges),
-            peak=Peak(profile.peak.gflops, profile.peak.gbytes),
+            peak=PeakPart(profile.peak.gflops, profile.peak.gbytes),
             memory=found.memory,
             notes=_notes(maps),
         )
@@ -162,7 +162,7 @@ class Report:
         if task:
             found = task.decode(model, picture, **_options(task, preprocess=how, size=size, labels=labels))
             lines, drawn = found.lines(), page_picture(found.draw(picture), "the answer")
-        answer = Answer(how if preprocess else f"{how} (guessed: {guess.reason})", tuple(lines), (drawn, given))
+        answer = AnswerPart(how if preprocess else f"{how} (guessed: {guess.reason})", tuple(lines), (drawn, given))
         return cls(model, to_input(canvas, image, how), runs, title, answer, advance)
 
     def html(self) -> str:
@@ -211,11 +211,11 @@ def _options(task: Task, **given: object) -> dict[str, Any]:
     return options
 
 
-def _errors(model: Model, inputs: Inputs, layers: Sequence[Layer], advance: Advance) -> list[LayerError | None]:
+def _errors(model: Model, inputs: Inputs, layers: Sequence[Layer], advance: Advance) -> list[ErrorPart | None]:
     """The errors of each layer; None for a reorder, and for one that the comparison leaves out."""
-    errors: dict[str, deque[LayerError]] = defaultdict(deque)  # nodes may have the same name
+    errors: dict[str, deque[ErrorPart]] = defaultdict(deque)  # nodes may have the same name
     for e in comparison.compare_layers(model, inputs, advance):
-        errors[e.name].append(LayerError(_finite(e.max_error), _finite(e.rms_error), e.largest, e.departs))
+        errors[e.name].append(ErrorPart(_finite(e.max_error), _finite(e.rms_error), e.largest, e.departs))
     return [errors[x.name].popleft() if x.op != "reorder" and errors[x.name] else None for x in layers]
 
 
@@ -234,7 +234,7 @@ def _notes(maps: dict[str, Picture]) -> tuple[str, ...]:
     )
 
 
-def _part(x: Layer, row: ProfileRow, error: LayerError | None, maps: Picture | None) -> LayerPart:
+def _part(x: Layer, row: ProfileRow, error: ErrorPart | None, maps: Picture | None) -> LayerPart:
     return LayerPart(
         name=x.name,
         operator=x.op,

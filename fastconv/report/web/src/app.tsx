@@ -3,7 +3,7 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { Accuracy } from "./accuracy";
 import { coloursOf } from "./colours";
-import type { Answer, Document, Picture as PictureData } from "./document";
+import type { AnswerPart, Document, Picture as PictureData } from "./document";
 import { bytes, count, milliseconds, rate } from "./format";
 import { LayerGraph } from "./layer_graph";
 import { LayerPanel } from "./layer_panel";
@@ -106,7 +106,7 @@ function sectionsOf(doc: Document): [string, string][] {
   return all.filter(([, , there]) => there).map(([id, title]) => [id, title]);
 }
 
-function AnswerSection({ answer }: { answer: Answer }) {
+function AnswerSection({ answer }: { answer: AnswerPart }) {
   return (
     <section id="answer" aria-labelledby="answer-title">
       <h2 id="answer-title">Answer</h2>

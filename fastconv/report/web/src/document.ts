@@ -5,18 +5,18 @@ export interface Document {
   name: string;
   run: string;
   totals: Totals;
-  answer: Answer | null;
+  answer: AnswerPart | null;
   inputs: string[];
   outputs: string[];
   layers: Layer[];
   /** Pairs of nodes: layers come first, then inputs, then outputs. */
   edges: [number, number][];
-  peak: Peak;
+  peak: PeakPart;
   memory: Memory | null;
   notes: string[];
 }
 
-export interface Answer {
+export interface AnswerPart {
   preprocessing: string;
   lines: string[];
   pictures: Picture[];
@@ -45,11 +45,11 @@ export interface Layer {
   flops: number;
   bytes: number;
   limit: string;
-  error: LayerError | null;
+  error: ErrorPart | null;
   maps: Picture | null;
 }
 
-export interface LayerError {
+export interface ErrorPart {
   /** null: infinite */
   max: number | null;
   rms: number | null;
@@ -64,7 +64,7 @@ export interface Totals {
   flops: number;
 }
 
-export interface Peak {
+export interface PeakPart {
   gflops: number;
   gbytes: number;
 }
