@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 
@@ -28,12 +28,17 @@ from .table import LayerTable, shorten
 from .version import __version__
 
 if TYPE_CHECKING:
-    import torch
-
     from .model import Inputs
 
+    class Module(Protocol):
+        """What a torch.nn.Module has; without torch a type checker does not know its own name."""
+
+        training: bool
+
+        def __call__(self, *inputs: Any) -> Any: ...
+
     #: what a model is compared with: the reference or an engine by name, or a module of torch
-    Against: TypeAlias = str | torch.nn.Module
+    Against: TypeAlias = str | Module
 
     #: the model's array and the other one
     Pair = tuple[np.ndarray, np.ndarray]
@@ -116,12 +121,13 @@ class Comparison(LayerTable):
         threads: int,
     ):
         self.against = against
-        self.outputs = tuple(outputs)
-        self.layers = tuple(layers)
-        self.top1 = dict(top1)
-        self.rounds = len(times)
-        self.ms, self.against_ms = (statistics.median(ms) for ms in zip(*times, strict=True))
-        self.ratio = statistics.median(theirs / ours for ours, theirs in times)
+        self.outputs: tuple[LayerError, ...] = tuple(outputs)
+        self.layers: tuple[LayerError, ...] = tuple(layers)
+        self.top1: dict[str, tuple[int, int]] = dict(top1)
+        self.rounds: int = len(times)
+        self.ms: float = statistics.median(ours for ours, _ in times)
+        self.against_ms: float = statistics.median(theirs for _, theirs in times)
+        self.ratio: float = statistics.median(theirs / ours for ours, theirs in times)
         self.threads = threads
 
     @property

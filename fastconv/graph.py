@@ -49,10 +49,10 @@ class Value:
         dtype: np.dtype | None = None,
         constant: np.ndarray | Weights | None = None,
     ):
-        self.name = name
-        self.constant = constant
-        self.shape = shape if constant is None else constant.shape
-        self.dtype = dtype if constant is None else constant.dtype
+        self.name: str = name
+        self.constant: np.ndarray | Weights | None = constant
+        self.shape: Shape = shape if constant is None else constant.shape
+        self.dtype: np.dtype | None = dtype if constant is None else constant.dtype
 
     @property
     def known(self) -> bool:
@@ -84,11 +84,11 @@ class Node:
     def __init__(
         self, op: Op, inputs: Sequence[Value | None], outputs: Sequence[Value | None], name: str = "", where: str = ""
     ):
-        self.op = op
-        self.inputs = list(inputs)
-        self.outputs = list(outputs)
-        self.name = name
-        self.where = where  # the JSON path, for error messages
+        self.op: Op = op
+        self.inputs: list[Value | None] = list(inputs)
+        self.outputs: list[Value | None] = list(outputs)
+        self.name: str = name
+        self.where: str = where  # the JSON path, for error messages
         self.epilogue: list[Node] = []
 
     @property
@@ -143,10 +143,10 @@ class Graph:
     __slots__ = ("inputs", "metadata", "name", "nodes", "outputs")
 
     def __init__(self, inputs: Iterable[Value], outputs: Iterable[Value], nodes: Iterable[Node], name: str = ""):
-        self.inputs = list(inputs)
-        self.outputs = list(outputs)
-        self.nodes = list(nodes)
-        self.name = name
+        self.inputs: list[Value] = list(inputs)
+        self.outputs: list[Value] = list(outputs)
+        self.nodes: list[Node] = list(nodes)
+        self.name: str = name
         self.metadata: dict[str, str] = {}
 
     def values(self) -> Iterator[Value]:
@@ -219,4 +219,4 @@ class Subgraph(Graph):
 
     def __init__(self, graph: Graph, captured: int = 0):
         super().__init__(graph.inputs, graph.outputs, graph.nodes, graph.name)
-        self.captured = captured
+        self.captured: int = captured

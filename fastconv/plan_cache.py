@@ -36,7 +36,7 @@ class PlanCache(Locked):
         self._plans: OrderedDict[PlanKey, Planned] = OrderedDict()
         self._slow: list[SlowLayer] = []
         self._warned = False
-        self.arenas = Arenas()
+        self.arenas: Arenas = Arenas()
         self.packed: weakref.WeakValueDictionary[Any, Packed] = weakref.WeakValueDictionary()
         super().__init__()
 

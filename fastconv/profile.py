@@ -124,7 +124,7 @@ class Profile(LayerTable):
     """
 
     def __init__(self, rows: Sequence[ProfileRow], total_ms: float, runs: int, threads: int, peak: Peak, explain: bool = False):
-        self.rows = tuple(rows)
+        self.rows: tuple[ProfileRow, ...] = tuple(rows)
         self.total_ms = total_ms
         self.runs = runs
         self.threads = threads

@@ -168,7 +168,7 @@ class Fields:
         if unknown := value.keys() - keys:
             raise self.error(f"unknown key {brief(next(k for k in value if k in unknown))}")
         # in protobuf's JSON, null means absent
-        self.values = {keys[spelling]: item for spelling, item in value.items() if item is not None}
+        self.values: dict[str, Any] = {keys[spelling]: item for spelling, item in value.items() if item is not None}
         if len(self.values) < len(value):
             given = [keys[spelling] for spelling in value]
             if twice := [key for key in given if given.count(key) > 1]:

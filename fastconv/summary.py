@@ -160,13 +160,13 @@ class Summary(LayerTable):
         plan: Plan | SplitPlan | None = None,
         explain: bool = False,
     ):
-        self.inputs = tuple(inputs)
-        self.layers = tuple(layers)
+        self.inputs: tuple[tuple[str, Shape, Shape], ...] = tuple(inputs)
+        self.layers: tuple[Layer, ...] = tuple(layers)
         arrays = {key_of(v.constant): v.constant for v in weights if v.constant is not None}.values()
-        self.params = sum(a.size for a in arrays)
-        self.weight_bytes = sum(a.nbytes for a in arrays)
-        self.isa = plan.target.kernels.isa if plan else None
-        self.arena = plan.arena_size if plan else None
+        self.params: int = sum(a.size for a in arrays)
+        self.weight_bytes: int = sum(a.nbytes for a in arrays)
+        self.isa: str | None = plan.target.kernels.isa if plan else None
+        self.arena: int | None = plan.arena_size if plan else None
         self.explain = explain
 
     @classmethod

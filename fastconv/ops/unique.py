@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..graph import Value
+from ..graph import Shape, Value
 from .base import Array, Inferred, Op, Results
 from .dims import axis_index, check, check_dtype, check_rank
 
@@ -19,7 +19,7 @@ class Unique(Op):
     sorted: int = 1
 
     def infer(self, x: Value) -> Inferred:
-        shape = None
+        shape: Shape = None
         if self.axis is None:
             shape = (None,)
         elif x.shape is not None:

@@ -31,10 +31,10 @@ class SplitPlan(Shown):
         self.head = head
         self.tail = tail
         self.graph = graph
-        self.target = tail.target
+        self.target: Target = tail.target
         self.entries: list[Entry] = [*head.entries, *tail.entries]
-        self.python_steps = tail.python_steps
-        self.arena_size = max(head.arena_size, tail.arena_size) + head.images * crossing_bytes
+        self.python_steps: list[Entry] = tail.python_steps
+        self.arena_size: int = max(head.arena_size, tail.arena_size) + head.images * crossing_bytes
         self._crossing_bytes = crossing_bytes
         self._arenas = arenas
 

@@ -31,9 +31,9 @@ class StageGraph:
 
     def __init__(self, graph: Graph):
         self.graph = graph
-        self.names = [v.name for v in graph.outputs]
+        self.names: list[str] = [v.name for v in graph.outputs]
         read = {v for node in graph.nodes for v in _open_controls(node)}
-        self.controls = [v in read for v in graph.inputs]
+        self.controls: list[bool] = [v in read for v in graph.inputs]
         self._last: tuple[bytes | None, ...] = (None,) * len(graph.inputs)
 
     def key(self, arrays: Sequence[np.ndarray]) -> StageKey:

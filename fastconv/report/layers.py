@@ -27,7 +27,7 @@ class RunLayers:
 
     def __init__(self, model: Model, inputs: Inputs):
         self.layers: list[Layer] = []
-        self.arena = 0
+        self.arena: int = 0
         self._tenants: list[TenantPart] = []
         #: as keys, without repetition
         self._edges: dict[tuple[int, int], None] = {}
@@ -37,7 +37,7 @@ class RunLayers:
         count = len(self.layers)
         for i, t in enumerate(model.outputs, count + len(model.inputs)):
             self._link(t.name, i)
-        self.edges = [(count + ~a if a < 0 else a, b) for a, b in self._edges]
+        self.edges: list[tuple[int, int]] = [(count + ~a if a < 0 else a, b) for a, b in self._edges]
 
     def _add_stages(self, model: Model, inputs: Inputs) -> None:
         stages: list[tuple[Plan | SplitPlan, list[Stamp]]] = []

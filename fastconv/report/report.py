@@ -81,7 +81,7 @@ class Report:
         errors = _errors(model, inputs, found.layers, part(advance, 0.6))
         maps = layer_maps(model, inputs, found.layers)
         advance(0.2)
-        self.document = Document(
+        self.document: Document = Document(
             fastconv=fastconv.__version__,
             name=title or model._original.name or "model",
             run=f"{model._kernels.isa}, {profile.threads} threads; times are medians of {profile.runs} runs",

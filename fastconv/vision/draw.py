@@ -55,11 +55,11 @@ class Sheet:
         from PIL import ImageDraw, ImageFont
 
         h, w = picture.shape[:2]
-        self.zoom = 3 if h * w <= SMALL else 1
+        self.zoom: int = 3 if h * w <= SMALL else 1
         self.image = Image.fromarray(picture).resize((w * self.zoom, h * self.zoom), Image.Resampling.NEAREST)
         self.pen = ImageDraw.Draw(self.image)
-        self.thick = max(1.0, min(h, w) / 200)
-        self.letter = letter or max(12.0, min(h, w) / 30)
+        self.thick: float = max(1.0, min(h, w) / 200)
+        self.letter: float = letter or max(12.0, min(h, w) / 30)
         self.font = ImageFont.load_default(self.letter * self.zoom)
 
     def picture(self) -> np.ndarray:

@@ -72,7 +72,7 @@ def _shapes(model: Model) -> dict[str, Shape]:
 
 
 #: words in the name of a vector that show what it is
-WORDS = {"classify": ("logit", "prob", "softmax", "score", "class"), "embed": ("embed", "feature")}
+WORDS: dict[str, tuple[str, ...]] = {"classify": ("logit", "prob", "softmax", "score", "class"), "embed": ("embed", "feature")}
 
 
 def possible_tasks(model: Model, labels: bool = False) -> list[str]:
