@@ -9,7 +9,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import IO, TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
@@ -32,15 +32,15 @@ def pillow() -> ModuleType:
     return Image
 
 
-def read(path: str | os.PathLike[str]) -> np.ndarray:
+def read(file: str | os.PathLike[str] | IO[bytes]) -> np.ndarray:
     """The picture in a file of any format that Pillow reads.
 
     It is turned upright by the camera's orientation tag; grey becomes RGB, and transparent areas white.
 
     Parameters
     ----------
-    path : str or os.PathLike
-        The file.
+    file : str, os.PathLike or binary file
+        The file; or one that is open, such as an upload or `io.BytesIO`.
 
     Returns
     -------
@@ -66,21 +66,28 @@ def read(path: str | os.PathLike[str]) -> np.ndarray:
     ...     vision.read(path).shape
     (2, 3, 3)
     """
-    Image = pillow()
-    from PIL import ImageOps
+    pillow()
+    if isinstance(file, str | os.PathLike):
+        with open(file, "rb") as opened:
+            return _decode(opened, os.fspath(file))
+    return _decode(file, "the file")
 
-    with open(path, "rb") as file:
-        try:
-            image = ImageOps.exif_transpose(Image.open(file))
-            if image.mode[0] in "IF":  # 16 or 32 bits: their white is not known
-                raise ValueError(f"its pixels are of the kind {image.mode}, not of 8 bits")
-            if image.has_transparency_data:
-                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
-            return np.array(image.convert("RGB"))
-        except Image.UnidentifiedImageError:
-            raise InputError(f"{os.fspath(path)}: not a picture that can be read: its format is unknown") from None
-        except Exception as e:  # damaged files make Pillow's readers raise errors of every kind
-            raise InputError(f"{os.fspath(path)}: not a picture that can be read: {e}") from None
+
+def _decode(file: IO[bytes], name: str) -> np.ndarray:
+    """The picture in an open file, which errors call `name`."""
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    try:
+        image = ImageOps.exif_transpose(Image.open(file))
+        if image.mode[0] in "IF":  # 16 or 32 bits: their white is not known
+            raise ValueError(f"its pixels are of the kind {image.mode}, not of 8 bits")
+        if image.has_transparency_data:
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+        return np.array(image.convert("RGB"))
+    except UnidentifiedImageError:
+        raise InputError(f"{name}: not a picture that can be read: its format is unknown") from None
+    except Exception as e:  # damaged files make Pillow's readers raise errors of every kind
+        raise InputError(f"{name}: not a picture that can be read: {e}") from None
 
 
 def write(path: str | os.PathLike[str], picture: np.ndarray) -> None:

@@ -145,6 +145,7 @@ def test_a_picture_survives_a_file(tmp_path):
     vision.write(tmp_path / "a.png", picture)
     np.testing.assert_array_equal(vision.read(tmp_path / "a.png"), picture)
     np.testing.assert_array_equal(vision.read(str(tmp_path / "a.png")), picture)
+    np.testing.assert_array_equal(vision.read(io.BytesIO((tmp_path / "a.png").read_bytes())), picture)
 
 
 def test_read_turns_upright(tmp_path):
@@ -177,6 +178,8 @@ def test_read_and_write_say_what_is_wrong_with_a_file(tmp_path):
     for name in ("deep", "text", "empty", "cut"):
         with pytest.raises(InputError, match=rf"{name}\.png: not a picture that can be read"):
             vision.read(tmp_path / f"{name}.png")
+    with pytest.raises(InputError, match=r"^the file: not a picture that can be read: its format is unknown$"):
+        vision.read(io.BytesIO(b"no picture"))
     with pytest.raises(FileNotFoundError):
         vision.read(tmp_path / "missing.png")
     with pytest.raises(InputError, match=r"a\.what: .*extension"):
