@@ -31,8 +31,10 @@ def classify(picture: UploadFile):
     if not slots.acquire(timeout=PATIENCE):
         raise HTTPException(503, "too many requests at once")
     try:
-        return vision.classify(model, vision.read(picture.file)).as_dict()
+        pixels = vision.read(picture.file)
     except fastconv.InputError as error:
         raise HTTPException(400, str(error)) from None
+    else:
+        return vision.classify(model, pixels).as_dict()
     finally:
         slots.release()

@@ -8,6 +8,7 @@ import runpy
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +92,19 @@ def test_the_code_of_the_guide_runs(tmp_path, monkeypatch):
         exec(code, names)
     assert names["features"]["relu1"].shape == (2, 16, 8, 8)
     np.testing.assert_array_equal(names["y"], names["model"](names["x"]))
+
+
+def test_the_code_of_the_page_about_servers_is_that_of_the_examples():
+    """A block is a part of the program that the page names last (see tests/examples/test_servers.py), or runs by itself."""
+    text = (DOCS / "servers.md").read_text(encoding="utf-8")
+    found = set()
+    for match in re.finditer(r"```python\n(.*?)```", text, re.DOTALL):
+        code, path = match[1], re.findall(r"examples/servers/\w+\.py", text[: match.start()])[-1]
+        if textwrap.indent(code, "    ") in (program := (ROOT / path).read_text(encoding="utf-8")) or code in program:
+            found.add(ROOT / path)
+        else:
+            exec(code, {})
+    assert found == set((ROOT / "examples" / "servers").glob("*.py"))
 
 
 @pytest.mark.slow

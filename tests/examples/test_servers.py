@@ -8,6 +8,7 @@ import io
 import json
 import os
 import re
+import runpy
 import signal
 import socket
 import subprocess
@@ -122,6 +123,27 @@ def test_fastapi(by, tmp_path):
     assert wrong == (400, b'{"detail":"the file: not a picture that can be read: its format is unknown"}')
     assert large == (413, b'{"detail":"more than 10,000,000 bytes"}')
     assert missing == 422
+
+
+def test_fastapi_lets_requests_wait_for_a_slot(monkeypatch):
+    fastapi = pytest.importorskip("fastapi")
+    pytest.importorskip("python_multipart")
+    names = runpy.run_path(str(SERVERS / "fastapi_app.py"))
+    classify, slots = names["classify"], names["slots"]
+    monkeypatch.setitem(classify.__globals__, "PATIENCE", 0.01)
+
+    def status(content):
+        try:
+            return classify(fastapi.UploadFile(io.BytesIO(content), size=len(content)))
+        except fastapi.HTTPException as error:
+            return error.status_code
+
+    for _ in range(names["model"].threads + 1):  # each gives its slot back
+        assert status(b"no picture") == 400
+        assert status(png(np.zeros((8, 8, 3), np.uint8))).keys() == {"classes"}
+    for _ in range(names["model"].threads):
+        assert slots.acquire(timeout=0)
+    assert status(b"no picture") == 503
 
 
 # ---- asyncio
