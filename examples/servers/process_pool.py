@@ -37,7 +37,7 @@ def main(argv=None):
     model.plan()  # packs the weights: before the fork, so that they are shared
     images = np.load(args.images)
     with multiprocessing.get_context(args.method).Pool(args.processes, begin, (model,)) as pool:
-        np.save(args.scores, np.concatenate(pool.map(scores, np.array_split(images, len(images)))))
+        np.save(args.scores, np.concatenate(pool.map(scores, images[:, None])))  # a task for each image
 
 
 if __name__ == "__main__":

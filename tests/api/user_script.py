@@ -1,6 +1,7 @@
 """A user's program, as type checkers see it: nearly all of the public interface, and the types that they infer."""
 
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import assert_type
 
@@ -71,6 +72,7 @@ def layers() -> None:
 def pictures(model: fastconv.Model, path: Path) -> None:
     picture = vision.read(path)
     assert_type(picture, np.ndarray)
+    assert_type(vision.read(BytesIO(path.read_bytes())), np.ndarray)
     classes = vision.classify(model, picture, top=3)
     print(classes, classes.names[0], classes.scores[0])
     vision.write("classes.png", classes.draw(picture))
