@@ -7,7 +7,8 @@
 `load` and `Model` run networks from files, `from_torch` runs a PyTorch module; `conv2d`, `max_pool2d` and `linear` run single
 layers, with a choice of algorithm; `naive` has the plain loops that they are measured against; `compare` finds how far a model
 is from other engines or from float64; `vision` has pre- and postprocessing: pictures, boxes, drawing; `viz` draws what a
-network computes; `compat` runs programs that were written for onnxruntime.
+network computes; `BatchPredictor` is a network for frameworks that split work over many processes, and `ray`
+runs one on a cluster; `compat` runs programs that were written for onnxruntime.
 Errors: FastconvError and its subclasses ModelError, UnsupportedError, InputError. Warnings: ModelWarning, SlowPathWarning.
 
 Importing the package imports nothing else: a name's module is imported on first access to the name.
@@ -24,7 +25,8 @@ if PathFinder.find_spec(f"{__name__}._executor", __path__) is None:
     )
 
 if TYPE_CHECKING:
-    from . import compat, data, naive, vision, viz
+    from . import compat, data, naive, ray, vision, viz
+    from .batch_predictor import BatchPredictor
     from .comparison import Comparison, compare
     from .config import show_config
     from .errors import FastconvError, InputError, ModelError, ModelWarning, SlowPathWarning, UnsupportedError
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 else:  # a type checker would take __getattr__ for any name
     #: name -> the module that defines it, or that it is
     _MODULES = {
+        "BatchPredictor": "batch_predictor",
         "Comparison": "comparison",
         "FastconvError": "errors",
         "InputError": "errors",
@@ -63,6 +66,7 @@ else:  # a type checker would take __getattr__ for any name
         "load": "model",
         "max_pool2d": "functional",
         "naive": "naive",
+        "ray": "ray",
         "show_config": "config",
         "vision": "vision",
         "viz": "viz",
@@ -80,6 +84,7 @@ else:  # a type checker would take __getattr__ for any name
 
 
 __all__ = [
+    "BatchPredictor",
     "Comparison",
     "FastconvError",
     "InputError",
@@ -102,6 +107,7 @@ __all__ = [
     "load",
     "max_pool2d",
     "naive",
+    "ray",
     "show_config",
     "vision",
     "viz",

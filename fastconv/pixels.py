@@ -1,4 +1,4 @@
-"""Pixels: the ranges in which networks take them, by name. It imports nothing: the command line lists them in its help."""
+"""Names about pictures: how networks take pixels, and how files end. It imports nothing: the command line's help lists them."""
 
 from typing import NamedTuple
 
@@ -27,4 +27,7 @@ PIXELS = {
     "raw": Pixels(scale=1),
 }
 
-__all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "PIXELS", "Pixels"]
+#: how the names of pictures end
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+
+__all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "PIXELS", "SUFFIXES", "Pixels"]

@@ -18,6 +18,7 @@ import fastconv
 
 from ..errors import InputError
 from ..model import Model
+from ..pixels import SUFFIXES
 from ..table import LayerTable, table_lines, text_table
 from ..write_files import write_files
 
@@ -32,9 +33,6 @@ def load_model(args: argparse.Namespace) -> Model:
 
 
 # ---- pictures
-
-#: how the names of pictures in a folder end
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
 
 def picture_files(paths: Iterable[Path]) -> list[Path]:

@@ -15,8 +15,8 @@ import fastconv
 
 from ..errors import InputError
 from ..model import Model
+from ..pixels import SUFFIXES
 from .common import (
-    SUFFIXES,
     chosen_preprocess,
     error_line,
     picture_files,
@@ -69,7 +69,7 @@ def picture_array(args: argparse.Namespace, model: Model) -> dict[str, np.ndarra
 
 def answer_pictures(args: argparse.Namespace, model: Model, task: str) -> int:
     """Print the answer to each picture, with -o draw or save it. Returns 1 if some of several pictures could not be read."""
-    decode, options = fastconv.vision.tasks.TASKS[task].decode, _options(args, model, task)
+    decode, options = fastconv.vision.tasks.TASKS[task].decode, task_options(args, model, task)
     files, several = _files(args)
     targets = _targets(args.output, files, several)
     answers: dict[Path, Answer] = {}
@@ -109,7 +109,7 @@ def picture_size(args: argparse.Namespace, model: Model) -> tuple[int, ...] | No
     return None
 
 
-def _options(args: argparse.Namespace, model: Model, task: str) -> dict[str, Any]:
+def task_options(args: argparse.Namespace, model: Model, task: str) -> dict[str, Any]:
     """The arguments of the task's function that the command line gives."""
     given = {
         "top": args.top,

@@ -91,7 +91,7 @@ def fit(
     >>> canvas.shape, placement.inside
     ((8, 8, 3), (-4, 0, 12, 8))
     """
-    pixels, (height, width) = _pixels(how), as_picture("picture", picture).shape[:2]
+    pixels, (height, width) = pixels_of(how), as_picture("picture", picture).shape[:2]
     H, W = _size(model_input, (height, width), by, size)
     if by == "letterbox":
         return letterbox(picture, (H, W))
@@ -147,7 +147,7 @@ def preprocess(
 
 def to_input(canvas: np.ndarray, model_input: TensorInfo, how: str) -> np.ndarray:
     """The input of a picture that has its size already."""
-    pixels, (channels, last) = _pixels(how), _layout(model_input)
+    pixels, (channels, last) = pixels_of(how), _layout(model_input)
     if model_input.dtype.kind != "f" and how != "raw":
         raise InputError(f"input {model_input.name!r} is {model_input.dtype}: expected preprocess 'raw', got {how!r}")
     if channels == 1:
@@ -157,7 +157,8 @@ def to_input(canvas: np.ndarray, model_input: TensorInfo, how: str) -> np.ndarra
     return np.ascontiguousarray(x.transpose(0, 2, 3, 1) if last else x, model_input.dtype)
 
 
-def _pixels(how: Any) -> Pixels:
+def pixels_of(how: Any) -> Pixels:
+    """What `how` names; InputError for an unknown name."""
     if how not in PIXELS:
         raise InputError(f"preprocess: expected one of {', '.join(map(repr, PIXELS))}, got {how!r}{did_you_mean(how, PIXELS)}")
     return PIXELS[how]
@@ -191,4 +192,4 @@ def _size(info: TensorInfo, picture: tuple[int, int], by: Fit, size: int | Seque
     return h, w
 
 
-__all__ = ["Fit", "fit", "picture_input", "preprocess", "to_input"]
+__all__ = ["Fit", "fit", "picture_input", "pixels_of", "preprocess", "to_input"]
