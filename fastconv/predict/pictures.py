@@ -36,7 +36,7 @@ class Picture(NamedTuple):
             return vision.read(self.path)
         with open(self.path, "rb") as shard:
             shard.seek(self.offset)
-            return vision.pictures.decode(io.BytesIO(shard.read(self.size)), self.name)
+            return vision.read(io.BytesIO(shard.read(self.size)))
 
 
 def list_pictures(arguments: Iterable[str]) -> list[Picture]:

@@ -1,0 +1,83 @@
+"""The command `fastconv predict`: answers, errors in one line, and a run that is stopped again and again."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pyarrow.parquet as pq
+import pytest
+
+from fastconv.cli import main
+from fastconv.data import DIGITS
+
+from .conftest import write_digits
+
+
+def command(digits, folder, *more):
+    return ["predict", str(digits), "--model", str(DIGITS), "-o", str(folder), "--part-size", "8", *more]
+
+
+@pytest.fixture
+def predict(capsys):
+    """Run the command, and return stderr without the guess of the preprocessing."""
+
+    def run(*arguments, code=0):
+        try:
+            got = main([str(a) for a in arguments])
+        except SystemExit as e:  # argparse
+            got = e.code
+        out, err = capsys.readouterr()
+        assert got == code, out + err
+        return "".join(line for line in err.splitlines(True) if not line.startswith("preprocess: "))
+
+    return run
+
+
+@pytest.mark.slow
+def test_a_folder_of_pictures(digits, tmp_path, predict, capsys):
+    assert predict(*command(digits, tmp_path / "a.parquet", "--top", "1"), code=1) == ""
+    rows = pq.read_table(tmp_path / "a.parquet").to_pylist()
+    assert [row["picture"] for row in rows] == [str(p) for p in sorted(digits.iterdir())]
+    assert [row["picture"] for row in rows if row["error"]] == [str(digits / "010.png")]
+    main(["run", str(DIGITS), "--image", str(digits / "000.png"), "--json", "--top", "1"])
+    (wanted,) = json.loads(capsys.readouterr().out)["pictures"]
+    assert rows[0]["classes"] == wanted["classes"]
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_three_times_gives_every_picture_one_row(tmp_path, predict):
+    digits, folder = write_digits(tmp_path / "digits", 300), tmp_path / "a.parquet"
+    whole = []
+    for kill in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        resume = ["--resume"] if whole else []
+        process = subprocess.Popen([sys.executable, "-m", "fastconv", *command(digits, folder, "--workers", "1", *resume)])
+        end = time.monotonic() + 60
+        while len(done := [n for n in os.listdir(folder) if n.startswith("part")] if folder.exists() else []) <= len(whole):
+            assert time.monotonic() < end
+            time.sleep(0.005)
+        process.send_signal(kill)
+        process.wait(60)
+        whole = [n for n in os.listdir(folder) if n.startswith("part")]
+        assert set(done) <= set(whole)
+    assert len(whole) < 38
+    predict(*command(digits, folder, "--resume"), code=1)
+    rows = pq.read_table(folder).to_pylist()
+    assert [row["picture"] for row in rows] == [str(p) for p in sorted(digits.iterdir())]
+    assert [row["picture"] for row in rows if row["error"]] == [str(digits / "150.png")]
+
+
+@pytest.mark.parametrize("arguments, message", (
+    (["nowhere", "--model", DIGITS, "-o", "a.parquet"], "fastconv: error: nowhere: No such file or directory\n"),
+    ([".", "--model", "nowhere.json", "-o", "a.parquet"], "fastconv: error: nowhere.json: No such file or directory\n"),
+    ([".", "--model", DIGITS, "-o", "a.parquet"], "fastconv: error: .: no pictures there (.png, .jpg, "),
+    ([".", "--model", DIGITS, "-o", "a.parquet", "--pose"], "fastconv: error: pose: expected outputs "),
+    ([".", "--model", DIGITS, "-o", "a.parquet", "--resume"], "fastconv: error: a.parquet: nothing to go on with"),
+    ([".", "--model", DIGITS], "fastconv predict: error: the following arguments are required: -o/--output"),
+))  # fmt: skip
+def test_errors_are_one_line_and_leave_nothing(arguments, message, predict, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert predict("predict", *arguments, code=2).startswith(message)
+    assert os.listdir(tmp_path) == []
