@@ -1,6 +1,6 @@
 """Batches by Dask: a network as a function of the blocks of an array, on threads, processes or a cluster of Dask.
 
-    python examples/batch/dask_blocks.py
+python examples/batch/dask_blocks.py
 """
 
 import dask.array as da

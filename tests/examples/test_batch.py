@@ -32,7 +32,7 @@ def test_processes(wanted):
     assert printed == f"{wanted.argmax(axis=1)}\n"
 
 
-@pytest.mark.parametrize("scheduler", ("threads", "synchronous"))
+@pytest.mark.parametrize("scheduler", ["threads", "synchronous"])
 def test_dask(wanted, scheduler):
     pytest.importorskip("dask.array")
     np.testing.assert_array_equal(example("dask_blocks").main(scheduler), wanted)

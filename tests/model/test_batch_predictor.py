@@ -24,14 +24,14 @@ def digits(batch):
     return json.dumps(model).encode()
 
 
-@pytest.mark.parametrize("size", (1, 2, 3, 11))
+@pytest.mark.parametrize("size", [1, 2, 3, 11])
 def test_the_same_bits_for_any_size_of_batches(images, size):
     predict = BatchPredictor(DIGITS)
     parts = [predict({"image": images[i : i + size]})["logits"] for i in range(0, len(images), size)]
     np.testing.assert_array_equal(np.concatenate(parts), fastconv.load(DIGITS)(images))
 
 
-@pytest.mark.parametrize("rows", (0, 1, 4, 5, 11))
+@pytest.mark.parametrize("rows", [0, 1, 4, 5, 11])
 def test_a_model_with_a_fixed_batch_takes_any(images, rows):
     predict = BatchPredictor(digits(4))
     np.testing.assert_array_equal(
@@ -53,12 +53,12 @@ def test_it_loads_once_and_late_and_travels_without_its_model(images, monkeypatc
     assert list(pickle.loads(pickled)({"image": images})) == ["relu1"]
 
 
-@pytest.mark.parametrize("column, options", (
+@pytest.mark.parametrize("column, options", [
     ("image", {}),
     ("x", {}),
     ("x", {"input": "x"}),
     ("x", {"input": {"image": "x"}}),
-))  # fmt: skip
+])  # fmt: skip
 def test_columns(images, column, options):
     batch = {column: images} | ({"id": np.arange(len(images))} if options or column == "image" else {})
     assert BatchPredictor(DIGITS, **options)(batch)["logits"].shape == (11, 10)
@@ -77,7 +77,7 @@ def broken(row):
     raise KeyError("label")
 
 
-@pytest.mark.parametrize("batch, options, message", (
+@pytest.mark.parametrize("batch, options, message", [
     ({}, {}, "no column 'image'; the batch has none"),
     ({"imag": 1, "y": 2}, {}, "no column 'image'; the batch has 'imag', 'y'; did you mean 'imag'?"),
     ({"image": 5}, {}, "column 'image': expected an array or a list of rows, got int"),
@@ -85,20 +85,21 @@ def broken(row):
      "column 'image', row 1: expected 1×8×8 float64 as row 0, got 1×8×7 float64"),
     ({"image": np.zeros((2, 1, 8, 8))}, {}, "input 'image': expected float32, got float64: x.astype(np.float32)"),
     ({"image": [1, 2]}, {"preprocess": broken}, "column 'image', row 0: KeyError: 'label'"),
-    ({"image": [1, 2]}, {"preprocess": "0..1"}, "column 'image', row 0: picture: expected a picture, uint8 H×W×3 (RGB), got int 1"),
+    ({"image": [1, 2]}, {"preprocess": "0..1"},
+     "column 'image', row 0: picture: expected a picture, uint8 H×W×3 (RGB), got int 1"),
     ({"image": np.zeros((2, 1, 8, 8))}, {"input": {"x": "image"}}, "input: no column for the model's input 'image'"),
-))  # fmt: skip
+])  # fmt: skip
 def test_errors_name_the_column_and_the_row(batch, options, message):
     with pytest.raises(InputError) as e:
         BatchPredictor(DIGITS, **options)(batch)
     assert str(e.value).startswith(message)
 
 
-@pytest.mark.parametrize("options, message", (
+@pytest.mark.parametrize("options, message", [
     ({"preprocess": "imagnet"}, "preprocess: expected one of "),
     ({"preprocess": 3}, "preprocess: expected a function or a name, got 3"),
     ({"outputs": []}, "outputs: expected the names of values, got none"),
-))  # fmt: skip
+])  # fmt: skip
 def test_wrong_arguments_are_found_at_once(options, message):
     with pytest.raises(InputError) as e:
         BatchPredictor("nowhere.json", **options)

@@ -69,14 +69,14 @@ def test_a_run_that_is_killed_three_times_gives_every_picture_one_row(tmp_path, 
     assert [row["picture"] for row in rows if row["error"]] == [str(digits / "150.png")]
 
 
-@pytest.mark.parametrize("arguments, message", (
+@pytest.mark.parametrize("arguments, message", [
     (["nowhere", "--model", DIGITS, "-o", "a.parquet"], "fastconv: error: nowhere: No such file or directory\n"),
     ([".", "--model", "nowhere.json", "-o", "a.parquet"], "fastconv: error: nowhere.json: No such file or directory\n"),
     ([".", "--model", DIGITS, "-o", "a.parquet"], "fastconv: error: .: no pictures there (.png, .jpg, "),
     ([".", "--model", DIGITS, "-o", "a.parquet", "--pose"], "fastconv: error: pose: expected outputs "),
     ([".", "--model", DIGITS, "-o", "a.parquet", "--resume"], "fastconv: error: a.parquet: nothing to go on with"),
     ([".", "--model", DIGITS], "fastconv predict: error: the following arguments are required: -o/--output"),
-))  # fmt: skip
+])  # fmt: skip
 def test_errors_are_one_line_and_leave_nothing(arguments, message, predict, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert predict("predict", *arguments, code=2).startswith(message)

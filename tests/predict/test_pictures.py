@@ -32,12 +32,12 @@ def test_pictures_in_a_shard(digits, shard):
     np.testing.assert_array_equal(pictures[3].read(), list_pictures([f"{digits}/003.png"])[0].read())
 
 
-@pytest.mark.parametrize("make, message", (
+@pytest.mark.parametrize("make, message", [
     (lambda f: f / "empty", "no pictures there"),
     (lambda f: f"{f}/*.jpeg", "no pictures there"),
     (lambda f: f / "broken.tar", "not an uncompressed tar file"),
     (lambda f: f / "latin.txt", "not a list of paths in UTF-8"),
-))  # fmt: skip
+])  # fmt: skip
 def test_what_names_no_pictures_is_an_error(make, message, tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "broken.tar").write_bytes(b"x" * 1000)
