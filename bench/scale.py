@@ -4,8 +4,8 @@
     python bench/scale.py [--rate 150] [--parts 20]
 
 The arguments are what was measured on one or two cores (bench/predict.py; docs/scale.md says where each comes from); the rest
-is assumed, in `Assumed`. Each row of the table is a job in which every core has some parts on average. `of ideal` is the time that
-the job would take if all cores did nothing but pictures, over the simulated time; the columns after it are the same if one
+is assumed, in `Assumed`. Each row of the table is a job in which every core has some parts on average. `of ideal` is the time
+that the job would take if all cores did nothing but pictures, over the simulated time; the columns after it are the same if one
 cause is taken away.
 """
 
