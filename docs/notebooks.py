@@ -2,8 +2,8 @@
 
     python docs/notebooks.py [--write]      # extra: fastconv[notebooks]
 
-Those that need trained networks run if FASTCONV_MODELS names a folder with them. --write writes the pictures of
-docs/notebooks.md from what the notebooks show.
+Those that need trained networks run if FASTCONV_MODELS names a folder with them. --write writes a page of each to
+docs/notebooks: its text, its code, and what it prints and shows.
 """
 
 import argparse
@@ -16,19 +16,46 @@ import jupytext
 from nbclient import NotebookClient
 from PIL import Image
 
-DOCS = Path(__file__).parent
-FOLDER = DOCS.parent / "examples" / "notebooks"
-#: the pictures that each shows and the page has, counted from 0
-PICTURES = {"lecture": (1, 3), "classify": (2,), "detect": (1,), "segment": (1,), "pose": (0,), "retrieve": (1,)}
+PAGES = Path(__file__).parent / "notebooks"
+FOLDER = PAGES.parents[1] / "examples" / "notebooks"
+#: in the order of docs/notebooks.md; all but the first need trained networks
+NAMES = ("lecture", "classify", "detect", "segment", "pose", "retrieve")
 WIDTH = 700
 
 
 def run(name):
-    """The pictures that a notebook shows; nbclient's CellExecutionError if a cell fails."""
+    """A notebook with its outputs; nbclient's CellExecutionError if a cell fails."""
     notebook = jupytext.read(FOLDER / f"{name}.py")
-    NotebookClient(notebook, kernel_name="python3", resources={"metadata": {"path": str(FOLDER)}}).execute()
-    outputs = (output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", ()))
-    return [base64.b64decode(data["image/png"]) for data in outputs if "image/png" in data]
+    options = {"kernel_name": "python3", "coalesce_streams": True, "resources": {"metadata": {"path": str(FOLDER)}}}
+    NotebookClient(notebook, **options).execute()
+    return notebook
+
+
+def parts(cells):
+    """What a page has of cells, in turn: Markdown, code, text that was printed or is the result, and PNG files as bytes."""
+    for cell in cells:
+        yield ("markdown" if cell.cell_type == "markdown" else "python"), cell.source
+        for output in cell.get("outputs", ()):
+            data = output.get("data", {})
+            if "image/png" in data:
+                yield "png", base64.b64decode(data["image/png"])
+            elif text := output.get("text") or data.get("text/plain"):
+                yield "text", text.rstrip()
+
+
+def page(name, notebook):
+    """The page of a notebook, and its pictures by their files' names."""
+    blocks, pictures = [], {}
+    for kind, content in parts(notebook.cells):
+        if kind == "png":
+            file = f"{name}-{len(pictures)}.jpg"
+            pictures[file] = content
+            blocks.append(f"![What the cell above shows]({file})")
+        else:
+            blocks.append(content if kind == "markdown" else f"```{kind}\n{content}\n```")
+    source = f"[{name}.py](../../examples/notebooks/{name}.py)"
+    blocks.insert(1, f"This page is the notebook {source}, run by `docs/notebooks.py`.")
+    return "\n\n".join(blocks) + "\n", pictures
 
 
 def write(path, png):
@@ -41,16 +68,18 @@ def write(path, png):
 def main():
     """Run them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--write", action="store_true", help="write the pictures of docs/notebooks.md")
+    parser.add_argument("--write", action="store_true", help="write the pages of docs/notebooks")
     args = parser.parse_args()
-    names = list(PICTURES) if os.environ.get("FASTCONV_MODELS") else ["lecture"]
+    names = NAMES if os.environ.get("FASTCONV_MODELS") else NAMES[:1]
     for name in names:
-        shown = run(name)
-        print(f"{name}: {len(shown)} pictures", flush=True)
-        for i in PICTURES[name] if args.write else ():
-            write(DOCS / "notebooks" / f"{name}-{i}.jpg", shown[i])
-    if len(names) < len(PICTURES):
-        print(f"left out: {', '.join(n for n in PICTURES if n not in names)}: FASTCONV_MODELS names no folder of networks")
+        text, pictures = page(name, run(name))
+        print(f"{name}: {len(pictures)} pictures", flush=True)
+        if args.write:
+            (PAGES / f"{name}.md").write_text(text, encoding="utf-8")
+            for file, png in pictures.items():
+                write(PAGES / file, png)
+    if len(names) < len(NAMES):
+        print(f"left out: {', '.join(NAMES[len(names) :])}: FASTCONV_MODELS names no folder of networks")
 
 
 if __name__ == "__main__":
