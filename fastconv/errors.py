@@ -33,7 +33,18 @@ class ModelError(FastconvError, ValueError):
 
 
 class UnsupportedError(ModelError, NotImplementedError):
-    """The model is valid but uses features that fastconv does not implement; the message lists every such place."""
+    """The model is valid but uses features that fastconv does not implement; the message lists every such place.
+
+    Examples
+    --------
+    >>> import fastconv
+    >>> x = {"name": "x", "type": {"tensor_type": {"elem_type": 1}}}
+    >>> graph = {"input": [x], "output": [{"name": "y"}], "node": [{"op_type": "Fft", "input": ["x"], "output": ["y"]}]}
+    >>> fastconv.load({"opset_import": [{"version": 17}], "graph": graph})
+    Traceback (most recent call last):
+    fastconv.errors.UnsupportedError: the model uses what fastconv does not implement:
+      node 'y' (Fft) at graph.node[0]: operator not supported
+    """
 
 
 class InputError(FastconvError, ValueError):
@@ -50,11 +61,27 @@ class InputError(FastconvError, ValueError):
 
 
 class ModelWarning(UserWarning):
-    """The model file contradicts its nodes or a call; the nodes and the call take precedence."""
+    """The model file contradicts its nodes or a call; the nodes and the call take precedence.
+
+    Examples
+    --------
+    >>> import fastconv, warnings
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", fastconv.ModelWarning)    # an error in place of the warning
+    ...     model = fastconv.load(fastconv.data.DIGITS)
+    """
 
 
 class SlowPathWarning(UserWarning):
-    """Much of the model runs by reference, in NumPy, not on kernels; the message names the layers and the reasons."""
+    """Much of the model runs by reference, in NumPy, not on kernels; the message names the layers and the reasons.
+
+    Examples
+    --------
+    >>> import fastconv, warnings
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", fastconv.SlowPathWarning)    # an error in place of the warning
+    ...     summary = fastconv.load(fastconv.data.DIGITS).summary()
+    """
 
 
 def warn(message: str, category: type[Warning]) -> None:

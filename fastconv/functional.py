@@ -37,6 +37,8 @@ def conv2d(
 ) -> np.ndarray:
     """2-D convolution (cross-correlation, as ONNX's Conv and torch's conv2d).
 
+    "winograd" needs fewer products than the definition: Lavin and Gray, arXiv:1509.09308. docs/kernels.md describes the others.
+
     Parameters
     ----------
     x : numpy.ndarray
@@ -96,7 +98,7 @@ def max_pool2d(
     algorithm: PoolAlgorithm = "auto",
     threads: int | None = None,
 ) -> np.ndarray:
-    """2-D max pooling; a NaN in a window gives NaN.
+    """2-D max pooling, as ONNX's MaxPool; a NaN in a window gives NaN.
 
     Parameters
     ----------
@@ -152,7 +154,7 @@ def linear(
     algorithm: LinearAlgorithm = "auto",
     threads: int | None = None,
 ) -> np.ndarray:
-    """A fully connected layer: x @ w.T + b.
+    """A fully connected layer: x @ w.T + b, as torch's linear and ONNX's Gemm with transB.
 
     Parameters
     ----------

@@ -39,7 +39,7 @@ class Layer:
     reason: str = ""
     #: bytes of its results; 0 for a reorder, whose result is a copy
     activation_bytes: int | None = None
-    #: its arithmetic with the numbers in place, as lines `what: equation`
+    #: the lines of its arithmetic, with the numbers in place
     explanation: tuple[str, ...] = ()
 
 

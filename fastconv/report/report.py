@@ -54,7 +54,7 @@ class Report:
         As in `Model.profile`.
     title : str, optional
         The heading; default: the name in the file.
-    answer : fastconv.report.document.AnswerPart, optional
+    answer : AnswerPart, optional
         What the network says about the input.
     advance : callable
         Called with the share of the work that was done since the last call; the shares add up to 1.

@@ -1,5 +1,7 @@
 """Pre- and postprocessing for vision networks: tasks, inputs from pictures, boxes and scores from outputs, drawings.
 
+A task takes a network and a picture::
+
     from fastconv import vision
 
     picture = vision.read("street.jpg")                        # uint8, H×W×3
@@ -7,7 +9,7 @@
     print(found)
     vision.write("found.png", found.draw(picture))
 
-A task takes networks with the outputs that its docstring names. For others there are its parts:
+The network must have the outputs that the task's docstring names. For others there are the parts of tasks::
 
     canvas, placement = vision.letterbox(picture, 512)
     boxes, scores = model(vision.to_nchw(canvas))              # float32, 1×3×512×512

@@ -81,7 +81,7 @@ def top_k(scores: ArrayLike, k: int = 5) -> tuple[np.ndarray, np.ndarray]:
 
 
 def iou(a: ArrayLike, b: ArrayLike) -> np.ndarray:
-    """Intersection over union of every box with every other.
+    """Intersection over union (the Jaccard index) of every box with every other.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def _area(corner: np.ndarray, opposite: np.ndarray) -> np.ndarray:
 
 
 def nms(boxes: ArrayLike, scores: ArrayLike, threshold: float = 0.5, classes: ArrayLike | None = None) -> np.ndarray:
-    """Non-maximum suppression: which boxes to keep.
+    """Non-maximum suppression: which boxes to keep, by the greedy rule of ONNX's NonMaxSuppression.
 
     Parameters
     ----------
@@ -191,7 +191,7 @@ class Peaks(NamedTuple):
 def peaks(heatmap: ArrayLike, threshold: float, k: int = 100) -> Peaks:
     """The best cells of a heatmap, of those that no cell of the 8 around them exceeds.
 
-    A plateau's cells are all peaks. Each channel is on its own.
+    A plateau's cells are all peaks. Each channel is on its own. This takes the place of `nms` in CenterNet (arXiv:1904.07850).
 
     Parameters
     ----------

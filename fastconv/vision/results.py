@@ -45,7 +45,19 @@ class Answer(Shown):
 
 @dataclass(frozen=True, repr=False)
 class Classification(Answer):
-    """The most likely classes, best first: their numbers, probabilities and names."""
+    """The most likely classes, best first: their numbers, probabilities and names.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv.vision.results import Classification
+    >>> answer = Classification(np.array([281, 285]), np.float32([0.7, 0.2]), ["tabby", "Egyptian cat"])
+    >>> answer
+     70.0%  tabby
+     20.0%  Egyptian cat
+    >>> answer.draw(np.zeros((240, 320, 3), np.uint8)).shape
+    (278, 320, 3)
+    """
 
     indices: np.ndarray
     scores: np.ndarray
@@ -72,7 +84,15 @@ class Classification(Answer):
 
 @dataclass(frozen=True, repr=False)
 class Detections(Answer):
-    """Objects, best first: boxes n×4 in the picture's pixels, their classes' numbers, scores, and classes' names."""
+    """Objects, best first: boxes n×4 in the picture's pixels, their classes' numbers, scores, and classes' names.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv.vision.results import Detections
+    >>> Detections(np.array([[10, 20, 110, 220]]), np.array([41]), np.float32([0.8]), ["cup"])
+    cup 80%                  10     20    110    220
+    """
 
     boxes: np.ndarray
     classes: np.ndarray
@@ -103,7 +123,15 @@ class Detections(Answer):
 
 @dataclass(frozen=True, repr=False)
 class Segmentation(Answer):
-    """The probability that each pixel of the picture belongs to what the network looks for: `mask`, H×W."""
+    """The probability that each pixel of the picture belongs to what the network looks for: `mask`, H×W.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv.vision.results import Segmentation
+    >>> Segmentation(np.float32([[0.9, 0.8], [0.7, 0.1]]))
+    75% of the picture
+    """
 
     mask: np.ndarray
 
@@ -131,7 +159,17 @@ class Segmentation(Answer):
 
 @dataclass(frozen=True, repr=False)
 class Pose(Answer):
-    """COCO's 17 keypoints of a person: x, y in the picture's pixels, 17×2, and their scores."""
+    """COCO's 17 keypoints of a person: x, y in the picture's pixels, 17×2, and their scores.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv.vision.results import Pose
+    >>> scores = np.array([0.9, 0.8] + [0.0] * 15)
+    >>> Pose(np.arange(34).reshape(17, 2), scores)
+    nose                 0      1  90%
+    left eye             2      3  80%
+    """
 
     points: np.ndarray
     scores: np.ndarray
@@ -161,7 +199,15 @@ class Pose(Answer):
 
 @dataclass(frozen=True, repr=False)
 class Embedding(Answer):
-    """The vector that stands for the picture: pictures that look alike have vectors of like directions."""
+    """The vector that stands for the picture: pictures that look alike have vectors of like directions.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv.vision.results import Embedding
+    >>> Embedding(np.float32([3, 4]))
+    2 numbers, norm 5: 3 4
+    """
 
     vector: np.ndarray
 

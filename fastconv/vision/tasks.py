@@ -294,7 +294,7 @@ def detect(
     preprocess: str | None = None,
     size: int | Sequence[int] | None = None,
 ) -> Detections:
-    """Objects in a picture, by the outputs of CenterNet.
+    """Objects in a picture, by the outputs of CenterNet (Zhou et al., "Objects as Points", arXiv:1904.07850).
 
     Parameters
     ----------

@@ -1,5 +1,7 @@
 """Figures of what a network computes: its activations, its filters, where its time goes.
 
+For example::
+
     from fastconv import viz
 
     viz.activation_maps(model, x, ["conv1", "conv3"]).savefig("maps.png")

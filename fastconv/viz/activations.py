@@ -132,6 +132,8 @@ def hierarchy(
 ) -> Figure:
     """From low to high level features: for some depths the units that a picture fires most, and the part of it that does.
 
+    After Zeiler and Fergus, "Visualizing and understanding convolutional networks", arXiv:1311.2901.
+
     Parameters
     ----------
     model, x, layers, picture

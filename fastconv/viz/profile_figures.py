@@ -60,7 +60,8 @@ def profile_figure(profile: Profile) -> Figure:
     """The time of each layer and of each kind of layer, and the roofline: what each layer reaches of what bounds it.
 
     The layers that take longest have labels; their numbers are the same in the roofline. There the area of a point is the
-    layer's time, and layers without arithmetic are left out.
+    layer's time, and layers without arithmetic are left out. For the roofline see Williams et al., Communications of the ACM
+    52(4), 2009, doi:10.1145/1498765.1498785.
 
     Parameters
     ----------

@@ -104,7 +104,8 @@ class ReceptiveField:
 def receptive_field(model: Model, layer: str, shapes: Mapping[str, Sequence[int]] | None = None) -> ReceptiveField:
     """Which pixels each unit of a layer sees, by the kernels, strides, dilations and paddings on all ways to it.
 
-    What follows a global pool, a fully connected layer or attention sees the whole picture.
+    What follows a global pool, a fully connected layer or attention sees the whole picture. The arithmetic is that of Araujo et
+    al., "Computing receptive fields of convolutional neural networks", Distill 2019, doi:10.23915/distill.00021.
 
     Parameters
     ----------

@@ -21,6 +21,7 @@ MODULES = {
     "vision.draw",
     "vision.pictures",
     "vision.preprocessing",
+    "vision.results",
     "vision.tasks",
     "viz.maps",
     "viz.receptive_field",
