@@ -21,7 +21,7 @@ from fastconv.ops import REGISTRY
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-PAGES = [*sorted(DOCS.glob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "bench" / "README.md"]
+PAGES = [*sorted(DOCS.rglob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "bench" / "README.md"]
 #: a new file of docs/adding-an-operator.md, and a change to one: its unchanged line and the lines added behind it
 NEW_FILE = re.compile(r"`([\w/]+\.\w+)`:\n\n```(?:python|cython)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 CHANGE = re.compile(r"^```diff\n (.*?\n)((?:\+.*\n)+)```", re.MULTILINE)
@@ -33,10 +33,18 @@ def test_the_page_of_operators_is_up_to_date():
     assert set(re.findall(r"[\w.]+::\w+|\w+", text)) >= set(REGISTRY)
 
 
+def anchors(page):
+    """The anchors that a forge gives the headings of a page."""
+    headings = re.findall(r"^#+ (.*)", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\s-]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_links_lead_somewhere(page):
-    for link in re.findall(r"""(?:\]\(|src="|srcset=")([^)"#:]+)[)"]""", page.read_text(encoding="utf-8")):
-        assert (page.parent / link).exists(), link
+    for link, anchor in re.findall(r"""(?:\]\(|src="|srcset=")([^)"#:]*)#?([^)":]*)[)"]""", page.read_text(encoding="utf-8")):
+        target = page.parent / link if link else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), f"{link}#{anchor}"
 
 
 def defined(path):
