@@ -1,4 +1,4 @@
-"""The figures of docs/guide.md: what SqueezeNet makes of scikit-image's cat.
+"""The figures of docs/inspect.md: what SqueezeNet makes of scikit-image's cat.
 
 python docs/figures.py --models FOLDER       # writes docs/activations.jpg and docs/hierarchy.jpg
 """

@@ -1,4 +1,4 @@
-"""The picture of a report in docs/guide.md: SqueezeNet and scikit-image's cat, in headless Chromium.
+"""The picture of a report in docs/inspect.md: SqueezeNet and scikit-image's cat, in headless Chromium.
 
 python docs/report.py --models FOLDER       # writes docs/report.png
 """

@@ -177,7 +177,7 @@ class Comparison(LayerTable):
         Returns
         -------
         dict
-            Values that `json.dumps` takes; the guide lists the keys.
+            Values that `json.dumps` takes; docs/command-line.md lists the keys.
         """
 
         def errors(rows: Sequence[LayerError]) -> list[dict[str, object]]:

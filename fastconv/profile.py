@@ -230,7 +230,7 @@ class Profile(LayerTable):
         Returns
         -------
         dict
-            Values that `json.dumps` takes; the guide lists the keys.
+            Values that `json.dumps` takes; docs/command-line.md lists the keys.
         """
         layers = [
             {

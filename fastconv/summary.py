@@ -255,7 +255,7 @@ class Summary(LayerTable):
         Returns
         -------
         dict
-            Values that `json.dumps` takes; the guide lists the keys.
+            Values that `json.dumps` takes; docs/command-line.md lists the keys.
         """
         planned = self.isa is not None
         return {

@@ -126,6 +126,19 @@ def test_the_code_of_the_guide_about_torch_runs(tmp_path, monkeypatch):
     assert fastconv.load("net.json").inputs == names["model"].inputs
 
 
+@pytest.mark.slow
+def test_the_code_of_the_page_about_looking_into_a_network_runs(tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for code in re.findall(r"```python\n(.*?)```", (DOCS / "inspect.md").read_text(encoding="utf-8"), re.DOTALL):
+        exec(code, names)
+    assert names["found"].first is None
+
+
+COMMAND_LINE = (DOCS / "command-line.md").read_text(encoding="utf-8")
+
+
 def keys(part):
     """All keys of a document."""
     if isinstance(part, list):
@@ -134,13 +147,13 @@ def keys(part):
 
 
 def documented_keys(command):
-    """The keys in the guide's row about a command."""
-    row = re.search(rf"^\| `{command}` \| (.*) \|$", (DOCS / "guide.md").read_text(encoding="utf-8"), re.MULTILINE)[1]
+    """The keys in the page's row about a command."""
+    row = re.search(rf"^\| `{command}` \| (.*) \|$", COMMAND_LINE, re.MULTILINE)[1]
     return set(re.findall(r"`([a-z0-9_]+)`", row))
 
 
 @pytest.mark.parametrize("command", [["run", "--random"], ["summary"], ["profile"], ["bench", "--seconds", "0"]])
-def test_the_guide_has_the_keys_of_json(capsys, command):
+def test_the_page_has_the_keys_of_json(capsys, command):
     name, *options = command
     assert main([name, str(fastconv.data.DIGITS), *options, "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
@@ -149,7 +162,7 @@ def test_the_guide_has_the_keys_of_json(capsys, command):
     assert keys(document) - {"fastconv", "model", "image"} == documented_keys(name)
 
 
-def test_the_guide_has_the_keys_of_answers(capsys, tmp_path):
+def test_the_page_has_the_keys_of_answers(capsys, tmp_path):
     from fastconv.vision import results
 
     box, ones = np.ones((1, 4)), np.ones(17)
@@ -166,12 +179,11 @@ def test_the_guide_has_the_keys_of_answers(capsys, tmp_path):
     assert found - {"fastconv", "model"} == documented_keys("run --image")
 
 
-def test_the_guide_has_the_options_of_run(capsys):
-    text = (DOCS / "guide.md").read_text(encoding="utf-8")
+def test_the_page_has_the_options_of_run(capsys):
     with pytest.raises(SystemExit):
         main(["run", "--help"])
     options = set(re.findall(r"--[a-z]+", capsys.readouterr().out)) - {"--help", "--random"}
-    assert options <= set(re.findall(r"--[a-z]+", text[text.index("## Command line") :]))
+    assert options <= set(re.findall(r"--[a-z]+", COMMAND_LINE))
 
 
 def copy_checkout(target):
