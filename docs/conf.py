@@ -75,7 +75,7 @@ def types_of_python(app, doctree):
     """Do not take `bytes` in a list of parameters for a member of that name."""
     for node in doctree.findall(pending_xref):
         if node["reftarget"] in dir(builtins):
-            node["refspecific"] = False
+            node.attributes.pop("refspecific", None)
 
 
 def no_public_name(app, env, node, contnode):

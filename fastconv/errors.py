@@ -39,7 +39,8 @@ class UnsupportedError(ModelError, NotImplementedError):
     --------
     >>> import fastconv
     >>> x = {"name": "x", "type": {"tensor_type": {"elem_type": 1}}}
-    >>> graph = {"input": [x], "output": [{"name": "y"}], "node": [{"op_type": "Fft", "input": ["x"], "output": ["y"]}]}
+    >>> node = {"op_type": "Fft", "input": ["x"], "output": ["y"]}
+    >>> graph = {"input": [x], "output": [{"name": "y"}], "node": [node]}
     >>> fastconv.load({"opset_import": [{"version": 17}], "graph": graph})
     Traceback (most recent call last):
     fastconv.errors.UnsupportedError: the model uses what fastconv does not implement:
