@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
-#: a LeNet for handwritten digits of 8x8 pixels, and the third of the images that it was not trained on
+#: A LeNet for handwritten digits of 8×8 pixels.
 DIGITS = Path(__file__).with_name("digits.json")
+#: The third of the images that it was not trained on: `images` N×8×8, 0 to 16, and `labels` N.
 DIGITS_IMAGES = Path(__file__).with_name("digits.npz")

@@ -87,6 +87,12 @@ def test_the_programs_of_the_page_about_onnxruntime_agree(net):
     np.testing.assert_allclose(ours["y"], theirs["y"], atol=1e-5)
 
 
+def test_the_code_of_the_first_page_runs(net, capsys):
+    code = re.search(r"```python\n(.*?)```", (DOCS / "index.md").read_text(encoding="utf-8"), re.DOTALL)[1]
+    exec(code, {"x": np.ones((1, 1, 8, 8), np.float32)})
+    assert "Conv+Relu" in capsys.readouterr().out
+
+
 def test_the_lines_of_the_page_about_onnxruntime_agree(net):
     given = {"np": np, "pickle": pickle, "x": np.ones((1, 1, 8, 8), np.float32), "data": net.read_bytes()}
     theirs, ours = dict(given), dict(given)
