@@ -41,7 +41,6 @@ add_module_names = False
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 napoleon_google_docstring = False
-python_display_short_literal_types = True
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
@@ -82,11 +81,9 @@ def no_public_name(app, env, node, contnode):
     """Show as code what is in backticks, or is a type, and is no public name of fastconv."""
     if node.get("refdomain") != "py" or node["reftarget"].startswith("fastconv."):
         return None
-    if isinstance(contnode, nodes.literal) and contnode.rawsource.startswith(
-        "`"
-    ):  # without what the role strips, such as the dot of `.onnx`
-        return nodes.literal(contnode.rawsource, contnode.rawsource.strip("`"))
-    return contnode
+    source = contnode.rawsource if isinstance(contnode, nodes.literal) else ""
+    # the whole of it: the role has stripped the dot of `.onnx`
+    return nodes.literal(source, source.strip("`")) if source.startswith("`") else contnode
 
 
 def setup(app):
