@@ -47,8 +47,11 @@ class ProfileRow:
     implementation: str
     output: Shape
     ms: float
+    #: of the time of all layers, 0 to 1
     share: float
+    #: floating point operations, a multiply-add counted as two
     flops: int
+    #: the machine's limits, `gflops` and `gbytes` a second
     peak: Peak
     #: what the layer must move: its inputs and outputs, and its weights once
     bytes: int = 0

@@ -26,14 +26,20 @@ class Layer:
     """
 
     name: str
+    #: the operators, as "Conv+Relu", or "reorder"
     op: str
+    #: what runs it
     implementation: str
+    #: the shape of its first input
     input: Shape
+    #: the shape of its first output
     output: Shape
     params: int
     multiply_adds: int | None
     flops: int | None
+    #: kernel, strides, pads and dilations, in pixels
     window: Windows | None = None
+    #: the groups of a convolution
     group: int = 1
     #: why it runs by reference; empty if it runs on a kernel
     reason: str = ""
