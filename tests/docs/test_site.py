@@ -113,7 +113,7 @@ def test_the_reference_has_every_public_name():
         if directive in ("currentmodule", "automodule"):
             module = name
         documented.add(name if name.startswith("fastconv") else f"{module}.{name}")
-    modules = {"": fastconv, "vision.": fastconv.vision, "viz.": fastconv.viz, "compat.": compat}
+    modules = {"": fastconv, "vision.": fastconv.vision, "viz.": fastconv.viz, "compat.": compat, "ray.": fastconv.ray}
     assert {f"fastconv.{prefix}{name}" for prefix, m in modules.items() for name in m.__all__} <= documented
 
 
