@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 try:
+    from google.protobuf.message import EncodeError
     from onnx import ModelProto, NodeProto, defs, helper
     from onnx.backend.base import Backend, BackendRep
 except ImportError:
@@ -21,7 +22,6 @@ except ImportError:
 
 from .errors import InputError
 from .model import Model, load
-from .onnx_json.protobuf import as_dict
 
 
 class FastconvRep(BackendRep):
@@ -54,10 +54,17 @@ class FastconvBackend(Backend):
 
     @classmethod
     def prepare(cls, model: ModelProto, device: str = "CPU", **kwargs: Any) -> FastconvRep:
-        """A network ready to run. Keywords and errors are those of `fastconv.load`."""
+        """A network ready to run, read from the model's bytes. Keywords and errors are those of `fastconv.load`.
+
+        InputError for a model of 2 GiB or more, which protobuf does not write.
+        """
         if not cls.supports_device(device):
             raise InputError(f"device: expected 'CPU', got {device!r}")
-        return FastconvRep(load(as_dict(model), **kwargs))
+        try:
+            data = model.SerializeToString()
+        except EncodeError:
+            raise InputError("model: protobuf writes less than 2 GiB; load a file with external data instead") from None
+        return FastconvRep(load(data, **kwargs))
 
     @classmethod
     def run_model(cls, model: ModelProto, inputs: Any, device: str = "CPU", **kwargs: Any) -> tuple[np.ndarray, ...]:

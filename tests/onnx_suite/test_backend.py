@@ -6,6 +6,7 @@ import textwrap
 
 import numpy as np
 import pytest
+from google.protobuf.message import EncodeError
 from onnx import TensorProto, helper
 from onnx.backend.base import Backend, BackendRep
 
@@ -54,6 +55,15 @@ def test_errors():
         fastconv.backend.run_model(model(), [A])
     with pytest.raises(InputError, match="the node reads 2 values \\('a', 'b'\\), got 3 arrays"):
         fastconv.backend.run_node(helper.make_node("Sub", ["a", "b"], ["y"]), [A, B, B])
+
+
+def test_a_model_that_protobuf_does_not_write():
+    class Large:
+        def SerializeToString(self):
+            raise EncodeError("Failed to serialize proto")
+
+    with pytest.raises(InputError, match="protobuf writes less than 2 GiB"):
+        fastconv.backend.prepare(Large())
 
 
 def test_it_is_onnx_interface():
