@@ -18,7 +18,7 @@ from . import _executor, kernels, onnx_json
 from .errors import InputError, ModelWarning, did_you_mean, warn
 from .graph import Graph
 from .inputs import check_shapes, input_arrays, input_shapes, is_known, known_input_shapes
-from .onnx_json import Reading, Source
+from .onnx_json import Parsed, Reading, Source
 from .outputs import Outputs, arrays_by_name, one_or_all, value_names
 from .passes import PASSES, run_passes
 from .plan import Plan, SplitPlan
@@ -67,11 +67,16 @@ class Model(Locked):
     """
 
     def __init__(
-        self, source: Source, *, threads: int | None = None, accuracy: Accuracy = "default", **reading: Unpack[Reading]
+        self,
+        source: Source | Parsed,
+        *,
+        threads: int | None = None,
+        accuracy: Accuracy = "default",
+        **reading: Unpack[Reading],
     ):
         if accuracy not in ACCURACIES:
             raise InputError(f"accuracy: expected {' or '.join(map(repr, ACCURACIES))}, got {accuracy!r}")
-        self._source = source
+        self._source = source.source if isinstance(source, Parsed) else source  # without the weights of the dict
         self._options: dict[str, Any] = {"threads": threads, "accuracy": accuracy, **reading}
         self._threads = resolve(threads)
         self._fixed_threads = threads is not None

@@ -4,7 +4,7 @@
 checked before memory is allocated, and every error names the JSON path.
 """
 
-from .source import Reading, Source, read
+from .source import Parsed, Reading, Source, parse, read
 from .writer import write
 
-__all__ = ["Reading", "Source", "read", "write"]
+__all__ = ["Parsed", "Reading", "Source", "parse", "read", "write"]

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
-from typing import Any, TypedDict
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypedDict
 
+from .. import strict_json
 from ..errors import ModelError
 from ..external_data import DataFile, DataReader, Origin
 from ..file_kinds import other_kind
 from ..graph import Graph
-from ..strict_json import Fields, parse
+from ..strict_json import Fields
 from . import wire
 from .format import MODEL
 from .reader import GraphReader
@@ -19,6 +20,15 @@ from .tensors import TensorReader
 
 #: A path, the contents of a file as bytes (JSON or `.onnx`), or parsed JSON.
 Source = str | os.PathLike[str] | bytes | Mapping[str, object]
+
+
+class Parsed(NamedTuple):
+    """A model's dict, what it was parsed from, and where its weights are."""
+
+    source: Source
+    model: Any
+    origin: Origin | None
+    folder: str | None  # of its data files
 
 
 class Reading(TypedDict, total=False):
@@ -30,7 +40,7 @@ class Reading(TypedDict, total=False):
 
 
 def read(
-    source: Source,
+    source: Source | Parsed,
     *,
     external_dir: str | os.PathLike[str] | None = None,
     follow_links: bool = False,
@@ -43,35 +53,48 @@ def read(
     ModelError if the model is malformed, UnsupportedError with every place that uses an unsupported feature, and OSError if the
     file cannot be read.
     """
-    origin = None
+    parsed = source if isinstance(source, Parsed) else parse(source, max_bytes)
+    with DataReader(parsed.folder if external_dir is None else external_dir, follow_links) as reader:
+        return GraphReader(TensorReader(reader, max_bytes, parsed.origin)).model(Fields(parsed.model, "", MODEL))
+
+
+def parse(source: Source, max_bytes: int | None = None, parser: Callable[[bytes], Any] | None = None) -> Parsed:
+    """The dict of a model; `parser` makes it of a file's bytes, by default as its name or its first byte says."""
     if isinstance(source, Mapping):
-        model = dict(source)
-    elif isinstance(source, bytes):
-        model, origin = _parse(source), Origin(source, None)
-    else:
-        path = os.fspath(source)
-        if os.path.isdir(path):
-            raise ModelError("a folder, not an ONNX model: name the file in it")
-        external_dir = os.path.dirname(path) or "." if external_dir is None else external_dir
-        with open(path, "rb") as file:
-            again = DataFile(os.dup(file.fileno()), repr(path)) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else None
-            data = file.read(-1 if max_bytes is None else max_bytes + 1)
-        if max_bytes is not None and len(data) > max_bytes:
-            raise ModelError(f"{path} is larger than max_bytes={max_bytes}")
-        model = wire.parse(data) if path.lower().endswith(".onnx") else _parse(data)
-        origin = Origin(data, again) if again else None
-    with DataReader(external_dir, follow_links) as reader:
-        return GraphReader(TensorReader(reader, max_bytes, origin)).model(Fields(model, "", MODEL))
+        return Parsed(source, dict(source), None, None)
+    if isinstance(source, bytes):
+        return Parsed(source, (parser or _parser(source))(source), Origin(source, None), None)
+    path = os.fspath(source)
+    if os.path.isdir(path):
+        raise ModelError("a folder, not an ONNX model: name the file in it")
+    with open(path, "rb") as file:
+        again = DataFile(os.dup(file.fileno()), repr(path)) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else None
+        data = file.read(-1 if max_bytes is None else max_bytes + 1)
+    if max_bytes is not None and len(data) > max_bytes:
+        raise ModelError(f"{path} is larger than max_bytes={max_bytes}")
+    model = (parser or _parser(data, path))(data)
+    return Parsed(source, model, Origin(data, again) if again else None, os.path.dirname(path) or ".")
 
 
-def _parse(data: bytes) -> Any:
-    """The dict of a model in JSON or in ONNX, which begins with the tag of its IR version: no JSON begins with that byte."""
-    return wire.parse(data) if data.startswith(b"\x08") else parse_json(data)
+def _parser(data: bytes, path: str = "") -> Callable[[bytes], Any]:
+    """The parser of a file. A ModelProto begins with the tag of its IR version; no JSON begins with that byte."""
+    return _parse_onnx if path.lower().endswith(".onnx") or data.startswith(b"\x08") else parse_json
+
+
+def _parse_onnx(data: bytes) -> Any:
+    """The dict of a `.onnx` file's bytes."""
+    try:
+        model = wire.parse(data)
+    except ModelError as e:
+        raise other_kind(data) or e from None
+    if "graph" not in model:
+        raise other_kind(data) or ModelError("not an ONNX model: it has no graph")
+    return model
 
 
 def parse_json(data: bytes) -> Any:
     """The parsed JSON of a file's bytes."""
     try:
-        return parse(data)
+        return strict_json.parse(data)
     except ModelError as e:
         raise other_kind(data) or e from None

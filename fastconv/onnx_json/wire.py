@@ -9,12 +9,11 @@ Source: https://protobuf.dev/programming-guides/encoding and onnx.proto of the O
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..errors import ModelError
-from ..file_kinds import other_kind
 
 #: The most levels of messages, as in protobuf's own readers: a graph in a node of a graph takes three.
 MOST_LEVELS = 100
@@ -25,9 +24,6 @@ MESSAGES = {
     "Model": """1 ir_version int64, 2 producer_name string, 3 producer_version string, 4 domain string, 5 model_version int64,
         6 doc_string string, 7 graph Graph, 8 opset_import* Opset, 14 metadata_props* Entry, 20 training_info* bytes,
         25 functions* Function, 26 configuration* bytes""",
-    # a Model and its Graph without nodes and weights, which are skipped
-    "Header": "2 producer_name string, 4 domain string, 5 model_version int64, 6 doc_string string, 7 graph GraphHeader",
-    "GraphHeader": "2 name string, 10 doc_string string, 11 input* ValueInfo, 12 output* ValueInfo",
     "Opset": "1 domain string, 2 version int64",
     "Function": "1 name string, 10 domain string",
     "Graph": """1 node* Node, 2 name string, 5 initializer* Tensor, 10 doc_string string, 11 input* ValueInfo,
@@ -95,15 +91,12 @@ class WireError(ValueError):
         return WireError(self.problem, f"{place}.{self.path}" if self.path else place)
 
 
-def parse(data: bytes, kind: Literal["Model", "Header"] = "Model") -> dict[str, Any]:
-    """The dict of a `.onnx` file's bytes, or only what it says about the model. ModelError if they are no ModelProto."""
+def parse(data: bytes) -> dict[str, Any]:
+    """The dict of a `.onnx` file's bytes. ModelError if they are no ModelProto."""
     try:
-        model = _message(data, kind, 0)
+        return _message(data, "Model", 0)
     except WireError as e:
-        raise other_kind(data) or ModelError(f"not an ONNX model: {e}") from None
-    if "graph" not in model:
-        raise other_kind(data) or ModelError("not an ONNX model: it has no graph")
-    return model
+        raise ModelError(f"not an ONNX model: {e}") from None
 
 
 def _message(message: bytes | memoryview, kind: str, level: int) -> dict[str, Any]:

@@ -111,6 +111,7 @@ def test_an_ort_value_is_the_memory_of_an_array(engine):
     assert value.numpy()[0, 0] == 5
     assert (value.shape(), value.data_type(), value.element_type(), value.device_name()) == ([2, 3], "tensor(float)", 1, "cpu")
     assert (value.has_value(), value.is_tensor(), value.data_ptr()) == (True, True, array.ctypes.data)
+    assert (value.is_sparse_tensor(), value.is_tensor_sequence()) == (False, False)
     empty = engine.OrtValue.ortvalue_from_shape_and_type([2, 3], np.float32)
     empty.update_inplace(array)
     np.testing.assert_array_equal(empty.numpy(), array)
@@ -168,6 +169,17 @@ def test_a_binding_that_does_not_fit(engine, onnx_bytes):
         session.run_with_iobinding(binding)
 
 
+def test_what_is_not_bound(onnx_bytes):
+    """onnxruntime raises RuntimeError too, and some of its versions abort the process."""
+    binding = ort.InferenceSession(onnx_bytes).io_binding()
+    with pytest.raises(RuntimeError, match="Unable to create OrtValue from the given python object: list"):
+        binding.bind_cpu_input("x", X.tolist())
+    with pytest.raises(RuntimeError, match="Can't allocate memory on the device 'cuda'"):
+        binding.bind_input("x", "cuda", 0, np.float32, X.shape, X.ctypes.data)
+    with pytest.raises(RuntimeError, match="Can't allocate memory on the device 'cuda'"):
+        binding.bind_output("z", "cuda")
+
+
 INVALID, MISSING = "[ONNXRuntimeError] : 2 : INVALID_ARGUMENT : ", "Required inputs (['x']) are missing from input feed ("
 DIMENSIONS = "Got invalid dimensions for input: x for the following indices\n index: 1 Got: 4 Expected: 3\n Please fix"
 
@@ -188,9 +200,23 @@ DIMENSIONS = "Got invalid dimensions for input: x for the following indices\n in
             f"{INVALID}Unexpected input data type. Actual: (tensor(double)) , expected: (tensor(float))",
         ),
         (None, {"x": None}, "Fail", "[ONNXRuntimeError] : 1 : FAIL : "),
+        (None, {"x": ["a"]}, "RuntimeError", "Could not create tensor from given input list"),
         (None, [X], "AttributeError", "'list' object has no attribute 'keys'"),
+        ("z", {"x": X}, "TypeError", "run(): "),
     ],
-    ids=["no-input", "another-input", "unknown-input", "unknown-output", "rank", "sizes", "dtype", "none", "list"],
+    ids=[
+        "no-input",
+        "another-input",
+        "unknown-input",
+        "unknown-output",
+        "rank",
+        "sizes",
+        "dtype",
+        "none",
+        "text",
+        "list",
+        "one-name",
+    ],
 )
 def test_a_wrong_call_raises_the_same_error(engine, onnx_bytes, names, feed, kind, message):
     session = session_of(engine, onnx_bytes)
@@ -202,15 +228,23 @@ def test_a_wrong_call_raises_the_same_error(engine, onnx_bytes, names, feed, kin
 
 def test_a_wrong_model_raises_the_same_error(engine, onnx_bytes, tmp_path):
     errors = engine.capi.onnxruntime_pybind11_state
-    truncated = tmp_path / "truncated.onnx"
+    truncated, empty = tmp_path / "truncated.onnx", tmp_path / "empty.onnx"
+    empty.touch()
     truncated.write_bytes(onnx_bytes[:100])
-    no_protobuf = "failed:Protobuf parsing failed."
+    no_protobuf, no_graph = "failed:Protobuf parsing failed.", "No graph was found in the protobuf."
     for source, kind, message in (
         ("/nowhere/x.onnx", "NoSuchFile", "3 : NO_SUCHFILE : Load model from /nowhere/x.onnx failed:"),
         (onnx_bytes[:100], "InvalidProtobuf", "7 : INVALID_PROTOBUF : Failed to load model because protobuf parsing failed."),
         (truncated, "InvalidProtobuf", f"7 : INVALID_PROTOBUF : Load model from {truncated} {no_protobuf}"),
         (tmp_path, "InvalidProtobuf", f"7 : INVALID_PROTOBUF : Load model from {tmp_path} {no_protobuf}"),
-        (b"", "InvalidArgument", "2 : INVALID_ARGUMENT : No graph was found in the protobuf."),
+        (b"no model", "InvalidProtobuf", "7 : INVALID_PROTOBUF : Failed to load model because protobuf parsing failed."),
+        (b"", "InvalidArgument", f"2 : INVALID_ARGUMENT : {no_graph}"),
+        (onnx_bytes[:2], "InvalidArgument", f"2 : INVALID_ARGUMENT : {no_graph}"),
+        (
+            empty,
+            "InvalidArgument",
+            f"2 : INVALID_ARGUMENT : Load model from {empty} failed:{no_graph}",
+        ),
     ):
         with pytest.raises(getattr(errors, kind), match=re.escape(f"[ONNXRuntimeError] : {message}")):
             session_of(engine, source)
@@ -224,12 +258,91 @@ def test_an_operator_that_is_not_implemented(onnx_bytes):
         ort.InferenceSession(model)
 
 
-def test_an_initializer_is_no_input(onnx_bytes):
-    """onnxruntime takes another value for a weight that the file lists among its inputs."""
-    session = ort.InferenceSession(onnx_bytes)
+def test_an_initializer_among_the_inputs_may_be_replaced(engine, onnx_bytes, tmp_path):
+    path = tmp_path / "model.onnx"
+    path.write_bytes(onnx_bytes)
+    errors = engine.capi.onnxruntime_pybind11_state
+    for source in (onnx_bytes, path):
+        session = session_of(engine, source)
+        assert [(w.name, w.shape, w.type) for w in session.get_overridable_initializers()] == [("w", [1], "tensor(float)")]
+        for w in (3, 0):
+            np.testing.assert_array_equal(session.run(["y"], {"x": X, "w": np.float32([w])})[0], w * X + 1)
+        np.testing.assert_array_equal(session.run(["y"], {"x": X})[0], Y)
+        with pytest.raises(errors.InvalidArgument, match="Got invalid dimensions for input: w"):
+            session.run(None, {"x": X, "w": np.zeros(2, np.float32)})
+        with pytest.raises(errors.InvalidArgument, match="Invalid input name: b"):
+            session.run(None, {"x": X, "b": np.zeros(1, np.float32)})
+
+
+def test_an_initializer_of_an_old_file_is_constant(engine, onnx_bytes):
+    """Before IR version 4 every initializer had to be listed among the inputs."""
+    session = session_of(engine, onnx_bytes.replace(b"\x08\x08", b"\x08\x03", 1))
     assert session.get_overridable_initializers() == []
-    with pytest.raises(ort.capi.onnxruntime_pybind11_state.InvalidArgument, match="Invalid input name: w"):
+    with pytest.raises(engine.capi.onnxruntime_pybind11_state.InvalidArgument, match="Invalid input name: w"):
         session.run(None, {"x": X, "w": np.zeros(1, np.float32)})
+
+
+def test_a_size_is_given_to_a_symbol(engine, onnx_bytes):
+    options = engine.SessionOptions()
+    options.add_free_dimension_override_by_name("N", 2)
+    options.add_free_dimension_override_by_denotation("DATA_CHANNEL", 3)
+    session = session_of(engine, onnx_bytes, options)
+    assert session.get_inputs()[0].shape == [2, 3, "?", None]
+    np.testing.assert_array_equal(session.run(["z"], {"x": np.concatenate([X, X])})[0], np.concatenate([Z, Z]))
+    with pytest.raises(engine.capi.onnxruntime_pybind11_state.InvalidArgument, match="index: 0 Got: 1 Expected: 2"):
+        session.run(None, {"x": X})
+
+
+def test_a_run_in_a_thread_calls_back(engine, onnx_bytes):
+    session = session_of(engine, onnx_bytes)
+    for names, x, expected in (
+        (["z"], X, ([Z.tolist()], "data", "")),
+        (["z"], X[0], ([], "data", "Invalid rank for input: x Got: 3 Expected: 4 Please fix")),
+        (["q"], X, ([], "data", "Invalid output name")),
+    ):
+        calls, called = [], threading.Event()
+
+        def callback(results, data, error, calls=calls, called=called):
+            calls.append(([r.tolist() for r in results], data, error, threading.current_thread() is threading.main_thread()))
+            called.set()
+
+        session.run_async(names, {"x": x}, callback, "data")
+        assert called.wait(10)
+        ((results, data, error, here),) = calls
+        assert (results, data, error[: len(expected[2])], here) == (*expected, False)
+        assert bool(error) == bool(expected[2])
+    with pytest.raises(ValueError, match="Required inputs"):
+        session.run_async(None, {}, print, None)
+
+
+def test_a_run_that_is_to_terminate(engine, onnx_bytes):
+    options = engine.RunOptions()
+    options.terminate = True
+    with pytest.raises(engine.capi.onnxruntime_pybind11_state.Fail, match="Exiting due to terminate flag"):
+        session_of(engine, onnx_bytes).run(None, {"x": X}, options)
+
+
+def test_sparse_tensors_are_not_implemented():
+    value = ort.OrtValue.ortvalue_from_numpy(X)
+    assert not isinstance(value, ort.SparseTensor)
+    with pytest.raises(ort.capi.onnxruntime_pybind11_state.NotImplemented, match="fastconv has no sparse tensors"):
+        ort.SparseTensor.sparse_coo_from_numpy([3], np.ones(1), np.zeros(1), None)
+
+
+def test_a_name_that_is_not_there():
+    for thing, name in ((ort, "OrtDevice"), (ort.InferenceSession, "get_tuning_results")):
+        with pytest.raises(AttributeError, match=name):
+            getattr(thing, name)
+
+
+def test_a_file_is_read_once(onnx_bytes, tmp_path, monkeypatch):
+    path = tmp_path / "model.onnx"
+    path.write_bytes(onnx_bytes)
+    opened = []
+    real = builtins.open
+    monkeypatch.setattr(builtins, "open", lambda *args, **kwargs: opened.append(args[0]) or real(*args, **kwargs))
+    ort.InferenceSession(path)
+    assert opened.count(str(path)) == 1
 
 
 def test_a_node_that_fails(onnx_bytes):

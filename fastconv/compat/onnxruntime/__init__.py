@@ -18,7 +18,7 @@ from .providers import (
     set_seed,
 )
 from .session import InferenceSession, IOBinding
-from .values import ModelMetadata, NodeArg, OrtValue
+from .values import ModelMetadata, NodeArg, OrtValue, SparseTensor
 
 #: The version of onnxruntime's interface that this is.
 __version__ = "1.20.0"
@@ -34,6 +34,7 @@ __all__ = [
     "OrtValue",
     "RunOptions",
     "SessionOptions",
+    "SparseTensor",
     "capi",
     "disable_telemetry_events",
     "enable_telemetry_events",

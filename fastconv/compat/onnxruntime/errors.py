@@ -57,6 +57,11 @@ def failure(kind: type[Exception], message: object) -> Exception:
     return kind(f"[ONNXRuntimeError] : {_STATUS[kind]} : {message}")
 
 
+def message_of(error: Exception) -> str:
+    """Its message without that beginning."""
+    return str(error).split(" : ", 3)[-1] if type(error) in _STATUS else str(error)
+
+
 __all__ = [
     "EPFail", "Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "ModelLoaded", "NoModel", "NoSuchFile",
     "NotImplemented", "RuntimeException",

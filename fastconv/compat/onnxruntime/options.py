@@ -1,4 +1,7 @@
-"""SessionOptions and RunOptions: attributes that keep what a program sets. Only the number of threads has an effect."""
+"""SessionOptions and RunOptions: attributes that keep what a program sets.
+
+The number of threads, the sizes of symbols, and `RunOptions.terminate` have an effect.
+"""
 
 from __future__ import annotations
 
@@ -81,13 +84,22 @@ class SessionOptions(_Options):
     use_deterministic_compute: bool = False
     use_per_session_threads: bool = True
 
+    _sizes: dict[tuple[str, str], int]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.__dict__["_sizes"] = {}
+
     add_session_config_entry = _Options._add_entry
     get_session_config_entry = _Options._entry
 
     def add_free_dimension_override_by_name(self, name: str, size: int) -> None:
-        """No effect: fastconv plans for the sizes of each call."""
+        """Give a size to a symbol in the shapes of inputs and outputs."""
+        self._sizes["dim_param", name] = size
 
-    add_free_dimension_override_by_denotation = add_free_dimension_override_by_name
+    def add_free_dimension_override_by_denotation(self, denotation: str, size: int) -> None:
+        """Give a size to the dimensions of inputs and outputs that have this meaning, such as DATA_BATCH."""
+        self._sizes["denotation", denotation] = size
 
     def register_custom_ops_library(self, path: str) -> None:
         """Fail: fastconv runs no compiled operators of others."""
@@ -99,7 +111,7 @@ class SessionOptions(_Options):
 
 
 class RunOptions(_Options):
-    """Options of a run; none has an effect."""
+    """Options of a run; `terminate` makes it fail."""
 
     log_severity_level: int = -1
     log_verbosity_level: int = 0

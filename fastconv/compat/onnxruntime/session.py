@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,23 +12,17 @@ import numpy as np
 from ...dtypes import is_sequence
 from ...errors import FastconvError, ModelError, UnsupportedError, warn
 from ...model import Model
-from ...onnx_json import wire
+from ...onnx_json import Parsed, Reading, Source
 from ...tensor_info import TensorInfo
-from .errors import (
-    Fail,
-    InvalidArgument,
-    InvalidGraph,
-    InvalidProtobuf,
-    NoSuchFile,
-    NotImplemented,
-    RuntimeException,
-    failure,
-)
+from .errors import Fail, InvalidArgument, InvalidGraph, NotImplemented, RuntimeException, failure, message_of
+from .model_file import node_arg, overridable, parse
 from .options import RunOptions, SessionOptions
 from .providers import CPU, check_providers
-from .values import ModelMetadata, NodeArg, OrtValue, array_at, dtype_of, type_name
+from .values import ModelMetadata, NodeArg, OrtValue, array_at, check_device, dtype_of, type_name
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from numpy.typing import DTypeLike
 
 
@@ -51,7 +46,7 @@ class InferenceSession:
 
     Raises
     ------
-    NoSuchFile, InvalidProtobuf, InvalidGraph, NotImplemented
+    NoSuchFile, InvalidProtobuf, InvalidArgument, InvalidGraph, NotImplemented
         Of `capi.onnxruntime_pybind11_state`, as onnxruntime raises them.
     TypeError
         If `path_or_bytes` is none of its types.
@@ -74,27 +69,25 @@ class InferenceSession:
                 raise
             warn(f"EP Error {e} when using {providers}; falling back to {[CPU]}", UserWarning)
         self._options = sess_options or SessionOptions()
-        header = _header(path_or_bytes)
-        threads = self._options.intra_op_num_threads
-        try:
-            self._model = Model(path_or_bytes, threads=threads if threads > 0 else None)
-        except UnsupportedError as e:
-            raise failure(NotImplemented, e) from e
-        except ModelError as e:
-            raise failure(InvalidGraph, f"This is an invalid model. {e}") from e
-        graph = header["graph"]
+        self._source = path_or_bytes
+        parsed = parse(path_or_bytes, self._options)
+        self._model = self._load(parsed)
+        self._overriding: dict[frozenset[str], Model] = {}
+        file, graph = parsed.model, parsed.model["graph"]
         declared = {info.get("name"): info for info in (*graph.get("input", ()), *graph.get("output", ()))}
-        self._input_infos = {info.name: info for info in self._model.inputs}
-        self._inputs = [_node_arg(info, declared[info.name]) for info in self._model.inputs]
-        self._outputs = [_node_arg(info, declared[info.name]) for info in self._model.outputs]
+        replaceable = overridable(file)
+        self._input_infos = {info.name: info for info in (*self._model.inputs, *replaceable)}
+        self._inputs = [node_arg(info, declared[info.name]) for info in self._model.inputs]
+        self._outputs = [node_arg(info, declared[info.name]) for info in self._model.outputs]
+        self._overridable = [node_arg(info, declared[info.name]) for info in replaceable]
         self._metadata = ModelMetadata(
             custom_metadata_map=dict(self._model.metadata),
-            description=header.get("doc_string", ""),
-            domain=header.get("domain", ""),
+            description=file.get("doc_string", ""),
+            domain=file.get("domain", ""),
             graph_description=graph.get("doc_string", ""),
             graph_name=graph.get("name", ""),
-            producer_name=header.get("producer_name", ""),
-            version=header.get("model_version", _NO_VERSION),
+            producer_name=file.get("producer_name", ""),
+            version=file.get("model_version", _NO_VERSION),
         )
 
     def get_inputs(self) -> list[NodeArg]:
@@ -106,8 +99,8 @@ class InferenceSession:
         return list(self._outputs)
 
     def get_overridable_initializers(self) -> list[NodeArg]:
-        """None: fastconv packs weights once, so a run cannot replace them."""
-        return []
+        """The inputs that have a value in the file, which a run may replace."""
+        return list(self._overridable)
 
     def get_modelmeta(self) -> ModelMetadata:
         """What the file says about the model."""
@@ -157,9 +150,10 @@ class InferenceSession:
         output_names : sequence of str, or None
             Names of outputs; None or empty: all.
         input_feed : mapping of str to array_like or OrtValue
-            The inputs by name. Lists are converted to the input's type, arrays are not.
+            The inputs by name. Lists are converted to the input's type, arrays are not. The first run that replaces values of
+            the file loads it again.
         run_options : RunOptions, optional
-            No effect.
+            A run whose `terminate` is set fails; the rest has no effect.
 
         Returns
         -------
@@ -170,23 +164,52 @@ class InferenceSession:
         ------
         ValueError
             If an input is missing.
-        InvalidArgument, RuntimeException
+        TypeError
+            If `output_names` is one name.
+        InvalidArgument, Fail, RuntimeException
             Of `capi.onnxruntime_pybind11_state`, as onnxruntime raises them.
         """
+        self._check_missing(input_feed)
+        if isinstance(output_names, str):
+            raise TypeError(f"run(): output_names is a list of names, not {output_names!r}")
+        if run_options is not None and run_options.terminate:
+            raise failure(Fail, "Exiting due to terminate flag being set to true.")
         names = [arg.name for arg in self._outputs]
-        given = input_feed.keys()  # AttributeError for a list, as in onnxruntime
-        if missing := [arg.name for arg in self._inputs if arg.name not in given]:
-            raise ValueError(f"Required inputs ({missing}) are missing from input feed ({list(given)}).")
         arrays = {name: self._array(name, x) for name, x in input_feed.items()}
         asked = list(output_names or names)
         if unknown := [name for name in asked if name not in names]:
             raise failure(InvalidArgument, f"Invalid output name:{unknown[0]}")
         wanted = [name for name in names if name in asked]  # in one order: a model plans for each order anew
+        model = self._model_for(frozenset(arg.name for arg in self._overridable if arg.name in arrays))
         try:
-            results = self._model.run(arrays, None if wanted == names else wanted)
+            results = model.run(arrays, None if wanted == names else wanted)
         except FastconvError as e:
             raise failure(RuntimeException, e) from e
         return [results[name] for name in asked]
+
+    def run_async(
+        self,
+        output_names: Sequence[str] | None,
+        input_feed: Mapping[str, Any],
+        callback: Callable[[list[Any], Any, str], object],
+        user_data: Any,
+        run_options: RunOptions | None = None,
+    ) -> None:
+        """Run the model in a thread of its own, which then calls `callback(results, user_data, error)`.
+
+        `error` is "", or the message of an error, without results. ValueError at once if an input is missing.
+        """
+        self._check_missing(input_feed)
+
+        def run() -> None:
+            results, error = [], ""
+            try:
+                results = self.run(output_names, input_feed, run_options)
+            except Exception as e:
+                error = message_of(e)
+            callback(results, user_data, error)
+
+        threading.Thread(target=run).start()
 
     def run_with_ort_values(
         self,
@@ -209,7 +232,7 @@ class InferenceSession:
         try:
             results = self.run(list(outputs), iobinding._inputs, run_options)
         except (ValueError, InvalidArgument, RuntimeException, Fail) as e:
-            raise RuntimeError(f"Error in execution: {str(e).split(' : ', 3)[-1]}") from e
+            raise RuntimeError(f"Error in execution: {message_of(e)}") from e
         for (name, bound), array in zip(outputs.items(), results, strict=True):
             if bound is None:
                 iobinding._results[name] = OrtValue(array)
@@ -221,6 +244,34 @@ class InferenceSession:
             to[...] = array
             iobinding._results[name] = bound
 
+    def _load(self, source: Source | Parsed, **reading: Unpack[Reading]) -> Model:
+        """The model, with the threads of the options and onnxruntime's errors."""
+        threads = self._options.intra_op_num_threads
+        try:
+            return Model(source, threads=threads if threads > 0 else None, **reading)
+        except UnsupportedError as e:
+            raise failure(NotImplemented, e) from e
+        except ModelError as e:
+            raise failure(InvalidGraph, f"This is an invalid model. {e}") from e
+
+    def _model_for(self, replaced: frozenset[str]) -> Model:
+        """The model without the file's values of some inputs: fastconv packs weights once, so it is another model."""
+        if not replaced:
+            return self._model
+        if replaced not in self._overriding:
+            parsed = parse(self._source, self._options)
+            graph = parsed.model["graph"]
+            kept = [tensor for tensor in graph["initializer"] if tensor.get("name") not in replaced]
+            model = parsed.model | {"graph": graph | {"initializer": kept}}
+            self._overriding[replaced] = self._load(model, external_dir=parsed.folder)
+        return self._overriding[replaced]
+
+    def _check_missing(self, input_feed: Mapping[str, Any]) -> None:
+        """ValueError if an input is missing."""
+        given = input_feed.keys()  # AttributeError for a list, as in onnxruntime
+        if missing := [arg.name for arg in self._inputs if arg.name not in given]:
+            raise ValueError(f"Required inputs ({missing}) are missing from input feed ({list(given)}).")
+
     def _array(self, name: str, x: Any) -> Any:
         """The array of an input, checked as onnxruntime does."""
         info = self._input_infos.get(name)
@@ -230,7 +281,10 @@ class InferenceSession:
             raise failure(Fail, f"Missing Input: {name}")
         if is_sequence(info.dtype):
             return x
-        array = np.asarray(x, None if hasattr(x, "dtype") or isinstance(x, OrtValue) else info.dtype)
+        try:
+            array = np.asarray(x, None if hasattr(x, "dtype") or isinstance(x, OrtValue) else info.dtype)
+        except (TypeError, ValueError) as e:
+            raise RuntimeError(f"Could not create tensor from given input list: {name}: {e}") from e
         if array.dtype != info.dtype and (actual := type_name(array.dtype)) != (expected := type_name(info.dtype)):
             raise failure(InvalidArgument, f"Unexpected input data type. Actual: ({actual}) , expected: ({expected})")
         _check_shape(info, array.shape)
@@ -247,13 +301,16 @@ class IOBinding:
         self._results: dict[str, OrtValue] = {}
 
     def bind_cpu_input(self, name: str, arr_on_cpu: np.ndarray) -> None:
-        """Bind an input to an array."""
+        """Bind an input to an array; RuntimeError if it is none."""
+        if not isinstance(arr_on_cpu, np.ndarray):
+            raise RuntimeError(f"Unable to create OrtValue from the given python object: {type(arr_on_cpu).__name__}")
         self.bind_ortvalue_input(name, OrtValue(arr_on_cpu))
 
     def bind_input(
         self, name: str, device_type: str, device_id: int, element_type: DTypeLike | int, shape: Sequence[int], buffer_ptr: int
     ) -> None:
-        """Bind an input to memory of the CPU, which must stay allocated."""
+        """Bind an input to memory of the CPU, which must stay allocated; RuntimeError if it is another device's."""
+        check_device(device_type)
         self.bind_ortvalue_input(name, OrtValue(array_at(buffer_ptr, shape, dtype_of(element_type))))
 
     def bind_ortvalue_input(self, name: str, ortvalue: OrtValue) -> None:
@@ -271,7 +328,11 @@ class IOBinding:
         shape: Sequence[int] | None = None,
         buffer_ptr: int | None = None,
     ) -> None:
-        """Bind an output to memory of the CPU, which must stay allocated, or to an array that the run makes."""
+        """Bind an output to memory of the CPU, which must stay allocated, or to an array that the run makes.
+
+        RuntimeError if the memory is another device's.
+        """
+        check_device(device_type)
         if buffer_ptr is None or shape is None:
             self._outputs[name] = None
         else:
@@ -304,42 +365,6 @@ class IOBinding:
 
     def synchronize_outputs(self) -> None:
         """No effect: the outputs are in the CPU's memory."""
-
-
-def _header(source: str | os.PathLike[str] | bytes) -> dict[str, Any]:
-    """What the file says about the model, its inputs and outputs."""
-    if isinstance(source, bytes):
-        data, failed = source, "Failed to load model because protobuf parsing failed."
-    else:
-        path = os.fspath(source)
-        failed = f"Load model from {path} failed:Protobuf parsing failed."
-        try:
-            with open(path, "rb") as file:
-                data = file.read()
-        except FileNotFoundError as e:
-            text = f"Load model from {path} failed:Load model {path} failed. File doesn't exist"
-            raise failure(NoSuchFile, text) from e
-        except IsADirectoryError as e:
-            raise failure(InvalidProtobuf, failed) from e
-        except OSError as e:
-            raise failure(Fail, f"Load model from {path} failed:{e}") from e
-    if not data:
-        raise failure(InvalidArgument, "No graph was found in the protobuf.")
-    try:
-        return wire.parse(data, "Header")
-    except ModelError as e:
-        raise failure(InvalidProtobuf, f"{failed} {e}") from e
-
-
-def _node_arg(info: TensorInfo, declared: dict[str, Any]) -> NodeArg:
-    """An input or output with the symbols that the file has: fastconv's are only those that are identifiers."""
-    dims = declared.get("type", {}).get("tensor_type", {}).get("shape", {}).get("dim", [])
-    texts = [d.get("dim_param") or None for d in dims]
-    sizes = info.shape or ()
-    if len(texts) != len(sizes):
-        return NodeArg(info.name, list(sizes), type_name(info.dtype))
-    shape = [size if isinstance(size, int) else text or size for size, text in zip(sizes, texts, strict=True)]
-    return NodeArg(info.name, shape, type_name(info.dtype))
 
 
 def _check_shape(info: TensorInfo, shape: tuple[int, ...]) -> None:

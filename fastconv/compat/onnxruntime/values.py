@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...dtypes import DATA_TYPES, data_type, element_of, is_sequence, number_of
+from .errors import NotImplemented, failure
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike
@@ -73,7 +74,7 @@ class OrtValue:
         """The value in an array's own memory; RuntimeError for strings, and for a device other than the CPU."""
         if not isinstance(array, np.ndarray) or array.dtype.kind in "OSU":
             raise RuntimeError("Creation of OrtValues is currently only supported from non-string numpy arrays")
-        _check_device(device_type)
+        check_device(device_type)
         return OrtValue(np.ascontiguousarray(array))
 
     @staticmethod
@@ -81,7 +82,7 @@ class OrtValue:
         shape: Sequence[int], element_type: DTypeLike | int, device_type: str = "cpu", device_id: int = 0
     ) -> OrtValue:
         """A value of this shape and type; its elements are arbitrary."""
-        _check_device(device_type)
+        check_device(device_type)
         return OrtValue(np.empty(tuple(shape), dtype_of(element_type)))
 
     def numpy(self) -> np.ndarray:
@@ -125,12 +126,35 @@ class OrtValue:
 
     def is_tensor(self) -> bool:
         """Whether it is a dense tensor."""
-        return True
+        return not self.is_tensor_sequence()
+
+    def is_tensor_sequence(self) -> bool:
+        """Whether it is a list of tensors, as some models return."""
+        return isinstance(self._array, list)
+
+    def is_sparse_tensor(self) -> bool:
+        """False: fastconv's tensors are dense."""
+        return False
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.array(self._array, dtype) if copy else np.asarray(self._array, dtype)
 
 
-def _check_device(device_type: str) -> None:
+class SparseTensor:
+    """A name only: fastconv's tensors are dense. Whoever makes one gets NotImplemented."""
+
+    def __init__(self, *args: Any):
+        raise failure(NotImplemented, "fastconv has no sparse tensors")
+
+    @classmethod
+    def sparse_coo_from_numpy(cls, *args: Any) -> SparseTensor:
+        """Raise NotImplemented."""
+        return cls(*args)
+
+    sparse_csr_from_numpy = sparse_coo_from_numpy
+
+
+def check_device(device_type: str) -> None:
+    """RuntimeError for memory of a device other than the CPU."""
     if device_type.lower() != "cpu":
         raise RuntimeError(f"Can't allocate memory on the device {device_type!r}: fastconv runs on the CPU")
