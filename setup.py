@@ -18,12 +18,20 @@ from pathlib import Path
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
 from setuptools.command.sdist import sdist
 
-# loaded by its path: the package cannot be imported before it is built
-spec = importlib.util.spec_from_file_location("isas", "fastconv/kernels/isas.py")
-isas = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(isas)
+
+def loaded(name, path):
+    """A module by its path: the package cannot be imported before it is built."""
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+isas = loaded("isas", "fastconv/kernels/isas.py")
+commit = loaded("commit", "fastconv/bench/commit.py")
 
 # set for a cross build, as linux-aarch64 or macosx-11.0-arm64: sysconfig takes it for the platform's name
 CROSS = os.environ.get("_PYTHON_HOST_PLATFORM", "")
@@ -137,6 +145,27 @@ class SourceDistribution(sdist):
             self.filelist.global_exclude(pattern)
         super().make_distribution()
 
+    def make_release_tree(self, base_dir, files):
+        """Add the commit, which the folder that is unpacked from it no longer knows."""
+        super().make_release_tree(base_dir, files)
+        write_commit(base_dir)
+
+
+class BuildPy(build_py):
+    """Builds the Python files, and one that has the commit: benchmarks name it."""
+
+    def run(self):
+        """Build them; an editable install asks git each time."""
+        super().run()
+        if not self.editable_mode:
+            write_commit(self.build_lib)
+
+
+def write_commit(folder):
+    """Write the commit, if one is known, into a tree that will be packed."""
+    if found := commit.commit():
+        Path(folder, "fastconv", "bench", commit.FILE.name).write_text(found, encoding="ascii")
+
 
 class BuildExt(build_ext):
     """Adds each module's flags, once the compiler is known, and compiles on every core."""
@@ -183,4 +212,4 @@ class BuildExt(build_ext):
         super().build_extensions()
 
 
-setup(ext_modules=extensions(), cmdclass={"build_ext": BuildExt, "sdist": SourceDistribution})
+setup(ext_modules=extensions(), cmdclass={"build_ext": BuildExt, "build_py": BuildPy, "sdist": SourceDistribution})

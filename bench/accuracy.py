@@ -22,6 +22,7 @@ import zoo
 
 import fastconv
 from fastconv import onnx_json
+from fastconv.bench import tables
 from fastconv.implementations.panels import K_BLOCK, k_block
 from fastconv.kernels import load as load_kernels
 from fastconv.ops import REGISTRY
@@ -104,7 +105,7 @@ def layers_table() -> str:
     """One line for each number of channels, one column for each algorithm: the measured error, and that of theory."""
     heading = ["channels", *(f">{name}{f' F({tile}×{tile})' if tile else ''} {k}×{k}" for name, k, tile in ALGORITHMS)]
     lines = [(str(C), *(f"{layer_error(*way, C):.1f} ({expected_error(*way, C):.1f})" for way in ALGORITHMS)) for C in CHANNELS]
-    return report.table(" | ".join(heading), lines)
+    return tables.table(" | ".join(heading), lines)
 
 
 # ---- networks
@@ -150,7 +151,7 @@ def networks_table(names: Iterable[str]) -> str:
             e = network_errors(path)
         ratios = (e[engine] / e["onnxruntime"] for engine in ("default", "exact"))
         lines.append((path.stem, *(f"{x:.1f}" for x in e.values()), *(f"{r:.2f}" for r in ratios)))
-    return report.table("network | >default | >exact | >onnxruntime | >default / ort | >exact / ort", lines)
+    return tables.table("network | >default | >exact | >onnxruntime | >default / ort | >exact / ort", lines)
 
 
 def main() -> None:

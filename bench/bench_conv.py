@@ -1,10 +1,5 @@
-"""Convolutions and transposed convolutions: every algorithm that can run a layer, on the layers of eight networks."""
+"""Convolutions and transposed convolutions of the networks, by every algorithm that can run a layer."""
 
-from layers import Conv, ConvTranspose
-from timing import Kernel
+from fastconv.bench.test_layers import test_conv
 
-KINDS = (Conv, ConvTranspose)
-
-
-def bench_conv(case, measure, naive):
-    measure(Kernel(case), case.info | {"naive_ms": naive(case.layer)})
+__all__ = ["test_conv"]

@@ -1,13 +1,5 @@
-"""Fully connected layers at batch 1: each weight is read once and used once, so memory bandwidth is the limit.
+"""Fully connected layers of the networks at batch 1."""
 
-No weight is in a cache when a round begins: in a network, the layers in between have pushed them out.
-"""
+from fastconv.bench.test_layers import test_linear
 
-from layers import Linear
-from timing import Kernel
-
-KINDS = (Linear,)
-
-
-def bench_gemm(case, measure, naive):
-    measure(Kernel(case), case.info | {"naive_ms": naive(case.layer)}, cold=True)
+__all__ = ["test_linear"]

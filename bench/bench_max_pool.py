@@ -1,10 +1,5 @@
-"""Max pooling on the layers of eight networks."""
+"""Max pooling of the networks."""
 
-from layers import MaxPool
-from timing import Kernel
+from fastconv.bench.test_layers import test_max_pool
 
-KINDS = (MaxPool,)
-
-
-def bench_max_pool(case, measure, naive):
-    measure(Kernel(case), case.info | {"naive_ms": naive(case.layer)})
+__all__ = ["test_max_pool"]

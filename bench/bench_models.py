@@ -1,4 +1,5 @@
-"""Whole networks with random weights, batch 1: the time of `model(x)`, from one NumPy array to another."""
+"""Whole networks with random weights, batch 1: the time of `model(x)`, from one NumPy array to another, and of their layers by
+the plain loops."""
 
 import math
 import tempfile
@@ -7,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import zoo
-from layers import AveragePool, load
 
 import fastconv
 from fastconv import onnx_json
+from fastconv.bench import timing
+from fastconv.bench.layers import load
 
 
 @lru_cache(maxsize=1)
@@ -22,23 +24,26 @@ def saved(network):
     return folder, path
 
 
-def bench_model(network, isa, threads, measure, naive, monkeypatch):
+def work(network):
+    """What a network has to do: the operations of its layers, and the bytes of their weights."""
+    layers = load(network)
+    weights = sum(layer.count * math.prod(shape) for layer in layers for shape in layer.weights)
+    return {"layer": network, "flops": sum(layer.count * layer.flops for layer in layers), "bytes": 4 * weights}
+
+
+def bench_model(network, isa, threads, measure, monkeypatch):
     monkeypatch.setenv("FASTCONV_ISA", isa)
     model = fastconv.load(saved(network)[1], threads=threads)
     x = np.random.default_rng(0).random(model.inputs[0].shape, np.float32)
     y = model(x)
     assert np.isfinite(y).all()  # and so no time is that of NaNs or infinities
-    layers = load(network)
-    weights = sum(layer.count * math.prod(shape) for layer in layers for shape in layer.weights)
-    # the plain loops of an average pool take no time beside those of the convolutions
-    times = [(layer.count, naive(layer)) for layer in layers if not isinstance(layer, AveragePool)]
-    info = {
-        "layer": network,
-        "algorithm": "model",
-        "isa": isa,
-        "threads": threads,
-        "flops": sum(layer.count * layer.flops for layer in layers),
-        "bytes": 4 * (weights + x.size + y.size),
-        "naive_ms": None if any(ms is None for _, ms in times) else sum(count * ms for count, ms in times),
-    }
-    measure(lambda: model(x), info)
+    info = work(network)
+    info |= {"algorithm": "model", "isa": isa, "threads": threads, "bytes": info["bytes"] + x.nbytes + y.nbytes}
+    fewer = any(r.fewer_products for r in model.profile(x, runs=1).rows)
+    measure(lambda: model(x), info | {"fewer_products": fewer})
+
+
+def bench_naive(network, measure):
+    """The layers that fastconv.naive has; the others, such as an average pool, take next to no time beside them."""
+    calls = [timing.naive(layer) for layer in load(network, *timing.NAIVE_KINDS) for _ in range(layer.count)]
+    measure(lambda: [call() for call in calls], work(network) | {"algorithm": "naive", "isa": "", "threads": 1})

@@ -11,10 +11,10 @@ implementation reads is a part of its time; other layers find their input in blo
 import math
 import statistics
 
-from layers import Conv
-from timing import IMAGE_CHANNELS, Case, Cool, Kernel, algorithms, seconds
+from fastconv.bench.layers import Conv
+from fastconv.bench.suite import of_kinds
+from fastconv.bench.timing import IMAGE_CHANNELS, Case, Cool, Kernel, algorithms, seconds
 
-KINDS = (Conv,)
 ALGORITHMS = ["auto"]
 BATCHES = [1, 8]
 
@@ -39,6 +39,7 @@ def ratio(ours, others):
     return min(statistics.median(a / b for a, b in zip(ours, others, strict=True)), min(ours) / min(others))
 
 
+@of_kinds(Conv)
 def bench_selection(case, row):
     def kernel(algorithm):
         return Kernel(Case(case.layer, algorithm, case.isa, case.threads), case.layer.IC <= IMAGE_CHANNELS)

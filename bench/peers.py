@@ -42,6 +42,7 @@ from performance import OURS
 
 import fastconv
 from fastconv import kernels, onnx_json
+from fastconv.bench import tables
 from fastconv.convert import convert
 from fastconv.threads import cpu_limit
 
@@ -262,7 +263,7 @@ def progress(c: Comparison) -> str:
 def runs(done: list[Comparison], args: argparse.Namespace) -> list[performance.Run]:
     """The results of each batch, as bench/results has them."""
     found = []
-    for batch, group in report.grouped(done, lambda c: c.batch).items():
+    for batch, group in tables.grouped(done, lambda c: c.batch).items():
         run = {"accuracy": args.accuracy, "batch": batch, "date": str(datetime.date.today()), "commit": performance.commit()}
         run |= {"threads": args.threads, "rounds": args.rounds, "burst_s": args.burst, "starts": args.starts}
         versions = {name: r.version for c in group for name, r in c.results.items() if r.version}
@@ -320,7 +321,7 @@ def main() -> None:
         print(progress(c), flush=True)
         done.append(c)
     isa, found = kernels.load().isa, runs(done, args)
-    print(f"\n{report.machine()}, {isa}\n\n{performance.tables(isa, found)}")
+    print(f"\n{report.machine()}, {isa}\n\n{performance.run_tables(isa, found)}")
     if args.json:
         args.json.write_text(json.dumps([asdict(c) | {"ratio": c.ratio} for c in done], indent=1), encoding="utf-8")
     if args.write:

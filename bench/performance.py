@@ -14,7 +14,6 @@ import json
 import math
 import re
 import statistics
-import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,9 @@ from xml.sax.saxutils import escape
 import report
 
 from fastconv import config
+from fastconv.bench import tables
+from fastconv.bench.commit import commit as built_commit
+from fastconv.bench.machine import shortened
 from fastconv.threads import cpu_limit
 
 ROOT = Path(__file__).parents[1]
@@ -67,16 +69,8 @@ def slug(text: str) -> str:
 
 
 def commit() -> str:
-    """The commit of the checkout, with a plus sign if the measured code has changed since."""
-
-    def git(*arguments: str) -> str:
-        return subprocess.run(["git", *arguments], cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
-
-    try:
-        changed = git("status", "--porcelain", "--untracked-files=no", "--", "fastconv", "pyx", "setup.py")
-        return git("rev-parse", "--short=10", "HEAD") + ("+" if changed else "")
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
+    """The commit that is measured, with a plus sign if the code has changed since."""
+    return shortened(built_commit()) or "unknown"
 
 
 def dumps(value: Any, indent: int = 0, key: str = "") -> str:
@@ -115,11 +109,10 @@ def save(isa: str, runs: Iterable[Run] = (), layers: dict[str, Any] | None = Non
 
 def save_layers(saved: dict[str, Any], stat: str) -> None:
     """Write the lines of `report.py --group network` into the files of this machine, from what pytest-benchmark saved."""
-    info = saved.get("commit_info", {})
-    made = {"date": saved["datetime"][:10], "commit": f"{info.get('id') or 'unknown':.10}{'+' if info.get('dirty') else ''}"}
-    for isa, rows in report.grouped(report.layer_rows(saved, stat), lambda r: r.isa).items():
-        groups = report.grouped(rows, lambda r: r.threads).items()
-        figures = [{"threads": threads, **f} for threads, group in groups for f in report.network_figures(group)]
+    made = {"date": saved["datetime"][:10], "commit": tables.commit(saved)}
+    for isa, rows in tables.grouped(tables.layer_rows(saved["benchmarks"], stat), lambda r: r.isa).items():
+        groups = tables.grouped(rows, lambda r: r.threads).items()
+        figures = [{"threads": threads, **f} for threads, group in groups for f in tables.network_figures(group)]
         save(isa, layers=made | {"figures": [{k: rounded(v) for k, v in f.items()} for f in figures]})
 
 
@@ -167,10 +160,10 @@ def mean(values: list[float]) -> str:
 def times(run: Run) -> str:
     """One line a network: milliseconds by each engine, and the ratio, for each number of threads; then all ratios' mean."""
     lines = []
-    for network, group in report.grouped(run["networks"], lambda c: c["network"]).items():
+    for network, group in tables.grouped(run["networks"], lambda c: c["network"]).items():
         cells = (numbers((c["results"][n].get("median_ms") for c in group), 2) for n in engines(run))
         lines.append((network, *cells, numbers((c.get("ratio") for c in group), 2)))
-    table = report.table(" | ".join(["network", *(f">{n}" for n in engines(run)), f">fastest peer / {OURS}"]), lines)
+    table = tables.table(" | ".join(["network", *(f">{n}" for n in engines(run)), f">fastest peer / {OURS}"]), lines)
     return f"{table}\n\nFastest peer / {OURS}: {mean(ratios(run))}." if ratios(run) else table
 
 
@@ -180,7 +173,7 @@ def memory(run: Run) -> str:
     for c in on_most_threads(run):
         cells = (numbers((c["results"][n].get(f"{kind}_mb") for kind in ("resident", "peak")), 0) for n in engines(run))
         lines.append((c["network"], *cells, numbers(c.get("memory_shares", (None, None)), 2)))
-    return report.table(" | ".join(["network", *(f">{n}" for n in engines(run)), ">share"]), lines)
+    return tables.table(" | ".join(["network", *(f">{n}" for n in engines(run)), ">share"]), lines)
 
 
 def loading(run: Run) -> str:
@@ -188,14 +181,14 @@ def loading(run: Run) -> str:
     lines = [
         (c["network"], *(numbers([c["results"][n].get("load_ms")], 0) for n in engines(run))) for c in on_most_threads(run)
     ]
-    return report.table(" | ".join(["network", *(f">{n}" for n in engines(run))]), lines)
+    return tables.table(" | ".join(["network", *(f">{n}" for n in engines(run))]), lines)
 
 
 def on_most_threads(run: Run) -> list[dict[str, Any]]:
     return [c for c in run["networks"] if c["threads"] == run["threads"][-1]]
 
 
-def tables(isa: str, runs: list[Run]) -> str:
+def run_tables(isa: str, runs: list[Run]) -> str:
     """All tables of the runs of one accuracy; memory and loading are those of the first batch."""
     parts = [part for run in runs for part in (origin(isa, run), times(run))]
     first = runs[0]
@@ -219,12 +212,12 @@ def layers(saved: Results) -> str:
     found = saved["layers"]
     lists = {name: dict.fromkeys(str(f[name]) for f in found["figures"]) for name in ("network", "threads", "algorithm")}
     options = " ".join(f"--{name} {','.join(values)}" for name, values in lists.items())
-    naive = " --naive" if any(f["times_naive"] for f in found["figures"]) else ""
+    naive = ",naive" if any(f["times_naive"] for f in found["figures"]) else ""
     files = "bench/bench_conv.py bench/bench_gemm.py"
     command = f"pytest {files} --isa {saved['isa']} {options}{naive} --benchmark-json saved.json"
     parts = []
-    for threads, figures in report.grouped(found["figures"], lambda f: f["threads"]).items():
-        parts += [f"On {threads} thread{'s' if threads > 1 else ''}:", report.network_table(figures)]
+    for threads, figures in tables.grouped(found["figures"], lambda f: f["threads"]).items():
+        parts += [f"On {threads} thread{'s' if threads > 1 else ''}:", tables.network_table(figures)]
     return (
         f"{found['date']}, commit {found['commit']}. Convolutions and fully connected layers, one at a time: all layers of a "
         "network that the algorithm can run, repeated ones counted. The limit is the peak of multiply-adds or the memory's "
@@ -240,7 +233,7 @@ def summary(all_results: list[Results]) -> str:
          f"{statistics.geometric_mean(ratios(run)):.2f}", f"{min(ratios(run)):.2f}")
         for saved in all_results for run in saved["runs"] if ratios(run)
     ]  # fmt: skip
-    return report.table(f"instruction set | CPU | >CPUs | date | accuracy | >batch | >peer / {OURS}, mean | >least", lines)
+    return tables.table(f"instruction set | CPU | >CPUs | date | accuracy | >batch | >peer / {OURS}, mean | >least", lines)
 
 
 def section(saved: Results) -> str:
@@ -249,8 +242,8 @@ def section(saved: Results) -> str:
     parts = [f"## {name}"]
     if saved.get("flags"):
         parts.append(f"Flags of the CPU: {saved['flags']}.")
-    for accuracy, runs in report.grouped(saved["runs"], lambda run: run["accuracy"]).items():
-        parts += [f'### accuracy="{accuracy}": {name}', tables(saved["isa"], runs)]
+    for accuracy, runs in tables.grouped(saved["runs"], lambda run: run["accuracy"]).items():
+        parts += [f'### accuracy="{accuracy}": {name}', run_tables(saved["isa"], runs)]
     if "layers" in saved:
         parts += [f"### Layers: {name}", layers(saved)]
     return "\n\n".join(parts)

@@ -1,6 +1,6 @@
-"""Networks with random weights, as Graphs: `build("resnet50")`. The layers of eight are those of bench/shapes; `style` is the
-network of fast style transfer (Johnson et al., 2016, with InstanceNormalization), `unet3d` a small U-Net over volumes, `vit` a
-ViT-S/16 (Dosovitskiy et al., 2021).
+"""Networks with random weights, as Graphs: `build("resnet50")`. The layers of eight are those of fastconv/bench/shapes; `style`
+is the network of fast style transfer (Johnson et al., 2016, with InstanceNormalization), `unet3d` a small U-Net over volumes,
+`vit` a ViT-S/16 (Dosovitskiy et al., 2021).
 
 BatchNormalization is folded into the convolutions, as in most files that are made for inference; the networks end before the
 softmax. Not for answers: for times and for the shapes of real graphs.

@@ -8,7 +8,7 @@
 layers, with a choice of algorithm; `naive` has the plain loops that they are measured against; `compare` finds how far a model
 is from other engines or from float64; `vision` has pre- and postprocessing: pictures, boxes, drawing; `viz` draws what a
 network computes; `BatchPredictor` is a network for frameworks that split work over many processes, and `ray`
-runs one on a cluster; `compat` runs programs that were written for onnxruntime.
+runs one on a cluster; `compat` runs programs that were written for onnxruntime; `bench` measures layers and models under pytest.
 Errors: FastconvError and its subclasses ModelError, UnsupportedError, InputError. Warnings: ModelWarning, SlowPathWarning.
 
 Importing the package imports nothing else: a name's module is imported on first access to the name.
@@ -25,7 +25,7 @@ if PathFinder.find_spec(f"{__name__}._executor", __path__) is None:
     )
 
 if TYPE_CHECKING:
-    from . import compat, data, naive, ray, vision, viz
+    from . import bench, compat, data, naive, ray, vision, viz
     from .batch_predictor import BatchPredictor
     from .comparison import Comparison, compare
     from .config import show_config
@@ -57,6 +57,7 @@ else:  # a type checker would take __getattr__ for any name
         "TensorInfo": "tensor_info",
         "UnsupportedError": "errors",
         "__version__": "version",
+        "bench": "bench",
         "compare": "comparison",
         "compat": "compat",
         "conv2d": "functional",
@@ -98,6 +99,7 @@ __all__ = [
     "Summary",
     "TensorInfo",
     "UnsupportedError",
+    "bench",
     "compare",
     "compat",
     "conv2d",

@@ -119,6 +119,12 @@ def _picture_hint(info: TensorInfo, shape: tuple[int, ...], dtype: np.dtype, cod
     return f": channels come first, {code}.transpose({'2, 0, 1)[None]' if rank == 3 else '0, 3, 1, 2)'}{to_floats}"
 
 
+def random_array(info: TensorInfo, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """An input of normal numbers; integers are 0 and 1, which are valid as most indices."""
+    values = rng.standard_normal(shape, np.float32) if info.dtype.kind == "f" else rng.integers(0, 2, shape)
+    return values.astype(info.dtype)
+
+
 # ---- shapes
 
 
@@ -186,4 +192,4 @@ def _all_fit(declared: Shape, given: Shape) -> bool:
     return declared is None or given is None or (len(declared) == len(given) and all(map(_fits, declared, given)))
 
 
-__all__ = ["check_shapes", "input_arrays", "input_shapes", "is_known", "known_input_shapes"]
+__all__ = ["check_shapes", "input_arrays", "input_shapes", "is_known", "known_input_shapes", "random_array"]

@@ -15,7 +15,7 @@ import numpy as np
 import fastconv
 
 from .graph import Shape, shape_text
-from .peak import Peak, measure
+from .peak import Peak, above_limit, measure
 from .plan import Plan, SplitPlan
 from .plan.cost import nbytes
 from .plan.stages import Stamp, reference_reason
@@ -95,8 +95,8 @@ class ProfileRow:
         share, of = (self.of_bandwidth, "memory") if self.memory_bound else (self.of_peak, "peak")
         if share is None:
             return ""
-        why = "in cache" if self.memory_bound else "fewer products" if self.fewer_products else "peak disturbed"
-        return f"{share:.0%} of {of}{f', {why}' if share > 1 else ''}"
+        why = f", {above_limit(self.memory_bound, self.fewer_products)}" if share > 1 else ""
+        return f"{share:.0%} of {of}{why}"
 
 
 class Profile(LayerTable):
@@ -145,7 +145,7 @@ class Profile(LayerTable):
         advance: Advance = ignore,
     ) -> Profile:
         """Run the plan once to warm up, then `runs` times with the time of each entry taken."""
-        peak = measure(plan.target.kernels, threads)
+        measure(plan.target.kernels, threads)
         plan.run(inputs, outputs, threads)
         times = []
         for _ in range(max(runs, 1)):
@@ -158,6 +158,7 @@ class Profile(LayerTable):
             advance(1 / max(runs, 1))
         medians = [float(t) for t in np.median(times, axis=0)]
         total = sum(medians) or 1.0
+        peak = measure(plan.target.kernels, threads)
         lifetimes = [t.lifetime for t in plan.tenants]
         rows = []
         for i, (entry, ms) in enumerate(zip(plan.entries, medians, strict=True)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import platform
+import sys
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -14,13 +15,16 @@ import numpy as np
 
 import fastconv
 
-from ..config import cpu
+from ..bench import machine
+from ..bench.beside_naive import LayerTimes, beside_naive, expected_seconds
+from ..bench.plain_loops import ROUNDS
 from ..errors import InputError
 from ..graph import shape_text
+from ..kernels import load as load_kernels
 from ..model import Model
-from ..threads import cpu_limit
+from ..table import shorten
 from .arguments import ACCURACY, JSON, MODEL, SHAPE, Commands, add_command, counts, seconds
-from .common import print_json, printable, progress_bar
+from .common import print_json, printable, progress_bar, terminal_table
 from .inputs import all_shapes, random_arrays
 
 #: the least calls that are timed
@@ -35,6 +39,10 @@ def add(commands: Commands) -> None:
     parser.add_argument("--threads", type=counts, default=[None], metavar="N[,N...]", help="numbers of threads to compare")
     parser.add_argument("--batch", type=counts, default=[None], metavar="N[,N...]", help="batch sizes to compare")
     parser.add_argument("--seconds", type=seconds, default=2.0, help="how long to measure each; default: 2")
+    parser.add_argument(
+        "--naive", action="store_true",
+        help="compare each layer with the compiled plain loops of fastconv.naive, on one thread: they take seconds a run",
+    )  # fmt: skip
 
 
 def bench(args: argparse.Namespace) -> None:
@@ -48,11 +56,17 @@ def bench(args: argparse.Namespace) -> None:
                 inputs = _inputs(model, args, batch)
                 if not benchmarks and not args.json:
                     shapes = ", ".join(f"{printable(name)} {a.dtype} {shape_text(a.shape)}" for name, a in inputs.items())
+                    print(machine.header([load_kernels().isa]))
                     print(f"{args.model}: {shapes}; milliseconds a call\n")
                     print("threads  batch       min    median       p90       p99   images/s    calls")
                 benchmarks.append(_benchmark(args.model, model.threads, inputs, measure(model, inputs, args.seconds, advance)))
                 if not args.json:
                     print(_line(benchmarks[-1]), flush=True)
+    if args.naive:
+        layers = _beside_naive(model, inputs)  # those of the last line
+        benchmarks.append(_naive_benchmark(args.model, inputs, layers))
+        if not args.json:
+            print(_layer_table(layers, benchmarks[-2]["params"]))
     if args.json:
         print_json(args, _document(benchmarks))
 
@@ -84,11 +98,45 @@ def measure(
     return times
 
 
-def _benchmark(model: str, threads: int, inputs: dict[str, np.ndarray], times: Sequence[float]) -> dict[str, Any]:
+def _beside_naive(model: Model, inputs: dict[str, np.ndarray]) -> list[LayerTimes]:
+    profile = model.profile(inputs)
+    expected = max(1, round(expected_seconds(profile)))
+    print(f"fastconv: the plain loops take about {expected} second{'s' if expected > 1 else ''}", file=sys.stderr, flush=True)
+    with progress_bar(1, "timing plain loops") as advance:
+        return beside_naive(model, inputs, profile, advance)
+
+
+def _naive_benchmark(model: str, inputs: dict[str, np.ndarray], layers: Sequence[LayerTimes]) -> dict[str, Any]:
+    """All layers by the plain loops, as one measurement."""
+    rounds = zip(*(x.naive_ms for x in layers if x.naive_ms), strict=True)
+    found = _benchmark(model, 1, inputs, [sum(times) / 1e3 for times in rounds], naive=True)
+    found["extra_info"]["layers"] = [x._asdict() for x in layers]
+    return found
+
+
+def _layer_table(layers: Sequence[LayerTimes], params: dict[str, Any]) -> str:
+    """The layers by both, and their sums."""
+    rows = []
+    for x in layers:
+        naive = (f"{min(x.naive_ms):.3f}", f"{x.times_naive:.1f}") if x.naive_ms else ("–", "–")
+        rows.append((shorten(x.name, 24), x.operator, x.by, f"{x.ms:.3f}", *naive, x.limit))
+    table = terminal_table(("layer", "operator", "by", "ms", "naive ms", "× naive", "of its limit"), rows, 3)
+    compared = [x for x in layers if x.naive_ms]
+    ms, naive_ms = sum(x.ms for x in compared), sum(min(x.naive_ms) for x in compared)
+    where = f"{params['threads']} thread{'s' if params['threads'] > 1 else ''}, batch {params['batch']}"
+    return (
+        f"\nby layer ({where}); naive: the compiled plain loops of fastconv.naive, one thread, the best of {ROUNDS} rounds\n\n"
+        f"{table}\n{len(compared)} layers: {ms:.3f} ms, naive {naive_ms:.1f} ms: {naive_ms / ms:.0f} times as long"
+    )
+
+
+def _benchmark(
+    model: str, threads: int, inputs: dict[str, np.ndarray], times: Sequence[float], naive: bool = False
+) -> dict[str, Any]:
     """One measurement as pytest-benchmark has it."""
     batch = next((a.shape[0] for a in inputs.values() if a.ndim), 1)
     params = {"threads": threads, "batch": batch}
-    param = "-".join(f"{name}={value}" for name, value in params.items())
+    param = "-".join(["naive"] * naive + [f"{name}={value}" for name, value in params.items()])
     stats = statistics(times)
     p90, p99 = np.percentile(times, (90, 99)).tolist()
     return {
@@ -143,10 +191,11 @@ def _line(benchmark: dict[str, Any]) -> str:
 
 def _document(benchmarks: list[dict[str, Any]]) -> dict[str, Any]:
     """A file of pytest-benchmark."""
-    machine = {name: getattr(platform, name)() for name in ("machine", "system", "release", "python_version")}
+    info = {name: getattr(platform, name)() for name in ("machine", "system", "release", "python_version")}
+    fastconv_info = machine.machine_info()
     return {
-        "machine_info": machine | {"cpu": {"brand_raw": cpu(), "count": cpu_limit().count}},
-        "commit_info": {"id": "unversioned", "time": None, "dirty": False, "project": "fastconv", "branch": "(unknown)"},
+        "machine_info": info | {"cpu": {"brand_raw": fastconv_info["cpu"]}, "fastconv": fastconv_info},
+        "commit_info": machine.commit_info(),
         "benchmarks": benchmarks,
         "datetime": datetime.now(UTC).isoformat(),
         "version": FORMAT,

@@ -10,8 +10,8 @@ import numpy as np
 
 from ..errors import InputError, did_you_mean
 from ..graph import shape_text
+from ..inputs import random_array
 from ..model import Model
-from ..tensor_info import TensorInfo
 from .arguments import NamedShape
 
 
@@ -34,20 +34,11 @@ def all_shapes(model: Model, given: Iterable[NamedShape], but: Container[str] = 
 def random_arrays(
     model: Model, shapes: Iterable[NamedShape], arrays: Mapping[str, np.ndarray] | None = None
 ) -> dict[str, np.ndarray]:
-    """`arrays`, and random ones for the other inputs, the same on every run.
-
-    Floats are normal numbers; integers are 0 and 1, which are valid as most indices.
-    """
+    """`arrays`, and random ones for the other inputs, the same on every run."""
     arrays = arrays or {}
     rng, dims = np.random.default_rng(0), all_shapes(model, shapes, arrays)
-
-    def array(t: TensorInfo) -> np.ndarray:
-        shape = dims[t.name]
-        values = rng.standard_normal(shape, np.float32) if t.dtype.kind == "f" else rng.integers(0, 2, shape)
-        return values.astype(t.dtype)
-
     try:
-        return {t.name: arrays[t.name] if t.name in arrays else array(t) for t in model.inputs}
+        return {t.name: arrays[t.name] if t.name in arrays else random_array(t, dims[t.name], rng) for t in model.inputs}
     except ValueError as e:  # "Maximum allowed dimension exceeded"
         raise InputError(f"{', '.join(map(shape_text, dims.values()))}: {e}") from None
 

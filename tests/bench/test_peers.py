@@ -216,7 +216,7 @@ def test_tables(monkeypatch):
     ]  # fmt: skip
     assert [c.ratio for c in done] == [1.5, 3.0]
     runs = peers.runs(done, peers.parser().parse_args(["--threads", "1,2", "--starts", "4", "--rounds", "3"]))
-    text = performance.tables("avx2", json.loads(performance.dumps(runs)))
+    text = performance.run_tables("avx2", json.loads(performance.dumps(runs)))
     assert (
         text
         == """\

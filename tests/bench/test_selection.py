@@ -1,11 +1,10 @@
 """bench/bench_selection.py: which implementations it compares, and when it says that one is faster."""
 
 import bench_selection
-import layers
 import pytest
-import timing
 
 from fastconv import kernels
+from fastconv.bench import layers, timing
 
 ISA = kernels.load().isa
 
@@ -27,7 +26,7 @@ def test_what_the_selection_estimates_to_be_slower_is_compared_too():
 def test_cases_are_those_of_every_batch():
     cases = list(timing.cases(["alexnet"], (layers.Conv,), [ISA], ["auto"], [1, 2], [1, 8]))
     assert [c.id for c in cases[:4]] == [
-        f"conv-auto-{ISA}-t{threads}-alexnet/conv1{batch}" for batch in ("", "-n8") for threads in (1, 2)
+        f"alexnet-conv1{batch}-auto-t{threads}-{ISA}" for batch in ("", "-n8") for threads in (1, 2)
     ]
     assert len({c.id for c in cases}) == len(cases) == 20
 

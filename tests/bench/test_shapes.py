@@ -1,10 +1,11 @@
-"""The layer lists of bench/shapes against what is known of the networks."""
+"""The layer lists of fastconv/bench/shapes against what is known of the networks."""
 
 import dataclasses
 import math
 
-import layers
 import pytest
+
+from fastconv.bench import layers
 
 
 def test_every_file_is_a_network():

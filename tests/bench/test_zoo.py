@@ -1,14 +1,14 @@
-"""The networks of bench/zoo.py against the layer lists of bench/shapes: two descriptions of the same networks."""
+"""The networks of bench/zoo.py against the layer lists of fastconv/bench/shapes: two descriptions of the same networks."""
 
 from collections import Counter
 
-import layers
 import numpy as np
 import pytest
 import zoo
 
 import fastconv
 from fastconv import kernels, onnx_json
+from fastconv.bench import layers
 from fastconv.implementations import IMPLEMENTATIONS
 from fastconv.passes import run_passes
 from fastconv.plan import Target, build
@@ -16,7 +16,7 @@ from fastconv.specialise import specialise
 
 
 def described(node):
-    """A node as a line of bench/shapes without count and name; None for what is not listed."""
+    """A node as a line of fastconv/bench/shapes without count and name; None for what is not listed."""
     kind, op, x = type(node.op).__name__, node.op, node.inputs[0].dims
     if kind == "Conv":
         w = node.inputs[1].dims

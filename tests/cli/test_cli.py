@@ -263,7 +263,8 @@ def test_dump_of_the_plan(fastconv_):
 
 def test_bench(fastconv_):
     command = "bench", MODEL, "--threads", "1,2", "--batch", "1,4", "--seconds", "0.02"
-    head, _, names, *rows = fastconv_(*command).splitlines()
+    machine, head, _, names, *rows = fastconv_(*command).splitlines()
+    assert re.fullmatch(rf"fastconv {fastconv.__version__}, commit \w+\+?; {re.escape(cpu())}, \d+ CPUs?; \w+", machine)
     assert head == f"{MODEL}: image float32 1×1×8×8; milliseconds a call"
     assert names.split() == ["threads", "batch", "min", "median", "p90", "p99", "images/s", "calls"]
     assert [row.split()[:2] for row in rows] == [["1", "1"], ["1", "4"], ["2", "1"], ["2", "4"]]
@@ -272,6 +273,35 @@ def test_bench(fastconv_):
         assert times == sorted(times)
         assert calls >= 3
     assert "image float32 5×1×8×8" in fastconv_("bench", MODEL, "--shape", "5x1x8x8", "--seconds", 0)
+
+
+def test_bench_beside_the_plain_loops(capsys):
+    command = "bench", MODEL, "--threads", "1", "--batch", "2", "--seconds", "0", "--naive"
+    assert main([*command]) == 0
+    out, err = capsys.readouterr()
+    assert err == "fastconv: the plain loops take about 1 second\n"
+    _, table = out.split("\nby layer (1 thread, batch 2); naive: ")
+    _, _, head, _, *rows, total = table.splitlines()
+    assert re.split("  +", head) == ["layer", "operator", "by", "ms", "naive ms", "× naive", "of its limit"]
+    compared = [row.split() for row in rows if " – " not in row]
+    assert [operator for _, operator, *_ in compared] == ["Conv+Relu", "MaxPool"] * 2 + ["Gemm+Relu", "Gemm"]
+    for _, _, _, ms, naive, times, *_ in compared:
+        assert min(map(float, (ms, naive, times))) >= 0
+    assert re.fullmatch(r"6 layers: \d+\.\d+ ms, naive \d+\.\d ms: \d+ times as long", total)
+    assert main([*command, "--json"]) == 0
+    ours, naive = json.loads(capsys.readouterr().out)["benchmarks"]
+    assert naive["name"] == "digits[naive-threads=1-batch=2]"
+    assert naive["group"] == ours["group"]
+    assert naive["stats"]["rounds"] == 3
+    layers = naive["extra_info"]["layers"]
+    assert [len(x["naive_ms"]) for x in layers if x["operator"].startswith("Gemm")] == [3, 3]
+    assert naive["stats"]["total"] == pytest.approx(sum(sum(x["naive_ms"]) for x in layers) / 1e3)
+
+
+def test_bench_of_a_model_without_plain_loops(fastconv_, tmp_path):
+    model = model_file(tmp_path / "m.json", "Relu", {"x": [2, 3]}, "y")
+    error = fastconv_("bench", model, "--seconds", 0, "--naive", code=2).splitlines()[-1]
+    assert error == "fastconv: error: naive: the model has no Conv, MaxPool or Gemm of float32 with two spatial axes"
 
 
 def test_bench_of_a_fixed_batch(fastconv_, tmp_path):

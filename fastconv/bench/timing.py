@@ -3,6 +3,8 @@ that the kernel reads, as the layer before it would have left it.
 
     run = Kernel(case)      # case: a layer, an algorithm, an instruction set and a number of threads
     run()
+
+The algorithm "naive" is the compiled plain loops of fastconv.naive, which have one thread and no instruction set.
 """
 
 from __future__ import annotations
@@ -11,23 +13,25 @@ import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from layers import KINDS, Conv, ConvTranspose, Layer, Linear, MaxPool, Shape, load, with_batch
 
-from fastconv import _executor, kernels, naive
-from fastconv.graph import Graph, Node, Value
-from fastconv.implementations import IMPLEMENTATIONS
-from fastconv.ops import REGISTRY, Op
-from fastconv.passes.infer_shapes import infer_shapes
-from fastconv.plan import Target, build
-from fastconv.plan.packing import empty_aligned
-from fastconv.plan.select import Selection
+from .. import _executor, kernels
+from ..graph import Graph, Node, Value
+from ..implementations import IMPLEMENTATIONS
+from ..ops import REGISTRY, Op
+from ..passes.infer_shapes import infer_shapes
+from ..plan import Target, build
+from ..plan.packing import empty_aligned
+from ..plan.select import Selection
+from .layers import Conv, ConvTranspose, Layer, Linear, MaxPool, Shape, load, with_batch
+from .plain_loops import plain_loops, some
+from .tables import NAIVE
 
-#: the plain loops compute so many output channels of a layer as this allows, and the time is scaled up
-NAIVE_FLOPS = 1e8
+#: the kinds of layers that fastconv.naive has
+NAIVE_KINDS = (Conv, Linear, MaxPool)
 #: up to so many channels a convolution's input is the image, whose copy to another layout is a part of the layer's cost
 IMAGE_CHANNELS = 4
 
@@ -43,13 +47,13 @@ class Case:
 
     @property
     def id(self) -> str:
-        """conv-direct-avx2-t1-resnet50/conv1"""
-        kind = next(name for name, cls in KINDS.items() if cls is type(self.layer))
-        return f"{kind}-{self.algorithm}-{self.isa}-t{self.threads}-{self.layer.label}"
+        """resnet50-conv1-direct-t1-avx2, or resnet50-conv1-naive; the histogram of pytest-benchmark cuts off the end."""
+        how = [self.algorithm] if self.algorithm == NAIVE else [self.algorithm, f"t{self.threads}", self.isa]
+        return "-".join([self.layer.network, self.layer.name, *how])
 
     @property
     def info(self) -> dict[str, Any]:
-        """The fields that bench/report.py reads, except the measured ones."""
+        """The fields that tables.py reads, except the measured ones."""
         layer = self.layer
         return {
             "layer": layer.label,
@@ -59,7 +63,17 @@ class Case:
             "threads": self.threads,
             "flops": layer.flops,
             "bytes": layer.bytes,
+            "fewer_products": self.fewer_products,
         }
+
+    @property
+    def fewer_products(self) -> bool:
+        """Whether the algorithm multiplies less than the definition, which `flops` counts."""
+        return any(i.fewer_products for i in IMPLEMENTATIONS[type(op_of(self.layer))] if i.name == self.algorithm)
+
+    def run(self) -> Callable[[], object]:
+        """What is timed."""
+        return naive(self.layer) if self.algorithm == NAIVE else Kernel(self)
 
 
 def op_of(layer: Layer) -> Op:
@@ -84,11 +98,6 @@ def graph_of(layer: Layer, array: Callable[[Shape], np.ndarray]) -> Graph:
     graph = Graph([x], [y], [Node(op_of(layer), [x, *weights], [y], layer.name)])
     infer_shapes(graph)
     return graph
-
-
-def some(shape: Shape) -> np.ndarray:
-    """Numbers between -0.5 and 0.5: any will do that are not denormal."""
-    return np.random.default_rng(0).random(shape, np.float32) - np.float32(0.5)
 
 
 def zeros(shape: Shape) -> np.ndarray:
@@ -120,6 +129,8 @@ def cases(
     for network in networks:
         for layer, batch in itertools.product(load(network, *kinds), batches):
             layer = with_batch(layer, batch)
+            if isinstance(layer, NAIVE_KINDS) and (algorithm is None or NAIVE in algorithm):
+                yield Case(layer, NAIVE, "", 1)
             for isa in isas:
                 possible = algorithms(layer, isa)
                 for name in possible if algorithm is None else algorithm:
@@ -173,32 +184,12 @@ def seconds(run: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-@cache
-def naive_ms(layer: Layer) -> float | None:
-    """Milliseconds of the compiled plain loops on one thread, the best of three; None where fastconv.naive has no such layer.
-
-    Of a large layer only the first output channels are computed and the time is scaled up: each costs the same.
-    """
-    x = some(layer.x_shape)
-    if isinstance(layer, MaxPool):
-        ceil = bool(layer.ceil)
-        return 1e3 * min(
-            seconds(lambda: naive.max_pool2d(x, (layer.KH, layer.KW), layer.stride, layer.pad, 1, ceil, compiled=True))
-            for _ in range(3)
-        )
-    if not isinstance(layer, Conv | Linear):
-        return None
-    part = layer.OC
-    if not isinstance(layer, Conv) or layer.groups == 1:
-        part = min(part, max(1, int(layer.OC * NAIVE_FLOPS / layer.flops)))
-    (_, *rest), _ = layer.weights
-    w, b = some((part, *rest)), some((part,))
-    if isinstance(layer, Conv):
-        options = layer.stride, layer.pad, layer.dilation, layer.groups
-        times = [seconds(lambda: naive.conv2d(x, w, b, *options, compiled=True)) for _ in range(3)]
-    else:
-        times = [seconds(lambda: naive.linear(x, w, b, compiled=True)) for _ in range(3)]
-    return 1e3 * min(times) * layer.OC / part
+def naive(layer: Layer) -> Callable[[], object]:
+    """A call of the compiled plain loops; TypeError if fastconv.naive has no such layer."""
+    call = plain_loops(graph_of(layer, zeros).nodes[0])
+    if call is None:
+        raise TypeError(f"{layer.label}: no plain loops for a {type(layer).__name__}")
+    return call
 
 
 class Meter:

@@ -1,4 +1,4 @@
-"""The layers of well-known networks, read from bench/shapes/*.txt: one shape a line, the columns named above each kind.
+"""The layers of well-known networks, read from shapes/*.txt: one shape a line, the columns named above each kind.
 
     for layer in load("resnet50"):
         print(layer.label, layer.flops, layer.bytes, layer.count)
@@ -199,7 +199,7 @@ def parse(line: str, network: str) -> Layer:
 
 
 def load(network: str, *kinds: type[Layer]) -> list[Layer]:
-    """The layers of bench/shapes/<network>.txt; with `kinds`, only those."""
+    """The layers of shapes/<network>.txt; with `kinds`, only those."""
     lines = (SHAPES / f"{network}.txt").read_text().splitlines()
     layers = [parse(line, network) for line in lines if line and not line.startswith("#")]
     return [layer for layer in layers if not kinds or isinstance(layer, kinds)]
