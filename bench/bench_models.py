@@ -15,6 +15,13 @@ from fastconv.bench import timing
 from fastconv.bench.layers import load
 
 
+def pytest_generate_tests(metafunc):
+    option = metafunc.config.option
+    for name, values, prefix in (("network", option.network, ""), ("isa", option.isa, ""), ("threads", option.threads, "t")):
+        if name in metafunc.fixturenames:
+            metafunc.parametrize(name, values, ids=[f"{prefix}{v}" for v in values], scope="module")
+
+
 @lru_cache(maxsize=1)
 def saved(network):
     """The network as a file in a folder that is deleted when the next network is asked for."""

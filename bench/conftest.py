@@ -1,3 +1,5 @@
 """The options, fixtures and the report of the benchmarks are those of fastconv.bench: see bench/README.md."""
 
-pytest_plugins = ["fastconv.bench.suite"]
+
+def pytest_addoption(pluginmanager):
+    pluginmanager.import_plugin("fastconv.bench.suite")

@@ -111,18 +111,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Give a benchmark its cases, or networks, instruction sets and numbers of threads."""
-    option = metafunc.config.option
-    if "case" in metafunc.fixturenames:
+    """Give a benchmark of layers its cases."""
+    option, kinds = metafunc.config.option, getattr(metafunc.function, "kinds", ())
+    if kinds:
         # every algorithm and number of threads of a layer side by side: they are compared with each other
         algorithms = getattr(metafunc.module, "ALGORITHMS", option.algorithm)
         batches = option.batch or getattr(metafunc.module, "BATCHES", [1])
-        kinds = metafunc.function.kinds
         cases = list(timing.cases(option.network, kinds, option.isa, algorithms, option.threads, batches))
         metafunc.parametrize("case", cases, ids=lambda c: c.id)
-    for name, values, prefix in (("network", option.network, ""), ("isa", option.isa, ""), ("threads", option.threads, "t")):
-        if name in metafunc.fixturenames:
-            metafunc.parametrize(name, values, ids=[f"{prefix}{v}" for v in values], scope="module")
 
 
 # ---- fixtures
