@@ -8,7 +8,8 @@
 layers, with a choice of algorithm; `naive` has the plain loops that they are measured against; `compare` finds how far a model
 is from other engines or from float64; `vision` has pre- and postprocessing: pictures, boxes, drawing; `viz` draws what a
 network computes; `BatchPredictor` is a network for frameworks that split work over many processes, and `ray`
-runs one on a cluster; `compat` runs programs that were written for onnxruntime; `bench` measures layers and models under pytest.
+runs one on a cluster; `compat` runs programs that were written for onnxruntime; `bench` measures layers and models under
+pytest.
 Errors: FastconvError and its subclasses ModelError, UnsupportedError, InputError. Warnings: ModelWarning, SlowPathWarning.
 
 Importing the package imports nothing else: a name's module is imported on first access to the name.
