@@ -264,7 +264,8 @@ def test_dump_of_the_plan(fastconv_):
 def test_bench(fastconv_):
     command = "bench", MODEL, "--threads", "1,2", "--batch", "1,4", "--seconds", "0.02"
     machine, head, _, names, *rows = fastconv_(*command).splitlines()
-    assert re.fullmatch(rf"fastconv {fastconv.__version__}, commit \w+\+?; {re.escape(cpu())}, \d+ CPUs?; \w+", machine)
+    version, name = re.escape(fastconv.__version__), re.escape(cpu())
+    assert re.fullmatch(rf"fastconv {version}, commit \w+\+?; {name}, \d+ CPUs?; \w+", machine)
     assert head == f"{MODEL}: image float32 1×1×8×8; milliseconds a call"
     assert names.split() == ["threads", "batch", "min", "median", "p90", "p99", "images/s", "calls"]
     assert [row.split()[:2] for row in rows] == [["1", "1"], ["1", "4"], ["2", "1"], ["2", "4"]]
