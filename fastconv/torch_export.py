@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -67,11 +69,7 @@ def from_torch(
     >>> model.outputs[0].shape
     ('N', 8, 30, 30)
     """
-    try:
-        import onnxscript  # noqa: F401 (torch.onnx needs it)
-        import torch
-    except ImportError as e:
-        raise FastconvError(f"from_torch needs the package {e.name}: pip install 'fastconv[torch]'") from None
+    torch = import_torch("from_torch")
     if not isinstance(module, torch.nn.Module):
         raise InputError(f"module: expected a torch.nn.Module, got {type(module).__name__}")
     inputs = [_tensor(x) for x in (example if isinstance(example, tuple) else (example,))]
@@ -83,22 +81,56 @@ def from_torch(
     training = [m for m in module.modules() if m.training]
     module.eval()
     try:
-        program = torch.onnx.export(
-            module,
-            tuple(inputs),
-            dynamo=True,
-            optimize=False,  # fastconv's passes optimize, and keep the names of the weights
-            verbose=False,
-            dynamic_shapes=tuple(axes) if any(axes) else None,
-        )
+        return export(module, tuple(inputs), tuple(axes) if any(axes) else None, threads=threads, accuracy=accuracy)
     except torch.onnx.OnnxExporterError as e:
-        reason = str(e.__cause__ or e).strip().partition("\n")[0]
-        raise ModelError(f"torch cannot export this {type(module).__name__}: {reason}") from e
+        raise ModelError(f"torch cannot export this {type(module).__name__}: {export_reason(e)}") from e
     finally:
         for m in training:
             m.training = True
+
+
+def import_torch(user: str) -> Any:
+    """The package torch; FastconvError if it or onnxscript, which torch.onnx needs, is missing."""
+    try:
+        import onnxscript  # noqa: F401
+        import torch
+    except ImportError as e:
+        raise FastconvError(f"{user} needs the package {e.name}: pip install 'fastconv[torch]'") from None
+    return torch
+
+
+def export(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], dynamic_shapes: Any, **options: Any) -> Model:
+    """The Model of a module, by torch's exporter and its errors; `options` as in `load`."""
+    import torch
+
+    with quiet():
+        program = torch.onnx.export(
+            module,
+            inputs,
+            dynamo=True,
+            optimize=False,  # fastconv's passes optimize, and keep the names of the weights
+            verbose=False,
+            dynamic_shapes=dynamic_shapes,
+        )
     assert program is not None
-    return Model(as_dict(program.model_proto), threads=threads, accuracy=accuracy)
+    return Model(as_dict(program.model_proto), **options)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without torch's remarks about torchvision, if that is not installed."""
+    log = logging.getLogger("torch.onnx._internal.exporter._registration")
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
+
+
+def export_reason(error: Exception) -> str:
+    """The first line of what went wrong."""
+    return str(error.__cause__ or error).strip().partition("\n")[0]
 
 
 def _tensor(x: Any) -> Any:
@@ -127,4 +159,4 @@ def _axes(dynamic_axes: Axes | tuple[Axes, ...] | None, inputs: list[Any]) -> li
     return out
 
 
-__all__ = ["from_torch"]
+__all__ = ["export", "export_reason", "from_torch", "import_torch", "quiet"]

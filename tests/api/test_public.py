@@ -17,6 +17,7 @@ from ..kernels.test_loader import python
 MODULES = {
     *fastconv._MODULES.values(),
     "report.report",
+    "torch_backend",
     "vision.answers",
     "vision.draw",
     "vision.pictures",
@@ -136,7 +137,7 @@ def test_types_say_what_is_meant(name):
 def test_the_examples_in_the_docstrings(module, monkeypatch):
     for name in [n for n in sys.modules if n.partition(".")[0] == "onnxruntime"]:  # compat's example stands in its place
         monkeypatch.delitem(sys.modules, name)
-    if module == "torch_export":
+    if module.startswith("torch_"):
         pytest.importorskip("onnxscript")
         pytest.importorskip("torch")
     assert not doctest.testmod(import_module(f"fastconv.{module}")).failed
