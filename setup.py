@@ -1,7 +1,8 @@
 """Builds the Cython modules: those of pyx/ once, those of pyx/isa/ for each instruction set.
 
 Metadata is in pyproject.toml, the instruction sets in fastconv/kernels/isas.py. A set whose flags the compiler does not know is
-left out. If the compiler lacks OpenMP, the library is serial. Variables of the environment:
+left out. If the compiler lacks OpenMP, the library is serial. The modules use the Limited API, so that one wheel is for every
+later Python too; free-threaded Pythons have no such API, and get a wheel for their version. Variables of the environment:
 
 - FASTCONV_OPENMP=0 builds without OpenMP.
 - FASTCONV_ISAS=avx2,baseline builds these sets only. FASTCONV_ISAS=avx512-lowered,neon-lowered builds the kernels of other
@@ -12,7 +13,10 @@ import importlib.util
 import os
 import platform
 import subprocess
+import sys
+import sysconfig
 import tempfile
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 from Cython.Build import cythonize
@@ -20,6 +24,10 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
 from setuptools.command.sdist import sdist
+
+if sys.platform == "win32" or sys.maxsize < 1 << 32:
+    bits = 64 if sys.maxsize >> 32 else 32
+    raise SystemExit(f"fastconv: this system is not supported: {sys.platform}, {bits} bits; fastconv needs Linux with 64 bits")
 
 
 def loaded(name, path):
@@ -37,6 +45,11 @@ commit = loaded("commit", "fastconv/bench/commit.py")
 CROSS = os.environ.get("_PYTHON_HOST_PLATFORM", "")
 MACHINE = (CROSS.rpartition("-")[2] or platform.machine()).lower()
 KINDS = {"x86_64": isas.X86, "amd64": isas.X86, "aarch64": isas.ARM64, "arm64": isas.ARM64}
+
+LIMITED_API = not sysconfig.get_config_var("Py_GIL_DISABLED")
+# 3.11 is the first version whose Limited API has buffers, which memoryviews need
+MACROS = [("Py_LIMITED_API", "0x030B0000")] if LIMITED_API else []
+OPTIONS = {"bdist_wheel": {"py_limited_api": "cp311"}} if LIMITED_API else {}
 
 # Never -ffast-math or -Ofast: linking with them changes the floating point mode of the whole process.
 FLAGS = [
@@ -103,10 +116,10 @@ def isa_of(extension):
     return names and names[1]
 
 
-def cythonized(modules, folder):
-    """The modules as C, in a build folder of their own."""
+def cythonized(sources, folder):
+    """The extensions {name: Cython source}, as C in a build folder of their own."""
     return cythonize(
-        modules,
+        [Extension(name, [str(path)], define_macros=MACROS, py_limited_api=LIMITED_API) for name, path in sources.items()],
         include_path=["pyx"],
         build_dir=f"build/cython/{folder}",
         compiler_directives=DIRECTIVES,
@@ -122,11 +135,11 @@ def extensions():
             "fastconv: there are no Cython sources in pyx/ beside setup.py: build from a checkout or a whole sdist"
         )
     sets = instruction_sets()
-    modules = cythonized([Extension(f"fastconv._{p.stem}", [str(p)]) for p in once], "once")
+    modules = cythonized({f"fastconv._{p.stem}": p for p in once}, "once")
     for isa in sets:
         names = isas.ISAS[isa].kernels
-        own = [p for p in kernels if names is None or p.stem in names]
-        modules += cythonized([Extension(isas.module_name(p.stem, isa), [str(p)]) for p in own], isa)
+        own = {isas.module_name(p.stem, isa): p for p in kernels if names is None or p.stem in names}
+        modules += cythonized(own, isa)
     return modules
 
 
@@ -191,6 +204,8 @@ class BuildExt(build_ext):
 
     def build_extensions(self):
         """Drop the instruction sets this compiler cannot build, then build with flags for each module."""
+        if not self.works("int main(void) { return 0; }", []):
+            raise SystemExit(f"fastconv: no C compiler: {self.compiler.compiler[0]} does not work; install GCC or Clang")
         openmp = os.environ.get("FASTCONV_OPENMP", "1") != "0" and self.works(OPENMP_PROGRAM, ["-fopenmp"], run=True)
         if not openmp:
             self.announce("fastconv: building without OpenMP: the library will use one thread", level=3)
@@ -211,5 +226,20 @@ class BuildExt(build_ext):
                 e.extra_link_args += ["-fopenmp"]
         super().build_extensions()
 
+    def copy_extensions_to_source(self):
+        """Put the modules beside their package, and remove earlier ones of other names that this Python would take first."""
+        super().copy_extensions_to_source()
+        build_py = self.get_finalized_command("build_py")
+        for e in self.extensions:
+            built = Path(self._get_inplace_equivalent(build_py, e)[0])
+            stem = e.name.rpartition(".")[2]
+            for file in (built.with_name(stem + suffix) for suffix in EXTENSION_SUFFIXES):
+                if file != built:
+                    file.unlink(missing_ok=True)
 
-setup(ext_modules=extensions(), cmdclass={"build_ext": BuildExt, "build_py": BuildPy, "sdist": SourceDistribution})
+
+setup(
+    ext_modules=extensions(),
+    cmdclass={"build_ext": BuildExt, "build_py": BuildPy, "sdist": SourceDistribution},
+    options=OPTIONS,
+)

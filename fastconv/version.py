@@ -1,8 +1,3 @@
-"""The version of the installed package; one module, as few ask and importlib.metadata is slow to import."""
+"""The package's version: pyproject.toml reads it here, and CHANGELOG.md has a section for it."""
 
-from importlib.metadata import PackageNotFoundError, version
-
-try:
-    __version__ = version("fastconv")
-except PackageNotFoundError:  # run from a checkout that was never installed
-    __version__ = "0+unknown"
+__version__ = "0.1.0"
