@@ -64,7 +64,7 @@ class BatchPredictor(Locked):
     >>> with np.load(fastconv.data.DIGITS_IMAGES) as file:
     ...     batch = {"image": file["images"][:3]}
     >>> predict(batch)["logits"].argmax(axis=1)
-    array([6, 8, 4])
+    array([6, 6, 6])
     """
 
     def __init__(
@@ -126,6 +126,13 @@ class BatchPredictor(Locked):
         ------
         InputError
             If a column is missing, or a column or row does not fit.
+
+        Examples
+        --------
+        >>> import fastconv, numpy as np
+        >>> predict = fastconv.BatchPredictor(fastconv.data.DIGITS, outputs="logits")
+        >>> predict({"image": np.zeros((5, 1, 8, 8), np.float32)})["logits"].shape
+        (5, 10)
         """
         inputs = self.model.inputs
         columns = {i.name: c for i, c in zip(inputs, self._columns(batch), strict=True)}

@@ -69,7 +69,7 @@ def test_names_may_be_asked_for_by_several_threads_at_once():
 
 OPTIONAL = {
     "PIL", "argcomplete", "google", "matplotlib", "ml_dtypes", "onnx", "onnx2pytorch", "onnxruntime", "onnxscript",
-    "openvino", "rich", "safetensors", "torch",
+    "openvino", "pyarrow", "ray", "rich", "safetensors", "torch",
 }  # fmt: skip
 
 
