@@ -24,11 +24,12 @@ needs_checkout = pytest.mark.skipif(not (ROOT / "setup.py").is_file(), reason="n
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory):
-    """What setup.py needs: a module that is built once, a kernel, and the package's table of instruction sets."""
+    """What setup.py needs: a module that is built once, a kernel, and the package's files that it reads."""
     pytest.importorskip("Cython")
     pytest.importorskip("setuptools", minversion="80")
     folder = tmp_path_factory.mktemp("checkout")
-    for path in ("setup.py", "pyproject.toml", "README.md", "LICENSE", "fastconv/version.py", "fastconv/kernels/isas.py"):
+    package = ("fastconv/version.py", "fastconv/bench/commit.py", "fastconv/kernels/isas.py")
+    for path in ("setup.py", "pyproject.toml", "README.md", "LICENSE", *package):
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / path, folder / path)
     pyproject = (folder / "pyproject.toml").read_text("utf-8")
