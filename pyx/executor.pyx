@@ -18,8 +18,8 @@ from cython.parallel cimport parallel, threadid
 from libc.string cimport memcpy, memset
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
-from fork cimport end_team_at_fork, note_team
 from step cimport Run
+from team cimport end_team_at_fork, next_team
 from thread_state cimport ThreadState, enter, leave
 from threads cimport (LINE, OPENMP, Barrier, Pieces, Taken, next_piece, omp_get_max_threads, omp_get_num_threads, stop_after,
                       stops, stops_after, wait)
@@ -244,11 +244,11 @@ cdef class Program:
                 raise MemoryError
             for i in range(len(arrays)):
                 bases[i] = address(arrays[i])
-            if threads == 1 or not self.shared or OPENMP == 0:
+            threads = next_team(threads) if self.shared and OPENMP != 0 else 1
+            if threads == 1:
                 with nogil:
                     run_alone(&team, bases, 0)
             else:
-                note_team()
                 with nogil, parallel(num_threads=threads):
                     run_together(&team, bases, threadid(), omp_get_num_threads())
         finally:
@@ -261,14 +261,12 @@ cdef class Program:
         """Run all steps for each image, on one thread. The addresses own[thread] end in those of images[i]. An equal
         number of images belongs to each thread, and the threads do not wait for each other. Signals as in `run`: every thread
         ends after the step that it is running."""
-        cdef int threads = <int> own.shape[0]
+        cdef int threads = next_team(<int> own.shape[0])
         cdef list raised = []
         cdef Team team = self.team(raised)
-        team.taken = <Taken*> PyMem_Calloc(threads, sizeof(Taken))
+        team.taken = <Taken*> PyMem_Calloc(own.shape[0], sizeof(Taken))
         if team.taken == NULL:
             raise MemoryError
-        if threads > 1:
-            note_team()
         with nogil, parallel(num_threads=threads):
             run_images(&team, own, images, threadid())
         PyMem_Free(team.taken)

@@ -269,6 +269,39 @@ def test_a_child_does_not_wait_for_locks_of_threads_that_it_lacks():
 
 
 @linux
+@openmp
+@pytest.mark.parametrize("more", [0, 1, 2])
+@pytest.mark.parametrize("images", [1, 7])
+def test_a_run_has_the_threads_that_the_system_allows(more, images):
+    """OpenMP itself would end the process."""
+    code = f"""
+    import os, resource
+    import numpy as np
+    from fastconv import kernels
+    from fastconv.graph import Graph, Node, Value
+    from fastconv.implementations import IMPLEMENTATIONS
+    from fastconv.ops.elementwise import Relu
+    from fastconv.plan import Target, build
+
+    x, y = (Value(name, (1, 8, 64, 64), np.dtype(np.float32)) for name in "xy")
+    target = Target(IMPLEMENTATIONS, kernels.load(), 4, pieces=2)
+    plan = build(Graph([x], [y], [Node(Relu(), [x], [y])]), target, {{}}, images={images})
+    given = np.random.default_rng(0).standard_normal(({images}, 8, 64, 64), np.float32)
+    out = np.empty_like(given)
+    if not os.getuid():  # for whom there is no limit
+        os.setgid(54321)
+        os.setuid(54321)
+    before = len(os.listdir("/proc/self/task"))
+    resource.setrlimit(resource.RLIMIT_NPROC, (before + {more}, before + {more}))
+    plan.run([given], [out], 4)
+    print((out == np.maximum(given, 0)).all(), len(os.listdir("/proc/self/task")) - before)
+    """
+    right, started = python(code).split()
+    assert right == "True"
+    assert int(started) == more or os.getuid()  # the limit counts all of a user's processes
+
+
+@linux
 @pytest.mark.parametrize("floats", [1 << 8, 1 << 20])
 def test_a_child_has_memory_of_its_own(floats):
     code = f"""
