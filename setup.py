@@ -76,6 +76,8 @@ GCC = [
     # remaining channels): the register tile's sums would spill
     "-fno-schedule-insns",
     "-fno-predictive-commoning",
+    # fuses multiply-adds in builds at -O1 too, as sanitizers want them: two ways to compute a sum then have the same bits
+    "-fexpensive-optimizations",
 ]
 NAIVE = ["-O2", "-ffp-contract=off", "-fno-tree-vectorize", "-fno-tree-slp-vectorize"]
 DIRECTIVES = {

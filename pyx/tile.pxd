@@ -136,7 +136,7 @@ cdef inline void tiles(const int R, const int J, const bint NEAR, const Py_ssize
     cdef const float** adds = <const float**> to.add
     cdef const float** dsts = <const float**> to.dst
     cdef const float* src = px[0]
-    cdef const float* add = to.add[0]
+    cdef const float* add = to.add[0] if to.has_add else NULL
     cdef const float* dst = to.dst[0]
     cdef vf acc[28]
     for _tile in range(count if NEAR else 1):
@@ -171,8 +171,9 @@ cdef inline void tiles(const int R, const int J, const bint NEAR, const Py_ssize
         taps.ahead += taps.segments * fetch * 16
         taps.lines -= fetch
         src += R * stride
-        add += R * V
         dst += R * V
+        if to.has_add:
+            add += R * V
 
 
 # `tiles` for a number of pixels and a width that are known only at run time.

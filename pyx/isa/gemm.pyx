@@ -16,7 +16,7 @@ from libc.string cimport memcpy
 from activation cimport Activation, clip
 from constants cimport AXES, CLIP, WIDEST_PANEL
 from panels cimport panels, width_of
-from simd cimport PREFETCH, V, load, load_part, store, vbroadcast, vf
+from simd cimport PREFETCH, V, load, load_part, store, vbroadcast, vf, vfma1
 from step cimport at, share
 from tile cimport ROWS, Store, rows
 
@@ -73,7 +73,7 @@ cdef inline void stream(const Args* a, const float* src, Py_ssize_t first, Py_ss
             p = (s * a.K + k) * 2 * V
             PREFETCH(wei + p + AHEAD)
             for j in range(2):
-                acc[s][j] = acc[s][j] + x * load(wei + p + j * V)
+                acc[s][j] = vfma1(acc[s][j], x, load(wei + p + j * V))
     for s in range(STREAMS):
         for j in range(2):
             if to.resume:
