@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from .arguments import file_path
 from .dtypes import DATA_TYPES
 from .errors import InputError, ModelError
 from .external_data import DataReader, DataWriter, write_model
@@ -60,7 +61,7 @@ def convert(
     them are followed only with `follow_links`. No half-written file is left. ModelError if the source is malformed or weights
     do not fit, naming them all; InputError for other suffixes; OSError if a file cannot be read or written.
     """
-    source, target = Path(source), Path(target)
+    source, target = Path(file_path("source", source)), Path(file_path("target", target))
     for path in (source, target):
         if path.suffix not in (".onnx", ".json"):
             raise InputError(f"{path}: expected a name that ends in .onnx or .json")

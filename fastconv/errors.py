@@ -3,7 +3,8 @@
 import difflib
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from types import TracebackType
 
 
 class FastconvError(Exception):
@@ -30,6 +31,8 @@ class ModelError(FastconvError, ValueError):
     Traceback (most recent call last):
     fastconv.errors.ModelError: graph: expected an object, got 3
     """
+
+    names_node = False
 
 
 class UnsupportedError(ModelError, NotImplementedError):
@@ -83,6 +86,29 @@ class SlowPathWarning(UserWarning):
     ...     warnings.simplefilter("error", fastconv.SlowPathWarning)    # an error in place of the warning
     ...     summary = fastconv.load(fastconv.data.DIGITS).summary()
     """
+
+
+class Naming:
+    """A context for what operators and passes do: exceptions become errors that name the node, or what else `error` names.
+
+    A ModelError that names no node gets its name. What arithmetic on a malformed model raises (ValueError, OverflowError,
+    IndexError, ...) becomes a ModelError, with the exception as its cause. Other errors of fastconv, of the system and of
+    memory, and warnings pass; NumPy's SystemError, which some of its functions raise if memory runs out, becomes a MemoryError.
+    """
+
+    def __init__(self, error: Callable[[str, type[ModelError]], ModelError]):
+        self._error = error
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, e: BaseException | None, trace: TracebackType | None) -> None:
+        if isinstance(e, ModelError) and not e.names_node:
+            raise self._error(str(e), type(e)) from None
+        if isinstance(e, SystemError):
+            raise MemoryError(str(self._error(str(e), ModelError))) from e
+        if isinstance(e, Exception) and not isinstance(e, FastconvError | MemoryError | OSError | Warning):
+            raise self._error(f"{type(e).__name__}: {e}", ModelError) from e
 
 
 def warn(message: str, category: type[Warning]) -> None:

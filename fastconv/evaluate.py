@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .dtypes import DATA_TYPES
-from .errors import ModelError, UnsupportedError
+from .errors import Naming, UnsupportedError
 from .graph import Node, Value
 
 #: the dtypes that NumPy's functions take
@@ -16,15 +16,13 @@ def evaluate(node: Node, arrays: dict[Value, np.ndarray], fast: bool = False) ->
     """Run a node and its epilogue by `Op.reference`, or `Op.compute` if `fast`; read from `arrays` and add to it."""
     for n in node.chain:
         inputs = [None if v is None else arrays[v] if v.constant is None else np.asarray(v.constant) for v in n.inputs]
-        try:
-            with np.errstate(all="ignore"):  # overflow and 0 / 0 show in the result
+        with Naming(n.error), np.errstate(all="ignore"):  # overflow and 0 / 0 show in the result
+            try:
                 results = n.op.compute(*inputs) if fast else n.op.reference(*inputs)
-        except ModelError as e:
-            raise n.error(str(e), type(e)) from None
-        except TypeError as e:
-            if any(x is not None and x.dtype.name not in NUMBERS for x in inputs):
-                raise n.error(f"not supported for elements of these types: {e}", UnsupportedError) from None
-            raise
+            except TypeError as e:
+                if any(x is not None and x.dtype.name not in NUMBERS for x in inputs):
+                    raise UnsupportedError(f"not supported for elements of these types: {e}") from None
+                raise
         for v, y in zip(n.outputs, results if isinstance(results, tuple) else (results,), strict=False):
             if v is not None:
                 arrays[v] = np.asarray(y)

@@ -32,6 +32,7 @@ ALIGNMENT = 64
 _LARGEST_READ = 1 << 30
 #: Tensors of at least LARGE bytes stay in their file, for at most MOST_OPEN files; others are read at once.
 LARGE, MOST_OPEN = 1 << 16, 8
+CHANGED = "was written to since the model was loaded"
 
 
 def check_location(location: str) -> list[str]:
@@ -113,7 +114,7 @@ class DataFile:
         """The same; ModelError if the file was written to since it was opened."""
         data = self.read(offset, count)
         if self._state() != self._opened:
-            raise ModelError(f"{self.name} was written to since the model was loaded")
+            raise ModelError(f"{self.name} {CHANGED}")
         return data
 
     def verify(self, checksum: str) -> None:
@@ -164,9 +165,12 @@ class Encoded(Weights):
         first, last = begin * row // 3, -(-end * row // 3)
         start, stop = self._offset + 4 * first, self._offset + min(4 * last, self._length)
         text = self._text.read_unchanged(start, stop - start) if isinstance(self._text, DataFile) else self._text[start:stop]
-        data = raw(text if isinstance(text, str) else bytes(text).decode("ascii"))
         count = (end - begin) * math.prod(self.shape[1:])
-        array = np.frombuffer(data, self.dtype.newbyteorder("<"), count, begin * row - 3 * first)
+        try:
+            data = raw(text if isinstance(text, str) else bytes(text).decode("ascii"))
+            array = np.frombuffer(data, self.dtype.newbyteorder("<"), count, begin * row - 3 * first)
+        except ValueError:  # written to within a tick of the file system's clock
+            raise ModelError(f"{self._text.name if isinstance(self._text, DataFile) else 'the model'} {CHANGED}") from None
         return array.reshape(end - begin, *self.shape[1:]).astype(self.dtype)
 
     @property

@@ -129,7 +129,9 @@ class Node:
     def error(self, message: str, kind: type[ModelError] = ModelError) -> ModelError:
         """A ModelError (or a subclass) that names this node."""
         place = f" at {self.where}" if self.where else ""
-        return kind(f"node {self.label!r} ({type(self.op).__name__}){place}: {message}")
+        error = kind(f"node {self.label!r} ({type(self.op).__name__}){place}: {message}")
+        error.names_node = True
+        return error
 
     def __repr__(self) -> str:
         tail = "".join(f" + {type(n.op).__name__}" for n in self.chain[1:])

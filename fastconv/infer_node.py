@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from .errors import ModelError, ModelWarning, UnsupportedError, warn
+import math
+
+import numpy as np
+
+from .errors import ModelWarning, Naming, UnsupportedError, warn
 from .graph import Dim, Node, Shape, Value, shape_text
+
+FLOAT32 = np.dtype(np.float32)
+INT64_MAX = (1 << 63) - 1
 
 
 def infer_node(node: Node) -> None:
     """Set the shapes and dtypes of a node's outputs; ModelError names the node."""
     if not node.op.takes_objects and any(v is not None and v.dtype == object for v in node.inputs):
         raise node.error("strings and sequences are not supported by this operator", UnsupportedError)
-    try:
+    with Naming(node.error):
         results = node.op.infer(*node.inputs)
-    except ModelError as e:
-        raise node.error(str(e), type(e)) from None
     for value, (shape, dtype) in zip(node.outputs, results, strict=False):
         if value is not None and value.constant is None:
             value.shape = merge(node, value, shape)
             value.dtype = dtype if dtype is not None else value.dtype
+            # NumPy has no array, even an empty one, whose other dimensions multiply to more
+            count = math.prod(d for d in value.shape or () if isinstance(d, int) and d)
+            if count * (value.dtype or FLOAT32).itemsize > INT64_MAX:
+                raise node.error(f"output {value.name!r} of shape {shape_text(value.shape)} is larger than any memory")
 
 
 def merge(node: Node, value: Value, shape: Shape) -> Shape:

@@ -8,6 +8,7 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
+from .arguments import is_masked, whole_number
 from .dtypes import element_of, is_sequence, sequence
 from .errors import InputError, did_you_mean
 from .graph import Dim, Shape, shape_text
@@ -49,7 +50,8 @@ def _array(info: TensorInfo, x: Any) -> np.ndarray:
             numbers = np.array(x)
             if numbers.dtype.kind not in "biuf":
                 raise TypeError
-            array = numbers.astype(info.dtype, casting="same_kind")
+            with np.errstate(over="ignore"):
+                array = numbers.astype(info.dtype, casting="same_kind")
         except (TypeError, ValueError):
             raise _wrong(info, f"numbers of {info.dtype}", f"a {type(x).__name__} that is not an array of them") from None
     else:
@@ -57,9 +59,11 @@ def _array(info: TensorInfo, x: Any) -> np.ndarray:
             raise _not_an_array(info, x)
         try:
             array = np.from_dlpack(x) if not isinstance(x, np.ndarray) and hasattr(x, "__dlpack__") else np.asarray(x)
-        except (TypeError, ValueError, RuntimeError, BufferError) as e:
-            raise _wrong(info, f"an array of {info.dtype}", f"{type(x).__name__} ({e})") from None
-    if isinstance(x, np.ndarray) and hasattr(x, "filled"):  # to name the class would import numpy.ma
+        except MemoryError:
+            raise
+        except Exception as e:  # the caller's own __dlpack__ or __array__ may raise anything
+            raise _wrong(info, f"an array of {info.dtype}", f"{type(x).__name__} ({e})") from e
+    if isinstance(x, np.ndarray) and is_masked(x):
         raise _wrong(info, "a plain array", "a masked array", ": fill it first, x.filled(…)")
     if array.dtype.newbyteorder("=") != info.dtype:
         hint = f": x{_cast(info)}" if array.dtype.kind in "fiub" else ""
@@ -156,17 +160,26 @@ def check_shapes(infos: Sequence[TensorInfo], shapes: Sequence[tuple[int, ...]])
 def input_shapes(infos: Sequence[TensorInfo], shapes: Mapping[str, Sequence[int]] | None) -> list[Shape]:
     """The shape of each input: the one given, or the declared one, with 1 for an open first axis if it alone is open."""
     given = shapes or {}
+    if not isinstance(given, Mapping):
+        raise InputError(f"shapes: expected a mapping of names to shapes, got {given!r:.60}")
     if unknown := set(given) - {i.name for i in infos}:
         raise _unknown_input(infos, unknown)
     out = []
     for i in infos:
-        shape: Shape = tuple(given[i.name]) if i.name in given else i.shape
+        shape: Shape = _given_shape(i, given[i.name]) if i.name in given else i.shape
         if i.name not in given and shape is not None and is_known(shape[1:]):
             shape = tuple(1 if not isinstance(d, int) else d for d in shape)
         if not _all_fit(i.shape, shape):
             raise InputError(f"input {i.name!r}: expected {shape_text(i.shape)}, got {shape_text(shape)}")
         out.append(shape)
     return out
+
+
+def _given_shape(info: TensorInfo, sizes: Any) -> Shape:
+    """A shape that a caller gave; InputError unless it has ints of 0 or more, symbols, or None."""
+    if isinstance(sizes, str) or not isinstance(sizes, Iterable):
+        raise _wrong(info, "a shape", repr(sizes))
+    return tuple(d if d is None or isinstance(d, str) else whole_number(f"input {info.name!r}: a size", d) for d in sizes)
 
 
 def known_input_shapes(infos: Sequence[TensorInfo], shapes: Mapping[str, Sequence[int]] | None) -> tuple[tuple[int, ...], ...]:

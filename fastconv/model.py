@@ -15,6 +15,7 @@ import numpy as np
 import fastconv
 
 from . import _executor, kernels, onnx_json
+from .arguments import whole_number
 from .errors import InputError, ModelWarning, did_you_mean, warn
 from .graph import Graph
 from .inputs import check_shapes, input_arrays, input_shapes, is_known, known_input_shapes
@@ -466,6 +467,7 @@ class Model(Locked):
         >>> profile.rows[1].op
         'Conv+Relu'
         """
+        runs = whole_number("runs", runs)
         stages: list[tuple[Profile, list[Stamp]]] = []
 
         def run(plan: Plan | SplitPlan, arrays: list[np.ndarray], outputs: list[np.ndarray]) -> list[Stamp]:

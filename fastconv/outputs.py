@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Iterator, KeysView, Mapping, Sequence, ValuesView
+from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, Sequence, ValuesView
 from typing import Any, cast
 
 import numpy as np
 
+from .arguments import is_masked
 from .dtypes import type_name
 from .errors import InputError, did_you_mean
 from .graph import Value, shape_text
@@ -93,10 +94,12 @@ def one_or_all(results: Mapping[str, np.ndarray]) -> np.ndarray:
 
 def value_names(outputs: str | Sequence[str] | None) -> tuple[str, ...]:
     """The argument `outputs` of a run as names, each once; none for None."""
-    names = tuple(dict.fromkeys([outputs] if isinstance(outputs, str) else outputs or ()))
-    if outputs is not None and not names:
-        raise InputError("outputs: expected the names of values, got none")
-    return names
+    if outputs is None:
+        return ()
+    names = [outputs] if isinstance(outputs, str) else list(outputs) if isinstance(outputs, Iterable) else []
+    if not names or not all(isinstance(name, str) for name in names):
+        raise InputError(f"outputs: expected the names of values, got {outputs!r:.60}")
+    return tuple(dict.fromkeys(names))
 
 
 def arrays_by_name(infos: Sequence[TensorInfo], out: Any) -> Mapping[str, Any]:
@@ -130,9 +133,10 @@ def copy_to_given(results: dict[str, Any], out: Mapping[str, Any]) -> None:
 
 
 def _check(name: str, shape: tuple[int, ...], dtype: np.dtype, out: Any) -> None:
-    if not isinstance(out, np.ndarray) or out.dtype != dtype or out.shape != shape or not out.flags.writeable:
-        got = f"{shape_text(out.shape)} {out.dtype}" if isinstance(out, np.ndarray) else type(out).__name__
-        kind = " (read-only)" if isinstance(out, np.ndarray) and not out.flags.writeable else ""
+    plain = isinstance(out, np.ndarray) and not is_masked(out)
+    if not plain or out.dtype != dtype or out.shape != shape or not out.flags.writeable:
+        got = f"{shape_text(out.shape)} {out.dtype}" if plain else type(out).__name__
+        kind = " (read-only)" if plain and not out.flags.writeable else ""
         raise InputError(f"out {name!r}: expected a writable array {shape_text(shape)} {dtype}, got {got}{kind}")
 
 

@@ -15,7 +15,9 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from . import _executor
+from .arguments import whole_number
 from .errors import InputError
+from .strict_json import brief
 
 
 class Threads(NamedTuple):
@@ -72,13 +74,12 @@ def resolve(threads: int | None) -> Threads:
     if not _executor.openmp:
         return Threads(1, "built without OpenMP")
     if threads is not None:
-        if not isinstance(threads, int) or isinstance(threads, bool) or threads < 1:
-            raise InputError(f"threads: expected an int of 1 or more, got {threads!r}")
-        return _capped(threads, "argument", limit)
+        return _capped(whole_number("threads", threads, least=1), "argument", limit)
     if text := os.environ.get("FASTCONV_NUM_THREADS"):
-        if not text.isdecimal() or int(text) < 1:
-            raise InputError(f"FASTCONV_NUM_THREADS: expected an int of 1 or more, got {text!r}")
-        return _capped(int(text), "FASTCONV_NUM_THREADS", limit)
+        count = int(text) if text.isdecimal() and len(text) < 10 else 0
+        if count < 1:
+            raise InputError(f"FASTCONV_NUM_THREADS: expected an int of 1 or more, got {brief(text)}")
+        return _capped(count, "FASTCONV_NUM_THREADS", limit)
     return _capped(_executor.openmp_max_threads(), "OpenMP", limit)
 
 

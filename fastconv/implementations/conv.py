@@ -13,7 +13,7 @@ from ..ops.conv_transpose import ConvTranspose
 from ..ops.windows import Windows
 from ..plan.epilogue import epilogue_of
 from ..plan.implementation import Implementation
-from ..plan.layout import Halo, Layout
+from ..plan.layout import Halo, Layout, geometry
 from ..plan.packing import empty_aligned
 from ..plan.select import Selection, Target
 from ..plan.view import View
@@ -21,10 +21,21 @@ from ..plan.view import View
 C = TypeVar("C", bound=Conv | ConvTranspose)
 
 
+#: bytes of zeros around a source that are worth having: wide padding of a small source is computed without
+MOST_HALO = 1 << 30
+
+
 class ConvImplementation(Implementation[C]):
     """A convolution of a blocked or planar source with constant weights, with a blocked result."""
 
     ranks: ClassVar[Sequence[int] | None] = (4,)
+
+    def refusal(self, node: Node, selection: Selection) -> str | None:
+        if reason := super().refusal(node, selection):
+            return reason
+        dims, layout = node.input(0).dims, self.source(selection.target)
+        padded, own = (geometry(dims, layout, 4, halo).nbytes for halo in (self.halo(node), ()))
+        return f"a halo of {padded - own:,} bytes" if padded - own > MOST_HALO else None
 
     def refuse(self, node: Node, selection: Selection) -> str | None:
         w, bias = node.input(1), node.optional(2)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypedDict
 
 from .. import strict_json
+from ..arguments import file_path, whole_number
 from ..errors import ModelError
 from ..external_data import DataFile, DataReader, Origin
 from ..file_kinds import other_kind
@@ -53,6 +54,8 @@ def read(
     ModelError if the model is malformed, UnsupportedError with every place that uses an unsupported feature, and OSError if the
     file cannot be read.
     """
+    if external_dir is not None:
+        external_dir = file_path("external_dir", external_dir)
     parsed = source if isinstance(source, Parsed) else parse(source, max_bytes)
     with DataReader(parsed.folder if external_dir is None else external_dir, follow_links) as reader:
         return GraphReader(TensorReader(reader, max_bytes, parsed.origin)).model(Fields(parsed.model, "", MODEL))
@@ -60,11 +63,13 @@ def read(
 
 def parse(source: Source, max_bytes: int | None = None, parser: Callable[[bytes], Any] | None = None) -> Parsed:
     """The dict of a model; `parser` makes it of a file's bytes, by default as its name or its first byte says."""
+    if max_bytes is not None:
+        max_bytes = whole_number("max_bytes", max_bytes)
     if isinstance(source, Mapping):
         return Parsed(source, dict(source), None, None)
     if isinstance(source, bytes):
         return Parsed(source, (parser or _parser(source))(source), Origin(source, None), None)
-    path = os.fspath(source)
+    path = file_path("source", source)
     if os.path.isdir(path):
         raise ModelError("a folder, not an ONNX model: name the file in it")
     with open(path, "rb") as file:

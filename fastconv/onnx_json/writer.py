@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import file_path
 from ..dtypes import DATA_TYPES, element_of, is_sequence, number_of, pack_bits
 from ..errors import InputError, ModelError
 from ..external_data import DataWriter, write_model
@@ -31,7 +32,7 @@ def write(graph: Graph, path: str | os.PathLike[str]) -> None:
     Fused nodes are written as the nodes they came from. No half-written file is left, whatever happens, and links are replaced,
     not followed. ModelError if a value's dtype is unknown or has no number in the format.
     """
-    path = os.fspath(path)
+    path = file_path("path", path)
     if path.lower().endswith(".onnx"):
         raise InputError(f"{path}: a graph is written as .json; fastconv.convert makes .onnx of it")
     data = DataWriter(f"{os.path.basename(path)}.data")

@@ -59,6 +59,8 @@ class Op:
     #: least and greatest number of inputs, and of outputs; None: any number
     arity: ClassVar[tuple[int, int | None]] = (1, 1)
     output_arity: ClassVar[tuple[int, int | None]] = (1, 1)
+    #: whether no input may be left out: those of an operator on any number of tensors
+    needs_all: ClassVar[bool] = False
     #: the inputs that control the computation, such as a shape or axes: shapes and plans are made for their elements
     control_inputs: ClassVar[tuple[int, ...]] = ()
     #: the inputs that are trained parameters if they are constant: weights, biases, slopes, tables of embeddings

@@ -245,6 +245,7 @@ class Variadic(Op, abstract=True):
     """A function of any number of tensors, applied from left to right."""
 
     arity = (1, None)
+    needs_all = True
     by_element = True
     function: ClassVar[Callable[..., Any]]
 

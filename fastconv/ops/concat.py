@@ -13,6 +13,7 @@ from .span import Spans
 
 class Concat(Op):
     arity = (1, None)
+    needs_all = True
 
     axis: int
 

@@ -26,6 +26,7 @@ class WithGraph(Op, abstract=True):
 
     arity = (1, None)
     output_arity = (1, None)
+    needs_all = True
     takes_objects = True
 
 
@@ -33,10 +34,7 @@ def evaluate_graph(graph: Graph, inputs: Sequence[np.ndarray]) -> list[np.ndarra
     """The outputs of a graph, computed by references."""
     arrays = dict(zip(graph.inputs, inputs, strict=True))
     for node in graph.nodes:
-        try:
-            evaluate(node, arrays)
-        except (ValueError, TypeError, IndexError) as e:  # shapes in the graph are not checked before
-            raise e if isinstance(e, ModelError) else node.error(str(e)) from None
+        evaluate(node, arrays)  # shapes in the graph are not checked before: the error names the node
     return [arrays[v] if v.constant is None else np.asarray(v.constant) for v in graph.outputs]
 
 
@@ -105,6 +103,7 @@ class Loop(WithGraph):
     """
 
     arity = (0, None)
+    needs_all = False
 
     body: Subgraph
 

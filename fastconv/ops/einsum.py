@@ -16,6 +16,7 @@ from .dims import AxisName, broadcast, check, same_dtype
 
 class Einsum(Op):
     arity = (1, None)
+    needs_all = True
     takes_epilogue = True
     takes_residual = True
     equation: str

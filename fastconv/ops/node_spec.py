@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ModelError, UnsupportedError
+from ..errors import ModelError, Naming, UnsupportedError
 from ..graph import Graph, Node, Value, node_label
 from .base import REGISTRY, Op
 
@@ -60,18 +60,18 @@ class NodeSpec:
     def error(self, message: str, kind: type[ModelError]) -> ModelError:
         """A ModelError (or a subclass) that names the node."""
         place = f" at {self.where}" if self.where else ""
-        return kind(f"node {node_label(self.name, self.outputs)!r} ({self.op_type}){place}: {message}")
+        error = kind(f"node {node_label(self.name, self.outputs)!r} ({self.op_type}){place}: {message}")
+        error.names_node = True
+        return error
 
 
 def make_node(spec: NodeSpec) -> Node:
     """The Node for a node of a file: upgraded, its attributes and counts checked. ModelError and UnsupportedError name it."""
-    try:
+    with Naming(spec.error):
         cls = _upgraded(spec)
-        _check_count("input", spec.inputs, cls.arity)
+        _check_count("input", spec.inputs, cls.arity, cls.needs_all)
         _check_count("output", spec.outputs, cls.output_arity)
         op = cls(**_attributes(spec, cls))
-    except ModelError as e:
-        raise spec.error(str(e), type(e)) from None
     return Node(op, spec.inputs, spec.outputs, spec.name, spec.where)
 
 
@@ -87,14 +87,14 @@ def _upgraded(spec: NodeSpec) -> type[Op]:
     return cls
 
 
-def _check_count(what: str, given: Sequence[Value | None], arity: tuple[int, int | None]) -> None:
+def _check_count(what: str, given: Sequence[Value | None], arity: tuple[int, int | None], needs_all: bool = False) -> None:
     """Raise if there are too few or too many inputs (or outputs), or a required one is left out."""
     least, most = arity
     count = max((i for i, v in enumerate(given, 1) if v is not None), default=0)
     if count < least or (most is not None and count > most):
         bounds = f"{least}" if least == most else f"{least} or more" if most is None else f"{least} to {most}"
         raise ModelError(f"has {count} {what}s, expected {bounds}")
-    if any(v is None for v in given[:least]):
+    if any(v is None for v in given[: None if needs_all else least]):
         raise ModelError(f"a required {what} is left out")
 
 

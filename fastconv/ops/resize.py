@@ -233,12 +233,11 @@ class Resize(Op):
         roi, scales, sizes = (None if v is None or v.size == 0 else v for v in (roi, scales, sizes))
         check((scales is None) != (sizes is None), "expected either scales or sizes")
         out, factors = self.output(x.shape, roi, scales, None if sizes is None else to_ints(sizes, "sizes"))
+        if 0 in out:
+            return np.empty(out, x.dtype)
         y: Any = x if kind(x.dtype) == "f" else x.astype(np.float64)
         outside = np.zeros((), bool)
         for axis in self.where(x.ndim):
-            if x.size == 0:
-                y = y[(slice(None),) * axis + (slice(0),)] if out[axis] == 0 else y
-                continue
             taps = self.taps(axis, x.shape[axis], out[axis], factors[axis], roi, x.ndim)  # type: ignore[arg-type]  # known
             along = (-1,) + (1,) * (x.ndim - 1 - axis)
             if self.mode == "nearest":

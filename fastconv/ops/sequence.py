@@ -7,7 +7,7 @@ from typing import cast
 
 import numpy as np
 
-from ..dtypes import element_of, sequence, sequence_of
+from ..dtypes import element_of, is_sequence, sequence, sequence_of
 from ..errors import ModelError
 from ..graph import Node, Value
 from .base import REGISTRY, Array, Inferred, Op, Results
@@ -24,6 +24,7 @@ def place(position: Array, count: int, most: int) -> int:
 
 class SequenceConstruct(Op):
     arity = (1, None)
+    needs_all = True
 
     def infer(self, *xs: Value) -> Inferred:
         return [(None, sequence_of(same_dtype(*xs)))]
@@ -50,11 +51,17 @@ class OfSequence(Op, abstract=True):
     takes_objects = True
 
 
+def item_type(xs: Value) -> np.dtype | None:
+    """The dtype of a sequence's tensors, None if it is unknown; ModelError if the value is no sequence."""
+    check(xs.dtype is None or is_sequence(xs.dtype), f"expected a sequence, got a tensor of {xs.dtype}")
+    return element_of(xs.dtype)
+
+
 class SequenceAt(OfSequence):
     arity = (2, 2)
 
     def infer(self, xs: Value, position: Value) -> Inferred:
-        return [(None, element_of(xs.dtype))]
+        return [(None, item_type(xs))]
 
     def reference(self, xs: Array, position: Array) -> Results:
         return xs[place(position, len(xs), len(xs) - 1)]
@@ -66,6 +73,7 @@ class SequenceInsert(OfSequence):
     arity = (2, 3)
 
     def infer(self, xs: Value, x: Value, position: Value | None = None) -> Inferred:
+        item_type(xs)
         return [(None, xs.dtype)]
 
     def reference(self, xs: Array, x: Array, position: Array | None = None) -> Results:
@@ -80,6 +88,7 @@ class SequenceErase(OfSequence):
     arity = (1, 2)
 
     def infer(self, xs: Value, position: Value | None = None) -> Inferred:
+        item_type(xs)
         return [(None, xs.dtype)]
 
     def reference(self, xs: Array, position: Array | None = None) -> Results:
@@ -91,6 +100,7 @@ class SequenceErase(OfSequence):
 
 class SequenceLength(OfSequence):
     def infer(self, xs: Value) -> Inferred:
+        item_type(xs)
         return [((), np.dtype(np.int64))]
 
     def reference(self, xs: Array) -> Results:
@@ -104,7 +114,7 @@ class ConcatFromSequence(OfSequence):
     new_axis: int = 0
 
     def infer(self, xs: Value) -> Inferred:
-        return [(None, element_of(xs.dtype))]
+        return [(None, item_type(xs))]
 
     def reference(self, xs: Array) -> Results:
         try:

@@ -16,6 +16,9 @@ from .base import Op, only_first_varies
 from .dims import check, check_rank, product
 from .span import WHOLE, Spans, everything
 
+#: the largest window, stride and padding: with these, no place of a tap overflows in a kernel
+MOST = 1 << 48
+
 AUTO_PADS = ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER")
 
 
@@ -132,7 +135,8 @@ class Grouped(Windowed, abstract=True):
 def _windows(op: Windowed, size: tuple[Dim, ...], kernel: tuple[int, ...], ceil: bool) -> Windows:
     rank = len(size)
     op.check_lengths(rank, kernel)
-    strides, dilations = op.strides or (1,) * rank, op.dilations or (1,) * rank
+    strides = op.strides or (1,) * rank
+    dilations = tuple(d if k > 1 else 1 for d, k in zip(op.dilations or (1,) * rank, kernel, strict=True))
     pads = op.pads if op.pads and op.auto_pad == "NOTSET" else (0,) * (2 * rank)
     axes = [
         _axis(size[i], (kernel[i] - 1) * dilations[i] + 1, strides[i], op.auto_pad, (pads[i], pads[i + rank]), ceil, i)
@@ -148,6 +152,8 @@ def _axis(
     """(padding before, padding after, number of windows) along spatial axis i of size d."""
     if isinstance(d, int) and d <= 0:
         raise ModelError(f"spatial axis {i}: expected a size above 0, got {d}")
+    if max(extent, stride, *pads) > MOST:
+        raise ModelError(f"spatial axis {i}: a window of {extent} at stride {stride} with padding {pads} is too large")
     if auto_pad.startswith("SAME"):
         if not isinstance(d, int):
             return None, None, d if stride == 1 else None

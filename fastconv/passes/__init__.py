@@ -1,7 +1,11 @@
 """Passes: Graph -> Graph, in place and the same on every machine."""
 
 from collections.abc import Callable
+from functools import partial
 
+import numpy as np
+
+from ..errors import ModelError, Naming
 from ..graph import Graph
 from .decompose import decompose
 from .dequantize import dequantize
@@ -46,10 +50,17 @@ def run_passes(graph: Graph, until: str | None = None, accuracy: str = "default"
     """Run the passes on the graph, in place, up to and including the one named `until`; return the graph."""
     for p in PASSES:
         if accuracy != "exact" or p not in INEXACT:
-            p(graph)
+            # overflow and 0 / 0 show in the result
+            with Naming(partial(_error, p.__name__)), np.errstate(all="ignore"):
+                p(graph)
         if p.__name__ == until:
             break
     return graph
+
+
+def _error(name: str, message: str, kind: type[ModelError]) -> ModelError:
+    """An error that names a pass, for what belongs to no node."""
+    return kind(f"pass {name}: {message}")
 
 
 __all__ = ["PASSES", "Pass", "run_passes"]

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .. import _executor
+from ..errors import Naming
 from ..evaluate import evaluate
 from ..graph import Graph, Node, Value, shape_text
 from ..shown import Shown
@@ -169,8 +170,9 @@ class Plan(Shown):
         assert entry.node is not None
         arrays = {value: self._array(tensor, buffers) for value, tensor in entry.reads.items()}
         evaluate(entry.node, arrays, fast=True)
-        for value, tensor in entry.writes.items():
-            self._array(tensor, buffers)[...] = arrays[value]
+        with Naming(entry.node.error):
+            for value, tensor in entry.writes.items():
+                self._array(tensor, buffers)[...] = arrays[value]
 
     # ---- what it is, in words
 
@@ -254,7 +256,8 @@ def build(
     for entry in entries:
         entry.images = images
         if entry.node and entry.implementation:
-            entry.workspace = entry.implementation.workspace(entry.node, target)
+            with Naming(entry.node.error):
+                entry.workspace = entry.implementation.workspace(entry.node, target)
     places, arena_size, copies = _lay_out(graph, entries, outputs)
     binder = Binder(target, packed, places)
     zeroed: set[Tensor] = set()
@@ -278,8 +281,9 @@ def _bind(entry: Entry, binder: Binder, zeroed: set[Tensor]) -> list[Step] | Non
         steps = reorder(binder, binder.view_of(src), binder.view_of(dst))
         time = microseconds(0, [*entry.reads, *entry.writes])
     elif entry.implementation is not None:
-        steps = entry.implementation.bind(entry.node, binder)
-        time = node_microseconds(entry.node)
+        with Naming(entry.node.error):
+            steps = entry.implementation.bind(entry.node, binder)
+            time = node_microseconds(entry.node)
     else:
         return None
     roots = dict.fromkeys(t.root for t in entry.writes.values() if any(t.root.halo) and t.root not in zeroed)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..errors import Naming
 from ..graph import Graph, Node, Value
 from .cost import WORTHWHILE_SHARE
 from .layout import ROW_MAJOR, Layout, blocked
@@ -72,23 +73,24 @@ def select(graph: Graph, target: Target, inputs: Layout = ROW_MAJOR) -> list[Cho
     selection = Selection(target, dict.fromkeys(graph.inputs, inputs))
     choices = []
     for node in graph.nodes:
-        refusals: list[tuple[str, str]] = []
-        chosen, reason = None, ""
-        candidates = target.implementations.get(type(node.op), ())
-        for candidate in candidates:
-            refusal = _refusal(candidate, node, selection)
-            if refusal is None:
-                chosen = candidate
-                break
-            refusals.append((candidate.name, refusal))
-        if chosen is not None:
-            wants, gives = chosen.layouts(node, target)
-        else:
-            reason = _reference_reason(node, candidates, refusals)
-            wants, gives = {v: ROW_MAJOR for v in node.operands if v.constant is None}, ROW_MAJOR
-        selection.layouts |= dict.fromkeys(node.results, gives)
-        choices.append(Choice(node, chosen, refusals, reason, wants, gives))
+        with Naming(node.error):
+            choice = _choose(node, selection)
+        selection.layouts |= dict.fromkeys(node.results, choice.gives)
+        choices.append(choice)
     return choices
+
+
+def _choose(node: Node, selection: Selection) -> Choice:
+    """The first implementation that does not refuse the node."""
+    refusals: list[tuple[str, str]] = []
+    candidates = selection.target.implementations.get(type(node.op), ())
+    for candidate in candidates:
+        refusal = _refusal(candidate, node, selection)
+        if refusal is None:
+            return Choice(node, candidate, refusals, "", *candidate.layouts(node, selection.target))
+        refusals.append((candidate.name, refusal))
+    reason = _reference_reason(node, candidates, refusals)
+    return Choice(node, None, refusals, reason, {v: ROW_MAJOR for v in node.operands if v.constant is None}, ROW_MAJOR)
 
 
 def _reference_reason(node: Node, candidates: Sequence[AnyImplementation], refusals: list[tuple[str, str]]) -> str:
