@@ -15,7 +15,7 @@ import numpy as np
 from .arguments import file_path
 from .dtypes import DATA_TYPES
 from .errors import InputError, ModelError
-from .external_data import DataReader, DataWriter, write_model
+from .external_data import DataReader, DataWriter, data_beside, write_model
 from .onnx_json.format import DATA_LOCATIONS, TENSOR_DATA
 from .onnx_json.protobuf import parse_onnx
 from .onnx_json.source import parse_json
@@ -56,8 +56,8 @@ def convert(
     ignore_unused: accept arrays that fit nowhere. epsilon: for BatchNorms folded in the model, if the model does not state it.
     The result lists the placements.
 
-    Large weights go to a data file beside the target, named `target` + ".data": more than about 1 MB beside JSON, more than
-    1 GB beside `.onnx`. Weights outside the source are looked for in its folder, or in `external_dir`; symbolic links among
+    Large weights go to a data file beside the target, named as in `save`: more than about 1 MB beside JSON, more than 1 GB
+    beside `.onnx`. Weights outside the source are looked for in its folder, or in `external_dir`; symbolic links among
     them are followed only with `follow_links`. No half-written file is left. ModelError if the source is malformed or weights
     do not fit, naming them all; InputError for other suffixes; OSError if a file cannot be read or written.
     """
@@ -75,7 +75,7 @@ def convert(
     with DataReader(source.parent if external_dir is None else external_dir, follow_links) as reader:
         for tensor in _tensors(model):
             _take_in(tensor, reader)
-    data = DataWriter(f"{target.name}.data")
+    data = data_beside(target)
     tensors = [t for t in _tensors(model) if len(t.raw_data) >= SMALL]
     if sum(len(t.raw_data) for t in tensors) > (INSIDE_ONNX if target.suffix == ".onnx" else INSIDE):
         for tensor in tensors:

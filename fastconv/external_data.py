@@ -11,11 +11,13 @@ be deleted or replaced; a file that was written to since the model was loaded is
 from __future__ import annotations
 
 import errno
+import itertools
 import math
 import os
 import re
 import stat
 from collections.abc import Callable, Hashable, Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import BinaryIO
 
@@ -278,13 +280,13 @@ class DataWriter:
     """Collects the tensors of a data file, to be written beside a model."""
 
     def __init__(self, location: str):
-        check_location(location)
         self.location = location
         self._blocks: list[tuple[int, np.ndarray]] = []
         self._end = 0
 
     def add(self, data: np.ndarray) -> dict[str, str]:
         """Add a tensor's bytes (uint8[n]) to the file; returns its external_data entries."""
+        check_location(self.location)
         offset = -(-self._end // ALIGNMENT) * ALIGNMENT
         self._blocks.append((offset, data))
         self._end = offset + data.nbytes
@@ -300,10 +302,29 @@ class DataWriter:
         return len(self._blocks)
 
 
+def data_beside(path: str | os.PathLike[str]) -> DataWriter:
+    """A writer for the data file of a model at `path`: `path` + ".data", with a number before ".data" if that exists.
+
+    So a model that is replaced keeps its data file until the new model has its place, and no moment has parts of both.
+    """
+    names = (f"{os.path.basename(path)}{f'.{i}' if i else ''}.data" for i in itertools.count())
+    return DataWriter(next(name for name in names if not os.path.lexists(os.path.join(os.path.dirname(path), name))))
+
+
 def write_model(path: str | os.PathLike[str], model: bytes, data: DataWriter) -> list[str]:
-    """Write a model and, if it has one, its data file beside it: both or none. Returns their paths, the model's first."""
-    files: dict[str, Callable[[BinaryIO], object]] = {os.fspath(path): lambda file: file.write(model)}
+    """Write a model and, if it has one, its data file beside it: both or none. Returns their paths, the model's first.
+
+    Data files that `data_beside` has named for earlier models at this path are removed.
+    """
+    path = os.fspath(path)
+    folder, name = os.path.split(path)
+    files: dict[str, Callable[[BinaryIO], object]] = {path: lambda file: file.write(model)}
     if len(data):
-        files = {os.path.join(os.path.dirname(path), data.location): data.write, **files}
+        files = {os.path.join(folder, data.location): data.write, **files}
     write_files(files)
+    if len(data):
+        for other in os.listdir(folder or "."):
+            if other != data.location and re.fullmatch(rf"{re.escape(name)}(\.\d+)?\.data", other):
+                with suppress(OSError):
+                    os.unlink(os.path.join(folder, other))
     return list(files)[::-1]

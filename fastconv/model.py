@@ -515,7 +515,9 @@ class Model(Locked):
         Parameters
         ----------
         path : str or os.PathLike
-            The file. Large weights go to a file beside it, with ".data" after its name.
+            The file. Large weights go to a file beside it, with ".data" after its name. If that exists, as when a model is
+            replaced, the new one is ".1.data", and the old one is removed at last: whatever happens, the old model or the new
+            one is there.
 
         Raises
         ------

@@ -15,7 +15,7 @@ import numpy as np
 from ..arguments import file_path
 from ..dtypes import DATA_TYPES, element_of, is_sequence, number_of, pack_bits
 from ..errors import InputError, ModelError
-from ..external_data import DataWriter, write_model
+from ..external_data import DataWriter, data_beside, write_model
 from ..graph import Dim, Graph, Node, Value
 from ..strict_json import brief
 from ..weights import Weights
@@ -35,7 +35,7 @@ def write(graph: Graph, path: str | os.PathLike[str]) -> None:
     path = file_path("path", path)
     if path.lower().endswith(".onnx"):
         raise InputError(f"{path}: a graph is written as .json; fastconv.convert makes .onnx of it")
-    data = DataWriter(f"{os.path.basename(path)}.data")
+    data = data_beside(path)
     write_model(path, to_json(_model_dict(graph, data)), data)
 
 

@@ -286,7 +286,7 @@ def test_over_itself(tmp_path):
     onnx.save(large_model(), tmp_path / "m.json")
     convert(tmp_path / "m.json", tmp_path / "m.json")
     convert(tmp_path / "m.json", tmp_path / "m.json")
-    assert sorted(os.listdir(tmp_path)) == ["m.json", "m.json.data"]
+    assert sorted(os.listdir(tmp_path)) == ["m.json", "m.json.1.data"]
     assert load(tmp_path / "m.json") == large_model()
 
 

@@ -1,18 +1,24 @@
 """The data files beside a model: which may be opened, what is read of them, and how files are written."""
 
+import builtins
 import errno
 import gc
 import hashlib
+import itertools
 import os
+import signal
 import socket
 import stat
 
 import numpy as np
 import pytest
 
-from fastconv import external_data
+from fastconv import external_data, onnx_json
 from fastconv.errors import ModelError
 from fastconv.external_data import ALIGNMENT, DataReader, DataWriter, open_data_file, write_model
+from fastconv.graph import Graph, Node, Value
+from fastconv.ops.binary import Add
+from fastconv.ops.matmul import MatMul
 
 
 @pytest.fixture
@@ -48,7 +54,7 @@ def test_locations_that_are_no_plain_paths(folder, location, follow_links):
     with pytest.raises(ModelError, match="is not a plain path below the model's folder"):
         open_data_file(folder, location, follow_links)
     with pytest.raises(ModelError, match="is not a plain path"):
-        DataWriter(location)
+        DataWriter(location).add(np.zeros(1, np.uint8))
 
 
 @pytest.mark.parametrize(
@@ -269,7 +275,7 @@ def test_nothing_is_half_written(tmp_path, monkeypatch):
 
     full = Full("m.json.data")
     full.add(np.zeros(9, np.uint8))
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match=r"No space left.*m\.json\.data"):
         write_model(tmp_path / "m.json", b"new", full)
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
 
@@ -280,6 +286,70 @@ def test_nothing_is_half_written(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         write_model(tmp_path / "m.json", b"new", DataWriter("m.json.data"))
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
+def killed_before(step, save):
+    """Whether a child that runs `save` is killed before its `step`-th change of a file."""
+    pid = os.fork()
+    if pid:
+        return os.WIFSIGNALED(os.waitpid(pid, 0)[1])
+    left = itertools.count(step, -1)
+
+    def deadly(function):
+        def act(*args, **more):
+            if not next(left):
+                os.kill(os.getpid(), signal.SIGKILL)
+            return function(*args, **more)
+
+        return act
+
+    for name in ("replace", "unlink"):
+        setattr(os, name, deadly(getattr(os, name)))
+    builtins.open = deadly(open)
+    try:
+        save()
+    finally:
+        os._exit(0)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("before", [None, 1, 400_000])
+def test_death_at_any_step_leaves_the_old_model_or_the_new_one(tmp_path, before):
+    def graph(size, fill):
+        x = Value("x", (1, size), np.dtype(np.float32))
+        y = Value("y", (1, size), np.dtype(np.float32))
+        return Graph([x], [y], [Node(Add(), [x, Value("w", constant=np.full((1, size), fill, np.float32))], [y])])
+
+    path, size = tmp_path / "m.json", 400_000  # more than stays in the JSON
+    if before:
+        onnx_json.write(graph(before, 1), path)
+    seen = set()
+    for step in itertools.count():
+        killed = killed_before(step, lambda: onnx_json.write(graph(size, 2), path))
+        if path.exists():
+            [w] = [v for v in onnx_json.read(path).nodes[0].inputs if v.constant is not None]
+            values = np.asarray(w.constant)
+            seen.add((values.size, float(values[0, 0])))
+            assert (values == values[0, 0]).all()
+        else:
+            seen.add(None)
+        if not killed:
+            break
+    assert seen == {(before, 1.0) if before else None, (size, 2.0)}
+    names = sorted(os.listdir(tmp_path))
+    assert [n for n in names if not n.endswith(".tmp")] == ["m.json", next(n for n in names if n.endswith(".data"))]
+
+
+def test_a_model_replaces_the_one_whose_weights_it_reads(tmp_path):
+    w = np.random.default_rng(0).standard_normal((700, 700), np.float32)
+    x, y = (Value(name, (1, 700), np.dtype(np.float32)) for name in "xy")
+    path = tmp_path / "m.json"
+    onnx_json.write(Graph([x], [y], [Node(MatMul(), [x, Value("w", constant=w)], [y])]), path)
+    assert sorted(os.listdir(tmp_path)) == ["m.json", "m.json.data"]
+    for names in (["m.json", "m.json.1.data"], ["m.json", "m.json.data"]):
+        onnx_json.write(onnx_json.read(path), path)
+        assert sorted(os.listdir(tmp_path)) == sorted(names)
+    np.testing.assert_array_equal(np.asarray(onnx_json.read(path).nodes[0].inputs[1].constant), w)
 
 
 def test_places_where_no_file_can_be(tmp_path):
