@@ -12,6 +12,13 @@ from .node_spec import NodeSpec
 from .windows import Pool
 
 
+def scaled(x: Array, axes: int | tuple[int, ...]) -> tuple[Array, Array]:
+    """x by powers of two, with which no square of an element overflows, and these: one for all elements along the axes."""
+    most = np.abs(np.where(np.isfinite(x), x, 0)).max(axes, keepdims=True, initial=0)
+    scale = np.ldexp(1.0, np.frexp(most)[1] - 1).astype(x.dtype)
+    return x / scale, scale
+
+
 def _whole(spec: NodeSpec) -> None:
     """In opset 1, p is a float."""
     p = spec.attributes.get("p")
@@ -34,7 +41,9 @@ class LpPool(Pool):
         return [(self.output_shape(x), x.dtype)]
 
     def reference(self, x: Array) -> Results:
-        return sum(np.abs(elements) ** self.p for _, elements in self.geometry(x.shape).taps(x, 0)) ** (1 / self.p)
+        x, scale = scaled(x, tuple(range(2, x.ndim)))
+        powers = (np.abs(elements) ** self.p for _, elements in self.geometry(x.shape).taps(x, 0))
+        return sum(powers) ** (1 / self.p) * scale
 
 
 class GlobalLpPool(GlobalPool):
@@ -48,4 +57,5 @@ class GlobalLpPool(GlobalPool):
         check(self.p > 0, f"p: expected 1 or more, got {self.p}")
 
     def reference(self, x: Array) -> Results:
-        return (np.abs(x) ** self.p).sum(tuple(range(2, x.ndim)), keepdims=True) ** (1 / self.p)
+        x, scale = scaled(x, tuple(range(2, x.ndim)))
+        return (np.abs(x) ** self.p).sum(tuple(range(2, x.ndim)), keepdims=True) ** (1 / self.p) * scale

@@ -8,6 +8,7 @@ from ..errors import UnsupportedError
 from ..graph import Node, Value
 from .base import Array, Inferred, Op, Results, only_first_varies
 from .dims import axis_index, broadcasts_to, check, check_rank, check_rank_least, size_along, unify
+from .lp_pool import scaled
 from .node_spec import NodeSpec
 
 
@@ -197,5 +198,6 @@ class LpNormalization(Op):
         return [(x.shape, x.dtype)]
 
     def reference(self, x: Array) -> Results:
+        x, _ = scaled(x, self.axis)
         norm = np.linalg.norm(x, self.p, self.axis, keepdims=True)
         return np.where(norm == 0, 0, x / norm)

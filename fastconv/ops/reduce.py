@@ -120,4 +120,8 @@ class ReduceLogSum(Reduce):
 
 class ReduceLogSumExp(Reduce):
     def reduce(self, x: Array, **over: Any) -> Results:
-        return np.log(np.exp(x).sum(**over))
+        x = x if kind(x.dtype) == "f" else x.astype(np.float64)
+        most = x.max(axis=over["axis"], keepdims=True, initial=-np.inf)
+        most = np.where(np.isfinite(most), most, 0)  # no power overflows, and one of a row is 1
+        y = np.log(np.exp(x - most).sum(**over))
+        return y + most.reshape(y.shape)
