@@ -83,6 +83,7 @@ from .cast import CastRowMajor
 from .concat import ConcatBlocked, ConcatRowMajor
 from .conv_depthwise import ConvDepthwise
 from .conv_direct import ConvDirect, ConvFirst, ConvPointwise
+from .conv_groups import ConvGroups
 from .conv_im2col import ConvIm2col
 from .conv_phases import ConvPhases
 from .conv_winograd import ConvWinograd
@@ -122,7 +123,7 @@ GROUP_NORM = (GroupNormBlocked(), GroupNormRowMajor())
 
 IMPLEMENTATIONS: dict[type[Op], tuple[AnyImplementation, ...]] = {
     # convolutions
-    Conv: (ConvFirst(), ConvDepthwise(), ConvPointwise(), ConvWinograd(), ConvDirect(), ConvIm2col()),
+    Conv: (ConvFirst(), ConvDepthwise(), ConvGroups(), ConvPointwise(), ConvWinograd(), ConvDirect(), ConvIm2col()),
     ConvTranspose: (ConvPhases(),),
     # products of matrices
     Gemm: GEMM,

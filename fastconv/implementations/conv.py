@@ -41,7 +41,15 @@ class ConvImplementation(Implementation[C]):
         w, bias = node.input(1), node.optional(2)
         if w.constant is None or (bias is not None and bias.constant is None):
             return "weights are not constant"
-        return None
+        return "groups that do not fill blocks, and accuracy='exact'" if self.mixes(node, selection) else None
+
+    def groups(self, node: Node, V: int) -> Groups:
+        """How the convolution's groups are computed."""
+        return merge_groups(self.op(node).group, node.input(0).dims[1], node.results[0].dims[1], V)
+
+    def mixes(self, node: Node, selection: Selection) -> bool:
+        """Whether an infinity or NaN in one group would reach others, which "exact" rules out."""
+        return selection.target.accuracy == "exact" and self.groups(node, selection.target.V).merge > 1
 
     def source(self, target: Target) -> Layout:
         """The layout of the source."""
@@ -104,7 +112,7 @@ class Groups(NamedTuple):
 def merge_groups(groups: int, IC: int, OC: int, V: int) -> Groups:
     """The fewest neighbouring groups to merge (with zero weights between them) so that their channels fill blocks of V.
 
-    An infinity or NaN in one group reaches the groups merged with it.
+    An infinity or NaN in one group reaches the groups merged with it: see `ConvImplementation.mixes`.
     """
     ic, oc = IC // groups, OC // groups
     fits = (m for m in range(1, groups) if groups % m == 0 and m * ic % V == 0 and m * oc % V == 0)

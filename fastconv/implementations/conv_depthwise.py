@@ -36,6 +36,9 @@ class ConvDepthwise(ConvImplementation[Conv]):
         x, w = node.input(0).dims, node.input(1).dims
         return f"{w[0]} filters over {w[1]} of {x[1]} channels" if (w[0], w[1]) != (x[1], 1) else None
 
+    def mixes(self, node: Node, selection: Selection) -> bool:
+        return False
+
     def bind(self, node: Node, binder: Binder) -> list[Step]:
         x, w, windows, V = node.input(0), node.input(1), self.windows(node), binder.target.V
         (KH, KW), (dh, dw) = windows.kernel, windows.dilations

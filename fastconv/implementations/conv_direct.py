@@ -18,7 +18,7 @@ from ..plan.layout import PLANAR, RANKS, Layout, geometry
 from ..plan.select import Selection, Target
 from ..plan.strided import reorder
 from ..plan.view import View
-from .conv import bias_of, first_taps, merge_groups, pack_bias
+from .conv import bias_of, first_taps, pack_bias
 from .conv_taps import ConvTaps, grid_offsets, image_views, tap_axes
 from .panels import pack_weights
 
@@ -35,7 +35,7 @@ class ConvDirect(ConvTaps[Conv]):
     def bind(self, node: Node, binder: Binder) -> list[Step]:
         x, w, V, groups = node.input(0), node.input(1), binder.target.V, self.op(node).group
         windows, src, dst = self.windows(node), binder.view(x), binder.view(node.results[0])
-        merged = merge_groups(groups, x.dims[1], w.dims[0], V)
+        merged = self.groups(node, V)
         wei = binder.pack("direct", pack_weights, w.constant, groups=groups, merge=merged.merge, block=src.layout.block, V=V)
         bia = binder.pack("bias", pack_bias, bias_of(node), OC=w.dims[0], groups=merged.G, V=V)
         gather: list[Step] = []
@@ -76,13 +76,29 @@ class ConvPointwise(ConvDirect):
         return None if set(kernel) == {1} else f"kernel {shape_text(kernel)}"
 
 
-class ConvFirst(ConvDirect):
-    """The first layer: few input channels, read from planes."""
-
-    name = "first"
+class ConvPlanar(ConvDirect):
+    """The base of those that read planes."""
 
     def source(self, target: Target) -> Layout:
         return PLANAR
+
+    def refuse(self, node: Node, selection: Selection) -> str | None:
+        if reason := super().refuse(node, selection):
+            return reason
+        return "the source is the residual too" if epilogue_of(node)[0] is node.input(0) else None  # which is read blocked
+
+    def taps(self, windows: Windows, channels: int, src: View) -> tuple[np.ndarray, dict[str, int]]:
+        axes, length = tap_axes(windows, src), 1
+        if windows.dilations[-1] == 1:  # a kernel row is one segment
+            axes, length = axes[:-1], windows.kernel[-1]
+        table = grid_offsets((channels, src.c), *axes)
+        return table, {"segments": len(table), "length": length, "tail_segments": 0, "tail_length": 0}
+
+
+class ConvFirst(ConvPlanar):
+    """The first layer: few input channels, read from planes."""
+
+    name = "first"
 
     def refuse(self, node: Node, selection: Selection) -> str | None:
         if reason := super().refuse(node, selection):
@@ -92,13 +108,4 @@ class ConvFirst(ConvDirect):
             return f"{x.dims[1]} input channels"
         if group > 1:
             return f"group {group}"
-        if epilogue_of(node)[0] is x:
-            return "the source is the residual too"  # which is read blocked
         return "the source is blocked" if selection.layout(x).is_blocked else None
-
-    def taps(self, windows: Windows, channels: int, src: View) -> tuple[np.ndarray, dict[str, int]]:
-        axes, length = tap_axes(windows, src), 1
-        if windows.dilations[-1] == 1:  # a kernel row is one segment
-            axes, length = axes[:-1], windows.kernel[-1]
-        table = grid_offsets((channels, src.c), *axes)
-        return table, {"segments": len(table), "length": length, "tail_segments": 0, "tail_length": 0}

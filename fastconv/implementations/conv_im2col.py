@@ -10,7 +10,7 @@ from ..ops.windows import Windows
 from ..plan.binder import Binder, Step
 from ..plan.layout import Halo
 from ..plan.select import Target
-from .conv import ConvImplementation, Groups, bias_of, merge_groups, pack_bias
+from .conv import ConvImplementation, bias_of, pack_bias
 from .panels import K_BLOCK, pack_weights
 
 #: bytes of windows copied out at once: enough pixels to use the weights well, few enough to stay in L2
@@ -36,10 +36,6 @@ class ConvIm2col(ConvImplementation[Conv]):
         pixels: int = math.prod(windows.out)
         chunk = min(max(CHUNK_BYTES // (4 * K), CHUNK_PIXELS), pixels)
         return -(-pixels // -(-pixels // chunk))
-
-    def groups(self, node: Node, V: int) -> Groups:
-        """How the convolution's groups are computed."""
-        return merge_groups(self.op(node).group, node.input(0).dims[1], node.input(1).dims[0], V)
 
     def bind(self, node: Node, binder: Binder) -> list[Step]:
         x, w, V, windows = node.input(0), node.input(1), binder.target.V, self.windows(node)

@@ -23,7 +23,7 @@ from ..plan.packing import Packing, factors
 from ..plan.select import Selection
 from ..plan.view import View
 from ..weights import Weights
-from .conv import bias_of, block_diagonal, halo_of, merge_groups, pack_bias
+from .conv import bias_of, block_diagonal, halo_of, pack_bias
 from .conv_taps import ConvTaps, image_views
 from .panels import pack_panels
 
@@ -112,7 +112,7 @@ class ConvPhases(ConvTaps[ConvTranspose]):
     def bind(self, node: Node, binder: Binder) -> list[Step]:
         x, w, V, groups = node.input(0), node.input(1), binder.target.V, self.op(node).group
         OC = w.dims[1] * groups
-        merged = merge_groups(groups, x.dims[1], OC, V)
+        merged = self.groups(node, V)
         bia = binder.pack("bias", pack_bias, bias_of(node), OC=OC, groups=merged.G, V=V)
         windows, src, dst = self.windows(node), binder.view(x), binder.view(node.results[0])
         steps = []
