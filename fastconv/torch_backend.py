@@ -161,7 +161,7 @@ def _lower(module: torch.fx.GraphModule, is_weight: list[bool], options: Options
     if len(placeholders) != len(is_weight):
         options.leave("a graph", "it writes to inputs that share memory")
     elif any(i.mutates_data and weight for i, weight in zip(metadata.input_info, is_weight, strict=True)):
-        options.leave("a graph", "it writes to the module's weights or statistics; call eval() on the module")
+        options.leave("a graph", "it writes to the module's weights or statistics; call .eval() on the module")
     else:
         _replace_parts(module, {n.name for n, weight in zip(placeholders, is_weight, strict=True) if weight}, options)
 

@@ -9,7 +9,8 @@ import tarfile
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from .. import vision
+import fastconv
+
 from ..errors import InputError
 from ..pixels import SUFFIXES
 
@@ -33,10 +34,10 @@ class Picture(NamedTuple):
     def read(self) -> np.ndarray:
         """Its pixels: uint8, H×W×3."""
         if self.member is None:
-            return vision.read(self.path)
+            return fastconv.vision.read(self.path)
         with open(self.path, "rb") as shard:
             shard.seek(self.offset)
-            return vision.read(io.BytesIO(shard.read(self.size)))
+            return fastconv.vision.read(io.BytesIO(shard.read(self.size)))
 
 
 def list_pictures(arguments: Iterable[str]) -> list[Picture]:

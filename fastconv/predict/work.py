@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .. import vision
+import fastconv
+
 from ..batch_predictor import BatchPredictor
 from ..errors import FastconvError
 from .pictures import Picture
@@ -62,7 +63,7 @@ class Work(NamedTuple):
         return arrow().Table.from_pylist(list(rows), schema=schema(self.task))
 
     def _row(self, picture: Picture) -> dict[str, Any]:
-        model, decode = self.predictor.model, vision.tasks.TASKS[self.task].decode
+        model, decode = self.predictor.model, fastconv.vision.tasks.TASKS[self.task].decode
         row: dict[str, Any] = {"picture": picture.name, "error": None}
         try:
             return row | decode(model, picture.read(), **self.options).as_dict()

@@ -148,7 +148,7 @@ def test_training_mode(models, reasons):
     for a, b in zip(found.buffers(), wanted.buffers(), strict=True):
         assert torch.equal(a, b)
     assert models == []
-    assert reasons()[0].endswith("it writes to the module's weights or statistics; call eval() on the module")
+    assert reasons()[0].endswith("it writes to the module's weights or statistics; call .eval() on the module")
 
 
 @pytest.mark.parametrize(
