@@ -191,13 +191,16 @@ class Origin:
         self._data = data
         self._file = file
         self._end = 0
+        #: bytes that may still be searched: a text with escapes is not found, and is searched for to the end
+        self._left = 4 * len(data)
 
     def stored(self, value: bytes | str, shape: tuple[int, ...], dtype: np.dtype) -> Weights | None:
         """Weights for the tensor with this raw_data, base64 if it is text; None if the tensor should be kept in memory."""
-        if math.prod(shape) * dtype.itemsize < LARGE:
+        if math.prod(shape) * dtype.itemsize < LARGE or self._left < 0:
             return None
         part = value.encode("ascii") if isinstance(value, str) else value
         at = self._data.find(part[:64], self._end)
+        self._left -= (at if at >= 0 else len(self._data)) - self._end
         if at < 0 or not self._data.startswith(part, at):
             return None
         self._end = at + len(part)

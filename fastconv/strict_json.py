@@ -11,7 +11,8 @@ import json
 import math
 import re
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -34,9 +35,14 @@ def parse(text: bytes) -> Any:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     out = dict(pairs)
     if len(out) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"duplicate key {next(key for key in keys if keys.count(key) > 1)!r:.60}")
+        raise ValueError(f"duplicate key {_first_twice(key for key, _ in pairs)!r:.60}")
     return out
+
+
+def _first_twice(keys: Iterable[str]) -> str | None:
+    """The first key that comes again; None if none does."""
+    counts = Counter(keys)
+    return next((key for key, count in counts.items() if count > 1), None)
 
 
 def _no_constant(text: str) -> Any:
@@ -169,10 +175,8 @@ class Fields:
             raise self.error(f"unknown key {brief(next(k for k in value if k in unknown))}")
         # in protobuf's JSON, null means absent
         self.values: dict[str, Any] = {keys[spelling]: item for spelling, item in value.items() if item is not None}
-        if len(self.values) < len(value):
-            given = [keys[spelling] for spelling in value]
-            if twice := [key for key in given if given.count(key) > 1]:
-                raise self.error(f"{twice[0]!r} appears in both spellings")
+        if len(self.values) < len(value) and (twice := _first_twice(keys[spelling] for spelling in value)) is not None:
+            raise self.error(f"{twice!r} appears in both spellings")
 
     def at(self, key: str) -> str:
         """The path of a field."""

@@ -71,3 +71,36 @@ def test_an_empty_buffer_beside_others():
     offsets, size = assign([Lifetime(64, 0, 2), Lifetime(0, 1, 1), Lifetime(64, 1, 2)])
     assert sorted([offsets[0], offsets[2]]) == [0, 64]
     assert size == 128
+
+
+def first_fit(lifetimes):
+    """The offsets by the definition: each buffer against all that were placed before."""
+    offsets = {}
+    for i in sorted(range(len(lifetimes)), key=lambda i: (-lifetimes[i].size, lifetimes[i].first)):
+        beside = [
+            (offset, offset + rounded(lifetimes[j].size))
+            for j, offset in offsets.items()
+            if lifetimes[j].size and together(lifetimes[i], lifetimes[j])
+        ]
+        offset = 0
+        for start, end in sorted(beside):
+            if offset + lifetimes[i].size <= start:
+                break
+            offset = max(offset, end)
+        offsets[i] = offset if lifetimes[i].size else 0
+    return [offsets[i] for i in range(len(lifetimes))]
+
+
+@pytest.mark.slow
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(LIFETIMES)
+def test_each_has_the_lowest_place_that_is_free(lifetimes):
+    assert assign(lifetimes)[0] == first_fit(lifetimes)
+
+
+def test_many_buffers():
+    count = 4000
+    chain = [Lifetime(64, i, i + 1) for i in range(count)]
+    together_at_the_end = [Lifetime(64, i, count) for i in range(count)]
+    assert assign(chain)[1] == 128
+    assert assign(together_at_the_end)[1] == 64 * count
