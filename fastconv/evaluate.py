@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .budget import refusal
 from .dtypes import DATA_TYPES
 from .errors import Naming, UnsupportedError
 from .graph import Node, Value
@@ -19,6 +20,10 @@ def evaluate(node: Node, arrays: dict[Value, np.ndarray], fast: bool = False) ->
         with Naming(n.error), np.errstate(all="ignore"):  # overflow and 0 / 0 show in the result
             try:
                 results = n.op.compute(*inputs) if fast else n.op.reference(*inputs)
+            except (MemoryError, SystemError):  # the latter is what some of NumPy's functions make of the former
+                if (why := refusal()) is not None:
+                    raise n.error(why) from None
+                raise
             except TypeError as e:
                 if any(x is not None and x.dtype.name not in NUMBERS for x in inputs):
                     raise UnsupportedError(f"not supported for elements of these types: {e}") from None

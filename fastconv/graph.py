@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .budget import DEFAULT, Budget
 from .errors import ModelError
 
 if TYPE_CHECKING:
@@ -109,11 +110,13 @@ class Node:
     @property
     def chain(self) -> list[Node]:
         """The node, then the nodes fused into it, each followed by those fused into that one."""
-        return [self, *(m for n in self.epilogue for m in n.chain)]
+        return [self, *(m for n in self.epilogue for m in n.chain)] if self.epilogue else [self]
 
     @property
     def operands(self) -> list[Value]:
         """Every value that the node reads: its inputs, then the other operands of the epilogue."""
+        if not self.epilogue:
+            return [v for v in self.inputs if v is not None]
         made: set[int] = set()
         read = []
         for n in self.chain:
@@ -124,7 +127,8 @@ class Node:
     @property
     def results(self) -> list[Value]:
         """Every value that others may read: the outputs of the last node of the chain."""
-        return [v for v in self.chain[-1].outputs if v is not None]
+        last = self.chain[-1] if self.epilogue else self
+        return [v for v in last.outputs if v is not None]
 
     def error(self, message: str, kind: type[ModelError] = ModelError) -> ModelError:
         """A ModelError (or a subclass) that names this node."""
@@ -140,15 +144,23 @@ class Node:
 
 
 class Graph:
-    """Nodes in topological order; `metadata` is the text that the file has about the model."""
+    """Nodes in topological order; `metadata` is the text that the file has about the model, `budget` the model's."""
 
-    __slots__ = ("inputs", "metadata", "name", "nodes", "outputs")
+    __slots__ = ("budget", "inputs", "metadata", "name", "nodes", "outputs")
 
-    def __init__(self, inputs: Iterable[Value], outputs: Iterable[Value], nodes: Iterable[Node], name: str = ""):
+    def __init__(
+        self,
+        inputs: Iterable[Value],
+        outputs: Iterable[Value],
+        nodes: Iterable[Node],
+        name: str = "",
+        budget: Budget = DEFAULT,
+    ):
         self.inputs: list[Value] = list(inputs)
         self.outputs: list[Value] = list(outputs)
         self.nodes: list[Node] = list(nodes)
         self.name: str = name
+        self.budget: Budget = budget
         self.metadata: dict[str, str] = {}
 
     def values(self) -> Iterator[Value]:
@@ -181,7 +193,7 @@ class Graph:
             return new
 
         nodes = [clone(n) for n in self.nodes]
-        graph = Graph([twin[v] for v in self.inputs], [twin[v] for v in self.outputs], nodes, self.name)
+        graph = Graph([twin[v] for v in self.inputs], [twin[v] for v in self.outputs], nodes, self.name, self.budget)
         graph.metadata = self.metadata
         return graph
 

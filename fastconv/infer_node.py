@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from .budget import Budget
 from .errors import ModelWarning, Naming, UnsupportedError, warn
 from .graph import Dim, Node, Shape, Value, shape_text
 
@@ -27,6 +28,13 @@ def infer_node(node: Node) -> None:
             count = math.prod(d for d in value.shape or () if isinstance(d, int) and d)
             if count * (value.dtype or FLOAT32).itemsize > INT64_MAX:
                 raise node.error(f"output {value.name!r} of shape {shape_text(value.shape)} is larger than any memory")
+
+
+def check_sizes(node: Node, budget: Budget) -> None:
+    """ModelError if a result has more bytes than the budget allows, as far as its shape is known."""
+    for v in node.results:
+        if v.known and v.dtype is not None and (why := budget.excess(math.prod(v.dims) * v.dtype.itemsize)):
+            raise node.error(f"its result {shape_text(v.shape)} takes {why}")
 
 
 def merge(node: Node, value: Value, shape: Shape) -> Shape:

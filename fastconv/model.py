@@ -158,7 +158,9 @@ class Model(Locked):
         Raises
         ------
         InputError
-            If an input does not fit; the message names it.
+            If an input does not fit, or its shape needs more memory than `max_bytes` of `load` allows; the message names it.
+        ModelError
+            If the elements of the inputs are such that a node has no result, or needs more memory or rounds than are allowed.
 
         Warns
         -----
@@ -263,7 +265,8 @@ class Model(Locked):
         self._check_shapes(shapes)
         specialise(stage_graph.graph, shapes, elements, accuracy=self._accuracy)  # for its errors
         graph = self._with_outputs(value_names(outputs))
-        results = dict(zip((v.name for v in graph.outputs), run_references(graph, arrays, dtype, advance), strict=True))
+        with graph.budget.scope():
+            results = dict(zip((v.name for v in graph.outputs), run_references(graph, arrays, dtype, advance), strict=True))
         return one_or_all(results) if outputs is None else cast(np.ndarray, Outputs(results))
 
     def _run_plan(self, plan: Plan | SplitPlan, inputs: list[np.ndarray], outputs: list[np.ndarray]) -> None:
@@ -564,7 +567,9 @@ def load(
     follow_links : bool
         Whether weight files may be symbolic links.
     max_bytes : int, optional
-        Refuse a model whose file or tensors need more bytes.
+        The most bytes of the file, of its weights, of any tensor, and of the memory that one call takes for its tensors: what
+        needs more is an error. Default: for the file and its weights there is no bound, for all else the memory that is
+        available.
 
     Returns
     -------
@@ -574,7 +579,8 @@ def load(
     Raises
     ------
     ModelError
-        If the file is malformed; its subclass UnsupportedError lists every node that is not supported.
+        If the file is malformed, or needs more than `max_bytes`; its subclass UnsupportedError lists every node that is not
+        supported.
     InputError
         If an argument is invalid.
     OSError

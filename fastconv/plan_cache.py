@@ -7,14 +7,14 @@ import weakref
 from collections import OrderedDict
 from typing import Any
 
-from .errors import SlowPathWarning, warn
+from .errors import ModelError, SlowPathWarning, warn
 from .implementations import IMPLEMENTATIONS
 from .kernels import Kernels
 from .plan import Arenas, Plan, SplitPlan, Target, build_batch
 from .plan.binder import Packed
 from .plan.slow_path import SlowLayer, slow_layers, warning
 from .plan.stages import Stage, StageGraph, StageKey, split
-from .specialise import specialise
+from .specialise import naming_shapes, specialise
 from .threads import Locked
 
 #: The most plans that are kept.
@@ -62,7 +62,14 @@ class PlanCache(Locked):
             stage_graph, (shapes, elements) = key
             stage = split(specialise(stage_graph.graph, shapes, elements, accuracy=self._accuracy))
             target = Target(IMPLEMENTATIONS, self._kernels, self._threads, self._accuracy)
-            made = build_batch(stage.graph, target, self.packed, self.arenas), stage
+            budget = stage.graph.budget
+            with budget.scope():
+                plan = build_batch(stage.graph, target, self.packed, self.arenas)
+            with naming_shapes(stage_graph.graph, shapes):
+                if why := budget.excess(plan.arena_size):
+                    largest = max(plan.tenants, key=lambda tenant: tenant.lifetime.size)
+                    raise ModelError(f"the arena, in which {largest.name!r} is the largest tensor, takes {why}")
+            made = plan, stage
             self._slow += slow_layers(*made)
             with self._lock:
                 self._plans[key] = made

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from . import _executor
 from .arguments import whole_number
+from .cgroup import group_folders, text_of
 from .errors import InputError
 from .strict_json import brief
 
@@ -38,34 +39,22 @@ def cpu_limit(root: str | os.PathLike[str] = "/") -> Threads:
 
 def cgroup_quota(root: str | os.PathLike[str] = "/") -> float | None:
     """CPUs that the control group allows (version 2 along its path, or version 1), None if there is no limit."""
+    quotas = [_quota(folder) for folder in group_folders(root)]
     try:
-        groups = _text(root, "proc/self/cgroup").splitlines()
-    except OSError:
-        groups = []
-    group = next((line.split(":", 2)[2] for line in groups if line.startswith("0:")), "/")
-    folder = os.path.join(root, "sys/fs/cgroup")
-    parts = [p for p in group.split("/") if p]
-    quotas = [_quota(folder, *parts[:depth], "cpu.max") for depth in range(len(parts), -1, -1)]
-    try:
-        limit = int(_text(folder, "cpu/cpu.cfs_quota_us"))
-        period = int(_text(folder, "cpu/cpu.cfs_period_us"))
+        limit = int(text_of(root, "sys/fs/cgroup/cpu/cpu.cfs_quota_us"))
+        period = int(text_of(root, "sys/fs/cgroup/cpu/cpu.cfs_period_us"))
         quotas.append(limit / period if limit > 0 else None)
     except (OSError, ValueError, ZeroDivisionError):
         pass
     return min((q for q in quotas if q is not None), default=None)
 
 
-def _quota(*path: str) -> float | None:
+def _quota(folder: str) -> float | None:
     try:
-        limit, period = _text(*path).split()
+        limit, period = text_of(folder, "cpu.max").split()
         return None if limit == "max" else int(limit) / int(period)
     except (OSError, ValueError, ZeroDivisionError):
         return None
-
-
-def _text(*path: str | os.PathLike[str]) -> str:
-    with open(os.path.join(*path)) as file:
-        return file.read()
 
 
 def resolve(threads: int | None) -> Threads:

@@ -27,6 +27,9 @@ from .conv import bias_of, block_diagonal, halo_of, pack_bias
 from .conv_taps import ConvTaps, image_views
 from .panels import pack_panels
 
+#: each has a step and weights of its own
+MOST_PHASES = 4096
+
 
 class Taps(NamedTuple):
     """Taps along an axis: first, first + stride, … (`size` of them)."""
@@ -102,7 +105,11 @@ class ConvPhases(ConvTaps[ConvTranspose]):
     def refuse(self, node: Node, selection: Selection) -> str | None:
         if reason := super().refuse(node, selection):
             return reason
-        return "zeros behind the last window" if min(end or 0 for end in self.windows(node).end) < 0 else None
+        windows = self.windows(node)
+        count = math.prod(map(min, windows.strides, windows.out))
+        if count > MOST_PHASES:
+            return f"{count:,} phases, more than {MOST_PHASES:,}"
+        return "zeros behind the last window" if min(end or 0 for end in windows.end) < 0 else None
 
     def halo(self, node: Node) -> Halo:
         windows = self.windows(node)

@@ -95,7 +95,7 @@ class GraphReader:
             raise graph.error("the graph has no outputs")
         if len(set(outputs)) < len(outputs):
             raise graph.error("a value is listed twice", "output")
-        return Graph(inputs, outputs, nodes, graph.get("name", string, ""))
+        return Graph(inputs, outputs, nodes, graph.get("name", string, ""), self.tensors.budget)
 
     def enter(self, value: Value, path: str) -> Value:
         """Enter a value under its name, which only one place of a graph may define."""

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypedDict
 
 from .. import strict_json
 from ..arguments import file_path, whole_number
+from ..budget import Budget
 from ..errors import ModelError
 from ..external_data import DataFile, DataReader, Origin
 from ..file_kinds import other_kind
@@ -50,15 +51,16 @@ def read(
     """The Graph of a model.
 
     Weights outside the file are looked for in its folder, or in `external_dir`; symbolic links among them are followed only
-    with `follow_links`. `max_bytes` bounds the size of the file, and the bytes of all weights together.
+    with `follow_links`. `max_bytes` bounds the size of the file, and the bytes of all weights together; see `Budget`.
     ModelError if the model is malformed, UnsupportedError with every place that uses an unsupported feature, and OSError if the
     file cannot be read.
     """
     if external_dir is not None:
         external_dir = file_path("external_dir", external_dir)
-    parsed = source if isinstance(source, Parsed) else parse(source, max_bytes)
+    budget = Budget(max_bytes)
+    parsed = source if isinstance(source, Parsed) else parse(source, budget.max_bytes)
     with DataReader(parsed.folder if external_dir is None else external_dir, follow_links) as reader:
-        return GraphReader(TensorReader(reader, max_bytes, parsed.origin)).model(Fields(parsed.model, "", MODEL))
+        return GraphReader(TensorReader(reader, budget, parsed.origin)).model(Fields(parsed.model, "", MODEL))
 
 
 def parse(source: Source, max_bytes: int | None = None, parser: Callable[[bytes], Any] | None = None) -> Parsed:

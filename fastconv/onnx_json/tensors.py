@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 
+from ..budget import Budget
 from ..dtypes import DataType, data_type, unpack_bits
 from ..errors import ModelError
 from ..external_data import DataReader, Origin
@@ -20,11 +21,11 @@ WEIGHTS = ("FLOAT", "FLOAT16", "BFLOAT16")
 
 
 class TensorReader:
-    """Reads the TensorProtos of one model: its own, and those of its data files, at most `max_bytes` in all."""
+    """Reads the TensorProtos of one model: its own, and those of its data files, at most `budget.max_bytes` in all."""
 
-    def __init__(self, data: DataReader, max_bytes: int | None, origin: Origin | None):
+    def __init__(self, data: DataReader, budget: Budget, origin: Origin | None):
         self._data = data
-        self._max_bytes = max_bytes
+        self.budget = budget
         self._origin = origin
         self._bytes_read = 0
 
@@ -36,8 +37,8 @@ class TensorReader:
         if len(dims) > MAX_RANK or math.prod(d or 1 for d in dims) * kind.dtype.itemsize > INT64_MAX:
             raise t.error("more elements or dimensions than an array can have", "dims")
         self._bytes_read += kind.nbytes(math.prod(dims))
-        if self._max_bytes is not None and self._bytes_read > self._max_bytes:
-            raise t.error(f"with this tensor, the weights are larger than max_bytes={self._max_bytes}")
+        if self.budget.max_bytes is not None and self._bytes_read > self.budget.max_bytes:
+            raise t.error(f"with this tensor, the weights are larger than max_bytes={self.budget.max_bytes}")
         fields = [f for f in t.values if f in TENSOR_PLACES and t.has(f)]
         if len(fields) > 1:
             raise t.error(f"both {fields[0]!r} and {fields[1]!r} are set")

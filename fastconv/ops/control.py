@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..budget import count_round
 from ..dtypes import element_of, is_sequence, sequence, sequence_of
 from ..errors import ModelError, UnsupportedError
 from ..evaluate import evaluate
@@ -31,7 +32,8 @@ class WithGraph(Op, abstract=True):
 
 
 def evaluate_graph(graph: Graph, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """The outputs of a graph, computed by references."""
+    """The outputs of a graph, computed by references: a round of a loop."""
+    count_round()
     arrays = dict(zip(graph.inputs, inputs, strict=True))
     for node in graph.nodes:
         evaluate(node, arrays)  # shapes in the graph are not checked before: the error names the node

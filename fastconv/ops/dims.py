@@ -19,6 +19,8 @@ AxisName = str | int
 
 #: the most dimensions that every supported NumPy has
 MAX_RANK = 32
+#: the most sizes, axes or parts that an input gives
+MOST_SIZES = 1 << 16
 
 
 def check(condition: bool, message: str) -> None:
@@ -131,6 +133,7 @@ def to_ints(array: np.ndarray, name: str) -> tuple[int, ...]:
     """The elements of an integer tensor of rank 1 (or a scalar)."""
     if array.ndim > 1 or array.dtype.kind not in "iu":
         raise ModelError(f"{name}: expected an integer tensor of rank 1, got {array.dtype} of shape {shape_text(array.shape)}")
+    check(array.size <= MOST_SIZES, f"{name}: expected at most {MOST_SIZES:,} numbers, got {array.size:,}")
     return tuple(int(v) for v in array.reshape(-1))
 
 

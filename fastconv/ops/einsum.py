@@ -13,6 +13,9 @@ from ..graph import Dim, Node, Shape, Value, shape_text
 from .base import Array, Inferred, Op, Results
 from .dims import AxisName, broadcast, check, same_dtype
 
+#: the most products that NumPy sums in one call: some 50 ms
+MOST_PRODUCTS = 1 << 22
+
 
 class Einsum(Op):
     arity = (1, None)
@@ -85,7 +88,30 @@ class Einsum(Op):
         dtype = xs[0].dtype
         if dtype.kind == "V":  # einsum knows NumPy's own dtypes only
             xs = tuple(x.astype(np.float32) for x in xs)
+        *names, result = self.axis_names(*(x.shape for x in xs))
+        number = {name: i for i, name in enumerate(dict.fromkeys(n for term in names for n in term))}
         try:
-            return np.einsum(self.terms, *xs).astype(dtype)
+            return _sums(xs, [[number[n] for n in term] for term in names], [number[n] for n in result]).astype(dtype)
         except ValueError as e:
             raise ModelError(f"equation {self.equation!r}: {e}") from None
+
+
+def _sums(xs: Sequence[Array], names: Sequence[Sequence[int]], result: Sequence[int]) -> Array:
+    """The sums of products, in halves of halves: Ctrl-C has to wait for a call of NumPy."""
+    sizes: dict[int, int] = {}
+    for x, term in zip(xs, names, strict=True):
+        for n, d in zip(term, x.shape, strict=True):
+            sizes[n] = d if sizes.get(n, 1) == 1 else sizes[n]
+    if math.prod(sizes.values()) <= MOST_PRODUCTS:
+        y: Array = np.einsum(*(part for pair in zip(xs, names, strict=True) for part in pair), result)
+        return y
+    longest = max(sizes, key=sizes.__getitem__)
+    middle = sizes[longest] // 2
+    halves = []
+    for half in (slice(middle), slice(middle, None)):
+        parts = [
+            x[tuple(half if n == longest and d > 1 else slice(None) for n, d in zip(term, x.shape, strict=True))]
+            for x, term in zip(xs, names, strict=True)
+        ]
+        halves.append(_sums(parts, names, result))
+    return np.concatenate(halves, result.index(longest)) if longest in result else halves[0] + halves[1]

@@ -48,13 +48,14 @@ INEXACT: tuple[Pass, ...] = (dequantize,)
 
 def run_passes(graph: Graph, until: str | None = None, accuracy: str = "default") -> Graph:
     """Run the passes on the graph, in place, up to and including the one named `until`; return the graph."""
-    for p in PASSES:
-        if accuracy != "exact" or p not in INEXACT:
-            # overflow and 0 / 0 show in the result
-            with Naming(partial(_error, p.__name__)), np.errstate(all="ignore"):
-                p(graph)
-        if p.__name__ == until:
-            break
+    with graph.budget.scope():
+        for p in PASSES:
+            if accuracy != "exact" or p not in INEXACT:
+                # overflow and 0 / 0 show in the result
+                with Naming(partial(_error, p.__name__)), np.errstate(all="ignore"):
+                    p(graph)
+            if p.__name__ == until:
+                break
     return graph
 
 

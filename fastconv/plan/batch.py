@@ -73,7 +73,7 @@ def build_batch(graph: Graph, target: Target, packed: MutableMapping[Any, Packed
             return build(one, target, packed, arenas, graph.outputs[0].dims[0])
     elif count > 0:
         plan = _split(graph, count, target, packed, arenas)
-        if plan is not None:
+        if plan is not None and not graph.budget.excess(plan.arena_size):
             return plan
     return build(graph, target, packed, arenas)
 
@@ -96,7 +96,7 @@ def _split(graph: Graph, count: int, target: Target, packed: MutableMapping[Any,
 
 def _part(graph: Graph, nodes: slice, inputs: list[Value], outputs: list[Value]) -> Graph:
     """A copy of some of the graph's nodes."""
-    return Graph(inputs, outputs, graph.nodes[nodes], graph.name).copy()
+    return Graph(inputs, outputs, graph.nodes[nodes], graph.name, graph.budget).copy()
 
 
 def _one_image(graph: Graph) -> Graph:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from .. import _pack
+from ..budget import DEFAULT, Budget
 from ..graph import Node, Value
 from ..threads import share_out
 from ..weights import Weights, key_of
@@ -51,7 +52,13 @@ class Binder:
     being bound.
     """
 
-    def __init__(self, target: Target, packed: MutableMapping[Any, Packed], places: Mapping[Tensor, tuple[int, int]]):
+    def __init__(
+        self,
+        target: Target,
+        packed: MutableMapping[Any, Packed],
+        places: Mapping[Tensor, tuple[int, int]],
+        budget: Budget = DEFAULT,
+    ):
         self.target = target
         self.kernels: Kernels = target.kernels
         self.entry: Entry | None = None
@@ -61,6 +68,7 @@ class Binder:
         self.faults: list[tuple[Node, str]] = []
         self._packed = packed
         self._places = places
+        self._budget = budget
         self._made: dict[Any, Packed] = {}
         self._slabs = Slabs()
         self._jobs: list[tuple[Job, np.ndarray]] = []
@@ -140,6 +148,9 @@ class Binder:
         if packed is None:
             made = pack(*arrays, **options)
             if isinstance(made, Packing):
+                if why := self._budget.excess(made.size * made.dtype.itemsize):
+                    assert self.entry is not None and self.entry.node is not None
+                    raise self.entry.node.error(f"its packed weights take {why}")
                 array = self._slabs.take(made.size, made.dtype)
                 self._jobs += [(job, array) for job in made.jobs]
             else:

@@ -169,7 +169,8 @@ class Plan(Shown):
     def _run_reference(self, entry: Entry, buffers: Sequence[np.ndarray | None]) -> None:
         assert entry.node is not None
         arrays = {value: self._array(tensor, buffers) for value, tensor in entry.reads.items()}
-        evaluate(entry.node, arrays, fast=True)
+        with self.graph.budget.scope():
+            evaluate(entry.node, arrays, fast=True)
         with Naming(entry.node.error):
             for value, tensor in entry.writes.items():
                 self._array(tensor, buffers)[...] = arrays[value]
@@ -259,7 +260,7 @@ def build(
             with Naming(entry.node.error):
                 entry.workspace = entry.implementation.workspace(entry.node, target)
     places, arena_size, copies = _lay_out(graph, entries, outputs)
-    binder = Binder(target, packed, places)
+    binder = Binder(target, packed, places, graph.budget)
     zeroed: set[Tensor] = set()
     for entry in entries:
         binder.entry = entry

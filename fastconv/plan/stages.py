@@ -70,11 +70,12 @@ class Stage:
         `stamps` takes the time of each node.
         """
         arrays = dict(zip((*self.graph.inputs, *self.graph.outputs), (*inputs, *outputs), strict=True))
-        for node in self.data_dependent:
-            began = time.perf_counter()
-            evaluate(node, arrays, fast=True)
-            if stamps is not None:
-                stamps.append((node, arrays[node.results[0]].shape, time.perf_counter() - began))
+        with self.graph.budget.scope():
+            for node in self.data_dependent:
+                began = time.perf_counter()
+                evaluate(node, arrays, fast=True)
+                if stamps is not None:
+                    stamps.append((node, arrays[node.results[0]].shape, time.perf_counter() - began))
         return arrays
 
 
@@ -100,8 +101,9 @@ def split(graph: Graph) -> Stage:
     rest = None
     if waiting:
         inputs = [v for v in _reads(waiting) if v not in late_outputs]
-        rest = StageGraph(Graph(inputs, [v for v in graph.outputs if v in late_outputs], waiting, graph.name))
-    return Stage(Graph(graph.inputs, outputs, planned, graph.name), data_dependent, rest, ready)
+        outputs_of_rest = [v for v in graph.outputs if v in late_outputs]
+        rest = StageGraph(Graph(inputs, outputs_of_rest, waiting, graph.name, graph.budget))
+    return Stage(Graph(graph.inputs, outputs, planned, graph.name, graph.budget), data_dependent, rest, ready)
 
 
 def reference_reason(node: Node) -> str:
