@@ -18,7 +18,7 @@ from .ops import REGISTRY
 from .plan import Target, build
 from .threads import resolve
 
-ConvAlgorithm = Literal["auto", "first", "depthwise", "pointwise", "winograd", "direct", "im2col", "naive"]
+ConvAlgorithm = Literal["auto", "first", "depthwise", "pointwise", "winograd", "direct", "im2col", "groups", "naive"]
 PoolAlgorithm = Literal["auto", "blocked", "row-major", "naive"]
 LinearAlgorithm = Literal["auto", "gemm", "strided", "naive"]
 
@@ -53,7 +53,7 @@ def conv2d(
         Zeros in pixels: one for all sides, (vertical, horizontal), or (top, left, bottom, right).
     groups : int
         Output channel oc reads only the input channels of group oc // (OC / groups).
-    algorithm : {"auto", "first", "depthwise", "pointwise", "winograd", "direct", "im2col", "naive"}
+    algorithm : {"auto", "first", "depthwise", "pointwise", "winograd", "direct", "im2col", "groups", "naive"}
         "auto" takes the best; "naive" is `fastconv.naive.conv2d`.
     threads : int, optional
         The most threads to use; default: as in `load`.

@@ -123,7 +123,7 @@ GROUP_NORM = (GroupNormBlocked(), GroupNormRowMajor())
 
 IMPLEMENTATIONS: dict[type[Op], tuple[AnyImplementation, ...]] = {
     # convolutions
-    Conv: (ConvFirst(), ConvDepthwise(), ConvGroups(), ConvPointwise(), ConvWinograd(), ConvDirect(), ConvIm2col()),
+    Conv: (ConvFirst(), ConvDepthwise(), ConvPointwise(), ConvWinograd(), ConvDirect(), ConvIm2col(), ConvGroups()),
     ConvTranspose: (ConvPhases(),),
     # products of matrices
     Gemm: GEMM,

@@ -30,6 +30,8 @@ class ConvGroups(ConvPlanar):
     def refuse(self, node: Node, selection: Selection) -> str | None:
         if reason := super().refuse(node, selection):
             return reason
+        if selection.target.algorithm == self.name:
+            return None
         if selection.target.accuracy != "exact":
             return f"accuracy={selection.target.accuracy!r}"
         return None if self.groups(node, selection.target.V).merge > 1 else "groups fill blocks"

@@ -589,7 +589,7 @@ def test_a_failed_save_leaves_the_old_file(fastconv_, tmp_path, monkeypatch):
     monkeypatch.setattr(np.lib.format, "write_array", full)
     assert (
         fastconv_("run", MODEL, "--random", "-o", tmp_path / "y.npz", code=2)
-        == "fastconv: error: y.npz: No space left on device\n"
+        == f"fastconv: error: {tmp_path / 'y.npz'}: No space left on device\n"
     )
     assert os.listdir(tmp_path) == ["y.npz"]
     assert (tmp_path / "y.npz").read_text() == "old"

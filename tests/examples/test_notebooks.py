@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parents[2] / "examples" / "notebooks"
-PAGE = FOLDER.parents[1] / "docs" / "notebooks.md"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py"))
 
 
@@ -32,8 +31,3 @@ def test_without_its_network_a_notebook_says_so(name, monkeypatch, tmp_path):
     monkeypatch.setenv("FASTCONV_MODELS", str(tmp_path))
     with pytest.raises(SystemExit, match=rf"^there is no {tmp_path}/\w+\.onnx: docs/models\.md says where to get networks$"):
         runpy.run_path(str(FOLDER / f"{name}.py"))
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_the_page_has_it(name):
-    assert f"(../examples/notebooks/{name}.py)" in PAGE.read_text(encoding="utf-8")

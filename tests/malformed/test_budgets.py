@@ -107,11 +107,15 @@ def test_results_are_within_max_bytes(case):
         network.summary()
 
 
-@pytest.mark.parametrize("case", [STRIDES, PADS, SAMPLES], ids=["strides", "pads", "samples"])
+@pytest.mark.parametrize("case", [STRIDES, SAMPLES], ids=["strides", "samples"])
 def test_memory_that_no_machine_has(case):
     network = fastconv.load(small(case[:1], *case[1:]))
     with pytest.raises((InputError, ModelError), match=r"more than the .* that are available; load\(..., max_bytes=n\)"):
         network(X)
+
+
+def test_pads_that_strides_skip_cost_nothing():
+    assert not fastconv.load(small(PADS[:1], *PADS[1:]))(X).any()
 
 
 def test_the_arena_is_within_max_bytes():
@@ -131,7 +135,7 @@ def test_arrays_of_references_are_within_max_bytes():
     made = small(
         [loop(expand, outputs=("v", "w"), results=("y", "z"))], ("m", np.int64(3)), ("s", EXPAND[1][1]), outputs=("y", "z")
     )
-    with pytest.raises(ModelError, match=r"node 'y' \(Loop\).*: node 'w' \(Expand\).*: its arrays take more than max_bytes="):
+    with pytest.raises(ModelError, match=r"^node 'w' \(Expand\).*: its arrays take more than max_bytes="):
         fastconv.load(made, max_bytes=MEGABYTE)(X)
     grows = small([loop(node("Concat", ["v", "v"], ["w"], {"name": "axis", "i": "0", "type": "INT"}))], ("m", np.int64(60)))
     network = fastconv.load(grows, max_bytes=MEGABYTE)

@@ -98,7 +98,7 @@ def test_errors_name_the_column_and_the_row(batch, options, message):
 @pytest.mark.parametrize("options, message", [
     ({"preprocess": "imagnet"}, "preprocess: expected one of "),
     ({"preprocess": 3}, "preprocess: expected a function or a name, got 3"),
-    ({"outputs": []}, "outputs: expected the names of values, got none"),
+    ({"outputs": []}, "outputs: expected the names of values, got []"),
 ])  # fmt: skip
 def test_wrong_arguments_are_found_at_once(options, message):
     with pytest.raises(InputError) as e:
