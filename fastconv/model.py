@@ -30,7 +30,7 @@ from .reference import run_references
 from .run_stages import Run, run_stages
 from .specialise import specialise
 from .tensor_info import TensorInfo, info_of, quoted_names
-from .threads import Locked, resolve
+from .threads import RUNNING, Locked, resolve
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -92,10 +92,6 @@ class Model(Locked):
         graph = self._stage_graph(()).graph
         self._inputs = tuple(map(info_of, graph.inputs))
         self._outputs = tuple(map(info_of, graph.outputs))
-
-    def _unlock(self) -> None:
-        super()._unlock()
-        self._calls = 0
 
     # ---- properties
 
@@ -270,15 +266,14 @@ class Model(Locked):
         return one_or_all(results) if outputs is None else cast(np.ndarray, Outputs(results))
 
     def _run_plan(self, plan: Plan | SplitPlan, inputs: list[np.ndarray], outputs: list[np.ndarray]) -> None:
-        """Run a plan. Calls that run at once share the threads, unless the user has set a number."""
-        with self._lock:
-            self._calls += 1
-            threads = self._threads.count if self._fixed_threads else max(1, self._threads_now() // self._calls)
+        """Run a plan. Calls that run at once, of all models, share the threads, unless the user has set a number."""
+        call, others = object(), len(RUNNING)
         try:
+            RUNNING.add(call)
+            threads = self._threads.count if self._fixed_threads else max(1, self._threads_now() // (others + 1))
             plan.run(inputs, outputs, threads)
         finally:
-            with self._lock:
-                self._calls -= 1
+            RUNNING.discard(call)
 
     def _run_stages(self, inputs: Inputs, run: Run) -> None:
         """Run the network, with `run` for the plan of each stage."""

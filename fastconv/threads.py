@@ -115,6 +115,10 @@ def share_out(jobs: Sequence[Callable[[], object]], count: int) -> None:
         raise errors[0]
 
 
+#: A token for each call of a model that is running. A set's own operations are atomic: there is no lock.
+RUNNING: set[object] = set()
+
+
 class Locked:
     """An object with a lock, `_lock`, that is free again in a forked child: the thread that held it does not exist there."""
 
@@ -130,6 +134,7 @@ _LOCKED: weakref.WeakSet[Locked] = weakref.WeakSet()
 
 
 def _after_fork() -> None:
+    RUNNING.clear()  # those of other threads, which do not exist in the child
     for locked in _LOCKED:
         locked._unlock()
 

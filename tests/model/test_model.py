@@ -26,6 +26,7 @@ from fastconv.passes import PASSES
 from fastconv.plan_cache import MOST_PLANS, PlanCache
 from fastconv.reference import run_references
 from fastconv.shown import escape
+from fastconv.threads import RUNNING
 
 from ..support.graphs import Net, in_type, normal
 from ..support.harness import same_bits
@@ -793,7 +794,7 @@ def test_calls_from_many_threads_give_the_bits_of_serial_ones(small):
     for w in workers:
         w.join()
     assert failures == []
-    assert model._calls == 0
+    assert not RUNNING
 
 
 @pytest.mark.parametrize("threads", [1, 2, 7, None])
@@ -817,7 +818,7 @@ def test_threads_as_asked_for(monkeypatch):
 
 
 def used_threads(model, monkeypatch, calls=0):
-    """How many threads a call uses while `calls` others run."""
+    """How many threads a call uses while `calls` others run, of this model or another one."""
     used = []
     plan_type = type(model.plan())
     original = plan_type.run
@@ -827,9 +828,9 @@ def used_threads(model, monkeypatch, calls=0):
         return original(self, inputs, outputs, threads, stamps)
 
     monkeypatch.setattr(plan_type, "run", spy)
-    model._calls += calls
+    RUNNING.update(range(calls))
     model(np.zeros((1, 1, 8, 8), np.float32))
-    model._calls -= calls
+    RUNNING.difference_update(range(calls))
     monkeypatch.setattr(plan_type, "run", original)
     return used[0]
 
@@ -866,7 +867,7 @@ def test_an_error_in_the_run_leaves_the_model_usable(load):
     for _ in range(3):
         with pytest.raises(ModelError, match="node 'pick'"):
             model(good | {"i": np.int64([2])})
-        assert model._calls == 0
+        assert not RUNNING
         assert model(good) == 8
 
 

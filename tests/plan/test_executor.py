@@ -14,6 +14,7 @@ from fastconv import _executor, kernels, onnx_json
 from fastconv.implementations import IMPLEMENTATIONS
 from fastconv.plan import Target, build, cost
 from fastconv.plan.view import address
+from fastconv.threads import RUNNING
 
 from ..support.graphs import Net, normal
 from ..support.harness import ISAS, same_bits
@@ -166,7 +167,7 @@ def test_what_a_signal_s_handler_raises_ends_a_run(slow, alarm, threads):
     with pytest.raises(Interrupted):
         model(x, out=out)
     assert np.isnan(out).all(), "the last step did not run"
-    assert model._calls == 0
+    assert not RUNNING
     assert not np.isnan(y).any()
     assert len(arenas.free) == 1
     assert same_bits(model(x), y), "and the model is as good as before"
