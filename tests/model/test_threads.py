@@ -7,10 +7,14 @@ import textwrap
 
 import pytest
 
-from fastconv import _executor, threads
+from fastconv import _executor, onnx_json, threads
 from fastconv.errors import InputError
 from fastconv.threads import Threads, cgroup_quota, cpu_limit, resolve
 
+from ..support.graphs import Net, normal
+from ..support.rng import generator
+
+RNG = generator(__name__)
 CPUS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 openmp = pytest.mark.skipif(not _executor.openmp, reason="built without OpenMP")
 linux = pytest.mark.skipif(sys.platform != "linux", reason="Linux's own")
@@ -181,6 +185,7 @@ def test_the_environment(environment, expected):
 #: a function f whose answer needs a team of threads (its steps are large enough to be shared), and a first call of it
 RUNS = """
     import os, signal, sys, threading
+    from concurrent.futures import ThreadPoolExecutor
     import numpy as np, fastconv
     rng = np.random.default_rng(0)
     x, w = rng.standard_normal((1, 32, 48, 48), np.float32), rng.standard_normal((32, 32, 3, 3), np.float32)
@@ -197,6 +202,11 @@ RUNS = """
             finally:
                 os._exit(0 if ok else 1)
         return os.waitpid(pid, 0)[1] == 0
+
+    def in_threads(check, count=1):
+        start = threading.Barrier(count)
+        with ThreadPoolExecutor(count) as pool:
+            return all(pool.map(lambda _: start.wait() >= 0 and check(), range(count)))
 """
 
 
@@ -211,8 +221,22 @@ RUNS = """
         "in_child(lambda: f() == y and in_child(lambda: f() == y) and f() == y)",
         "in_child(lambda: in_child(lambda: f() == y))",
         "all(in_child(lambda: f() == y) for _ in range(3))",
+        "in_threads(lambda: in_child(lambda: f() == y)) and f() == y",
+        "in_threads(lambda: f() == y and in_child(lambda: f() == y) and f() == y)",
+        "in_threads(lambda: f() == y and in_child(lambda: f() == y) and f() == y, 4)",
+        "in_child(lambda: in_threads(lambda: f() == y and in_child(lambda: f() == y), 2) and f() == y)",
     ],
-    ids=["child", "child, then parent", "child of child", "grandchild alone", "three children"],
+    ids=[
+        "child",
+        "child, then parent",
+        "child of child",
+        "grandchild alone",
+        "three children",
+        "child of a thread",
+        "child of a thread that ran",
+        "children of four threads at once",
+        "children of a child's threads",
+    ],
 )
 def test_a_process_that_ran_a_model_can_fork(check):
     assert python(textwrap.dedent(RUNS) + f"print({check})") == "True"
@@ -221,19 +245,60 @@ def test_a_process_that_ran_a_model_can_fork(check):
 @pytest.mark.slow
 @linux
 @openmp
-def test_a_thread_that_ran_no_model_can_fork_while_another_runs():
-    code = """
+@pytest.mark.parametrize(
+    "check",
+    ["f() == y", "f() == y and in_child(lambda: f() == y)", "in_threads(lambda: f() == y, 4)"],
+    ids=["child", "child of child", "threads"],
+)
+def test_a_process_can_fork_while_a_thread_runs(check):
+    code = f"""
     stop = False
     def work():
         while not stop:
             assert f() == y
     worker = threading.Thread(target=work)
     worker.start()
-    print([in_child(lambda: f() == y) for _ in range(10)])
+    print([in_child(lambda: {check}) for _ in range(10)])
     stop = True
     worker.join()
     """
     assert python(textwrap.dedent(RUNS) + textwrap.dedent(code)) == str([True] * 10)
+
+
+@pytest.mark.slow
+@linux
+@openmp
+def test_the_handler_of_a_signal_can_fork_during_a_run(tmp_path):
+    """The child is within the parallel region of its parent, without its threads. Later calls of both run as usual."""
+    net = Net()
+    x = net.input("x", 1, 32, 160, 160)
+    w, y = normal(RNG, 32, 32, 3, 3) / 17, x
+    for _ in range(40):
+        y = net("Relu", net("Conv", y, w, pads=(1,) * 4))
+    onnx_json.write(net.graph(y), tmp_path / "slow.json")
+    code = f"""
+    import time
+    from fastconv.threads import RUNNING
+    model, image = fastconv.load({str(tmp_path / "slow.json")!r}, threads=2), rng.standard_normal((1, 32, 160, 160), np.float32)
+    expected, children = model(image).tobytes(), []
+
+    def kick():
+        while len(children) < 2:
+            if RUNNING:
+                time.sleep(0.01)
+                os.kill(os.getpid(), signal.SIGUSR1)
+            time.sleep(0.1)
+
+    signal.signal(signal.SIGUSR1, lambda *_: RUNNING and children.append(in_child(lambda: f() == y and not RUNNING)))
+    kicker = threading.Thread(target=kick)
+    kicker.start()
+    right = []
+    while len(children) < 2:
+        right.append(model(image).tobytes() == expected)
+    kicker.join()
+    print(all(right), all(children), f() == y, in_child(lambda: f() == y), len(RUNNING))
+    """
+    assert python(textwrap.dedent(RUNS) + textwrap.dedent(code)) == "True True True True 0"
 
 
 @pytest.mark.slow
@@ -322,10 +387,11 @@ def test_a_child_has_memory_of_its_own(floats):
 @pytest.mark.slow
 @linux
 @openmp
-@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_multiprocessing(method, tmp_path):
+    """Workers run a model, and so do children that they fork."""
     code = f"""
-    import multiprocessing
+    import multiprocessing, os, signal
     import numpy as np, fastconv
 
     model = fastconv.load(fastconv.data.DIGITS)
@@ -334,11 +400,18 @@ def test_multiprocessing(method, tmp_path):
     def run(i):
         return model(x).tobytes()
 
+    def fork(y):
+        pid = os.fork()
+        if not pid:
+            signal.alarm(10)
+            os._exit(run(0) != y)
+        return os.waitpid(pid, 0)[1] == 0 and run(0) == y
+
     if __name__ == "__main__":
         y = run(0)
         with multiprocessing.get_context({method!r}).Pool(2) as pool:
-            print(pool.map(run, range(4)) == [y] * 4)
+            print(pool.map(run, range(4)) == [y] * 4, pool.map(fork, [y] * 4) == [True] * 4)
     """
     (tmp_path / "pool.py").write_text(textwrap.dedent(code))
     done = subprocess.run([sys.executable, tmp_path / "pool.py"], capture_output=True, text=True, timeout=30)
-    assert (done.stdout, done.returncode) == ("True\n", 0), done.stderr
+    assert (done.stdout, done.returncode) == ("True True\n", 0), done.stderr
