@@ -1,5 +1,6 @@
 # The state that a thread's registers must have while it runs steps: `enter` sets it and returns the state before, which `leave`
-# restores. The state is whether denormals are read and written as zeros: many CPUs are far slower with them.
+# restores. The state is the floating-point mode: rounding to nearest and no traps, whatever the caller has, as the bits must not
+# depend on the thread; and whether denormals are read and written as zeros: many CPUs are far slower with them.
 
 cdef extern from *:
     """
@@ -9,7 +10,7 @@ cdef extern from *:
       static inline void leave(ThreadState before) { _mm_setcsr(before); }
       static inline ThreadState enter(int flush_denormals) {
           ThreadState before = _mm_getcsr();
-          if (flush_denormals) _mm_setcsr(before | 0x8040); /* FTZ and DAZ */
+          _mm_setcsr(flush_denormals ? 0x1f80 | 0x8040 : 0x1f80); /* all exceptions masked; FTZ and DAZ */
           return before;
       }
     #elif defined(__aarch64__)
@@ -18,7 +19,7 @@ cdef extern from *:
       static inline ThreadState enter(int flush_denormals) {
           ThreadState before;
           __asm__ volatile ("mrs %0, fpcr" : "=r" (before));
-          if (flush_denormals) __asm__ volatile ("msr fpcr, %0" : : "r" (before | 1ul << 24)); /* FZ */
+          __asm__ volatile ("msr fpcr, %0" : : "r" ((unsigned long)(flush_denormals != 0) << 24)); /* FZ */
           return before;
       }
     #else

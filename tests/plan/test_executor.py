@@ -1,7 +1,10 @@
 """The executor: distribution of pieces over threads, signals during a run, and the floating-point mode."""
 
+import contextlib
 import ctypes
+import ctypes.util
 import math
+import platform
 import signal
 import threading
 import time
@@ -11,6 +14,7 @@ import pytest
 
 import fastconv
 from fastconv import _executor, kernels, onnx_json
+from fastconv.errors import ModelError
 from fastconv.implementations import IMPLEMENTATIONS
 from fastconv.plan import Target, build, cost
 from fastconv.plan.view import address
@@ -167,6 +171,7 @@ def test_what_a_signal_s_handler_raises_ends_a_run(slow, alarm, threads):
     with pytest.raises(Interrupted):
         model(x, out=out)
     assert np.isnan(out).all(), "the last step did not run"
+    assert keeps_denormals(), "the caller's mode is back"
     assert not RUNNING
     assert not np.isnan(y).any()
     assert len(arenas.free) == 1
@@ -283,6 +288,86 @@ def test_the_caller_s_mode_is_as_it_was():
         thread.start()
         thread.join()
     assert kept == [True] * 6
+
+
+class Mode:
+    """The calling thread's mode of SSE: rounding, denormals and traps, without the flags of exceptions."""
+
+    libm = ctypes.CDLL(ctypes.util.find_library("m"))
+    environment = ctypes.c_uint32 * 8  # fenv_t on x86-64, whose last field is MXCSR
+
+    @classmethod
+    def get(cls):
+        env = cls.environment()
+        cls.libm.fegetenv(env)
+        return env[7] & ~0x3F
+
+    @classmethod
+    def set(cls, mode):
+        env = cls.environment()
+        cls.libm.fegetenv(env)
+        env[7] = mode
+        cls.libm.fesetenv(env)
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="reads MXCSR")
+@pytest.mark.parametrize("more", [0, 0x8040, 0x6000], ids=["usual", "flushes denormals", "rounds to zero"])
+@pytest.mark.parametrize("accuracy", ["default", "exact"])
+@THREADS
+def test_a_mode_of_the_caller_s_own_stays(threads, accuracy, more):
+    """On every thread, after runs, runs of many images and runs that raise."""
+    net = Net()
+    x, i = net.input("x", 1, 8, 40, 40), net.input("i", 1, dtype=np.int64)
+    graph = net.graph(net("Relu", x), net("Gather", x, i, axis=1, name="pick"))
+    target = Target(IMPLEMENTATIONS, kernels.load(), threads, accuracy, pieces=2)
+    together, alone = build(graph, target, {}), build(graph, target, {}, images=5)
+    after = {}
+
+    def work(name):
+        before = Mode.get()
+        Mode.set(before | more)
+        try:
+            for plan, images in ((together, 1), (alone, 5)):
+                inputs = [np.ones((images, *x.dims[1:]), np.float32), np.zeros(images, np.int64)]
+                outputs = [np.empty((images, *v.dims[1:]), np.float32) for v in graph.outputs]
+                for index in (0, 9, 0):
+                    inputs[1][:] = index
+                    with pytest.raises(ModelError, match="node 'pick'") if index else contextlib.nullcontext():
+                        plan.run(inputs, outputs, threads)
+                    after.setdefault(name, set()).add(Mode.get() == before | more)
+        finally:
+            Mode.set(before)
+
+    workers = [threading.Thread(target=work, args=(k,)) for k in range(3)]
+    for worker in workers:
+        worker.start()
+    work("main")
+    for worker in workers:
+        worker.join()
+    assert after == {name: {True} for name in (*range(3), "main")}
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="sets MXCSR")
+@pytest.mark.parametrize("mode", [0x1F80 | 0x8040, 0x1F80 | 0x6000, 0x1000], ids=["flushes", "rounds to zero", "traps"])
+@EVERY_ISA
+@THREADS
+def test_the_bits_do_not_depend_on_the_caller_s_mode(isa, threads, mode):
+    net = Net()
+    x = net.input("x", 1, 20, 30, 30)
+    graph = net.graph(net("Conv", x, normal(RNG, 40, 20, 1, 1)))
+    plan = build(graph, Target(IMPLEMENTATIONS, kernels.load(isa), threads, "exact", pieces=2), {})
+    arrays, expected = [normal(RNG, *x.dims)], np.empty(graph.outputs[0].dims, np.float32)
+    arrays[0][0, 0] = np.nan
+    arrays[0][0, :, 0] = 1e-40
+    out = np.empty_like(expected)
+    plan.run(arrays, [expected], threads)
+    before = Mode.get()
+    try:
+        Mode.set(mode)
+        plan.run(arrays, [out], threads)
+    finally:
+        Mode.set(before)
+    assert same_bits(out, expected)
 
 
 @pytest.mark.slow
