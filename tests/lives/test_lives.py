@@ -4,6 +4,7 @@ import ast
 import os
 import subprocess
 import sys
+import sysconfig
 import textwrap
 import threading
 from pathlib import Path
@@ -75,7 +76,7 @@ RUN = """
     f = lambda: fastconv.conv2d(x, w, padding=1, threads=2).tobytes() == y
 
     def at_once(count, then=lambda: None):
-        start, right = threading.Barrier(count), []
+        start, right = threading.Barrier(max(count, 1)), []
         def work():
             start.wait()
             right.append(f())
@@ -139,6 +140,9 @@ def test_an_idle_process_takes_no_time(teams):
 @pytest.mark.slow
 @linux
 @pytest.mark.skipif(not malloc_bytes(), reason="malloc does not say what it has given")
+@pytest.mark.skipif(
+    bool(sysconfig.get_config_var("Py_GIL_DISABLED")), reason="Python without the GIL has no PYTHONMALLOC=malloc"
+)
 def test_a_run_leaves_nothing_and_what_it_would_leave_is_seen():
     """`python -m tests.lives` is the long form."""
     code = """
