@@ -13,6 +13,8 @@ from .node_spec import STRING, NodeSpec
 
 #: opset 16 -> 20
 MODES = {"bilinear": "linear", "bicubic": "cubic"}
+#: a distance from the image at which nothing changes any more, and which indices can hold
+FAR = 2.0**40
 WEIGHTS: dict[str, Weights] = {"linear": linear, "cubic": cubic, "nearest": lambda t: [(0, np.ones_like(t))]}
 
 
@@ -74,7 +76,7 @@ class GridSample(Op):
             # a grid has the last axis first
             for d, place in zip(x.shape[2:], np.moveaxis(points, -1, 0)[::-1], strict=True):
                 at = (place + 1) / 2 * (d - 1) if self.align_corners else ((place + 1) * d - 1) / 2
-                at = np.rint(at) if self.mode == "nearest" else at
+                at = np.clip(np.rint(at) if self.mode == "nearest" else at, -FAR, FAR)
                 # the taps of mode cubic are padded one by one
                 if self.mode != "cubic" and self.padding_mode == "border":
                     at = np.clip(at, 0, d - 1)

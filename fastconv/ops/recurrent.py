@@ -132,6 +132,7 @@ class Recurrent(Op, abstract=True):
         D, H, n = len(w), r.shape[2], len(self.defaults)
         x = x.swapaxes(0, 1) if self.layout else x
         T, N = x.shape[:2]
+        check(lengths is None or bool(((lengths >= 0) & (lengths <= T)).all()), f"sequence_lens: expected 0 to {T}")
         *first, p = (*more, *(None,) * (self.states + 1))[: self.states + 1]
         begin = [None if v is None else v.swapaxes(0, 1) if self.layout else v for v in first]
         last = [np.zeros((D, N, H), x.dtype) if v is None else v.copy() for v in begin]

@@ -45,10 +45,14 @@ class RoiAlign(Op):
         n = unify(size_along(rois.shape, 0), size_along(images.shape, 0), "batch_indices: regions")
         return [((n, size_along(x.shape, 1), self.output_height, self.output_width), x.dtype)]
 
-    def places(self, start: float, size: float, bins: int) -> Array:
-        """The positions of the samples along an axis: bins × samples."""
+    def places(self, start: float, size: float, bins: int, most: int) -> tuple[Array, int]:
+        """The positions of the samples along an axis, bins × samples, and the number of samples.
+
+        Where a region is larger than the image, the samples that are outside -1 to `most` in every bin are left out.
+        """
         count = self.sampling_ratio or max(math.ceil(size / bins), 1)
-        return start + (np.arange(bins)[:, None] + (np.arange(count) + 0.5) / count) * size / bins
+        samples = np.arange(count) if self.sampling_ratio else _near(start, size / bins / count, bins, count, most)
+        return start + (np.arange(bins)[:, None] + (samples + 0.5) / count) * size / bins, count
 
     def reference(self, x: Array, rois: Array, images: Array) -> Results:
         y = np.zeros((len(rois), x.shape[1], self.output_height, self.output_width), x.dtype)
@@ -57,13 +61,25 @@ class RoiAlign(Op):
         for n, (roi, image) in enumerate(zip(rois, index_array(images, len(x), "batch_indices"), strict=True)):
             x1, y1, x2, y2 = (float(v) * self.spatial_scale - shift for v in roi)
             width, height = (x2 - x1, y2 - y1) if shift else (max(x2 - x1, 1.0), max(y2 - y1, 1.0))
-            rows, columns = self.places(y1, height, self.output_height), self.places(x1, width, self.output_width)
+            rows, of_rows = self.places(y1, height, self.output_height, x.shape[2])
+            columns, of_columns = self.places(x1, width, self.output_width, x.shape[3])
             samples = [_corners(x[image], r, c) for r in rows.T for c in columns.T]
+            count = of_rows * of_columns
             if self.mode == "avg":
-                y[n] = sum(sum(four) for four in samples) / len(samples)
+                y[n] = sum(sum(four) for four in samples) / float(count)
             else:
-                y[n] = np.max([np.max(four, axis=0) for four in samples], axis=0)
+                outside = 0 if len(samples) < count else -np.inf
+                y[n] = np.max([np.max(four, axis=0) for four in samples], axis=0, initial=outside)
         return y
+
+
+def _near(start: float, step: float, bins: int, count: int, most: int) -> Array:
+    """Which samples of a bin, of `count` that are `step` apart, are in any bin near -1 to `most`."""
+    if bins * count <= 4 * (most + 2):
+        return np.arange(count)
+    first, last = (math.floor((place - start) / step) for place in (-1, most))
+    near = range(max(first - 1, 0), min(last + 2, bins * count))
+    return np.array(sorted({i % count for i in near}), float)
 
 
 def _corners(x: Array, rows: Array, columns: Array) -> list[Array]:
