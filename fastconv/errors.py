@@ -120,6 +120,11 @@ def warn(message: str, category: type[Warning]) -> None:
     warnings.warn(message, category, level)
 
 
+def printable(name: str) -> str:
+    """A name, escaped if it could hold commands to the terminal."""
+    return name if name.isprintable() else repr(name)[1:-1]
+
+
 def did_you_mean(name: object, known: Iterable[str]) -> str:
     """The end of a message about an unknown name: "; did you mean 'image'?" if a known one is similar, else ""."""
     like = difflib.get_close_matches(str(name), list(known), n=1)

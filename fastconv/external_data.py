@@ -50,7 +50,9 @@ def open_data_file(directory: str | os.PathLike[str] | None, location: str, foll
     """A file descriptor of the data file `location` below `directory`; ModelError if it may not or cannot be opened."""
     parts = check_location(location)
     if directory is None:
-        raise ModelError(f"external data {location!r}: a model that is not a file needs external_dir=, the folder of its data")
+        raise ModelError(
+            f"external data {location!r:.200}: a model that is not a file needs external_dir=, the folder of its data"
+        )
     no_links = 0 if follow_links else os.O_NOFOLLOW
     folder = file = -1
     try:
@@ -62,7 +64,7 @@ def open_data_file(directory: str | os.PathLike[str] | None, location: str, foll
         # O_NONBLOCK: opening a pipe would wait for its writer.
         file = os.open(parts[-1], os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | no_links, dir_fd=folder)
         if not stat.S_ISREG(os.fstat(file).st_mode):
-            raise ModelError(f"external data {location!r} is not a regular file")
+            raise ModelError(f"external data {location!r:.200} is not a regular file")
     except BaseException as e:
         if file >= 0:
             os.close(file)
@@ -70,10 +72,10 @@ def open_data_file(directory: str | os.PathLike[str] | None, location: str, foll
             raise
         if e.errno in (errno.ELOOP, errno.ENOTDIR) and not follow_links:
             raise ModelError(
-                f"external data {location!r}: a part of the path is a symbolic link or no folder; to allow links, "
+                f"external data {location!r:.200}: a part of the path is a symbolic link or no folder; to allow links, "
                 f"call load(..., external_dir={os.fspath(directory)!r}, follow_links=True)"
             ) from None
-        raise ModelError(f"external data {location!r} in {os.fspath(directory)!r}: {e.strerror}") from None
+        raise ModelError(f"external data {location!r:.200} in {os.fspath(directory)!r}: {e.strerror}") from None
     finally:
         if folder >= 0:
             os.close(folder)
@@ -257,17 +259,19 @@ class DataReader:
         offset = _decimal("offset", entries["offset"]) if "offset" in entries else 0
         length = _decimal("length", entries["length"]) if "length" in entries else None
         if None not in (length, nbytes) and length != nbytes:
-            raise ModelError(f"external data {location!r} has length {length}, but the tensor takes {nbytes} bytes")
+            raise ModelError(f"external data {location!r:.200} has length {length}, but the tensor takes {nbytes} bytes")
         if self._file is None or self._location != location:
             self._file = None  # closed before the next is opened
             self._file = self._kept.get(location) or DataFile(
-                open_data_file(self.directory, location, self.follow_links), f"external data {location!r}"
+                open_data_file(self.directory, location, self.follow_links), f"external data {location!r:.200}"
             )
             self._location = location
         size = self._file.size
         count = nbytes if nbytes is not None else length if length is not None else max(size - offset, 0)
         if offset + count > size:
-            raise ModelError(f"external data {location!r} is {size} bytes long, so it has no {count} bytes at offset {offset}")
+            raise ModelError(
+                f"external data {location!r:.200} is {size} bytes long, so it has no {count} bytes at offset {offset}"
+            )
         if "checksum" in entries:
             self._file.verify(entries["checksum"])
         return self._file, offset, count

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .budget import DEFAULT, Budget
-from .errors import ModelError
+from .errors import ModelError, printable
 
 if TYPE_CHECKING:
     from .ops.base import Op
@@ -36,6 +36,14 @@ def shape_text(shape: Sequence[Dim] | None) -> str:
 def node_label(name: str, outputs: Iterable[Value | None]) -> str:
     """The name of a node in messages and tables: its own, or that of its first output."""
     return name or next((v.name for v in outputs if v is not None), "?")
+
+
+def node_error(label: str, operator: str, where: str, message: str, kind: type[ModelError]) -> ModelError:
+    """A ModelError (or a subclass) that names a node; what the file says of it is escaped and cut."""
+    place = f" at {where}" if where else ""
+    error = kind(f"node {label!r:.200} ({printable(operator):.60}){place}: {message:.1000}")
+    error.names_node = True
+    return error
 
 
 class Value:
@@ -132,10 +140,7 @@ class Node:
 
     def error(self, message: str, kind: type[ModelError] = ModelError) -> ModelError:
         """A ModelError (or a subclass) that names this node."""
-        place = f" at {self.where}" if self.where else ""
-        error = kind(f"node {self.label!r} ({type(self.op).__name__}){place}: {message}")
-        error.names_node = True
-        return error
+        return node_error(self.label, type(self.op).__name__, self.where, message, kind)
 
     def __repr__(self) -> str:
         tail = "".join(f" + {type(n.op).__name__}" for n in self.chain[1:])

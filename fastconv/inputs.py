@@ -73,7 +73,7 @@ def _array(info: TensorInfo, x: Any) -> np.ndarray:
 
 
 def _wrong(info: TensorInfo, expected: str, got: str, hint: str = "") -> InputError:
-    return InputError(f"input {info.name!r}: expected {expected}, got {got}{hint}")
+    return InputError(f"input {info.name!r:.200}: expected {expected}, got {got}{hint}")
 
 
 def _unknown_input(infos: Sequence[TensorInfo], unknown: Iterable[Any]) -> InputError:
@@ -153,7 +153,7 @@ def check_shapes(infos: Sequence[TensorInfo], shapes: Sequence[tuple[int, ...]])
                 if before != size and differ is None:
                     sizes = f"{before} and {size}" if owner == info.name else f"{size}, but {before} in input {owner!r}"
                     given = f"expected {shape_text(info.shape)}, got {shape_text(shape)}"
-                    differ = f"input {info.name!r}: {given}: {dim} is {sizes}"
+                    differ = f"input {info.name!r:.200}: {given}: {dim} is {sizes}"
     return differ
 
 
@@ -170,7 +170,7 @@ def input_shapes(infos: Sequence[TensorInfo], shapes: Mapping[str, Sequence[int]
         if i.name not in given and shape is not None and is_known(shape[1:]):
             shape = tuple(1 if not isinstance(d, int) else d for d in shape)
         if not _all_fit(i.shape, shape):
-            raise InputError(f"input {i.name!r}: expected {shape_text(i.shape)}, got {shape_text(shape)}")
+            raise InputError(f"input {i.name!r:.200}: expected {shape_text(i.shape)}, got {shape_text(shape)}")
         out.append(shape)
     return out
 
@@ -187,7 +187,7 @@ def known_input_shapes(infos: Sequence[TensorInfo], shapes: Mapping[str, Sequenc
     known = []
     for i, shape in zip(infos, input_shapes(infos, shapes), strict=True):
         if not is_known(shape):
-            raise InputError(f"input {i.name!r}: give sizes for {shape_text(i.shape)}: shapes={{{i.name!r}: (…)}}")
+            raise InputError(f"input {i.name!r:.200}: give sizes for {shape_text(i.shape)}: shapes={{{i.name!r}: (…)}}")
         known.append(shape)
     return tuple(known)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from .arguments import is_masked
 from .dtypes import type_name
-from .errors import InputError, did_you_mean
+from .errors import InputError, did_you_mean, printable
 from .graph import Value, shape_text
 from .tensor_info import TensorInfo, quoted_names
 
@@ -84,7 +84,7 @@ class Outputs:
         def text(v: Any) -> str:
             return f"{len(v)} arrays" if isinstance(v, list) else f"{shape_text(v.shape)} {type_name(v.dtype)}"
 
-        return f"Outputs({', '.join(f'{k}: {text(v)}' for k, v in self.items())})"
+        return f"Outputs({', '.join(f'{printable(k):.200}: {text(v)}' for k, v in self.items())})"
 
 
 def one_or_all(results: Mapping[str, np.ndarray]) -> np.ndarray:

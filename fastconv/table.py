@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from .errors import printable
 from .shown import Shown, html_lines, html_table
 
 
@@ -75,7 +76,7 @@ def scaled(number: float, unit: str) -> str:
 
 def shorten(name: str, width: int = 32) -> str:
     """A name that fits a table's column, its end kept; control characters escaped."""
-    name = name if name.isprintable() else repr(name)[1:-1]
+    name = printable(name)
     return name if len(name) <= width else "…" + name[1 - width :]
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .dtypes import type_name
+from .errors import printable
 from .graph import Shape, Value, shape_text
 
 
@@ -36,7 +37,7 @@ class TensorInfo:
     dtype: np.dtype
 
     def __str__(self) -> str:
-        return f"{self.name} {shape_text(self.shape)} {type_name(self.dtype)}"
+        return f"{printable(self.name):.200} {shape_text(self.shape)} {type_name(self.dtype)}"
 
 
 def info_of(value: Value) -> TensorInfo:

@@ -18,13 +18,13 @@ import fastconv
 from ..bench import machine
 from ..bench.beside_naive import LayerTimes, beside_naive, expected_seconds
 from ..bench.plain_loops import ROUNDS
-from ..errors import InputError
+from ..errors import InputError, printable
 from ..graph import shape_text
 from ..kernels import load as load_kernels
 from ..model import Model
 from ..table import shorten
 from .arguments import ACCURACY, JSON, MODEL, SHAPE, Commands, add_command, counts, seconds
-from .common import print_json, printable, progress_bar, terminal_table
+from .common import print_json, progress_bar, terminal_table
 from .inputs import all_shapes, random_arrays
 
 #: the least calls that are timed

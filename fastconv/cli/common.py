@@ -125,11 +125,6 @@ def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     write_files({str(path): write})
 
 
-def printable(name: str) -> str:
-    """A name, escaped if it could hold commands to the terminal."""
-    return name if name.isprintable() else repr(name)[1:-1]
-
-
 def error_line(error: Exception) -> str:
     """An error in one line."""
     text = str(error)

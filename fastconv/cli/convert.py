@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 
 from .. import convert as conversion
+from ..errors import printable
 from .arguments import Commands, add_command, target
-from .common import printable
 
 
 def add(commands: Commands) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 import fastconv
 
-from ..errors import InputError
+from ..errors import InputError, printable
 from ..model import Model
 from ..pixels import SUFFIXES
 from .common import (
@@ -21,7 +21,6 @@ from .common import (
     error_line,
     picture_files,
     print_json,
-    printable,
     progress,
     read_labels,
     read_picture,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, printable
 from ..graph import shape_text
 from ..model import Model
 from ..shown import number
@@ -27,7 +27,7 @@ from .arguments import (
     count,
     new_path,
 )
-from .common import load_model, print_json, printable, save_arrays
+from .common import load_model, print_json, save_arrays
 from .inputs import random_arrays, read_arrays
 from .pictures import TASKS, answer_pictures, chosen_task, picture_array
 

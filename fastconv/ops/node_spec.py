@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ModelError, Naming, UnsupportedError
-from ..graph import Graph, Node, Value, node_label
+from ..graph import Graph, Node, Value, node_error, node_label
 from .base import REGISTRY, Op
 
 # The types of attributes, as they are written in the annotations of fields.
@@ -59,10 +59,7 @@ class NodeSpec:
 
     def error(self, message: str, kind: type[ModelError]) -> ModelError:
         """A ModelError (or a subclass) that names the node."""
-        place = f" at {self.where}" if self.where else ""
-        error = kind(f"node {node_label(self.name, self.outputs)!r} ({self.op_type}){place}: {message}")
-        error.names_node = True
-        return error
+        return node_error(node_label(self.name, self.outputs), self.op_type, self.where, message, kind)
 
 
 def make_node(spec: NodeSpec) -> Node:
@@ -104,7 +101,7 @@ def _attributes(spec: NodeSpec, cls: type[Op]) -> dict[str, Any]:
     values = {}
     for name, value in spec.attributes.items():
         if name not in fields:
-            raise UnsupportedError(f"attribute {name!r} is not known in this operator")
+            raise UnsupportedError(f"attribute {name!r:.200} is not known in this operator")
         values[name] = _read(str(fields[name].type), value)
         if values[name] is None:
             raise ModelError(f"attribute {name!r} should be {fields[name].type}, not {value!r:.60}")
