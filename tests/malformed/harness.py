@@ -33,11 +33,11 @@ def sources(m):
 
 
 def message_of(error):
-    """The message of an error, which is for a log and a terminal: one short line, and one for each place of UnsupportedError."""
+    """The message of an error, which is for a log and a terminal: one short line, or one for each place of UnsupportedError."""
     assert isinstance(error, (ModelError, InputError)), repr(error)
     message = str(error)
     message.encode("utf-8")
-    assert len(message) < 1000
+    assert len(message) < 2000
     lines = message.split("\n") if isinstance(error, UnsupportedError) else [message]
     bad = {c for line in lines for c in line if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp")}
     assert not bad, f"what a terminal would obey is to be escaped: {message!r}"
