@@ -54,4 +54,4 @@ def test_each_reader(path, tmp_path):
             for y in got:
                 result = array(json.loads(expected["result"]), y.dtype)
                 assert y.shape == result.shape
-                np.testing.assert_allclose(y, result, rtol=1e-6)
+                np.testing.assert_allclose(y, result, rtol=1e-6, atol=1e-12)
