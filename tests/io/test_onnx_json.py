@@ -1,4 +1,4 @@
-"""The reader and writer of the model format. Malformed files are in test_malformed.py."""
+"""The reader and writer of the model format. Malformed files are in tests/malformed."""
 
 import dataclasses
 import json
@@ -111,14 +111,6 @@ def test_trap_05_both_alphabets():
     assert "+" in plain
     assert weight(raw_data=plain.replace("+", "-").replace("/", "_")).tobytes() == floats.tobytes()
     assert repr(weight(raw_data=plain).dtype) == "dtype('float32')"  # not '<f4', which users would see
-
-
-@pytest.mark.parametrize(
-    "bad", ["AACAPwAAAEA!", "AACA PwAAAEA=", "AACAPwAAAEA=\n", "AACAP", "=AAA", "AACAPwAAAEA====", "é", 5, [], "AA==AACAPwAA"]
-)
-def test_trap_05_anything_else_is_an_error(bad):
-    with pytest.raises(ModelError, match=r"graph\.initializer\[0\]\.raw_data"):
-        weight(raw_data=bad)
 
 
 def test_trap_06_special_floats():
@@ -322,47 +314,6 @@ def test_trap_17_external_data(tmp_path):
 def test_trap_18_little_endian_always():
     assert weight(raw_data=b64(b"\0\0\x80\x3f\0\0\0\x40")).tolist() == [1, 2]
     assert weight(raw_data=b64(b"\0\0\x80\x3f\0\0\0\x40")).dtype.isnative
-
-
-@pytest.mark.parametrize(
-    "bad",
-    [
-        b'{"graph": {}, "graph": {}}',
-        b'{"graph": {"name": "a", "name": "a"}}',
-        b'{"ir_version": ' + b"9" * 5000 + b"}",
-        b'{"doc_string": 1e999}',
-        b"\xef\xbb\xbf{}",
-        "{}".encode("utf-16"),
-        "{}".encode("utf-32"),
-        b"{} {}",
-        b"{},",
-        b"[" * 100_000,
-        b'{"a":' * 100_000,
-        b"",
-        b"null",
-        b"[]",
-        b"'x'",
-        b"{\"graph\": '\xff'}",
-        b'{"graph": NaN}',
-        b'{"graph": {"name": "\xc3"}}',
-        b"{/* comment */}",
-        b"\x08\x0a\x3a\x00",
-    ],
-    ids=repr,
-)
-def test_trap_19_lexical(bad):
-    with pytest.raises(ModelError) as e:
-        read(bad[:])
-    assert len(str(e.value)) < 300
-
-
-def test_trap_19_lone_surrogates():
-    m = text(model([node("Relu", ["x"], ["y"], name="NAME")]))
-    for escaped in (b"\\ud800", b"\\udc00x"):
-        with pytest.raises(ModelError, match=r"graph\.node\[0\]\.name: expected Unicode") as e:
-            read(m.replace(b"NAME", escaped))
-        str(e.value).encode("utf-8")
-    assert read(m.replace(b"NAME", b"\\ud83d\\ude00")).nodes[0].name == "\U0001f600"
 
 
 @pytest.mark.parametrize(

@@ -220,6 +220,7 @@ RANGES = {
     "2-to-the-63": str(1 << 63),
     "2-to-the-64": str(1 << 64),
     "float": "1e3",
+    "decimal": "1.0",
     "empty": "",
     "beyond-the-end": "9",
     "not-that-of-dims": "1",
