@@ -7,6 +7,8 @@ later Python too; free-threaded Pythons have no such API, and get a wheel for th
 - FASTCONV_OPENMP=0 builds without OpenMP.
 - FASTCONV_ISAS=avx2,baseline builds these sets only. FASTCONV_ISAS=avx512-lowered,neon-lowered builds the kernels of other
   machines for this one, with the same width of vectors and number of registers: the compiler splits the vectors.
+- FASTCONV_BUILD_DEBUG=1 builds with checks of bounds and -fsanitize=address,undefined; another value, as thread, takes the
+  place of these two. setup.py does not build modules again for it: it takes a tree of its own, as .ci/sanitizers makes it.
 """
 
 import importlib.util
@@ -80,12 +82,22 @@ GCC = [
     "-fexpensive-optimizations",
 ]
 NAIVE = ["-O2", "-ffp-contract=off", "-fno-tree-vectorize", "-fno-tree-slp-vectorize"]
+DEBUG = os.environ.get("FASTCONV_BUILD_DEBUG", "0")
+SANITIZERS = {"": "", "0": "", "1": "address,undefined"}.get(DEBUG, DEBUG)
+DEBUG_FLAGS = [
+    "-O1",
+    "-g",
+    "-fno-omit-frame-pointer",
+    "-fno-wrapv",  # Python's own flags define what signed integers do at an overflow, which would not be reported
+    f"-fsanitize={SANITIZERS}",
+    "-fno-sanitize-recover=undefined",
+]
 DIRECTIVES = {
     "language_level": 3,
-    "boundscheck": False,
-    "wraparound": False,
+    "boundscheck": bool(SANITIZERS),
+    "wraparound": bool(SANITIZERS),
     "cdivision": True,
-    "initializedcheck": False,
+    "initializedcheck": bool(SANITIZERS),
     "freethreading_compatible": True,
 }
 OPENMP_PROGRAM = """
@@ -220,12 +232,15 @@ class BuildExt(build_ext):
         for e in self.extensions:
             isa = isa_of(e)
             e.extra_compile_args = [*FLAGS, *([*gcc, *isas.flags(isa)] if isa else [])]
-            e.extra_link_args = ["-s"] if MACHINE != "arm64" else []
+            e.extra_link_args = ["-s"] if MACHINE != "arm64" and not SANITIZERS else []
             if e.name == "fastconv._naive":
                 e.extra_compile_args += NAIVE
             if e.name == "fastconv._executor" and openmp:
                 e.extra_compile_args += ["-fopenmp"]
                 e.extra_link_args += ["-fopenmp"]
+            if SANITIZERS:
+                e.extra_compile_args += DEBUG_FLAGS
+                e.extra_link_args += DEBUG_FLAGS
         super().build_extensions()
 
     def copy_extensions_to_source(self):

@@ -91,6 +91,36 @@ print(_cpu.module(), kernel.total(array.array("f", [3, 4])), getattr(sys, "_is_g
 
 @pytest.mark.slow
 @needs_checkout
+def test_a_debug_build_finds_what_lies_outside_memory(checkout, tmp_path):
+    """An index by Cython's checks, an address by AddressSanitizer, arithmetic by UndefinedBehaviorSanitizer."""
+    gcc = shutil.which("gcc")
+    asan = gcc and subprocess.run([gcc, "-print-file-name=libasan.so"], capture_output=True, text=True).stdout.strip()
+    if not asan or not Path(asan).is_absolute():
+        pytest.skip("needs GCC with AddressSanitizer")
+    folder = tmp_path / "checkout"
+    shutil.copytree(checkout, folder, ignore=shutil.ignore_patterns("build", "*.so"))
+    (folder / "pyx/isa/copy.pyx").touch()
+    (folder / "pyx/cpu.pyx").write_text(
+        "def index(bytes x): return x[5]\n"
+        "def address(const unsigned char* x): return x[6]\n"
+        "def product(int n): return n * n\n"
+    )
+    code, out = run(folder, "build_ext", "-i", CC=gcc, FASTCONV_BUILD_DEBUG="1")
+    assert code == 0, out
+    env = os.environ | {"LD_PRELOAD": asan, "ASAN_OPTIONS": "detect_leaks=0", "PYTHONMALLOC": "malloc", "PYTHONPATH": str(folder)}
+    for call, report in {
+        "index(bytes(range(5)))": "IndexError",
+        "address(bytes(range(5)))": "AddressSanitizer: heap-buffer-overflow",
+        "product(2**31 - 1)": "runtime error: signed integer overflow",
+    }.items():
+        code = f"from fastconv import _cpu; _cpu.{call}"
+        done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+        assert done.returncode
+        assert report in done.stderr
+
+
+@pytest.mark.slow
+@needs_checkout
 @pytest.mark.parametrize("name", ["mmx", "neon" if platform.machine() == "x86_64" else "avx2"])
 def test_an_instruction_set_that_is_none_of_the_machine_s_is_refused(checkout, name):
     code, out = run(checkout, "build_ext", FASTCONV_ISAS=f"{name},neon-lowered", PATH="")
