@@ -49,6 +49,11 @@ MESSAGES = {
     "Dim": "1 dim_value int64, 2 dim_param string, 3 denotation string",
 }
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
+#: the fields of a message of which the last one counts, and unsets the others
+ONE_OF = {
+    "Type": frozenset({"tensor_type", "sequence_type", "map_type", "opaque_type", "sparse_tensor_type", "optional_type"}),
+    "Dim": frozenset({"dim_value", "dim_param"}),
+}
 #: the wire type of each kind; all others are messages
 WIRE_TYPES = {
     "int32": VARINT, "int64": VARINT, "uint64": VARINT, "float": FIXED32, "double": FIXED64, "string": LENGTH, "bytes": LENGTH
@@ -94,17 +99,16 @@ class WireError(ValueError):
 def parse(data: bytes) -> dict[str, Any]:
     """The dict of a `.onnx` file's bytes. ModelError if they are no ModelProto."""
     try:
-        return _message(data, "Model", 0)
+        return _message(data, "Model", 0, {})
     except WireError as e:
         raise ModelError(f"not an ONNX model: {e}") from None
 
 
-def _message(message: bytes | memoryview, kind: str, level: int) -> dict[str, Any]:
-    """The fields of a message by name."""
+def _message(message: bytes | memoryview, kind: str, level: int, out: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a message by name, added to those that an earlier part of it has."""
     if level > MOST_LEVELS:
         raise WireError("messages nested too deeply")
     data, at, fields = memoryview(message), 0, FIELDS[kind]
-    out: dict[str, Any] = {}
     while at < len(data):
         tag, at = _varint(data, at)
         number, wire_type = tag >> 3, tag & 7
@@ -122,22 +126,12 @@ def _message(message: bytes | memoryview, kind: str, level: int) -> dict[str, An
         elif field.repeated:
             items = out.setdefault(field.name, [])
             items.append(_item(value, field, level, f"{field.name}[{len(items)}]"))
-        elif field.kind in FIELDS and field.name in out:
-            _merge(out[field.name], _item(value, field, level, field.name))
         else:
-            out[field.name] = _item(value, field, level, field.name)
+            if field.name in (alternatives := ONE_OF.get(kind, frozenset())):
+                for other in alternatives - {field.name}:
+                    out.pop(other, None)
+            out[field.name] = _item(value, field, level, field.name, out.get(field.name))
     return out
-
-
-def _merge(message: dict[str, Any], more: dict[str, Any]) -> None:
-    """Add the fields of a message that is written in two parts."""
-    for name, value in more.items():
-        if isinstance(value, dict) and name in message:
-            _merge(message[name], value)
-        elif isinstance(value, list):
-            message.setdefault(name, []).extend(value)
-        else:
-            message[name] = value
 
 
 def _varint(data: memoryview, at: int) -> tuple[int, int]:
@@ -167,11 +161,11 @@ def _value(data: memoryview, at: int, wire_type: int) -> tuple[Any, int]:
     return data[at : at + size], at + size
 
 
-def _item(value: Any, field: Field, level: int, place: str) -> Any:
-    """The value of a field as its type has it."""
+def _item(value: Any, field: Field, level: int, place: str, earlier: dict[str, Any] | None = None) -> Any:
+    """The value of a field as its type has it; a message is added to its earlier part."""
     if field.kind in FIELDS:
         try:
-            return _message(value, field.kind, level + 1)
+            return _message(value, field.kind, level + 1, {} if earlier is None else earlier)
         except WireError as e:
             raise e.inside(place) from None
     if field.wire_type == VARINT:

@@ -111,6 +111,22 @@ def test_a_message_that_comes_twice_is_merged():
     assert wire.parse(data)["graph"]["name"] == "second"
 
 
+def test_of_alternatives_the_last_one_counts():
+    """A type, and a dimension, is one of several fields; the same one twice is merged."""
+
+    def field(number, *parts):
+        data = b"".join(parts)
+        return bytes([number << 3 | 2, len(data)]) + data
+
+    size, symbol, elem_type = b"\x08\x05", field(2, b"N"), b"\x08\x07"
+    tensor = field(1, elem_type, field(2, field(1, size), field(1, symbol), field(1, size, symbol), field(1, symbol, size)))
+    more, sequence = field(1, field(2, field(1, size))), field(4, field(1, tensor))
+    for parts in ([tensor, sequence], [sequence, tensor], [tensor, more], [tensor, sequence, more], [more, field(8), tensor]):
+        for info in (field(2, *parts), b"".join(field(2, part) for part in parts)):
+            data = field(7, field(11, field(1, b"x"), info))
+            same(wire.parse(data), as_dict(onnx.ModelProto.FromString(data)))
+
+
 def test_fields_of_a_newer_format_are_skipped():
     data = model().SerializeToString() + b"\x98\x06\x05" + b"\x9a\x06\x02ab" + b"\x9d\x06abcd" + b"\x99\x06abcdefgh"
     same(wire.parse(data), as_dict(model()))
