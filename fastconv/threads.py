@@ -6,12 +6,14 @@ affinity mask and the container's CPU quota.
 
 from __future__ import annotations
 
+import _thread
 import math
 import os
 import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from . import _executor
@@ -77,42 +79,47 @@ def _capped(count: int, source: str, limit: Threads) -> Threads:
 
 
 def share_out(jobs: Sequence[Callable[[], object]], count: int) -> None:
-    """Do all jobs on `count` threads, the caller's among them. After an exception no job is begun, and it is raised here."""
+    """Do all jobs on `count` threads, the caller's among them. After an exception no job is begun, and it is raised here.
+
+    Memory may run out at any place, in any thread. Threads are not threading's: its `start` waits for ever for one that fails
+    early. Each holds a lock while it works, and the caller waits for those locks: a thread that comes later finds no job.
+    """
     left = deque(jobs)
-    errors: list[BaseException] = []
+    locks = [threading.Lock() for _ in range(min(count, len(jobs)) - 1)]
+    error: BaseException | None = None
 
-    def work() -> None:
-        while not errors:
-            try:
-                job = left.popleft()
-            except IndexError:
-                return
-            try:
-                job()
-            except BaseException as e:
-                errors.append(e)
-
-    def help_out(done: threading.Event) -> None:
-        work()
-        done.set()
-
-    helpers = []
-    for _ in range(min(count, len(jobs)) - 1):
-        done = threading.Event()
+    def work(helpers: Sequence[threading.Lock] = ()) -> None:
+        nonlocal error
         try:
-            threading.Thread(target=help_out, args=(done,), name="fastconv", daemon=True).start()
-        except RuntimeError:  # the system allows no more threads
-            break
-        helpers.append(done)
-    work()
-    for done in helpers:
-        while not done.is_set():
+            for lock in helpers:
+                with suppress(RuntimeError, MemoryError):  # the system allows no more threads
+                    _thread.start_new_thread(help_out, (lock,))
+            while error is None:
+                try:
+                    job = left.popleft()
+                except IndexError:
+                    return
+                job()
+        except BaseException as e:
+            error = e  # this takes no memory
+
+    def help_out(lock: threading.Lock) -> None:
+        with lock:
+            work()
+
+    work(locks)
+    for lock in locks:
+        while True:
             try:
-                done.wait()  # not Thread.join: interrupted, it takes the thread for ended
-            except BaseException as e:
-                errors.append(e)
-    if errors:
-        raise errors[0]
+                with lock:
+                    break
+            except BaseException as e:  # of a signal
+                error = e
+    try:
+        if error is not None:
+            raise error
+    finally:
+        error = None  # its traceback refers to this frame
 
 
 #: A token for each call of a model that is running. A set's own operations are atomic: there is no lock.

@@ -19,9 +19,9 @@ def write_files(files: Mapping[str, Callable[[BinaryIO], object]]) -> None:
             if os.path.isdir(target) and not os.path.islink(target):
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
             temporary = os.path.join(os.path.dirname(target), f".{os.urandom(8).hex()}.tmp")
+            made.append(temporary)  # before it is made: the memory for an open file may end after that
             try:
                 with open(temporary, "xb") as file:  # x: a new file, so no link that somebody else has made
-                    made.append(temporary)
                     write(file)
             except OSError as e:  # that of a full disk names no file, others the temporary one
                 raise OSError(e.errno, e.strerror or str(e), str(target)) from e
