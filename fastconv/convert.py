@@ -16,6 +16,7 @@ from .arguments import file_path
 from .dtypes import DATA_TYPES
 from .errors import InputError, ModelError
 from .external_data import DataReader, DataWriter, data_beside, write_model
+from .file_kinds import regular
 from .onnx_json.format import DATA_LOCATIONS, TENSOR_DATA
 from .onnx_json.protobuf import parse_onnx
 from .onnx_json.source import parse_json
@@ -65,7 +66,8 @@ def convert(
     for path in (source, target):
         if path.suffix not in (".onnx", ".json"):
             raise InputError(f"{path}: expected a name that ends in .onnx or .json")
-    model = (parse_onnx if source.suffix == ".onnx" else _parse_json)(source.read_bytes())
+    with open(source, "rb", opener=regular) as file:
+        model = (parse_onnx if source.suffix == ".onnx" else _parse_json)(file.read())
     if not model.HasField("graph"):
         raise ModelError(f"{source} is not an ONNX model: it has no graph")
     placed: tuple[Placement, ...] = ()
@@ -86,7 +88,7 @@ def convert(
 
 def read_weights(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """The arrays by name of a `.safetensors` file or a PyTorch checkpoint, told apart by their first bytes."""
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=regular) as file:
         head = file.read(len(ZIP))
     arrays = read_torch(path) if head.startswith((ZIP, PICKLE)) else read_safetensors(path)
     wrapped = all(key.startswith("module.") for key in arrays)  # torch.nn.DataParallel's prefix

@@ -1,8 +1,12 @@
-"""Kinds of files that are no models, recognised by their first bytes, for an error that says what to do with such a file."""
+"""Files that are no models: pipes and devices, which are not opened, and other kinds, recognised by their first bytes, for an
+error that says what to do with such a file."""
 
 from __future__ import annotations
 
+import errno
+import os
 import re
+import stat
 
 from .errors import ModelError
 
@@ -42,6 +46,18 @@ KINDS = {
         f"{_EXPORT} with tf2onnx",
     ),
 }
+
+
+def regular(path: str, flags: int) -> int:
+    """An opener for `open`. OSError for a pipe, whose writer might never come, or a device, which might never end."""
+    file = os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
+    mode = os.fstat(file).st_mode
+    if stat.S_ISREG(mode):
+        return file
+    os.close(file)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    raise OSError(errno.EINVAL, "Not a regular file", path)
 
 
 def other_kind(data: bytes) -> ModelError | None:

@@ -17,6 +17,7 @@ import numpy as np
 import fastconv
 
 from ..errors import InputError
+from ..file_kinds import regular
 from ..model import Model
 from ..pixels import SUFFIXES
 from ..table import LayerTable, table_lines, text_table
@@ -61,7 +62,8 @@ def read_labels(path: Path | None) -> list[str] | None:
     if path is None:
         return None
     try:
-        return path.read_text("utf-8").splitlines()
+        with open(path, encoding="utf-8", opener=regular) as file:
+            return file.read().splitlines()
     except UnicodeDecodeError:
         raise InputError(f"{path}: not a text of names, one a line") from None
 

@@ -9,6 +9,7 @@ from collections.abc import Container, Iterable, Mapping
 import numpy as np
 
 from ..errors import InputError, did_you_mean
+from ..file_kinds import regular
 from ..graph import shape_text
 from ..inputs import random_array
 from ..model import Model
@@ -50,12 +51,9 @@ def read_arrays(model: Model, specs: Iterable[str]) -> dict[str, np.ndarray]:
         name, path = spec.split("=", 1) if "=" in spec else (None, spec)
         found: dict[str | None, np.ndarray]
         try:
-            loaded = np.load(path, allow_pickle=False)
-            if isinstance(loaded, np.ndarray):
-                found = {None: loaded}
-            else:
-                with loaded:
-                    found = dict(loaded)
+            with open(path, "rb", opener=regular) as file:
+                loaded = np.load(file, allow_pickle=False)
+                found = {None: loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
         except (ValueError, EOFError, zipfile.BadZipFile, zlib.error):  # NumPy's message would suggest to unpickle
             raise InputError(f"{path}: not a .npy or .npz file of numbers") from None
         if len(found) == 1 and (name or len(model.inputs) == 1):

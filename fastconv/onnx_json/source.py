@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypedDict
 
@@ -12,7 +11,7 @@ from ..arguments import file_path, whole_number
 from ..budget import Budget
 from ..errors import ModelError
 from ..external_data import DataFile, DataReader, Origin
-from ..file_kinds import other_kind
+from ..file_kinds import other_kind, regular
 from ..graph import Graph
 from ..strict_json import Fields
 from . import wire
@@ -74,13 +73,13 @@ def parse(source: Source, max_bytes: int | None = None, parser: Callable[[bytes]
     path = file_path("source", source)
     if os.path.isdir(path):
         raise ModelError("a folder, not an ONNX model: name the file in it")
-    with open(path, "rb") as file:
-        again = DataFile(os.dup(file.fileno()), repr(path)) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else None
+    with open(path, "rb", opener=regular) as file:
+        again = DataFile(os.dup(file.fileno()), repr(path))
         data = file.read(-1 if max_bytes is None else max_bytes + 1)
     if max_bytes is not None and len(data) > max_bytes:
         raise ModelError(f"{path} is larger than max_bytes={max_bytes}")
     model = (parser or _parser(data, path))(data)
-    return Parsed(source, model, Origin(data, again) if again else None, os.path.dirname(path) or ".")
+    return Parsed(source, model, Origin(data, again), os.path.dirname(path) or ".")
 
 
 def _parser(data: bytes, path: str = "") -> Callable[[bytes], Any]:

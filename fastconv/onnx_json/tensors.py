@@ -129,7 +129,8 @@ def _numbers(t: Fields, field: str, dtype: np.dtype) -> np.ndarray:
         numbers = np.array(t.list(field, double), np.float64)
         with np.errstate(over="ignore"):
             array = numbers.astype(dtype)
-        if (beyond := np.isinf(array) & np.isfinite(numbers)).any():
+        beyond = np.isinf(array) & np.isfinite(numbers)
+        if np.count_nonzero(beyond):  # any() raises SystemError if memory runs out
             i = int(beyond.argmax())
             raise t.error(f"expected a number in {dtype}'s range, got {numbers[i]}", f"{field}[{i}]")
         return array

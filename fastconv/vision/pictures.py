@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from ..errors import FastconvError, InputError
+from ..file_kinds import regular
 from ..graph import shape_text
 from ._check import as_numbers, as_picture, as_size, kind
 
@@ -68,7 +69,7 @@ def read(file: str | os.PathLike[str] | IO[bytes]) -> np.ndarray:
     """
     pillow()
     if isinstance(file, str | os.PathLike):
-        with open(file, "rb") as opened:
+        with open(file, "rb", opener=regular) as opened:
             return _decode(opened, os.fspath(file))
     return _decode(file, "the file")
 

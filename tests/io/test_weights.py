@@ -283,17 +283,6 @@ def test_a_model_file_that_was_written_to_is_an_error(tmp_path, monkeypatch, for
         np.asarray(y.constant)
 
 
-def test_a_model_from_a_pipe(tmp_path, monkeypatch):
-    a = normal(RNG, ROWS, 40)
-    source = inside(Graph([], [Value("y", constant=a)], []), tmp_path, monkeypatch, "path")
-    os.mkfifo(tmp_path / "pipe")
-    writer = threading.Thread(target=lambda: (tmp_path / "pipe").write_bytes(source.read_bytes()))
-    writer.start()
-    [y] = onnx_json.read(tmp_path / "pipe").outputs
-    writer.join()
-    assert same_bits(y.constant, a)
-
-
 # ---- packing
 
 
