@@ -271,7 +271,7 @@ def test_a_process_can_fork_while_a_thread_runs(check):
 def test_the_handler_of_a_signal_can_fork_during_a_run(tmp_path):
     """The child is within the parallel region of its parent, without its threads. Later calls of both run as usual."""
     net = Net()
-    x = net.input("x", 1, 32, 160, 160)
+    x = net.input("x", 1, 32, 128, 128)
     w, y = normal(RNG, 32, 32, 3, 3) / 17, x
     for _ in range(40):
         y = net("Relu", net("Conv", y, w, pads=(1,) * 4))
@@ -279,7 +279,7 @@ def test_the_handler_of_a_signal_can_fork_during_a_run(tmp_path):
     code = f"""
     import time
     from fastconv.threads import RUNNING
-    model, image = fastconv.load({str(tmp_path / "slow.json")!r}, threads=2), rng.standard_normal((1, 32, 160, 160), np.float32)
+    model, image = fastconv.load({str(tmp_path / "slow.json")!r}, threads=2), rng.standard_normal((1, 32, 128, 128), np.float32)
     expected, children = model(image).tobytes(), []
 
     def kick():
