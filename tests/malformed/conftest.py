@@ -1,4 +1,4 @@
-"""Every test here has little memory and little time."""
+"""Every test here has little memory and little time, but for slow ones."""
 
 import os
 import signal
@@ -8,9 +8,11 @@ import pytest
 resource = pytest.importorskip("resource")
 
 
-@pytest.fixture(autouse=True)
-def little():
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem):
     """64 MB of address space more than before, and five seconds of CPU."""
+    if pyfuncitem.get_closest_marker("slow"):
+        return (yield)
 
     def late(*_):
         raise TimeoutError("more than five seconds of CPU")
@@ -21,7 +23,9 @@ def little():
             now = int(file.read().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (now + (64 << 20), limits[1]))
     signal.setitimer(signal.ITIMER_PROF, 5)
-    yield
-    signal.setitimer(signal.ITIMER_PROF, 0)
-    signal.signal(signal.SIGPROF, before)
-    resource.setrlimit(resource.RLIMIT_AS, limits)
+    try:
+        return (yield)
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
+        resource.setrlimit(resource.RLIMIT_AS, limits)
