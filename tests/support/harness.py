@@ -3,14 +3,17 @@
     y, plan = run_node(MaxPool(kernel_shape=(3, 3)), [x], isa="avx2", threads=2)
 
 Everything a kernel might wrongly read is poisoned: the arena and the outputs begin as NaN (all bits set). With `guard`, inputs,
-outputs and arena lie against a page that must not be touched, "before" or "after" them.
+outputs and arena lie against a page that must not be touched, "before" or "after" them. Under AddressSanitizer the buffers in
+the arena lie apart, and what touches the memory between them is reported.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import math
 import mmap
+from unittest import mock
 
 import numpy as np
 
@@ -19,6 +22,7 @@ from fastconv.graph import Graph, Node, Value
 from fastconv.implementations import IMPLEMENTATIONS
 from fastconv.ops.base import Op
 from fastconv.plan import Plan, Target, build
+from fastconv.plan.arena import Lifetime, assign
 from fastconv.plan.implementation import Implementation
 from fastconv.plan.packing import empty_aligned
 from fastconv.plan.strided import copy_channels
@@ -28,6 +32,9 @@ ISAS = kernels.available()
 THREADS = (1, 2, 3)
 EPS = float(np.finfo(np.float32).eps)
 PAGE = mmap.PAGESIZE
+LIBC = ctypes.CDLL(None, use_errno=True)
+SANITIZED = hasattr(LIBC, "__asan_poison_memory_region")
+RED_ZONE = 256  # bytes between buffers in the arena
 
 
 class Block(Op, abstract=True):
@@ -122,7 +129,8 @@ def run_node(
 ) -> tuple[list[np.ndarray], Plan]:
     """(outputs, plan) of one node, see make_graph for the operands; a node left to its reference fails, unless `python`."""
     graph, arrays = make_graph(op, inputs, constants=constants, blocked=blocked, epilogue=epilogue, results=results)
-    plan = build(graph, Target(WITH_BLOCK, kernels.load(isa), threads, accuracy, algorithm, pieces=2), {})
+    with mock.patch("fastconv.plan.plan.assign", assign_apart) if SANITIZED else contextlib.nullcontext():
+        plan = build(graph, Target(WITH_BLOCK, kernels.load(isa), threads, accuracy, algorithm, pieces=2), {})
     assert python or not plan.python_steps, str(plan)
     outputs = run_plan(plan, arrays, threads, guard)
     return outputs, plan
@@ -130,13 +138,39 @@ def run_node(
 
 def run_plan(plan, arrays, threads, guard=None):
     """The outputs of a plan, with everything it does not promise to keep poisoned."""
+    if SANITIZED and guard is None:
+        guard = "after"  # memory that is allocated as usual may have some behind it, to align it
     inputs = [poisoned(a.shape, a.dtype, guard) for a in arrays]
     for own, a in zip(inputs, arrays, strict=True):
         own[...] = a
     outputs = [poisoned(v.dims, v.dtype, guard) for v in plan.graph.outputs]
-    plan._arenas.free[:] = [poisoned((plan.arena_size // 4,), np.dtype(np.float32), guard)]
-    plan.run(inputs, outputs, threads)
+    arena = poisoned((plan.arena_size // 4,), np.dtype(np.float32), guard)
+    plan._arenas.free[:] = [arena]
+    with red_zones(plan, arena) if SANITIZED else contextlib.nullcontext():
+        plan.run(inputs, outputs, threads)
     return outputs
+
+
+def assign_apart(lifetimes):
+    """As `assign`, but no two buffers share memory, and RED_ZONE bytes or more are free between them."""
+    offsets, size = assign([Lifetime(buffer.size + RED_ZONE, 0, 0) for buffer in lifetimes])
+    return offsets, max(size - RED_ZONE, 0)
+
+
+@contextlib.contextmanager
+def red_zones(plan, arena):
+    """For AddressSanitizer, only the tenants of the arena may be touched."""
+
+    def allow(offset, size, way="unpoison"):
+        getattr(LIBC, f"__asan_{way}_memory_region")(ctypes.c_void_p(arena.ctypes.data + offset), ctypes.c_size_t(size))
+
+    allow(0, arena.nbytes, "poison")
+    for tenant in plan.tenants:
+        allow(tenant.offset, tenant.lifetime.size)
+    try:
+        yield
+    finally:
+        allow(0, arena.nbytes)
 
 
 def run_threads(op, inputs, isa, algorithm=None, constants=(), **options):
@@ -215,9 +249,8 @@ def _guarded(size, guard):
     room = -(-size // PAGE) * PAGE
     memory = mmap.mmap(-1, room + 2 * PAGE)
     whole = np.frombuffer(memory, np.uint8)
-    libc = ctypes.CDLL(None, use_errno=True)
     for page in (whole.ctypes.data, whole.ctypes.data + PAGE + room):
-        if libc.mprotect(ctypes.c_void_p(page), ctypes.c_size_t(PAGE), 0):  # PROT_NONE
+        if LIBC.mprotect(ctypes.c_void_p(page), ctypes.c_size_t(PAGE), 0):  # PROT_NONE
             raise OSError(ctypes.get_errno(), "mprotect")
     start = {"before": PAGE, "after": PAGE + room - size}[guard]
     return whole[start : start + size]
