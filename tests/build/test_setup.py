@@ -107,7 +107,8 @@ def test_a_debug_build_finds_what_lies_outside_memory(checkout, tmp_path):
     )
     code, out = run(folder, "build_ext", "-i", CC=gcc, FASTCONV_BUILD_DEBUG="1")
     assert code == 0, out
-    env = os.environ | {"LD_PRELOAD": asan, "ASAN_OPTIONS": "detect_leaks=0", "PYTHONMALLOC": "malloc", "PYTHONPATH": str(folder)}
+    env = os.environ | {"LD_PRELOAD": asan, "PYTHONMALLOC": "malloc", "PYTHONPATH": str(folder)}
+    env["ASAN_OPTIONS"] = "detect_leaks=0"
     for call, report in {
         "index(bytes(range(5)))": "IndexError",
         "address(bytes(range(5)))": "AddressSanitizer: heap-buffer-overflow",
