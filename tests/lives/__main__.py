@@ -1,6 +1,6 @@
 """The soak: runs with changing shapes, and by how much memory, objects and references grow with each.
 
-    PYTHONMALLOC=malloc python -m tests.lives --runs 100000        about three minutes; exit 1 if it grows by 1 KB a run
+    PYTHONMALLOC=malloc python -m tests.lives --runs 100000        about ten minutes; exit 1 if it grows by 1 KB a run
 
 With PYTHONMALLOC, what malloc has given includes Python's objects.
 """
