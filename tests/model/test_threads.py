@@ -21,11 +21,11 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="Linux's own")
 
 
 def python(code, *, command=(), **environment):
-    """What a fresh interpreter prints; it is killed, with a traceback, after 20 seconds."""
-    guarded = "import faulthandler; faulthandler.dump_traceback_later(20, exit=True)\n" + textwrap.dedent(code)
+    """What a fresh interpreter prints; it is killed, with a traceback, after a minute."""
+    guarded = "import faulthandler; faulthandler.dump_traceback_later(60, exit=True)\n" + textwrap.dedent(code)
     env = {k: v for k, v in os.environ.items() if k not in ("FASTCONV_NUM_THREADS", "OMP_NUM_THREADS", "OMP_THREAD_LIMIT")}
     done = subprocess.run(
-        [*command, sys.executable, "-c", guarded], env=env | environment, capture_output=True, text=True, timeout=60
+        [*command, sys.executable, "-c", guarded], env=env | environment, capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
@@ -195,7 +195,7 @@ RUNS = """
     def in_child(check):
         pid = os.fork()
         if not pid:
-            signal.alarm(10)  # a child that hangs is killed by it
+            signal.alarm(30)  # a child that hangs is killed by it
             ok = False
             try:
                 ok = check()
