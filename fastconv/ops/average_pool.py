@@ -8,6 +8,7 @@ import numpy as np
 
 from ..graph import Value
 from .base import Array, Inferred, Results
+from .dims import check_dtype
 from .windows import Pool, Windows
 
 
@@ -15,6 +16,7 @@ class AveragePool(Pool):
     count_include_pad: int = 0
 
     def infer(self, x: Value) -> Inferred:
+        check_dtype(x, "input", "f")
         return [(self.output_shape(x), x.dtype)]
 
     def axis_counts(self, windows: Windows) -> list[np.ndarray]:

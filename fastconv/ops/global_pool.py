@@ -6,7 +6,7 @@ import math
 
 from ..graph import Node, Value, shape_text
 from .base import Array, Inferred, Op, Results, only_first_varies
-from .dims import check, check_rank_least
+from .dims import check, check_dtype, check_rank_least
 from .windows import Windows
 
 
@@ -30,6 +30,10 @@ class GlobalPool(Op, abstract=True):
 
 
 class GlobalAveragePool(GlobalPool):
+    def infer(self, x: Value) -> Inferred:
+        check_dtype(x, "input", "f")
+        return super().infer(x)
+
     def reference(self, x: Array) -> Results:
         return x.mean(axis=tuple(range(2, x.ndim)), keepdims=True)
 
