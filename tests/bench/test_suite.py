@@ -20,7 +20,9 @@ ISA = kernels.load().isa
 
 def pytest_(folder, *arguments, plugins=("pytest_benchmark.plugin", "fastconv.pytest_plugin")):
     """The output of pytest with these plugins only, and its exit code."""
-    env = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "COLUMNS": "200"}
+    # pytest-benchmark measures nothing in a worker of pytest-xdist, as this process may be
+    own = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    env = own | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "COLUMNS": "200"}
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *(f"-p{p}" for p in plugins), *arguments]
     done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
     return done.stdout + done.stderr, done.returncode

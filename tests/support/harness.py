@@ -202,10 +202,10 @@ def choice(plan):
     return next(e.algorithm for e in reversed(plan.entries) if e.node is not None)
 
 
-def refusals(op, inputs, isa, **options):
+def refusals(op, inputs, isa, accuracy="default", **options):
     """Why each implementation refuses the node: {name: reason}."""
     graph, _ = make_graph(op, inputs, **options)
-    plan = build(graph, Target(WITH_BLOCK, kernels.load(isa), 1), {})
+    plan = build(graph, Target(WITH_BLOCK, kernels.load(isa), 1, accuracy), {})
     entry = next(e for e in reversed(plan.entries) if e.node is not None)
     return dict(entry.refusals)
 
