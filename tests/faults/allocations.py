@@ -22,6 +22,7 @@ from typing import ClassVar
 import numpy as np
 
 import fastconv
+from fastconv.inputs import random_array
 
 LIBRARY = ctypes.CDLL(None)
 LIBRARY.large_bytes.restype = LIBRARY.allocations.restype = ctypes.c_long
@@ -32,14 +33,7 @@ NEVER = 1 << 62
 def inputs(model, batch):
     """Random arrays by name; sizes that the model leaves open are `batch`."""
     rng = np.random.default_rng(0)
-
-    def array(info):
-        shape = [n if isinstance(n, int) else batch for n in info.shape]
-        return (
-            rng.integers(0, 9, shape).astype(info.dtype) if info.dtype.kind in "iub" else rng.random(shape).astype(info.dtype)
-        )
-
-    return {info.name: array(info) for info in model.inputs}
+    return {i.name: random_array(i, [n if isinstance(n, int) else batch for n in i.shape], rng) for i in model.inputs}
 
 
 class Case:

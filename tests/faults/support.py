@@ -18,15 +18,16 @@ FOLDER = Path(__file__).parent
 CAN_FAIL = platform.libc_ver()[0] == "glibc" and shutil.which("cc") is not None
 
 
-def save(folder):
+def save(folder, seed=0):
     """The path of a network with most ways to compute: Winograd, GEMM, a reference, sizes from elements, weights in a file."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     net = Net()
     x = net.input("x", "N", 16, 12, 12)
     y = net("Relu", net("Conv", x, normal(rng, 64, 16, 3, 3), normal(rng, 64), pads=(1,) * 4))
     y = net("Add", y, net("Conv", y, normal(rng, 64, 64, 3, 3), pads=(1,) * 4))
     y = net("MaxPool", y, kernel_shape=(2, 2), strides=(2, 2))
     y = net("MatMul", net("Flatten", y), normal(rng, 64 * 36, 128))
+    folder.mkdir(exist_ok=True)
     onnx_json.write(net.graph(net("CumSum", y, np.array([1])), net("NonZero", y)), folder / "net.json")
     return folder / "net.json"
 
