@@ -1,9 +1,11 @@
-"""Every test here has little memory and little time, but for slow ones."""
+"""Every test here has little memory and little time, but for slow ones and under AddressSanitizer, which takes more."""
 
 import os
 import signal
 
 import pytest
+
+from ..support.harness import SANITIZED
 
 resource = pytest.importorskip("resource")
 
@@ -11,7 +13,7 @@ resource = pytest.importorskip("resource")
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call(pyfuncitem):
     """64 MB of address space more than before, and five seconds of CPU."""
-    if pyfuncitem.get_closest_marker("slow"):
+    if SANITIZED or pyfuncitem.get_closest_marker("slow"):
         return (yield)
 
     def late(*_):
