@@ -11,9 +11,12 @@ later Python too; free-threaded Pythons have no such API, and get a wheel for th
   place of these two. setup.py does not build modules again for it: it takes a tree of its own, as .ci/sanitizers makes it.
 """
 
+import importlib.metadata
 import importlib.util
+import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import sysconfig
@@ -23,6 +26,7 @@ from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
 from setuptools.command.sdist import sdist
@@ -194,6 +198,40 @@ def write_commit(folder):
         Path(folder, "fastconv", "bench", commit.FILE.name).write_text(found, encoding="ascii")
 
 
+class Wheel(bdist_wheel):
+    """Adds what the wheel is made of and with (PEP 770). auditwheel adds the libraries that it puts in."""
+
+    def egg2dist(self, egginfo_path, distinfo_path):
+        """Write the bill of materials beside the metadata."""
+        super().egg2dist(egginfo_path, distinfo_path)
+        path = Path(distinfo_path, "sboms", "fastconv.cdx.json")
+        path.parent.mkdir()
+        path.write_text(json.dumps(self.bill_of_materials(), indent=1), encoding="utf-8")
+
+    def bill_of_materials(self):
+        """In CycloneDX's format, without the time, so that the same build has the same bits."""
+        own = component("fastconv", self.distribution.get_version(), "library")
+        needed = [component(re.match(r"[\w.-]+", line)[0], None, "library") for line in self.distribution.install_requires]
+        tools = [component(name, importlib.metadata.version(name), "application") for name in ("cython", "setuptools")]
+        if compiler := getattr(self.get_finalized_command("build_ext"), "compiler", None):
+            command = [*compiler.compiler[:1], "--version"]
+            version = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[0]
+            tools.append({"type": "application", "name": "C compiler", "version": version})
+        return {
+            "bomFormat": "CycloneDX",
+            "specVersion": "1.6",
+            "metadata": {"component": own},
+            "components": [*needed, *({**tool, "scope": "excluded"} for tool in tools)],  # excluded: not at run time
+            "dependencies": [{"ref": own["bom-ref"], "dependsOn": [c["bom-ref"] for c in needed]}],
+        }
+
+
+def component(name, version, kind):
+    """A package in CycloneDX's format; without a version if any will do that the metadata allows."""
+    purl = f"pkg:pypi/{name}" + (f"@{version}" if version else "")
+    return {"type": kind, "bom-ref": purl, "name": name, **({"version": version} if version else {}), "purl": purl}
+
+
 class BuildExt(build_ext):
     """Adds each module's flags, once the compiler is known, and compiles on every core."""
 
@@ -257,6 +295,6 @@ class BuildExt(build_ext):
 
 setup(
     ext_modules=extensions(),
-    cmdclass={"build_ext": BuildExt, "build_py": BuildPy, "sdist": SourceDistribution},
+    cmdclass={"build_ext": BuildExt, "build_py": BuildPy, "bdist_wheel": Wheel, "sdist": SourceDistribution},
     options=OPTIONS,
 )

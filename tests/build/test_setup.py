@@ -1,6 +1,7 @@
 """setup.py, on a checkout with two modules of a line, and the version."""
 
 import importlib.metadata
+import json
 import os
 import platform
 import re
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import sysconfig
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -71,6 +73,21 @@ def test_one_wheel_is_for_every_later_python(built):
     (wheel,) = (built / "dist").iterdir()
     this = f"cp{sys.version_info.major}{sys.version_info.minor}t"
     assert wheel.name.split("-")[1:4] == [fastconv.__version__, *([this, this] if FREE_THREADED else ["cp311", "abi3"])]
+
+
+@pytest.mark.slow
+@needs_checkout
+def test_a_wheel_says_what_it_is_made_of_and_with(built):
+    (wheel,) = (built / "dist").iterdir()
+    with zipfile.ZipFile(wheel) as file:
+        (name,) = (name for name in file.namelist() if "/sboms/" in name)
+        bill = json.loads(file.read(name))
+    assert name == f"fastconv-{fastconv.__version__}.dist-info/sboms/fastconv.cdx.json"
+    assert bill["metadata"]["component"]["purl"] == f"pkg:pypi/fastconv@{fastconv.__version__}"
+    assert {c["name"]: c.get("scope") for c in bill["components"]} == {
+        "numpy": None, "cython": "excluded", "setuptools": "excluded", "C compiler": "excluded"
+    }  # fmt: skip
+    assert "timestamp" not in bill["metadata"]
 
 
 @pytest.mark.slow
