@@ -50,7 +50,7 @@ def server(folder, *command, **environment):
     env = os.environ | {"HOME": str(folder)} | {k: str(v) for k, v in environment.items()}
     with log.open("wb") as file:
         process = subprocess.Popen(
-            [sys.executable, *map(str, command)], stdout=file, stderr=file, env=env, start_new_session=True
+            [sys.executable, *map(str, command)], cwd=folder, stdout=file, stderr=file, env=env, start_new_session=True
         )
     try:
         until = time.monotonic() + SECONDS

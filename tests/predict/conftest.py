@@ -1,7 +1,9 @@
 """Small pictures, and the command `fastconv predict` on the digits network."""
 
 import io
+import sys
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +12,15 @@ from fastconv import vision
 from fastconv.batch_predictor import BatchPredictor
 from fastconv.data import DIGITS, DIGITS_IMAGES
 from fastconv.predict.work import Work
+
+
+ROOT = str(Path(__file__).parents[2])
+
+
+@pytest.fixture(autouse=True)
+def checkout_comes_last(monkeypatch):
+    """Workers import the tests from the checkout, but the package from where this process has it."""
+    monkeypatch.setattr(sys, "path", [*(p for p in sys.path if p and p != ROOT), ROOT])
 
 
 def write_digits(folder, count):

@@ -61,6 +61,7 @@ def stop(parts, i, table):
         os.kill(os.getpid(), int(os.environ["FASTCONV_TEST_SIGNAL"]))
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a program in the background of a script ignores it
     Parts.write = stop
     sys.exit(main(sys.argv[1:]))
 """
