@@ -13,7 +13,6 @@ from fastconv.batch_predictor import BatchPredictor
 from fastconv.data import DIGITS, DIGITS_IMAGES
 from fastconv.predict.work import Work
 
-
 ROOT = str(Path(__file__).parents[2])
 
 
