@@ -62,3 +62,21 @@ def pytest_terminal_summary(terminalreporter):
     }
     if sum(map(len, names.values())) == len(cases()):
         terminalreporter.write_line(table(names["passed"]))
+
+
+@pytest.fixture
+def fastconv_(capsys):
+    """Run the command `fastconv` in this process and return what it printed, after checking its exit code."""
+    from fastconv.cli import main  # after the settings above
+
+    def run(*args, code=0):
+        try:
+            got = main([str(a) for a in args])
+        except SystemExit as e:  # argparse
+            got = e.code
+        out, err = capsys.readouterr()
+        assert got == code, out + err
+        assert "Traceback" not in err
+        return err if code else out
+
+    return run

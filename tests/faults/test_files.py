@@ -36,15 +36,22 @@ def readers(path):
     yield vision.read, path
 
 
-@pytest.mark.parametrize("kind", ["pipe", "device", "folder", "absent"])
-def test_what_is_no_file_to_read(tmp_path, kind, capsys):
-    path = tmp_path / "x.json"
+def make(kind, path):
+    """Put something that is no whole file at the path."""
     if kind == "pipe":
         os.mkfifo(path)
     elif kind == "device":
         path.symlink_to("/dev/zero")
     elif kind == "folder":
         path.mkdir()
+    elif kind == "short":
+        path.write_bytes(bytes(100))
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder", "absent"])
+def test_what_is_no_file_to_read(tmp_path, kind, capsys):
+    path = tmp_path / "x.json"
+    make(kind, path)
     for function, *arguments in readers(path):
         if kind == "folder" and function is fastconv.load:
             continue  # it has an error of its own
@@ -59,14 +66,7 @@ def test_what_is_no_file_to_read(tmp_path, kind, capsys):
 def test_data_files_that_are_none(model, kind):
     data = model.with_name("net.json.data")
     data.unlink()
-    if kind == "pipe":
-        os.mkfifo(data)
-    elif kind == "device":
-        data.symlink_to("/dev/zero")
-    elif kind == "folder":
-        data.mkdir()
-    elif kind == "short":
-        data.write_bytes(bytes(100))
+    make(kind, data)
     for reader in (fastconv.load, lambda path: convert(path, path.with_suffix(".onnx"))):
         with pytest.raises(fastconv.ModelError, match=r"net\.json\.data"):
             reader(model)

@@ -20,17 +20,12 @@ def command(digits, folder, *more):
 
 
 @pytest.fixture
-def predict(capsys):
-    """Run the command, and return stderr without the guess of the preprocessing."""
+def predict(fastconv_):
+    """Run the command, and return what it printed without the guess of the preprocessing."""
 
-    def run(*arguments, code=0):
-        try:
-            got = main([str(a) for a in arguments])
-        except SystemExit as e:  # argparse
-            got = e.code
-        out, err = capsys.readouterr()
-        assert got == code, out + err
-        return "".join(line for line in err.splitlines(True) if not line.startswith("preprocess: "))
+    def run(*arguments, code):
+        lines = fastconv_(*arguments, code=code).splitlines(True)
+        return "".join(line for line in lines if not line.startswith("preprocess: "))
 
     return run
 

@@ -61,7 +61,8 @@ def test_a_run_goes_on_as_it_was_begun(run, tmp_path):
 
 
 def test_one_process_writes_at_a_time(run):
-    (leftover := os.path.join(run.folder, ".0123.tmp")) and open(leftover, "w").close()
+    leftover = os.path.join(run.folder, ".0123.tmp")
+    open(leftover, "w").close()
     with parts.locked(run):
         assert not os.path.exists(leftover)
         with pytest.raises(InputError, match="another fastconv predict is writing to it"), parts.locked(run):
