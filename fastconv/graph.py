@@ -86,9 +86,12 @@ class Node:
     `epilogue` has the nodes that passes fused into this one, in order: each reads the result of the one before it, and may read
     other values. They are kept whole, so that a fused node can be computed by reference and saved to a file. A node with an
     epilogue of its own is fused together with it.
+
+    A quantized node has a `prologue` too: the DequantizeLinear nodes that compute its operands from integers. Its epilogue then
+    ends in a QuantizeLinear, if its result is quantized too.
     """
 
-    __slots__ = ("epilogue", "inputs", "name", "op", "outputs", "where")
+    __slots__ = ("epilogue", "inputs", "name", "op", "outputs", "prologue", "where")
 
     def __init__(
         self, op: Op, inputs: Sequence[Value | None], outputs: Sequence[Value | None], name: str = "", where: str = ""
@@ -98,6 +101,7 @@ class Node:
         self.outputs: list[Value | None] = list(outputs)
         self.name: str = name
         self.where: str = where  # the JSON path, for error messages
+        self.prologue: list[Node] = []
         self.epilogue: list[Node] = []
 
     @property
@@ -117,13 +121,15 @@ class Node:
 
     @property
     def chain(self) -> list[Node]:
-        """The node, then the nodes fused into it, each followed by those fused into that one."""
-        return [self, *(m for n in self.epilogue for m in n.chain)] if self.epilogue else [self]
+        """The nodes of the prologue, the node, then those of the epilogue, each followed by those fused into that one."""
+        return (
+            [*self.prologue, self, *(m for n in self.epilogue for m in n.chain)] if self.prologue or self.epilogue else [self]
+        )
 
     @property
     def operands(self) -> list[Value]:
-        """Every value that the node reads: its inputs, then the other operands of the epilogue."""
-        if not self.epilogue:
+        """Every value that the node reads: those of its prologue, its inputs, then the other operands of the epilogue."""
+        if not self.prologue and not self.epilogue:
             return [v for v in self.inputs if v is not None]
         made: set[int] = set()
         read = []
@@ -143,9 +149,9 @@ class Node:
         return node_error(self.label, type(self.op).__name__, self.where, message, kind)
 
     def __repr__(self) -> str:
-        tail = "".join(f" + {type(n.op).__name__}" for n in self.chain[1:])
-        reads = ", ".join("-" if v is None else repr(v) for v in self.inputs)
-        return f"{', '.join(map(repr, self.results))} = {type(self.op).__name__}{tail}({reads})"
+        operators = " + ".join(type(n.op).__name__ for n in self.chain)
+        reads = ", ".join("-" if v is None else repr(v) for v in (self.operands if self.prologue else self.inputs))
+        return f"{', '.join(map(repr, self.results))} = {operators}({reads})"
 
 
 class Graph:
@@ -194,6 +200,7 @@ class Graph:
 
         def clone(n: Node) -> Node:
             new = Node(n.op, [v and twin[v] for v in n.inputs], [v and twin[v] for v in n.outputs], n.name, n.where)
+            new.prologue = [clone(m) for m in n.prologue]
             new.epilogue = [clone(m) for m in n.epilogue]
             return new
 

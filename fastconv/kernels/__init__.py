@@ -45,9 +45,10 @@ def built() -> dict[str, frozenset[str]]:
     return {isa: frozenset(names) for isa, names in found.items() if names}
 
 
-def available() -> tuple[str, ...]:
-    """The instruction sets that were built and that this machine can run, slowest first."""
-    return tuple(isa for isa in built() if features(isa) <= _cpu.FEATURES)
+def available(kernel: str | None = None) -> tuple[str, ...]:
+    """The instruction sets that were built and that this machine can run, slowest first; those with a `kernel` of their own."""
+    possible = (isa for isa in built() if features(isa) <= _cpu.FEATURES)
+    return tuple(isa for isa in possible if kernel is None or kernel in built()[isa])
 
 
 def load(isa: str | None = None) -> Kernels:

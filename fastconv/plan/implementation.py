@@ -31,6 +31,8 @@ class Implementation(Generic[OpT]):
     dtypes: ClassVar[frozenset[str] | None] = frozenset({"float32"})
     #: the ranks of inputs[0]; None: any
     ranks: ClassVar[Sequence[int] | None] = None
+    #: whether it computes quantized nodes, from integers to integers, and no others
+    quantized: ClassVar[bool] = False
     #: whether tensors without elements are taken
     takes_empty: ClassVar[bool] = False
     #: whether it multiplies less than the definition, which `Op.flops` counts
@@ -51,6 +53,8 @@ class Implementation(Generic[OpT]):
 
     def refusal(self, node: Node, selection: Selection) -> str | None:
         """Why this implementation cannot compute the node; None if it can."""
+        if bool(node.prologue) != self.quantized:
+            return "quantized" if node.prologue else "not quantized"
         operands = self.operands(node)
         if all(v.constant is not None for v in operands):
             return "constant input"

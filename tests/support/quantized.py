@@ -1,0 +1,90 @@
+"""Quantized nodes for the tests of kernels: an operator between DequantizeLinear and QuantizeLinear, fused as passes do it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from fastconv import kernels
+from fastconv.graph import Graph, Node, Value
+from fastconv.implementations import IMPLEMENTATIONS
+from fastconv.infer_node import infer_node
+from fastconv.ops.binary import Add
+from fastconv.ops.quantize import DequantizeLinear, QuantizeLinear
+from fastconv.plan import Target, build
+from fastconv.reference import run_references
+
+from .harness import THREADS, run_plan, same_bits
+
+
+class Quantized(NamedTuple):
+    """An operand: integers, scale and zero point (scalars, or arrays along `axis`); `constant`: not an input of the graph."""
+
+    array: np.ndarray
+    scale: object = 1.0
+    zero: object = 0
+    axis: int = 0
+    constant: bool = False
+
+
+def quantized_graph(op, operands, result, *, between=None, residual=None, activations=()):
+    """(Graph of one quantized node, the arrays of its inputs).
+
+    operands: Quantized each, or None; result and `between`: (scale, zero point) of uint8; `between` of the sums before the
+    residual, a Quantized; activations: operators before the last QuantizeLinear.
+    """
+    inputs, arrays, prologue = [], [], []
+
+    def parameters(name, scale, zero, dtype):
+        scale = np.asarray(scale, np.float32)
+        return [
+            Value(f"{name}.scale", constant=scale),
+            Value(f"{name}.zero", constant=np.broadcast_to(zero, scale.shape).astype(dtype)),
+        ]
+
+    def floats(name, q):
+        if q is None:
+            return None
+        x = Value(name, constant=q.array) if q.constant else Value(name, q.array.shape, q.array.dtype)
+        if not q.constant:
+            inputs.append(x)
+            arrays.append(q.array)
+        y = Value(f"{name}.floats")
+        prologue.append(Node(DequantizeLinear(axis=q.axis), [x, *parameters(name, q.scale, q.zero, q.array.dtype)], [y]))
+        return y
+
+    node = Node(op, [floats(f"x{i}", q) for i, q in enumerate(operands)], [Value("y")], "node")
+    added = floats("r", residual)
+    node.prologue = prologue
+
+    def then(op, *others):
+        node.epilogue.append(Node(op, [node.results[0], *others], [Value(f"e{len(node.epilogue)}")]))
+
+    if between is not None:
+        then(QuantizeLinear(), *parameters("between", *between, np.uint8))
+        then(DequantizeLinear(), *parameters("between", *between, np.uint8))
+    if added is not None:
+        then(Add(), added)
+    for activation in activations:
+        then(activation)
+    then(QuantizeLinear(), *parameters("y", *result, np.uint8))
+    for n in node.chain:
+        infer_node(n)
+    return Graph(inputs, node.results, [node]), arrays
+
+
+def run_quantized(graph, arrays, isa, threads=THREADS, algorithm=None, python=False):
+    """(the output, the plan), after checking that all numbers of threads give the same bits."""
+    plan = build(graph.copy(), Target(IMPLEMENTATIONS, kernels.load(isa), max(threads), algorithm=algorithm, pieces=2), {})
+    assert python or not plan.python_steps, str(plan)
+    (first,) = run_plan(plan, arrays, threads[-1])
+    for count in threads[:-1]:
+        (other,) = run_plan(plan, arrays, count)
+        assert same_bits(first, other), f"{count} threads differ from {threads[-1]}"
+    return first, plan
+
+
+def expected(graph, arrays):
+    """What the operator gives between the nodes around it, by their references."""
+    return run_references(graph, arrays)[0]
