@@ -44,6 +44,10 @@ def blocked(block: int) -> Layout:
     return Layout(f"nChw{block}c", block)
 
 
+#: the layout of bytes on every instruction set, nChw16c
+BLOCKED8 = blocked(16)
+
+
 class Geometry(NamedTuple):
     """The memory of a tensor with its halo. Strides and `start` count elements.
 
