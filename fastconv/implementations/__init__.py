@@ -85,6 +85,7 @@ from .conv_depthwise import ConvDepthwise
 from .conv_direct import ConvDirect, ConvFirst, ConvPointwise
 from .conv_groups import ConvGroups
 from .conv_im2col import ConvIm2col
+from .conv_int8 import ConvFirstInt8, ConvInt8, ConvPointwiseInt8
 from .conv_phases import ConvPhases
 from .conv_winograd import ConvWinograd
 from .depth_to_space import DepthToSpaceRowMajor
@@ -121,9 +122,11 @@ ACTIVATION = (ActivationBlocked(), ActivationRowMajor())
 GEMM = (GemmPacked(), GemmStrided())
 GROUP_NORM = (GroupNormBlocked(), GroupNormRowMajor())
 
+CONV_INT8 = (ConvFirstInt8(), ConvPointwiseInt8(), ConvInt8())
+
 IMPLEMENTATIONS: dict[type[Op], tuple[AnyImplementation, ...]] = {
     # convolutions
-    Conv: (ConvFirst(), ConvDepthwise(), ConvPointwise(), ConvWinograd(), ConvDirect(), ConvIm2col(), ConvGroups()),
+    Conv: (ConvFirst(), ConvDepthwise(), ConvPointwise(), ConvWinograd(), ConvDirect(), ConvIm2col(), ConvGroups(), *CONV_INT8),
     ConvTranspose: (ConvPhases(),),
     # products of matrices
     Gemm: GEMM,

@@ -28,8 +28,11 @@ X86 = "x86-64"
 ARM64 = "arm64"
 OTHER = "other"
 
+#: the kernels that multiply bytes, see pyx/dot.pxd
+DOT = ("conv_int8",)
+
 #: name -> row, slowest first: of the sets that were built and that the machine can run, the last is the default.
-#: No kernel multiplies integers or bfloat16 yet: the sets that add instructions for them only (kernels=()) are not built.
+#: No kernel multiplies bfloat16 yet: the set that adds instructions for it only (kernels=()) is not built.
 ISAS = {
     # The compiler splits vectors of another machine's width: slow, exact, and for tests only. -O2: GCC takes five times as long
     # at -O3 to split them.
@@ -37,17 +40,17 @@ ISAS = {
     "neon-lowered": InstructionSet(flags=("-DVBYTES=16", "-DREGS=32", "-DLOWERED", "-O2")),
     "baseline": InstructionSet(machines=(X86, OTHER)),
     "avx2": InstructionSet("baseline", (X86,), ("-mavx2", "-mfma"), ("avx2", "fma")),
-    "avxvnni": InstructionSet("avx2", (X86,), ("-mavxvnni",), ("avxvnni",), kernels=()),
+    "avxvnni": InstructionSet("avx2", (X86,), ("-mavxvnni",), ("avxvnni",), kernels=DOT),
     "avx512": InstructionSet(
         "avx2",
         (X86,),
         ("-mavx512f", "-mavx512vl", "-mavx512bw", "-mavx512dq", "-mprefer-vector-width=512"),
         ("avx512f", "avx512vl", "avx512bw", "avx512dq"),
     ),
-    "avx512vnni": InstructionSet("avx512", (X86,), ("-mavx512vnni",), ("avx512vnni",), kernels=()),
+    "avx512vnni": InstructionSet("avx512", (X86,), ("-mavx512vnni",), ("avx512vnni",), kernels=DOT),
     "avx512bf16": InstructionSet("avx512vnni", (X86,), ("-mavx512bf16",), ("avx512bf16",), kernels=()),
     "neon": InstructionSet(machines=(ARM64,)),
-    "neon-dotprod": InstructionSet("neon", (ARM64,), ("-march=armv8.2-a+dotprod",), ("asimddp",), kernels=()),
+    "neon-dotprod": InstructionSet("neon", (ARM64,), ("-march=armv8.2-a+dotprod",), ("asimddp",), kernels=DOT),
 }
 
 

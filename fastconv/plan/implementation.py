@@ -79,7 +79,7 @@ class Implementation(Generic[OpT]):
         raise NotImplementedError
 
     def halo(self, node: Node) -> Halo:
-        """The halo that inputs[0] must have."""
+        """The halo that the first of the operands must have."""
         return ()
 
     def alias(self, node: Node, reads: dict[Value, Tensor], writes: dict[Value, Tensor]) -> None:

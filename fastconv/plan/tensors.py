@@ -129,7 +129,7 @@ def insert_reorders(
         if implementation is not None:
             halo = implementation.halo(node)
             if any(halo):
-                reads[node.input(0)].widen(halo)
+                reads[implementation.operands(node)[0]].widen(halo)
             implementation.alias(node, reads, writes)
         entries.append(Entry(node, implementation, refusals, reason, reads, writes))
     outputs = {v: want(v, sink.layout if sink else ROW_MAJOR) for v in graph.outputs if v in given}

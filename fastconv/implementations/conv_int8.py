@@ -1,0 +1,138 @@
+"""Convolution of bytes by the kernel conv_int8: any kernel size, 1x1, and the first layer's few input channels."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ..graph import Node, Value, shape_text
+from ..ops.conv import Conv
+from ..ops.quantized import store_of
+from ..ops.windows import Windows
+from ..plan.binder import Binder, Step
+from ..plan.layout import BLOCKED8, PLANAR, Halo, Layout
+from ..plan.select import Selection, Target
+from ..plan.view import NO_VIEW, View
+from .conv import Groups, first_taps, halo_of, merge_groups
+from .conv_taps import grid_offsets, tap_axes
+from .int8 import GROUP, SumsInt8, parts
+
+#: bytes of source that stay in L1 while the panels pass, of a chunk of pixels and of a chunk of rows
+CHUNK_BYTES = 32 * 1024
+#: bytes of weights beyond which a panel's come from L2 or memory, and are prefetched
+FEW_WEIGHTS = 100_000
+#: the most input channels that are read from planes
+FIRST_CHANNELS = 4
+
+
+class ConvInt8(SumsInt8[Conv]):
+    """Any convolution of a blocked source."""
+
+    name = "direct-int8"
+    ranks = (4,)
+
+    def channels_axis(self, node: Node) -> int:
+        return 0
+
+    def windows(self, node: Node) -> Windows:
+        """The windows over the source."""
+        return self.op(node).geometry(node.input(0).dims, node.input(1).dims[2:])
+
+    def layouts(self, node: Node, target: Target) -> tuple[dict[Value, Layout], Layout]:
+        (x,), store = self.operands(node), store_of(node)
+        wants = {x: self.layout}
+        if store and store.residual:
+            wants[store.residual.integers] = BLOCKED8
+        return wants, BLOCKED8
+
+    layout: Layout = BLOCKED8
+
+    def halo(self, node: Node) -> Halo:
+        return halo_of(self.windows(node))
+
+    def groups(self, node: Node) -> Groups:
+        """How the convolution's groups are computed."""
+        return merge_groups(self.op(node).group, node.input(0).dims[1], node.results[0].dims[1], BLOCKED8.block)
+
+    def row(self, windows: Windows) -> int:
+        """Taps that follow each other in a planar source; 0 for a blocked one."""
+        return 0
+
+    def offsets(self, windows: Windows, IC: int, src: View, reads: int) -> tuple[np.ndarray, dict[str, int]]:
+        """The table of offsets, `reads` times, and how many of them are segments and single groups."""
+        block = src.layout.block
+        taps = tap_axes(windows, src)
+        full = grid_offsets((IC // block, src.c), *taps)
+        tail = grid_offsets(*taps, (-(-(IC % block) // GROUP), GROUP)) + IC // block * src.c
+        return np.concatenate([full] * reads + [tail] * reads), {"segments": len(full) * reads, "groups": len(tail) * reads}
+
+    def bind(self, node: Node, binder: Binder) -> list[Step]:
+        kernel, sums, windows, groups = binder.kernels.conv_int8, self.sums(node), self.windows(node), self.groups(node)
+        (x,) = self.operands(node)
+        src, dst, residual = binder.view(x), binder.view(node.results[0]), sums.store.residual
+        add = NO_VIEW if residual is None else binder.view(residual.integers)
+        table, counts = self.offsets(windows, groups.IC, src, parts(sums.w))
+        read = first_taps(src, windows)._replace(c=groups.IC // src.layout.block * src.c)
+        N, OH, OW = (src.shape[0], *windows.out)
+        views = (read, dst) if residual is None else (read, dst, add)
+        if all(v.h == OW * v.w for v in views):  # rows without gaps are one long row
+            OH, OW = 1, OH * OW
+        fields = self.sums_fields(binder, kernel, sums, 0, groups.G, groups.merge, self.row(windows))
+        most = kernel.tile_rows()[1]
+        taps = math.prod(windows.kernel)
+        rows, cols = chunk(OH, OW, groups.IC, windows, most)
+        return [
+            binder.step(
+                kernel, src=read.fields, dst=dst.fields, add=add.fields, offsets=binder.table(table), **counts, **fields,
+                N=N, OH=OH, OW=OW, rows=rows, cols=cols, fetch=groups.IC * taps * groups.OC > FEW_WEIGHTS,
+            )
+        ]  # fmt: skip
+
+
+def chunk(OH: int, OW: int, IC: int, windows: Windows, most: int) -> tuple[int, int]:
+    """Output rows and columns of a chunk: its source stays in L1 while the panels of weights pass."""
+    if OH == 1:
+        count = max(OW // max(CHUNK_BYTES // IC // most * most, most), 1)
+        return 1, -(-OW // count // most) * most
+    row = IC * windows.size[-1] * min(windows.strides[0], windows.kernel[0])
+    return min(max(CHUNK_BYTES // row, 2), OH), OW
+
+
+class ConvPointwiseInt8(ConvInt8):
+    """A 1x1 convolution: one tap, no halo."""
+
+    name = "pointwise-int8"
+
+    def refuse(self, node: Node, selection: Selection) -> str | None:
+        kernel = self.windows(node).kernel
+        return super().refuse(node, selection) if set(kernel) == {1} else f"kernel {shape_text(kernel)}"
+
+
+class ConvFirstInt8(ConvInt8):
+    """The first layer: few input channels, read from planes. A row of the kernel is padded to groups of 4 taps."""
+
+    name = "first-int8"
+    layout = PLANAR
+
+    def refuse(self, node: Node, selection: Selection) -> str | None:
+        if reason := super().refuse(node, selection):
+            return reason
+        x, group = node.input(0), self.op(node).group
+        if x.dims[1] > FIRST_CHANNELS:
+            return f"{x.dims[1]} input channels"
+        return f"group {group}" if group > 1 else None
+
+    def row(self, windows: Windows) -> int:
+        return windows.kernel[-1] if windows.dilations[-1] == 1 else 1
+
+    def halo(self, node: Node) -> Halo:
+        windows = self.windows(node)
+        top, left, bottom, right = halo_of(windows)
+        return top, left, bottom, right + -self.row(windows) % GROUP
+
+    def offsets(self, windows: Windows, IC: int, src: View, reads: int) -> tuple[np.ndarray, dict[str, int]]:
+        row = self.row(windows)
+        *axes, (KW, step) = tap_axes(windows, src)
+        table = grid_offsets((IC, src.c), *axes, (KW // row, step), (-(-row // GROUP), GROUP))
+        return np.tile(table, reads), {"segments": 0, "groups": len(table) * reads}

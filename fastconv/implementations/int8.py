@@ -1,0 +1,251 @@
+"""What the implementations on bytes share: the parameters of quantized sums, and weights as the register tile reads them."""
+
+from __future__ import annotations
+
+import math
+from types import ModuleType
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from ..graph import Node, Value
+from ..ops.base import Op
+from ..ops.quantized import Quantized, Store, operand_of, store_of
+from ..plan.binder import Binder
+from ..plan.implementation import Implementation
+from ..plan.layout import BLOCKED8
+from ..plan.packing import Packing
+from ..plan.select import Selection
+from ..plan.view import NO_VIEW, View
+from ..weights import Weights
+
+OpT = TypeVar("OpT", bound=Op)
+
+#: bytes of a pixel that one instruction multiplies with a lane's weights
+GROUP = 4
+#: the largest magnitude that int32 holds, and that of the product of a byte and a weight
+MOST, PRODUCT = 2**31 - 1, 255 * 128
+
+
+class Int8Implementation(Implementation[OpT]):
+    """An operator on quantized tensors, whose results are bytes."""
+
+    quantized = True
+    dtypes = frozenset({"uint8"})
+
+    def operands(self, node: Node) -> list[Value]:
+        found = operand_of(node, node.input(0))
+        return [node.input(0) if found is None else found.integers]
+
+
+class Sums(NamedTuple):
+    """Sums of products of bytes and weights: what is multiplied, the bias in int32 for each output channel, and the store."""
+
+    x: Quantized
+    w: Quantized
+    bias: np.ndarray
+    store: Store
+
+    @property
+    def factors(self) -> np.ndarray:
+        """What takes the sums of each output channel to the steps of the first rounding, as onnxruntime computes it."""
+        scale = self.x.scale * self.w.scale / (self.store.between or self.store.last).scale
+        return np.broadcast_to(scale.astype(np.float32), self.bias.shape)
+
+
+class SumsInt8(Int8Implementation[OpT]):
+    """Sums of products of bytes and constant weights, by the kernel conv_int8."""
+
+    def channels_axis(self, node: Node) -> int:
+        """The axis of the weights that is the output channels."""
+        raise NotImplementedError
+
+    def refuse(self, node: Node, selection: Selection) -> str | None:
+        found = self.find(node)
+        return found if isinstance(found, str) else None
+
+    def find(self, node: Node) -> Sums | str:
+        """The node's sums, or why there are none."""
+        x, w, store = operand_of(node, node.input(0)), operand_of(node, node.input(1)), store_of(node)
+        axis = self.channels_axis(node)
+        if x is None or x.scale.size > 1:
+            return "the source has a scale for each channel"
+        if w is None or w.integers.constant is None:
+            return "weights are not constant"
+        if w.integers.dtype not in (np.int8, np.uint8):
+            return f"weights of dtype {w.integers.dtype}"
+        if w.scale.size > 1 and w.axis != axis:
+            return f"scales along axis {w.axis} of the weights"
+        if store is None:
+            return "another store than kernels of bytes have"
+        OC = w.integers.dims[axis]
+        if (bias := bias_of(node, x, w, OC)) is None:
+            return "the bias is not constant"
+        sums = Sums(x, w, bias, store)
+        most = math.prod(w.integers.dims) // OC * PRODUCT * 2 + int(np.abs(bias).max(initial=0))
+        if most > MOST or most * float(sums.factors.max(initial=0)) > MOST:
+            return "sums of more than 32 bits"
+        return sums
+
+    def sums(self, node: Node) -> Sums:
+        """The sums of a node that it does not refuse."""
+        found = self.find(node)
+        assert isinstance(found, Sums)
+        return found
+
+    def sums_fields(
+        self, binder: Binder, kernel: ModuleType, sums: Sums, axis: int, G: int = 1, merge: int = 1, row: int = 0
+    ) -> dict[str, Any]:
+        """The fields of the weights and of the store; see `pack_int8` for G, merge and row."""
+        V, words, flip, has_pairs = kernel.packing()
+        w = sums.w.integers.constant
+        assert w is not None
+        shared: dict[str, Any] = {"axis": axis, "G": G, "merge": merge, "zero": tuple(sums.w.zero.reshape(-1).tolist())}
+        pairs = has_pairs and are_small(w, row=row, **shared)
+        wei = binder.pack("int8", pack_int8, w, row=row, V=V, words=words and not pairs, **shared)
+        start = binder.pack(
+            "start", pack_start, w, bias=sums.bias.astype(np.int32).tobytes(), offset=flip - int(sums.x.zero), **shared
+        )
+        factor = np.zeros((G, -(-len(sums.bias) // G // BLOCKED8.block) * BLOCKED8.block), np.float32)
+        factor[:, : len(sums.bias) // G] = sums.factors.reshape(G, -1)
+        return {
+            "wei": wei, "start": start, "factor": binder.constant(factor), "pairs": pairs,
+            "OCB": factor.shape[1] // V, "G": G, **store_fields(sums.store),
+        }  # fmt: skip
+
+
+def bias_of(node: Node, x: Quantized, w: Quantized, OC: int) -> np.ndarray | None:
+    """The bias in steps of the products' scale, int64; None if it is not constant. One that is on other steps is rounded."""
+    floats = node.optional(2)
+    if floats is None:
+        return np.zeros(OC, np.int64)
+    given = operand_of(node, floats)
+    constant = floats.constant if given is None else given.integers.constant
+    if constant is None or (given is not None and given.zero.any()):
+        return None
+    scale = (x.scale * w.scale).astype(np.float64)
+    own = 1.0 if given is None else given.scale.astype(np.float64)
+    ratio = np.asarray(own / scale)
+    same = given is not None and np.allclose(ratio, 1, rtol=1e-5, atol=0)
+    steps = np.asarray(constant) if same else np.rint(np.asarray(constant) * ratio)
+    return np.broadcast_to(steps.reshape(-1), (OC,)).astype(np.int64)
+
+
+def store_fields(store: Store, add: View = NO_VIEW) -> dict[str, Any]:
+    """The fields of a kernel's store of bytes; see pyx/tile_int8.pxd."""
+    last, residual, between = store.last, store.residual, store.between
+    return {
+        "zero": last.zero, "low": last.low, "high": last.high,
+        "has_add": residual is not None,
+        "between": between is not None,
+        "between_low": between.low - between.zero if between else 0,
+        "between_high": between.high - between.zero if between else 0,
+        "own_scale": float(between.scale / last.scale) if between else 1.0,
+        "add_scale": float(residual.scale / last.scale) if residual else 0.0,
+        "add_zero": int(residual.zero) if residual else 0,
+    }  # fmt: skip
+
+
+def centred(w: np.ndarray | Weights, axis: int, G: int, merge: int, zero: tuple[int, ...]) -> np.ndarray:
+    """Weights less their zero points, int16 of G OC IC T: groups, output channels, input channels and taps.
+
+    `merge` neighbouring groups of the operator are one, with zeros between them.
+    """
+    array = np.moveaxis(np.asarray(w), axis, 0)
+    wide = array.astype(np.int16).reshape(len(array), array.shape[1], -1)
+    wide -= np.array(zero, np.int16).reshape(-1, 1, 1)
+    OC, IC, T = wide.shape
+    if merge == 1:
+        return wide.reshape(G, OC // G, IC, T)
+    out = np.zeros((G, merge, OC // G // merge, merge, IC, T), np.int16)
+    for m in range(merge):
+        out[:, m, :, m] = wide.reshape(G, merge, -1, IC, T)[:, m]
+    return out.reshape(G, OC // G, merge * IC, T)
+
+
+def in_groups(w: np.ndarray, row: int) -> np.ndarray:
+    """Weights G OC IC T as int8 of G OC K GROUP, in the order of the groups of bytes that a tile reads.
+
+    row 0: a blocked source; else a planar one, of which `row` taps follow each other. Weights that int8 does not hold are the sum
+    of two, and their groups are read twice: all of full blocks, then all others.
+    """
+    small = w.clip(-128, 127)
+    parts = [small] if (small == w).all() else [small, w - small]
+    G, OC, IC, T = w.shape
+    block = BLOCKED8.block
+    if row:
+        width = -(-row // GROUP) * GROUP
+        shapes = [_padded(p.reshape(G, OC, IC * T // row, row), width).reshape(G, OC, -1, GROUP) for p in parts]
+        return np.concatenate(shapes, axis=2).astype(np.int8)
+    full = IC // block * block
+    blocks = [p[:, :, :full].reshape(G, OC, -1, block, T).swapaxes(3, 4).reshape(G, OC, -1, GROUP) for p in parts]
+    tails = [_padded(p[:, :, full:].swapaxes(2, 3), -(-(IC - full) // GROUP) * GROUP).reshape(G, OC, -1, GROUP) for p in parts]
+    return np.concatenate([*blocks, *tails], axis=2).astype(np.int8)
+
+
+def _padded(w: np.ndarray, width: int) -> np.ndarray:
+    """The array with zeros on the last axis, up to `width`."""
+    return np.pad(w, [*[(0, 0)] * (w.ndim - 1), (0, width - w.shape[-1])])
+
+
+def parts(w: Quantized) -> int:
+    """How many times the groups are read: twice if int8 does not hold the weights less their zero points."""
+    constant = np.asarray(w.integers.constant)
+    zeros = w.zero.reshape(-1, *[1] * (constant.ndim - 1 - w.axis)) if w.zero.size > 1 else w.zero
+    wide = constant.astype(np.int16) - zeros
+    return 1 if wide.min(initial=0) >= -128 and wide.max(initial=0) <= 127 else 2
+
+
+def are_small(w: np.ndarray | Weights, row: int, **options: Any) -> bool:
+    """Whether no two neighbouring weights of a group can pass 16 bits when they are multiplied with bytes, see pyx/dot.pxd."""
+    groups = np.abs(in_groups(centred(w, **options), row).astype(np.int16))
+    return bool((groups[..., 0::2] + groups[..., 1::2] <= 128).all())
+
+
+def pack_int8(w: np.ndarray | Weights, row: int, V: int, words: bool, **options: Any) -> Packing:
+    """Weights in the order in which the tile reads them: [group][panel][K][vector][lane][GROUP] int8, or int16 as dot.pxd has
+    `words`. `options` as in `centred`, `row` as in `in_groups`.
+    """
+    G, axis, merge = options["G"], options["axis"], options["merge"]
+    OC, IC, T = w.shape[axis] // G, math.prod(w.shape) // w.shape[axis], 1
+    vectors = -(-OC // BLOCKED8.block) * BLOCKED8.block // V
+    groups = in_groups(centred(w, **options), row)
+    K = groups.shape[2]
+
+    def fill(dst: np.ndarray) -> None:
+        lanes = np.zeros((G, vectors * V, K, GROUP), np.int8)
+        lanes[:, :OC] = groups
+        at = 0
+        for g in range(G):
+            for begin, width in panels(vectors):
+                panel = lanes[g, begin * V : (begin + width) * V].reshape(width, V, K, GROUP)
+                if words:
+                    halves = np.stack([panel[..., 0::2], panel[..., 1::2]], axis=3).astype(np.int16)  # J V K half 2
+                    part = halves.transpose(2, 0, 3, 1, 4)
+                else:
+                    part = panel.transpose(2, 0, 1, 3)
+                data = np.ascontiguousarray(part).view(np.int8).reshape(-1)
+                dst[at : at + data.size] = data
+                at += data.size
+
+    return Packing(G * vectors * V * K * GROUP * (2 if words else 1), [fill], np.dtype(np.int8))
+
+
+def pack_start(w: np.ndarray | Weights, bias: bytes, offset: int, **options: Any) -> Packing:
+    """Where the sums of each lane start: the bias, and `offset` times the sum of the weights."""
+    G, OC = options["G"], w.shape[options["axis"]]
+    lanes = -(-OC // G // BLOCKED8.block) * BLOCKED8.block
+
+    def fill(dst: np.ndarray) -> None:
+        total = centred(w, **options).sum(axis=(2, 3), dtype=np.int64) * offset
+        start = np.zeros((G, lanes), np.int64)
+        start[:, : OC // G] = np.frombuffer(bias, np.int32).reshape(G, -1) + total
+        dst[...] = start.astype(np.int32).reshape(-1)
+
+    return Packing(G * lanes, [fill], np.dtype(np.int32))
+
+
+def panels(vectors: int) -> list[tuple[int, int]]:
+    """(first vector, vectors) of each panel, as pyx/panels.pxd has them."""
+    starts = range(0, max(vectors - 1, 1), 2)
+    return [(b, 2 if vectors - b > 3 else vectors - b) for b in starts]

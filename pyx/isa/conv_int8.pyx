@@ -1,0 +1,255 @@
+"""Convolution of bytes: uint8 activations, int8 weights, sums in int32, rounded to uint8 as they are stored.
+
+Layouts: src is nChw16c or planar, uint8, with a halo of its zero point that covers every tap; or a matrix, each row a pixel.
+wei = [group][panel][group of 4 bytes][vector][lane][4], see dot.pxd; start (int32) and factor (float32) have a lane for each
+output channel of a group: `start` is the bias minus the source's zero point times the sum of the weights. add and dst are nChw16c.
+A panel has WIDTH vectors: see panels.pxd.
+
+y = clip(rint(sum * factor) + zero, low, high); with a residual, see `tile` in tile_int8.pxd. The sums are exact, so that y does
+not depend on the instruction set, nor on the order of the products.
+
+Parallel over (image, group, chunk of output rows or, where rows have no gaps, of pixels, panel).
+"""
+
+from libc.stdint cimport int64_t, uint8_t
+
+from dot cimport FLIP, GROUP_VECTORS, HAS_PAIRS, VBYTES, WEIGHTS
+from panels cimport panels, width_of
+from simd cimport REGS, V, noinline
+from step cimport at, share
+from tile_int8 cimport BLOCK, ROW, Tile, choose, most_pixels, tile
+from view cimport View
+
+cdef struct Args:
+    # strides in bytes
+    View src  # the first tap of the first pixel; c: to the next group; h, w: to the next output row or pixel
+    View add
+    View dst
+    int64_t wei
+    int64_t start
+    int64_t factor
+    int64_t offsets  # int64 offset of each segment and single group, in bytes
+    Py_ssize_t segments  # of 16 channels
+    Py_ssize_t groups  # of 4 bytes, that follow
+    Py_ssize_t N
+    Py_ssize_t G  # groups of channels
+    Py_ssize_t OCB  # vectors of output channels of a group
+    Py_ssize_t OH
+    Py_ssize_t OW
+    Py_ssize_t rows  # of a chunk
+    Py_ssize_t cols  # of a chunk
+    bint fetch  # the weights come from beyond L2
+    bint pairs  # the weights are BYTES of which no pair passes 16 bits, see dot.pxd
+    bint has_add
+    bint between
+    int between_low
+    int between_high
+    float own_scale
+    float add_scale
+    int add_zero
+    int zero
+    int low
+    int high
+
+
+# Tiles of J vectors for each of these steps. Each combination has a function of its own, see tile_int8.pxd.
+cdef inline void near(const int J, const Py_ssize_t step, int r, Py_ssize_t count, bint pairs, const uint8_t* src,
+                      const char* wei, const Tile* t, uint8_t* dst, const uint8_t* add, const char* ahead) noexcept nogil:
+    if HAS_PAIRS and pairs:
+        choose(r, J, True, step, count, src, wei, t, dst, add, ahead)
+    else:
+        choose(r, J, False, step, count, src, wei, t, dst, add, ahead)
+
+
+cdef noinline dense_1(int r, Py_ssize_t count, bint pairs, const uint8_t* src, const char* wei, const Tile* t, uint8_t* dst,
+                  const uint8_t* add, const char* ahead) noexcept nogil:
+    near(1, BLOCK, r, count, pairs, src, wei, t, dst, add, ahead)
+    return 0
+
+
+cdef noinline strided_1(int r, Py_ssize_t count, bint pairs, const uint8_t* src, const char* wei, const Tile* t, uint8_t* dst,
+                  const uint8_t* add, const char* ahead) noexcept nogil:
+    near(1, 2 * BLOCK, r, count, pairs, src, wei, t, dst, add, ahead)
+    return 0
+
+
+cdef noinline bytes_1(int r, Py_ssize_t count, bint pairs, const uint8_t* src, const char* wei, const Tile* t, uint8_t* dst,
+                  const uint8_t* add, const char* ahead) noexcept nogil:
+    near(1, 2, r, count, pairs, src, wei, t, dst, add, ahead)
+    return 0
+
+
+cdef noinline any_1(int r, Py_ssize_t count, bint pairs, const uint8_t* src, const char* wei, const Tile* t, uint8_t* dst,
+                  const uint8_t* add, const char* ahead) noexcept nogil:
+    near(1, t.src_w, r, count, pairs, src, wei, t, dst, add, ahead)
+    return 0
+
+
+cdef noinline dense_2(int r, Py_ssize_t count, bint pairs, const uint8_t* src, const char* wei, const Tile* t, uint8_t* dst,
+                  const uint8_t* add, const char* ahead) noexcept nogil:
+    near(2, BLOCK, r, count, pairs, src, wei, t, dst, add, ahead)
+    return 0
+
+
+cdef noinline strided_2(int r, Py_ssize_t count, bint pairs, const uint8_t* src, const char* wei, const Tile* t, uint8_t* dst,
+                  const uint8_t* add, const char* ahead) noexcept nogil:
+    near(2, 2 * BLOCK, r, count, pairs, src, wei, t, dst, add, ahead)
+    return 0
+
+
+cdef noinline bytes_2(int r, Py_ssize_t count, bint pairs, const uint8_t* src, const char* wei, const Tile* t, uint8_t* dst,
+                  const uint8_t* add, const char* ahead) noexcept nogil:
+    near(2, 2, r, count, pairs, src, wei, t, dst, add, ahead)
+    return 0
+
+
+cdef noinline any_2(int r, Py_ssize_t count, bint pairs, const uint8_t* src, const char* wei, const Tile* t, uint8_t* dst,
+                  const uint8_t* add, const char* ahead) noexcept nogil:
+    near(2, t.src_w, r, count, pairs, src, wei, t, dst, add, ahead)
+    return 0
+
+
+cdef noinline dense_3(int r, Py_ssize_t count, bint pairs, const uint8_t* src, const char* wei, const Tile* t, uint8_t* dst,
+                  const uint8_t* add, const char* ahead) noexcept nogil:
+    near(3, BLOCK, r, count, pairs, src, wei, t, dst, add, ahead)
+    return 0
+
+
+cdef noinline strided_3(int r, Py_ssize_t count, bint pairs, const uint8_t* src, const char* wei, const Tile* t, uint8_t* dst,
+                  const uint8_t* add, const char* ahead) noexcept nogil:
+    near(3, 2 * BLOCK, r, count, pairs, src, wei, t, dst, add, ahead)
+    return 0
+
+
+cdef noinline bytes_3(int r, Py_ssize_t count, bint pairs, const uint8_t* src, const char* wei, const Tile* t, uint8_t* dst,
+                  const uint8_t* add, const char* ahead) noexcept nogil:
+    near(3, 2, r, count, pairs, src, wei, t, dst, add, ahead)
+    return 0
+
+
+cdef noinline any_3(int r, Py_ssize_t count, bint pairs, const uint8_t* src, const char* wei, const Tile* t, uint8_t* dst,
+                  const uint8_t* add, const char* ahead) noexcept nogil:
+    near(3, t.src_w, r, count, pairs, src, wei, t, dst, add, ahead)
+    return 0
+
+
+# Two rows of ROW pixels.
+cdef noinline two_rows(bint pairs, const uint8_t* src, const uint8_t* below, const char* wei, const Tile* t, uint8_t* dst,
+                       uint8_t* dst_below, const uint8_t* add, const uint8_t* add_below, const char* ahead) noexcept nogil:
+    if HAS_PAIRS and pairs:
+        tile(2 * ROW, 2, True, True, BLOCK, src, below, wei, t, dst, dst_below, add, add_below, ahead)
+    else:
+        tile(2 * ROW, 2, True, False, BLOCK, src, below, wei, t, dst, dst_below, add, add_below, ahead)
+    return 0
+
+
+# `count` tiles of r pixels of a row, J vectors wide.
+cdef inline void tiles_of(int J, int r, Py_ssize_t count, bint pairs, const uint8_t* src, const char* wei, const Tile* t,
+                          uint8_t* dst, const uint8_t* add, const char* ahead) noexcept nogil:
+    if V < BLOCK or J == 2:  # a narrow vector's block has two or four
+        if t.src_w == BLOCK: dense_2(r, count, pairs, src, wei, t, dst, add, ahead)
+        elif t.src_w == 2 * BLOCK: strided_2(r, count, pairs, src, wei, t, dst, add, ahead)
+        elif t.src_w == 2: bytes_2(r, count, pairs, src, wei, t, dst, add, ahead)
+        else: any_2(r, count, pairs, src, wei, t, dst, add, ahead)
+    elif J == 1:
+        if t.src_w == BLOCK: dense_1(r, count, pairs, src, wei, t, dst, add, ahead)
+        elif t.src_w == 2 * BLOCK: strided_1(r, count, pairs, src, wei, t, dst, add, ahead)
+        elif t.src_w == 2: bytes_1(r, count, pairs, src, wei, t, dst, add, ahead)
+        else: any_1(r, count, pairs, src, wei, t, dst, add, ahead)
+    else:
+        if t.src_w == BLOCK: dense_3(r, count, pairs, src, wei, t, dst, add, ahead)
+        elif t.src_w == 2 * BLOCK: strided_3(r, count, pairs, src, wei, t, dst, add, ahead)
+        elif t.src_w == 2: bytes_3(r, count, pairs, src, wei, t, dst, add, ahead)
+        else: any_3(r, count, pairs, src, wei, t, dst, add, ahead)
+
+
+cdef inline uint8_t* pixel(char** bases, const View* v, Py_ssize_t n, Py_ssize_t vector, Py_ssize_t h, Py_ssize_t w) noexcept nogil:
+    return <uint8_t*> at(bases, v.address) + n * v.n + vector * V // BLOCK * v.c + vector * V % BLOCK + h * v.h + w * v.w
+
+
+cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, Py_ssize_t thread) noexcept nogil:
+    cdef Py_ssize_t ROWS = (a.OH + a.rows - 1) // a.rows, COLS = (a.OW + a.cols - 1) // a.cols, PANELS = panels(a.OCB)
+    cdef Py_ssize_t K = (a.segments * 4 + a.groups) * (VBYTES if a.pairs else VBYTES * GROUP_VECTORS)  # bytes of a vector's weights
+    cdef Py_ssize_t items = a.N * a.G * ROWS * COLS * PANELS, item, rest, n, g, vector, oh, ow, first, last, begin, end, left
+    cdef Py_ssize_t tiles, count
+    cdef int J, r
+    cdef bint two
+    cdef const uint8_t* src
+    cdef const uint8_t* add
+    cdef uint8_t* dst
+    cdef const char* wei
+    cdef const char* ahead
+    cdef Tile t
+    t.offset = <const int64_t*> at(bases, a.offsets)
+    t.segments = a.segments
+    t.groups = a.groups
+    t.src_w = a.src.w
+    t.dst_c = a.dst.c
+    t.add_c = a.add.c
+    t.has_add = a.has_add
+    t.between = a.between
+    t.between_low = a.between_low
+    t.between_high = a.between_high
+    t.own_scale = a.own_scale
+    t.add_scale = a.add_scale
+    t.add_zero = a.add_zero
+    t.zero = a.zero
+    t.low = a.low
+    t.high = a.high
+    for item in range(share(items, piece, pieces), share(items, piece + 1, pieces)):
+        vector = item % PANELS * 2
+        J = width_of(a.OCB, vector)
+        rest = item // PANELS
+        begin = rest % COLS * a.cols
+        end = min(begin + a.cols, a.OW)
+        rest = rest // COLS
+        first = rest % ROWS * a.rows
+        last = min(first + a.rows, a.OH)
+        rest = rest // ROWS
+        g = rest % a.G
+        n = rest // a.G
+        vector += g * a.OCB
+        wei = <const char*> at(bases, a.wei) + vector * K
+        t.start = <const int*> at(bases, a.start) + vector * V
+        t.factor = at(bases, a.factor) + vector * V
+        ahead = wei + J * K
+        two = REGS == 32 and a.OW == ROW and J == 2 and a.src.w == BLOCK
+        # so many lines for each tile that all of them prefetch the next panel's weights
+        count = (last - first) * ((end - begin + most_pixels(J) - 1) // most_pixels(J))
+        t.fetch = (J * K // 64 // max(a.segments, 1) + count - 1) // count if a.fetch else 0
+        oh = first
+        while oh < last:
+            src = <const uint8_t*> at(bases, a.src.address) + n * a.src.n + g * a.src.c + oh * a.src.h + begin * a.src.w
+            dst = pixel(bases, &a.dst, n, vector, oh, begin)
+            add = pixel(bases, &a.add, n, vector, oh, begin)
+            if two and oh + 2 <= last:
+                two_rows(a.pairs, src, src + a.src.h, wei, &t, dst, dst + a.dst.h, add, add + a.add.h, ahead)
+                ahead += 64 * t.fetch * t.segments
+                oh += 2
+                continue
+            left = end - begin
+            tiles = (left + most_pixels(J) - 1) // most_pixels(J)
+            while tiles:
+                r = <int> ((left + tiles - 1) // tiles)
+                count = left - (r - 1) * tiles  # so many of r pixels; the others have one less
+                tiles_of(J, r, count, a.pairs, src, wei, &t, dst, add, ahead)
+                ahead += 64 * t.fetch * t.segments * count
+                src += r * count * a.src.w
+                dst += r * count * BLOCK
+                add += r * count * BLOCK
+                left -= r * count
+                tiles -= count
+            oh += 1
+
+
+include "step.pxi"
+
+
+def packing():
+    """(vectors' lanes, WEIGHTS, FLIP, whether `pairs` is possible), see dot.pxd."""
+    return V, WEIGHTS, FLIP, bool(HAS_PAIRS)
+
+
+def tile_rows():
+    """Most pixels of a tile of one, two and three vectors."""
+    return most_pixels(1), most_pixels(2), most_pixels(3)
