@@ -1,11 +1,11 @@
 # The register tile for bytes: R pixels x J vectors of output channels, sums of uint8 x int8 in int32.
 #
-# The pixels of a tile lie in one row, `step` bytes apart, or (TWO) in two rows of ROW: whole rows of a map that is so narrow. A
-# pixel's operands are the groups of 4 bytes (dot.pxd) at offset[s] + 4 c for every segment s and c < 4, then single groups. The
-# weights lie in the same order, J times GROUP_VECTORS vectors for each group (PAIRS: J vectors, see dot.pxd).
+# The pixels of a tile lie evenly in one row, or (TWO) in two rows of ROW: whole rows of a map that is so narrow. A pixel's operands
+# are the groups of 4 bytes (dot.pxd) at offset[s] + 4 c for every segment s and c < 4, then single groups. The weights lie in the
+# same order, J times GROUP_VECTORS vectors for each group (PAIRS: J vectors, see dot.pxd).
 #
-# R, J, TWO, PAIRS and `step` are literals in most calls, and `tile` is inlined into functions for each J and step: in a function
-# with more loops GCC 12 copies accumulators.
+# R, J, TWO and PAIRS are literals in every call, and `tile` is inlined into functions for each J: in a function with more loops
+# GCC 12 copies accumulators.
 
 from libc.stdint cimport int64_t, uint8_t
 
@@ -15,63 +15,77 @@ from simd cimport PREFETCH, REGS, V, load, vbroadcast, vf
 
 cdef extern from *:
     """
-    /* The last part of the store: sums, rounded, become bytes with the zero point added, clipped to low..high. Both packs saturate,
-       and so does the sum: only the clip is left to do. 4 vectors are 64, 32 or 16 bytes that follow each other. */
+    /* The last part of the store: J vectors of sums of each pixel, rounded, become bytes with the zero point added, clipped to
+       low..high, at p and, of a second pixel, at q. All packs and the sum saturate: only the clip is left to do. J 1: of 4 pixels
+       at p, q, r and s. */
     #if defined(LOWERED) || !defined(__SSE2__)
-      AI void store_bytes(const int n, void* p, vi a, vi b, vi c, vi d, int zero, int low, int high) {
+      AI void store_bytes(const int J, void* p, void* q, void* r, void* s, vi a, vi b, vi c, vi d, int zero, int low, int high) {
           vi x[4] = {a, b, c, d};
-          for (int i = 0; i < n; i++) {
-              vi lo = vset4(low), hi = vset4(high), y = x[i];
-              /* beyond 16 bits the packs of other sets saturate before the sum; the clip gives the same */
-              y = y + zero;
-              vi m = y > lo; y = (y & m) | (lo & ~m);
-              m = y < hi; y = (y & m) | (hi & ~m);
-              vstore1((char*)p + i * V, y);
-          }
-      }
-    #elif VBYTES == 64
-      AI void store_bytes(const int n, void* p, vi a, vi b, vi c, vi d, int zero, int low, int high) {
-          __m512i z = _mm512_set1_epi16(zero);
-          __m512i ab = _mm512_adds_epi16(_mm512_packs_epi32(IMM(a), IMM(b)), z);
-          __m512i cd = n > 2 ? _mm512_adds_epi16(_mm512_packs_epi32(IMM(c), IMM(d)), z) : ab;
-          __m512i q = _mm512_packus_epi16(ab, cd);
-          q = _mm512_min_epu8(_mm512_max_epu8(q, _mm512_set1_epi8(low)), _mm512_set1_epi8(high));
-          q = _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), q);
-          if (n == 4) _mm512_storeu_si512(p, q);
-          else if (n == 2) _mm256_storeu_si256((__m256i*)p, _mm512_castsi512_si256(q));
-          else _mm_storeu_si128((__m128i*)p, _mm512_castsi512_si128(q));
-      }
-    #elif VBYTES == 32
-      AI void store_bytes(const int n, void* p, vi a, vi b, vi c, vi d, int zero, int low, int high) {
-          __m256i z = _mm256_set1_epi16(zero);
-          __m256i ab = _mm256_adds_epi16(_mm256_packs_epi32(IMM(a), IMM(b)), z);
-          __m256i cd = n > 2 ? _mm256_adds_epi16(_mm256_packs_epi32(IMM(c), IMM(d)), z) : ab;
-          __m256i q = _mm256_packus_epi16(ab, cd);
-          q = _mm256_min_epu8(_mm256_max_epu8(q, _mm256_set1_epi8(low)), _mm256_set1_epi8(high));
-          q = _mm256_permutevar8x32_epi32(q, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
-          if (n == 4) _mm256_storeu_si256((__m256i*)p, q);
-          else if (n == 2) _mm_storeu_si128((__m128i*)p, _mm256_castsi256_si128(q));
-          else _mm_storel_epi64((__m128i*)p, _mm256_castsi256_si128(q));
+          char* to[4] = {(char*)p, J == 1 ? (char*)q : (char*)p + V, J == 1 ? (char*)r : J == 3 ? (char*)p + 2 * V : (char*)q,
+                         J == 1 ? (char*)s : (char*)q + V};
+          for (int i = 0; i < (J == 3 ? 3 : 4); i++) vstore1(to[i], vmin4(vset4(high), vmax4(vset4(low), x[i] + zero)));
       }
     #else
-      AI void store_bytes(const int n, void* p, vi a, vi b, vi c, vi d, int zero, int low, int high) {
-          __m128i z = _mm_set1_epi16(zero);
-          __m128i ab = _mm_adds_epi16(_mm_packs_epi32(IMM(a), IMM(b)), z);
-          __m128i cd = n > 2 ? _mm_adds_epi16(_mm_packs_epi32(IMM(c), IMM(d)), z) : ab;
-          __m128i q = _mm_packus_epi16(ab, cd);
-          q = _mm_min_epu8(_mm_max_epu8(q, _mm_set1_epi8(low)), _mm_set1_epi8(high));
-          if (n == 4) _mm_storeu_si128((__m128i*)p, q);
-          else if (n == 2) _mm_storel_epi64((__m128i*)p, q);
-          else { int x = _mm_cvtsi128_si32(q); __builtin_memcpy(p, &x, 4); }
+      #if VBYTES == 64
+        AI __m512i packed(vi a, vi b, vi c, vi d, int zero, int low, int high) {
+            __m512i z = _mm512_set1_epi16(zero);
+            __m512i ab = _mm512_adds_epi16(_mm512_packs_epi32(IMM(a), IMM(b)), z);
+            __m512i cd = _mm512_adds_epi16(_mm512_packs_epi32(IMM(c), IMM(d)), z);
+            __m512i x = _mm512_packus_epi16(ab, cd);
+            x = _mm512_min_epu8(_mm512_max_epu8(x, _mm512_set1_epi8(low)), _mm512_set1_epi8(high));
+            return _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), x);
+        }
+        #define PART(x, i) _mm512_extracti32x4_epi32(x, i)
+        #define HALF(x, i) _mm512_extracti64x4_epi64(x, i)
+        #define STORE_PART(p, x) _mm_storeu_si128((__m128i*)(p), x)
+        #define STORE_HALF(p, x) _mm256_storeu_si256((__m256i*)(p), x)
+      #elif VBYTES == 32
+        AI __m256i packed(vi a, vi b, vi c, vi d, int zero, int low, int high) {
+            __m256i z = _mm256_set1_epi16(zero);
+            __m256i ab = _mm256_adds_epi16(_mm256_packs_epi32(IMM(a), IMM(b)), z);
+            __m256i cd = _mm256_adds_epi16(_mm256_packs_epi32(IMM(c), IMM(d)), z);
+            __m256i x = _mm256_packus_epi16(ab, cd);
+            x = _mm256_min_epu8(_mm256_max_epu8(x, _mm256_set1_epi8(low)), _mm256_set1_epi8(high));
+            return _mm256_permutevar8x32_epi32(x, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+        }
+        #define PART(x, i) _mm_cvtsi64_si128(_mm256_extract_epi64(x, i))
+        #define HALF(x, i) _mm256_extracti128_si256(x, i)
+        #define STORE_PART(p, x) _mm_storel_epi64((__m128i*)(p), x)
+        #define STORE_HALF(p, x) _mm_storeu_si128((__m128i*)(p), x)
+      #else
+        AI __m128i packed(vi a, vi b, vi c, vi d, int zero, int low, int high) {
+            __m128i z = _mm_set1_epi16(zero);
+            __m128i ab = _mm_adds_epi16(_mm_packs_epi32(IMM(a), IMM(b)), z);
+            __m128i cd = _mm_adds_epi16(_mm_packs_epi32(IMM(c), IMM(d)), z);
+            return _mm_min_epu8(_mm_max_epu8(_mm_packus_epi16(ab, cd), _mm_set1_epi8(low)), _mm_set1_epi8(high));
+        }
+        #define PART(x, i) _mm_srli_si128(x, 4 * (i))
+        #define HALF(x, i) _mm_srli_si128(x, 8 * (i))
+        AI void store_part(void* p, __m128i x) { int y = _mm_cvtsi128_si32(x); __builtin_memcpy(p, &y, 4); }
+        #define STORE_PART(p, x) store_part(p, x)
+        #define STORE_HALF(p, x) _mm_storel_epi64((__m128i*)(p), x)
+      #endif
+      AI void store_bytes(const int J, void* p, void* q, void* r, void* s, vi a, vi b, vi c, vi d, int zero, int low, int high) {
+          if (J == 1) {
+              STORE_PART(p, PART(packed(a, b, c, d, zero, low, high), 0));
+              STORE_PART(q, PART(packed(a, b, c, d, zero, low, high), 1));
+              STORE_PART(r, PART(packed(a, b, c, d, zero, low, high), 2));
+              STORE_PART(s, PART(packed(a, b, c, d, zero, low, high), 3));
+          } else {
+              STORE_HALF(p, HALF(packed(a, b, c, d, zero, low, high), 0));
+              if (J == 2) STORE_HALF(q, HALF(packed(a, b, c, d, zero, low, high), 1));
+              else STORE_PART((char*)p + 2 * V, PART(packed(a, b, c, d, zero, low, high), 2));
+          }
       }
     #endif
     """
-    void store_bytes(const int n, void* p, vi a, vi b, vi c, vi d, int zero, int low, int high) nogil
+    void store_bytes(const int J, void* p, void* q, void* r, void* s, vi a, vi b, vi c, vi d, int zero, int low, int high) nogil
 
 
 cdef enum:
-    BLOCK = 16  # channels of a block, bytes of a pixel
+    BLOCK = 16  # channels of a block
     ROW = 7  # pixels of a row, of the tiles that have two
+    STEPS = 3  # pixels that are reached from one pointer
 
 
 # What a tile reads, and how it rounds its sums.
@@ -79,10 +93,16 @@ cdef struct Tile:
     const int64_t* offset  # of each segment in bytes from a pixel's first; then of each single group
     Py_ssize_t segments  # of 4 groups
     Py_ssize_t groups  # single ones
-    Py_ssize_t src_w  # bytes from a pixel to the next
-    Py_ssize_t dst_c  # from a block of output channels to the next
-    Py_ssize_t add_c
+    # bytes from a pixel to the next
+    Py_ssize_t src_w
+    Py_ssize_t dst_w
+    Py_ssize_t add_w
+    # from a row to the next, of tiles that have two
+    Py_ssize_t src_h
+    Py_ssize_t dst_h
+    Py_ssize_t add_h
     Py_ssize_t fetch  # lines of 64 bytes of the weights at `ahead` that a tile prefetches for each of its segments
+    bint pairs  # the weights are BYTES of which no pair passes 16 bits, see dot.pxd
     const int* start  # of the sums, J vectors
     const float* factor  # of the sums, J vectors
     bint has_add
@@ -104,122 +124,107 @@ cdef inline int most_pixels(int J) noexcept nogil:
     return 12 if J == 1 else 6 if J == 2 else 4
 
 
-# The first byte of pixel i.
-cdef inline const uint8_t* place(const bint TWO, const Py_ssize_t step, const uint8_t* p, const uint8_t* q, int i) noexcept nogil:
-    return q + (i - ROW) * step if TWO and i >= ROW else p + i * step
+# The offset of pixel i from the first one, by its row and column.
+cdef inline Py_ssize_t place(const bint TWO, int i, Py_ssize_t w, Py_ssize_t h) noexcept nogil:
+    return h + (i - ROW) * w if TWO and i >= ROW else i * w
 
 
-cdef inline void sweep(const int R, const int J, const bint TWO, const bint PAIRS, const Py_ssize_t step, const uint8_t* src,
-                       const uint8_t* below, const char* wei, vi* acc, const int64_t* offset, Py_ssize_t segments,
-                       const Py_ssize_t length, const char* ahead, Py_ssize_t fetch) noexcept nogil:
-    cdef Py_ssize_t s, c, _line
-    cdef const uint8_t* p
-    cdef const uint8_t* q
-    cdef int k
-    cdef int width = VBYTES if PAIRS else VBYTES * GROUP_VECTORS
+cdef inline void sweep(const int R, const int J, const bint TWO, const bint PAIRS, const Tile* t, const uint8_t* src,
+                       const char* wei, vi* acc, const int64_t* offset, Py_ssize_t segments, const Py_ssize_t length,
+                       const char* ahead, Py_ssize_t fetch) noexcept nogil:
+    cdef Py_ssize_t s, c, _line, step = t.src_w
+    cdef const uint8_t* p[6]  # every third pixel's; of two rows, 3 of each
+    cdef const uint8_t* x
+    cdef int k, i, width = VBYTES if PAIRS else VBYTES * GROUP_VECTORS
     for s in range(segments):
-        p = src + offset[s]
-        q = below + offset[s] if TWO else NULL
+        for k in range(6 if TWO else (R + STEPS - 1) // STEPS):
+            p[k] = src + offset[s] + (place(True, k // 3 * ROW + k % 3 * STEPS, step, t.src_h) if TWO else k * STEPS * step)
         for _line in range(fetch):
             PREFETCH(ahead)
             ahead += 64
         for c in range(length):
             for k in range(R * J):
+                i = k // J
+                x = p[i // ROW * 3 + i % ROW // STEPS] + i % ROW % STEPS * step if TWO else p[i // STEPS] + i % STEPS * step
                 if PAIRS:
-                    acc[k] = dot_pairs(acc[k], place(TWO, step, p + 4 * c, q + 4 * c, k // J), wei + k % J * width)
+                    acc[k] = dot_pairs(acc[k], x + 4 * c, wei + k % J * width)
                 else:
-                    acc[k] = dot(acc[k], place(TWO, step, p + 4 * c, q + 4 * c, k // J), wei + k % J * width)
+                    acc[k] = dot(acc[k], x + 4 * c, wei + k % J * width)
             wei += J * width
 
 
-# Store `count` pixels of the sums that follow each other, from acc[first * J] on: rounded, if nothing was added.
-cdef inline void store_row(const int first, const int count, const int J, const Tile* t, const vi* acc, uint8_t* dst) noexcept nogil:
-    cdef int i, j, k
-    if V == BLOCK:
-        for k in range(J * (count // 4)):
-            i = k % (count // 4) * 4
-            j = k // (count // 4)
-            store_bytes(4, dst + i * BLOCK + j * t.dst_c, acc[(first + i) * J + j], acc[(first + i + 1) * J + j],
-                        acc[(first + i + 2) * J + j], acc[(first + i + 3) * J + j], t.zero, t.low, t.high)
-        if count % 4 >= 2:
-            i = count // 4 * 4
-            for j in range(J):
-                store_bytes(2, dst + i * BLOCK + j * t.dst_c, acc[(first + i) * J + j], acc[(first + i + 1) * J + j],
-                            acc[(first + i) * J + j], acc[(first + i) * J + j], t.zero, t.low, t.high)
-        if count % 2:
-            i = count - 1
-            for j in range(J):
-                store_bytes(1, dst + i * BLOCK + j * t.dst_c, acc[(first + i) * J + j], acc[(first + i) * J + j],
-                            acc[(first + i) * J + j], acc[(first + i) * J + j], t.zero, t.low, t.high)
-    elif V == 8 and J == 2:
-        for k in range(count // 2):
-            i = (first + 2 * k) * J
-            store_bytes(4, dst + 2 * k * BLOCK, acc[i], acc[i + 1], acc[i + 2], acc[i + 3], t.zero, t.low, t.high)
-        if count % 2:
-            i = (first + count - 1) * J
-            store_bytes(2, dst + (count - 1) * BLOCK, acc[i], acc[i + 1], acc[i], acc[i], t.zero, t.low, t.high)
-    elif J == 2:
-        for k in range(count):
-            i = (first + k) * J
-            store_bytes(2, dst + k * BLOCK, acc[i], acc[i + 1], acc[i], acc[i], t.zero, t.low, t.high)
-
-
-cdef inline void tile(const int R, const int J, const bint TWO, const bint PAIRS, const Py_ssize_t step, const uint8_t* src,
-                      const uint8_t* below, const char* wei, const Tile* t, uint8_t* dst, uint8_t* dst_below,
-                      const uint8_t* add, const uint8_t* add_below, const char* ahead) noexcept nogil:
-    cdef int k
+# Sums that are rounded, with the residual if there is one.
+cdef inline vi rounded(const Tile* t, vi acc, int j, const uint8_t* add) noexcept nogil:
     cdef vf sums, residual
+    if not t.has_add:
+        return vround(vtofloat(acc) * load(t.factor + j * V))
+    sums = product(vtofloat(acc), load(t.factor + j * V))
+    if t.between:
+        sums = product(vtofloat(vmin4(vset4(t.between_high), vmax4(vset4(t.between_low), vround(sums)))), vbroadcast(t.own_scale))
+    residual = vtofloat(vload1(add) - vset4(t.add_zero))
+    return vround(sums + product(residual, vbroadcast(t.add_scale)))
+
+
+cdef inline void tile(const int R, const int J, const bint TWO, const bint PAIRS, const uint8_t* src, const char* wei,
+                      const Tile* t, uint8_t* dst, const uint8_t* add, const char* ahead) noexcept nogil:
+    cdef int k, i, j, last = R - 1
     cdef vi acc[28]
     cdef int width = VBYTES if PAIRS else VBYTES * GROUP_VECTORS
     for k in range(R * J):
         acc[k] = vload4(t.start + k % J * V)
-    sweep(R, J, TWO, PAIRS, step, src, below, wei, acc, t.offset, t.segments, 4, ahead, t.fetch)
-    sweep(R, J, TWO, PAIRS, step, src, below, wei + t.segments * 4 * J * width, acc, t.offset + t.segments, t.groups, 1, ahead, 0)
+    sweep(R, J, TWO, PAIRS, t, src, wei, acc, t.offset, t.segments, 4, ahead, t.fetch)
+    sweep(R, J, TWO, PAIRS, t, src, wei + t.segments * 4 * J * width, acc, t.offset + t.segments, t.groups, 1, ahead, 0)
     if t.has_add:
         for k in range(R * J):
-            sums = product(vtofloat(acc[k]), load(t.factor + k % J * V))
-            if t.between:
-                acc[k] = vmin4(vset4(t.between_high), vmax4(vset4(t.between_low), vround(sums)))
-                sums = product(vtofloat(acc[k]), vbroadcast(t.own_scale))
-            residual = vtofloat(vload1(place(TWO, BLOCK, add, add_below, k // J) + k % J * V // BLOCK * t.add_c
-                                       + k % J * V % BLOCK) - vset4(t.add_zero))
-            acc[k] = vround(sums + product(residual, vbroadcast(t.add_scale)))
+            acc[k] = rounded(t, acc[k], k % J, add + place(TWO, k // J, t.add_w, t.add_h) + k % J * V)
     else:
         for k in range(R * J):
             acc[k] = vround(vtofloat(acc[k]) * load(t.factor + k % J * V))
-    if TWO:
-        store_row(0, ROW, J, t, acc, dst)
-        store_row(ROW, ROW, J, t, acc, dst_below)
+    # the pixels of the last vectors are stored again where they do not fill all four
+    if J == 1:
+        for k in range((R + 3) // 4):
+            i = k * 4
+            store_bytes(1, dst + place(TWO, i, t.dst_w, t.dst_h), dst + place(TWO, min(i + 1, last), t.dst_w, t.dst_h),
+                        dst + place(TWO, min(i + 2, last), t.dst_w, t.dst_h), dst + place(TWO, min(i + 3, last), t.dst_w, t.dst_h),
+                        acc[i], acc[min(i + 1, last)], acc[min(i + 2, last)], acc[min(i + 3, last)], t.zero, t.low, t.high)
+    elif J == 2:
+        for k in range((R + 1) // 2):
+            i = k * 2
+            j = min(i + 1, last)
+            store_bytes(2, dst + place(TWO, i, t.dst_w, t.dst_h), dst + place(TWO, j, t.dst_w, t.dst_h), NULL, NULL,
+                        acc[2 * i], acc[2 * i + 1], acc[2 * j], acc[2 * j + 1], t.zero, t.low, t.high)
     else:
-        store_row(0, R, J, t, acc, dst)
+        for i in range(R if J == 3 else 0):
+            store_bytes(3, dst + i * t.dst_w, NULL, NULL, NULL, acc[3 * i], acc[3 * i + 1], acc[3 * i + 2], acc[3 * i + 2],
+                        t.zero, t.low, t.high)
 
 
 # `count` tiles of r pixels, one behind the other.
-cdef inline void tiles(const int R, const int J, const bint PAIRS, const Py_ssize_t step, Py_ssize_t count, const uint8_t* src,
-                       const char* wei, const Tile* t, uint8_t* dst, const uint8_t* add, const char* ahead) noexcept nogil:
+cdef inline void tiles(const int R, const int J, const bint PAIRS, Py_ssize_t count, const uint8_t* src, const char* wei,
+                       const Tile* t, uint8_t* dst, const uint8_t* add, const char* ahead) noexcept nogil:
     cdef Py_ssize_t _tile
     for _tile in range(count):
-        tile(R, J, False, PAIRS, step, src, NULL, wei, t, dst, NULL, add, NULL, ahead)
-        src += R * step
-        dst += R * BLOCK
-        add += R * BLOCK
+        tile(R, J, False, PAIRS, src, wei, t, dst, add, ahead)
+        src += R * t.src_w
+        dst += R * t.dst_w
+        add += R * t.add_w
         ahead += 64 * t.fetch * t.segments
 
 
 # `tiles` for a number of pixels that is known only at run time.
-cdef inline void choose(int r, const int J, const bint PAIRS, const Py_ssize_t step, Py_ssize_t count, const uint8_t* src,
-                        const char* wei, const Tile* t, uint8_t* dst, const uint8_t* add, const char* ahead) noexcept nogil:
-    if REGS == 32 and J < 3 and r == 14: tiles(14, J, PAIRS, step, count, src, wei, t, dst, add, ahead)
-    elif REGS == 32 and J < 3 and r == 13: tiles(13, J, PAIRS, step, count, src, wei, t, dst, add, ahead)
-    elif J < 2 + (REGS == 32) and r == 12: tiles(12, J, PAIRS, step, count, src, wei, t, dst, add, ahead)
-    elif J < 2 + (REGS == 32) and r == 11: tiles(11, J, PAIRS, step, count, src, wei, t, dst, add, ahead)
-    elif J < 2 + (REGS == 32) and r == 10: tiles(10, J, PAIRS, step, count, src, wei, t, dst, add, ahead)
-    elif (J == 1 or REGS == 32) and r == 9: tiles(9, J, PAIRS, step, count, src, wei, t, dst, add, ahead)
-    elif (J == 1 or REGS == 32) and r == 8: tiles(8, J, PAIRS, step, count, src, wei, t, dst, add, ahead)
-    elif (J == 1 or REGS == 32) and r == 7: tiles(7, J, PAIRS, step, count, src, wei, t, dst, add, ahead)
-    elif (J < 3 or REGS == 32) and r == 6: tiles(6, J, PAIRS, step, count, src, wei, t, dst, add, ahead)
-    elif (J < 3 or REGS == 32) and r == 5: tiles(5, J, PAIRS, step, count, src, wei, t, dst, add, ahead)
-    elif r == 4: tiles(4, J, PAIRS, step, count, src, wei, t, dst, add, ahead)
-    elif r == 3: tiles(3, J, PAIRS, step, count, src, wei, t, dst, add, ahead)
-    elif r == 2: tiles(2, J, PAIRS, step, count, src, wei, t, dst, add, ahead)
-    else: tiles(1, J, PAIRS, step, count, src, wei, t, dst, add, ahead)
+cdef inline void choose(int r, const int J, const bint PAIRS, Py_ssize_t count, const uint8_t* src, const char* wei,
+                        const Tile* t, uint8_t* dst, const uint8_t* add, const char* ahead) noexcept nogil:
+    if REGS == 32 and J < 3 and r == 14: tiles(14, J, PAIRS, count, src, wei, t, dst, add, ahead)
+    elif REGS == 32 and J < 3 and r == 13: tiles(13, J, PAIRS, count, src, wei, t, dst, add, ahead)
+    elif (J == 1 or REGS == 32 and J == 2) and r == 12: tiles(12, J, PAIRS, count, src, wei, t, dst, add, ahead)
+    elif (J == 1 or REGS == 32 and J == 2) and r == 11: tiles(11, J, PAIRS, count, src, wei, t, dst, add, ahead)
+    elif (J == 1 or REGS == 32 and J == 2) and r == 10: tiles(10, J, PAIRS, count, src, wei, t, dst, add, ahead)
+    elif (J == 1 or REGS == 32) and r == 9: tiles(9, J, PAIRS, count, src, wei, t, dst, add, ahead)
+    elif (J == 1 or REGS == 32) and r == 8: tiles(8, J, PAIRS, count, src, wei, t, dst, add, ahead)
+    elif (J == 1 or REGS == 32) and r == 7: tiles(7, J, PAIRS, count, src, wei, t, dst, add, ahead)
+    elif (J < 3 or REGS == 32) and r == 6: tiles(6, J, PAIRS, count, src, wei, t, dst, add, ahead)
+    elif (J < 3 or REGS == 32) and r == 5: tiles(5, J, PAIRS, count, src, wei, t, dst, add, ahead)
+    elif r == 4: tiles(4, J, PAIRS, count, src, wei, t, dst, add, ahead)
+    elif r == 3: tiles(3, J, PAIRS, count, src, wei, t, dst, add, ahead)
+    elif r == 2: tiles(2, J, PAIRS, count, src, wei, t, dst, add, ahead)
+    else: tiles(1, J, PAIRS, count, src, wei, t, dst, add, ahead)

@@ -11,7 +11,7 @@ from ..ops.conv import Conv
 from ..ops.quantized import store_of
 from ..ops.windows import Windows
 from ..plan.binder import Binder, Step
-from ..plan.layout import BLOCKED8, PLANAR, Halo, Layout
+from ..plan.layout import CHANNELS_LAST, CHANNELS_LAST_4, Halo, Layout
 from ..plan.select import Selection, Target
 from ..plan.view import NO_VIEW, View
 from .conv import Groups, first_taps, halo_of, merge_groups
@@ -43,28 +43,23 @@ class ConvInt8(SumsInt8[Conv]):
         (x,), store = self.operands(node), store_of(node)
         wants = {x: self.layout}
         if store and store.residual:
-            wants[store.residual.integers] = BLOCKED8
-        return wants, BLOCKED8
+            wants[store.residual.integers] = CHANNELS_LAST
+        return wants, CHANNELS_LAST
 
-    layout: Layout = BLOCKED8
+    layout: Layout = CHANNELS_LAST
 
     def halo(self, node: Node) -> Halo:
         return halo_of(self.windows(node))
 
     def groups(self, node: Node) -> Groups:
         """How the convolution's groups are computed."""
-        return merge_groups(self.op(node).group, node.input(0).dims[1], node.results[0].dims[1], BLOCKED8.block)
-
-    def row(self, windows: Windows) -> int:
-        """Taps that follow each other in a planar source; 0 for a blocked one."""
-        return 0
+        return merge_groups(self.op(node).group, node.input(0).dims[1], node.results[0].dims[1], CHANNELS_LAST.block)
 
     def offsets(self, windows: Windows, IC: int, src: View, reads: int) -> tuple[np.ndarray, dict[str, int]]:
         """The table of offsets, `reads` times, and how many of them are segments and single groups."""
-        block = src.layout.block
-        taps = tap_axes(windows, src)
-        full = grid_offsets((IC // block, src.c), *taps)
-        tail = grid_offsets(*taps, (-(-(IC % block) // GROUP), GROUP)) + IC // block * src.c
+        block, taps = CHANNELS_LAST.block, tap_axes(windows, src)
+        full = grid_offsets(*taps, (IC // block, block))
+        tail = grid_offsets(*taps, (-(-(IC % block) // GROUP), GROUP)) + IC // block * block
         return np.concatenate([full] * reads + [tail] * reads), {"segments": len(full) * reads, "groups": len(tail) * reads}
 
     def bind(self, node: Node, binder: Binder) -> list[Step]:
@@ -73,12 +68,12 @@ class ConvInt8(SumsInt8[Conv]):
         src, dst, residual = binder.view(x), binder.view(node.results[0]), sums.store.residual
         add = NO_VIEW if residual is None else binder.view(residual.integers)
         table, counts = self.offsets(windows, groups.IC, src, parts(sums.w))
-        read = first_taps(src, windows)._replace(c=groups.IC // src.layout.block * src.c)
+        read = first_taps(src, windows)._replace(c=groups.IC)
         N, OH, OW = (src.shape[0], *windows.out)
         views = (read, dst) if residual is None else (read, dst, add)
         if all(v.h == OW * v.w for v in views):  # rows without gaps are one long row
             OH, OW = 1, OH * OW
-        fields = self.sums_fields(binder, kernel, sums, 0, groups.G, groups.merge, self.row(windows))
+        fields = self.sums_fields(binder, kernel, sums, 0, groups.G, groups.merge)
         most = kernel.tile_rows()[1]
         taps = math.prod(windows.kernel)
         rows, cols = chunk(OH, OW, groups.IC, windows, most)
@@ -110,10 +105,10 @@ class ConvPointwiseInt8(ConvInt8):
 
 
 class ConvFirstInt8(ConvInt8):
-    """The first layer: few input channels, read from planes. A row of the kernel is padded to groups of 4 taps."""
+    """The first layer: few input channels, which fill one group."""
 
     name = "first-int8"
-    layout = PLANAR
+    layout = CHANNELS_LAST_4
 
     def refuse(self, node: Node, selection: Selection) -> str | None:
         if reason := super().refuse(node, selection):
@@ -122,17 +117,3 @@ class ConvFirstInt8(ConvInt8):
         if x.dims[1] > FIRST_CHANNELS:
             return f"{x.dims[1]} input channels"
         return f"group {group}" if group > 1 else None
-
-    def row(self, windows: Windows) -> int:
-        return windows.kernel[-1] if windows.dilations[-1] == 1 else 1
-
-    def halo(self, node: Node) -> Halo:
-        windows = self.windows(node)
-        top, left, bottom, right = halo_of(windows)
-        return top, left, bottom, right + -self.row(windows) % GROUP
-
-    def offsets(self, windows: Windows, IC: int, src: View, reads: int) -> tuple[np.ndarray, dict[str, int]]:
-        row = self.row(windows)
-        *axes, (KW, step) = tap_axes(windows, src)
-        table = grid_offsets((IC, src.c), *axes, (KW // row, step), (-(-row // GROUP), GROUP))
-        return np.tile(table, reads), {"segments": 0, "groups": len(table) * reads}

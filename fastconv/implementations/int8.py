@@ -13,7 +13,7 @@ from ..ops.base import Op
 from ..ops.quantized import Quantized, Store, operand_of, store_of
 from ..plan.binder import Binder
 from ..plan.implementation import Implementation
-from ..plan.layout import BLOCKED8
+from ..plan.layout import CHANNELS_LAST
 from ..plan.packing import Packing
 from ..plan.select import Selection
 from ..plan.view import NO_VIEW, View
@@ -94,19 +94,19 @@ class SumsInt8(Int8Implementation[OpT]):
         return found
 
     def sums_fields(
-        self, binder: Binder, kernel: ModuleType, sums: Sums, axis: int, G: int = 1, merge: int = 1, row: int = 0
+        self, binder: Binder, kernel: ModuleType, sums: Sums, axis: int, G: int = 1, merge: int = 1
     ) -> dict[str, Any]:
-        """The fields of the weights and of the store; see `pack_int8` for G, merge and row."""
+        """The fields of the weights and of the store; see `centred` for G and merge."""
         V, words, flip, has_pairs = kernel.packing()
         w = sums.w.integers.constant
         assert w is not None
         shared: dict[str, Any] = {"axis": axis, "G": G, "merge": merge, "zero": tuple(sums.w.zero.reshape(-1).tolist())}
-        pairs = has_pairs and are_small(w, row=row, **shared)
-        wei = binder.pack("int8", pack_int8, w, row=row, V=V, words=words and not pairs, **shared)
+        pairs = has_pairs and are_small(w, **shared)
+        wei = binder.pack("int8", pack_int8, w, V=V, words=words and not pairs, **shared)
         start = binder.pack(
             "start", pack_start, w, bias=sums.bias.astype(np.int32).tobytes(), offset=flip - int(sums.x.zero), **shared
         )
-        factor = np.zeros((G, -(-len(sums.bias) // G // BLOCKED8.block) * BLOCKED8.block), np.float32)
+        factor = np.zeros((G, -(-len(sums.bias) // G // CHANNELS_LAST.block) * CHANNELS_LAST.block), np.float32)
         factor[:, : len(sums.bias) // G] = sums.factors.reshape(G, -1)
         return {
             "wei": wei, "start": start, "factor": binder.constant(factor), "pairs": pairs,
@@ -163,23 +163,19 @@ def centred(w: np.ndarray | Weights, axis: int, G: int, merge: int, zero: tuple[
     return out.reshape(G, OC // G, merge * IC, T)
 
 
-def in_groups(w: np.ndarray, row: int) -> np.ndarray:
+def in_groups(w: np.ndarray) -> np.ndarray:
     """Weights G OC IC T as int8 of G OC K GROUP, in the order of the groups of bytes that a tile reads.
 
-    row 0: a blocked source; else a planar one, of which `row` taps follow each other. Weights that int8 does not hold are the sum
-    of two, and their groups are read twice: all of full blocks, then all others.
+    That is tap by tap, first all whole blocks of channels, then all others. Weights that int8 does not hold are the sum of two,
+    and their groups are read twice.
     """
     small = w.clip(-128, 127)
     parts = [small] if (small == w).all() else [small, w - small]
-    G, OC, IC, T = w.shape
-    block = BLOCKED8.block
-    if row:
-        width = -(-row // GROUP) * GROUP
-        shapes = [_padded(p.reshape(G, OC, IC * T // row, row), width).reshape(G, OC, -1, GROUP) for p in parts]
-        return np.concatenate(shapes, axis=2).astype(np.int8)
-    full = IC // block * block
-    blocks = [p[:, :, :full].reshape(G, OC, -1, block, T).swapaxes(3, 4).reshape(G, OC, -1, GROUP) for p in parts]
-    tails = [_padded(p[:, :, full:].swapaxes(2, 3), -(-(IC - full) // GROUP) * GROUP).reshape(G, OC, -1, GROUP) for p in parts]
+    G, OC, IC, _ = w.shape
+    full = IC // CHANNELS_LAST.block * CHANNELS_LAST.block
+    taps = [p.swapaxes(2, 3) for p in parts]
+    blocks = [t[..., :full].reshape(G, OC, -1, GROUP) for t in taps]
+    tails = [_padded(t[..., full:], -(-(IC - full) // GROUP) * GROUP).reshape(G, OC, -1, GROUP) for t in taps]
     return np.concatenate([*blocks, *tails], axis=2).astype(np.int8)
 
 
@@ -196,20 +192,20 @@ def parts(w: Quantized) -> int:
     return 1 if wide.min(initial=0) >= -128 and wide.max(initial=0) <= 127 else 2
 
 
-def are_small(w: np.ndarray | Weights, row: int, **options: Any) -> bool:
+def are_small(w: np.ndarray | Weights, **options: Any) -> bool:
     """Whether no two neighbouring weights of a group can pass 16 bits when they are multiplied with bytes, see pyx/dot.pxd."""
-    groups = np.abs(in_groups(centred(w, **options), row).astype(np.int16))
+    groups = np.abs(in_groups(centred(w, **options)).astype(np.int16))
     return bool((groups[..., 0::2] + groups[..., 1::2] <= 128).all())
 
 
-def pack_int8(w: np.ndarray | Weights, row: int, V: int, words: bool, **options: Any) -> Packing:
+def pack_int8(w: np.ndarray | Weights, V: int, words: bool, **options: Any) -> Packing:
     """Weights in the order in which the tile reads them: [group][panel][K][vector][lane][GROUP] int8, or int16 as dot.pxd has
-    `words`. `options` as in `centred`, `row` as in `in_groups`.
+    `words`. `options` as in `centred`.
     """
-    G, axis, merge = options["G"], options["axis"], options["merge"]
-    OC, IC, T = w.shape[axis] // G, math.prod(w.shape) // w.shape[axis], 1
-    vectors = -(-OC // BLOCKED8.block) * BLOCKED8.block // V
-    groups = in_groups(centred(w, **options), row)
+    G = options["G"]
+    OC = w.shape[options["axis"]] // G
+    vectors = -(-OC // CHANNELS_LAST.block) * CHANNELS_LAST.block // V
+    groups = in_groups(centred(w, **options))
     K = groups.shape[2]
 
     def fill(dst: np.ndarray) -> None:
@@ -234,7 +230,7 @@ def pack_int8(w: np.ndarray | Weights, row: int, V: int, words: bool, **options:
 def pack_start(w: np.ndarray | Weights, bias: bytes, offset: int, **options: Any) -> Packing:
     """Where the sums of each lane start: the bias, and `offset` times the sum of the weights."""
     G, OC = options["G"], w.shape[options["axis"]]
-    lanes = -(-OC // G // BLOCKED8.block) * BLOCKED8.block
+    lanes = -(-OC // G // CHANNELS_LAST.block) * CHANNELS_LAST.block
 
     def fill(dst: np.ndarray) -> None:
         total = centred(w, **options).sum(axis=(2, 3), dtype=np.int64) * offset

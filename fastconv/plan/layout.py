@@ -18,11 +18,13 @@ RANKS = (4, 5)
 class Layout(NamedTuple):
     """An order of elements.
 
-    `block` is how many channels lie side by side at each pixel; 1 for layouts in which each channel has planes of its own.
+    `block` is how many channels lie side by side at each pixel; 1 for layouts in which each channel has planes of its own. With
+    `channels_last` the blocks of a pixel lie side by side too: all channels, filled up to whole blocks.
     """
 
     name: str
     block: int = 1
+    channels_last: bool = False
 
     @property
     def is_blocked(self) -> bool:
@@ -44,8 +46,12 @@ def blocked(block: int) -> Layout:
     return Layout(f"nChw{block}c", block)
 
 
-#: the layout of bytes on every instruction set, nChw16c
-BLOCKED8 = blocked(16)
+#: the layout of bytes, with channels filled up to a multiple of 16
+CHANNELS_LAST = Layout("nhwc", 16, channels_last=True)
+#: that of a first layer's source, of up to 4 channels
+CHANNELS_LAST_4 = Layout("nhwc4", 4, channels_last=True)
+#: bytes behind a tensor with channels last that kernels may read
+TAIL = 64
 
 
 class Geometry(NamedTuple):
@@ -77,13 +83,15 @@ def geometry(dims: tuple[int, ...], layout: Layout, itemsize: int, halo: Halo = 
     N, C, *size = dims
     before, behind = halo_sides(len(dims), halo)
     D, H, W = (1, *(b + s + a for b, s, a in zip(before, size, behind, strict=True)))[-3:]
-    w = layout.block
+    blocks = -(-C // layout.block)
+    w = layout.block * (blocks if layout.channels_last else 1)
     h = W * w
     d = H * h
-    c = D * d
-    n = -(-C // layout.block) * c
+    c = layout.block if layout.channels_last else D * d
+    n = blocks * layout.block * D * H * W
     front, top, left = (0, *before)[-3:]
-    return Geometry(n, c, d, h, w, front * d + top * h + left * w, N * n * itemsize)
+    tail = TAIL if layout.channels_last else 0
+    return Geometry(n, c, d, h, w, front * d + top * h + left * w, N * n * itemsize + tail)
 
 
 def halo_sides(rank: int, halo: Halo) -> tuple[Halo, Halo]:

@@ -346,7 +346,7 @@ def _halo_steps(binder: Binder, root: Tensor) -> list[Step]:
     """Zero the halo of a root tensor: around each plane, and for a volume the planes before and behind it."""
     g, dst, itemsize = root.geometry, binder.address_of(root), root.itemsize
     (*front, top, left), (*back, bottom, right) = halo_sides(len(root.value.dims), root.halo)
-    elements = g.nbytes // itemsize
+    elements = root.value.dims[0] * g.n
     halo = binder.kernels.halo
     steps = [
         binder.step(

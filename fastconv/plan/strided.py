@@ -83,13 +83,18 @@ def reorder(binder: Binder, src: View, dst: View) -> list[Step]:
     for first, blocks, channels in ((0, C // block, block), (C // block * block, 1, C % block)):
         if not blocks or not channels:
             continue
-        (src_block, src_lane), (dst_block, dst_lane) = (
-            (v.c, 1) if v.layout.is_blocked else (v.c * block, v.c) for v in (src, dst)
-        )
+        (src_block, src_lane), (dst_block, dst_lane) = (_channel_strides(v, block) for v in (src, dst))
         src_strides, dst_strides = (src.n, src_block, *src.spatial, src_lane), (dst.n, dst_block, *dst.spatial, dst_lane)
         dims = (N, blocks, *size, channels)
         steps.append(copy(binder, dst.itemsize, src.at(c=first), src_strides, dst.at(c=first), dst_strides, dims))
     return steps
+
+
+def _channel_strides(v: View, block: int) -> tuple[int, int]:
+    """The strides from one block of channels to the next, and from one channel to the next."""
+    if v.layout.channels_last:
+        return block, 1
+    return (v.c, 1) if v.layout.is_blocked else (v.c * block, v.c)
 
 
 def copy_channels(binder: Binder, src: View, begin: int, dst: View, channel: int, count: int) -> list[Step]:

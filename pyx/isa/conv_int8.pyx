@@ -1,8 +1,8 @@
 """Convolution of bytes: uint8 activations, int8 weights, sums in int32, rounded to uint8 as they are stored.
 
-Layouts: src is nChw16c or planar, uint8, with a halo of its zero point that covers every tap; or a matrix, each row a pixel.
-wei = [group][panel][group of 4 bytes][vector][lane][4], see dot.pxd; start (int32) and factor (float32) have a lane for each
-output channel of a group: `start` is the bias minus the source's zero point times the sum of the weights. add and dst are nChw16c.
+Layouts: src is nhwc, uint8, with a halo of its zero point that covers every tap, and channels filled up to whole blocks (or a
+matrix, each row a pixel); lanes without a channel hold anything, as their weights are 0. wei = [group][panel][group of 4 bytes][vector][lane][4], see dot.pxd; start (int32) and factor (float32) have a lane for each
+output channel of a group: `start` is the bias minus the source's zero point times the sum of the weights. add and dst are nhwc.
 A panel has WIDTH vectors: see panels.pxd.
 
 y = clip(rint(sum * factor) + zero, low, high); with a residual, see `tile` in tile_int8.pxd. The sums are exact, so that y does
@@ -52,115 +52,41 @@ cdef struct Args:
     int high
 
 
-# Tiles of J vectors for each of these steps. Each combination has a function of its own, see tile_int8.pxd.
-cdef inline void near(const int J, const Py_ssize_t step, int r, Py_ssize_t count, bint pairs, const uint8_t* src,
-                      const char* wei, const Tile* t, uint8_t* dst, const uint8_t* add, const char* ahead) noexcept nogil:
-    if HAS_PAIRS and pairs:
-        choose(r, J, True, step, count, src, wei, t, dst, add, ahead)
+# `count` tiles of r pixels of a row, J vectors wide. Each J has a function of its own, see tile_int8.pxd.
+cdef inline void near(const int J, int r, Py_ssize_t count, const uint8_t* src, const char* wei, const Tile* t, uint8_t* dst,
+                      const uint8_t* add, const char* ahead) noexcept nogil:
+    if HAS_PAIRS and t.pairs:
+        choose(r, J, True, count, src, wei, t, dst, add, ahead)
     else:
-        choose(r, J, False, step, count, src, wei, t, dst, add, ahead)
+        choose(r, J, False, count, src, wei, t, dst, add, ahead)
 
 
-cdef noinline dense_1(int r, Py_ssize_t count, bint pairs, const uint8_t* src, const char* wei, const Tile* t, uint8_t* dst,
-                  const uint8_t* add, const char* ahead) noexcept nogil:
-    near(1, BLOCK, r, count, pairs, src, wei, t, dst, add, ahead)
+cdef noinline near_1(int r, Py_ssize_t count, const uint8_t* src, const char* wei, const Tile* t, uint8_t* dst,
+                     const uint8_t* add, const char* ahead) noexcept nogil:
+    near(1, r, count, src, wei, t, dst, add, ahead)
     return 0
 
 
-cdef noinline strided_1(int r, Py_ssize_t count, bint pairs, const uint8_t* src, const char* wei, const Tile* t, uint8_t* dst,
-                  const uint8_t* add, const char* ahead) noexcept nogil:
-    near(1, 2 * BLOCK, r, count, pairs, src, wei, t, dst, add, ahead)
+cdef noinline near_2(int r, Py_ssize_t count, const uint8_t* src, const char* wei, const Tile* t, uint8_t* dst,
+                     const uint8_t* add, const char* ahead) noexcept nogil:
+    near(2, r, count, src, wei, t, dst, add, ahead)
     return 0
 
 
-cdef noinline bytes_1(int r, Py_ssize_t count, bint pairs, const uint8_t* src, const char* wei, const Tile* t, uint8_t* dst,
-                  const uint8_t* add, const char* ahead) noexcept nogil:
-    near(1, 2, r, count, pairs, src, wei, t, dst, add, ahead)
+cdef noinline near_3(int r, Py_ssize_t count, const uint8_t* src, const char* wei, const Tile* t, uint8_t* dst,
+                     const uint8_t* add, const char* ahead) noexcept nogil:
+    near(3, r, count, src, wei, t, dst, add, ahead)
     return 0
 
 
-cdef noinline any_1(int r, Py_ssize_t count, bint pairs, const uint8_t* src, const char* wei, const Tile* t, uint8_t* dst,
-                  const uint8_t* add, const char* ahead) noexcept nogil:
-    near(1, t.src_w, r, count, pairs, src, wei, t, dst, add, ahead)
-    return 0
-
-
-cdef noinline dense_2(int r, Py_ssize_t count, bint pairs, const uint8_t* src, const char* wei, const Tile* t, uint8_t* dst,
-                  const uint8_t* add, const char* ahead) noexcept nogil:
-    near(2, BLOCK, r, count, pairs, src, wei, t, dst, add, ahead)
-    return 0
-
-
-cdef noinline strided_2(int r, Py_ssize_t count, bint pairs, const uint8_t* src, const char* wei, const Tile* t, uint8_t* dst,
-                  const uint8_t* add, const char* ahead) noexcept nogil:
-    near(2, 2 * BLOCK, r, count, pairs, src, wei, t, dst, add, ahead)
-    return 0
-
-
-cdef noinline bytes_2(int r, Py_ssize_t count, bint pairs, const uint8_t* src, const char* wei, const Tile* t, uint8_t* dst,
-                  const uint8_t* add, const char* ahead) noexcept nogil:
-    near(2, 2, r, count, pairs, src, wei, t, dst, add, ahead)
-    return 0
-
-
-cdef noinline any_2(int r, Py_ssize_t count, bint pairs, const uint8_t* src, const char* wei, const Tile* t, uint8_t* dst,
-                  const uint8_t* add, const char* ahead) noexcept nogil:
-    near(2, t.src_w, r, count, pairs, src, wei, t, dst, add, ahead)
-    return 0
-
-
-cdef noinline dense_3(int r, Py_ssize_t count, bint pairs, const uint8_t* src, const char* wei, const Tile* t, uint8_t* dst,
-                  const uint8_t* add, const char* ahead) noexcept nogil:
-    near(3, BLOCK, r, count, pairs, src, wei, t, dst, add, ahead)
-    return 0
-
-
-cdef noinline strided_3(int r, Py_ssize_t count, bint pairs, const uint8_t* src, const char* wei, const Tile* t, uint8_t* dst,
-                  const uint8_t* add, const char* ahead) noexcept nogil:
-    near(3, 2 * BLOCK, r, count, pairs, src, wei, t, dst, add, ahead)
-    return 0
-
-
-cdef noinline bytes_3(int r, Py_ssize_t count, bint pairs, const uint8_t* src, const char* wei, const Tile* t, uint8_t* dst,
-                  const uint8_t* add, const char* ahead) noexcept nogil:
-    near(3, 2, r, count, pairs, src, wei, t, dst, add, ahead)
-    return 0
-
-
-cdef noinline any_3(int r, Py_ssize_t count, bint pairs, const uint8_t* src, const char* wei, const Tile* t, uint8_t* dst,
-                  const uint8_t* add, const char* ahead) noexcept nogil:
-    near(3, t.src_w, r, count, pairs, src, wei, t, dst, add, ahead)
-    return 0
-
-
-# Two rows of ROW pixels.
-cdef noinline two_rows(bint pairs, const uint8_t* src, const uint8_t* below, const char* wei, const Tile* t, uint8_t* dst,
-                       uint8_t* dst_below, const uint8_t* add, const uint8_t* add_below, const char* ahead) noexcept nogil:
-    if HAS_PAIRS and pairs:
-        tile(2 * ROW, 2, True, True, BLOCK, src, below, wei, t, dst, dst_below, add, add_below, ahead)
+# Two rows of ROW pixels, 2 vectors wide.
+cdef noinline two_rows(const uint8_t* src, const char* wei, const Tile* t, uint8_t* dst, const uint8_t* add,
+                       const char* ahead) noexcept nogil:
+    if HAS_PAIRS and t.pairs:
+        tile(2 * ROW, 2, True, True, src, wei, t, dst, add, ahead)
     else:
-        tile(2 * ROW, 2, True, False, BLOCK, src, below, wei, t, dst, dst_below, add, add_below, ahead)
+        tile(2 * ROW, 2, True, False, src, wei, t, dst, add, ahead)
     return 0
-
-
-# `count` tiles of r pixels of a row, J vectors wide.
-cdef inline void tiles_of(int J, int r, Py_ssize_t count, bint pairs, const uint8_t* src, const char* wei, const Tile* t,
-                          uint8_t* dst, const uint8_t* add, const char* ahead) noexcept nogil:
-    if V < BLOCK or J == 2:  # a narrow vector's block has two or four
-        if t.src_w == BLOCK: dense_2(r, count, pairs, src, wei, t, dst, add, ahead)
-        elif t.src_w == 2 * BLOCK: strided_2(r, count, pairs, src, wei, t, dst, add, ahead)
-        elif t.src_w == 2: bytes_2(r, count, pairs, src, wei, t, dst, add, ahead)
-        else: any_2(r, count, pairs, src, wei, t, dst, add, ahead)
-    elif J == 1:
-        if t.src_w == BLOCK: dense_1(r, count, pairs, src, wei, t, dst, add, ahead)
-        elif t.src_w == 2 * BLOCK: strided_1(r, count, pairs, src, wei, t, dst, add, ahead)
-        elif t.src_w == 2: bytes_1(r, count, pairs, src, wei, t, dst, add, ahead)
-        else: any_1(r, count, pairs, src, wei, t, dst, add, ahead)
-    else:
-        if t.src_w == BLOCK: dense_3(r, count, pairs, src, wei, t, dst, add, ahead)
-        elif t.src_w == 2 * BLOCK: strided_3(r, count, pairs, src, wei, t, dst, add, ahead)
-        elif t.src_w == 2: bytes_3(r, count, pairs, src, wei, t, dst, add, ahead)
-        else: any_3(r, count, pairs, src, wei, t, dst, add, ahead)
 
 
 cdef inline uint8_t* pixel(char** bases, const View* v, Py_ssize_t n, Py_ssize_t vector, Py_ssize_t h, Py_ssize_t w) noexcept nogil:
@@ -184,8 +110,12 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
     t.segments = a.segments
     t.groups = a.groups
     t.src_w = a.src.w
-    t.dst_c = a.dst.c
-    t.add_c = a.add.c
+    t.dst_w = a.dst.w
+    t.add_w = a.add.w
+    t.src_h = a.src.h
+    t.dst_h = a.dst.h
+    t.add_h = a.add.h
+    t.pairs = a.pairs
     t.has_add = a.has_add
     t.between = a.between
     t.between_low = a.between_low
@@ -213,7 +143,7 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
         t.start = <const int*> at(bases, a.start) + vector * V
         t.factor = at(bases, a.factor) + vector * V
         ahead = wei + J * K
-        two = REGS == 32 and a.OW == ROW and J == 2 and a.src.w == BLOCK
+        two = REGS == 32 and a.OW == ROW and J == 2
         # so many lines for each tile that all of them prefetch the next panel's weights
         count = (last - first) * ((end - begin + most_pixels(J) - 1) // most_pixels(J))
         t.fetch = (J * K // 64 // max(a.segments, 1) + count - 1) // count if a.fetch else 0
@@ -223,7 +153,7 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
             dst = pixel(bases, &a.dst, n, vector, oh, begin)
             add = pixel(bases, &a.add, n, vector, oh, begin)
             if two and oh + 2 <= last:
-                two_rows(a.pairs, src, src + a.src.h, wei, &t, dst, dst + a.dst.h, add, add + a.add.h, ahead)
+                two_rows(src, wei, &t, dst, add, ahead)
                 ahead += 64 * t.fetch * t.segments
                 oh += 2
                 continue
@@ -232,11 +162,16 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
             while tiles:
                 r = <int> ((left + tiles - 1) // tiles)
                 count = left - (r - 1) * tiles  # so many of r pixels; the others have one less
-                tiles_of(J, r, count, a.pairs, src, wei, &t, dst, add, ahead)
+                if V < BLOCK or J == 2:  # a block of narrow vectors has two or four
+                    near_2(r, count, src, wei, &t, dst, add, ahead)
+                elif J == 1:
+                    near_1(r, count, src, wei, &t, dst, add, ahead)
+                else:
+                    near_3(r, count, src, wei, &t, dst, add, ahead)
                 ahead += 64 * t.fetch * t.segments * count
                 src += r * count * a.src.w
-                dst += r * count * BLOCK
-                add += r * count * BLOCK
+                dst += r * count * a.dst.w
+                add += r * count * a.add.w
                 left -= r * count
                 tiles -= count
             oh += 1
