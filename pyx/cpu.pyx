@@ -4,6 +4,10 @@ cdef extern from *:
     """
     #if defined(__x86_64__) || defined(__i386__)
       #include <cpuid.h>
+      #ifdef __linux__
+        #include <sys/syscall.h>
+        #include <unistd.h>
+      #endif
     #elif defined(__aarch64__) && defined(__linux__)
       #include <sys/auxv.h>
     #elif defined(__aarch64__) && defined(__APPLE__)
@@ -23,6 +27,12 @@ cdef extern from *:
           /* Clang 14 does not know avxvnni by name: leaf 7.1, EAX, bit 4. It has the registers of avx2. */
           unsigned a, b, c, d;
           if (__builtin_cpu_supports("avx2") && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1)) names[n++] = "avxvnni";
+          #ifdef __linux__
+            /* AMX: leaf 7, EDX, bits 24 and 25. Linux lets a process use the tiles' registers, 8 KB that it saves for each thread
+               that does, when it asks: arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA). */
+            if (__get_cpuid_count(7, 0, &a, &b, &c, &d) && (d >> 24 & 3) == 3 && !syscall(SYS_arch_prctl, 0x1023, 18))
+                names[n++] = "amx-int8";
+          #endif
         #elif defined(__aarch64__) && defined(__linux__)
           if (getauxval(AT_HWCAP) & 1 << 20) names[n++] = "asimddp"; /* HWCAP_ASIMDDP, which old headers lack */
         #elif defined(__aarch64__) && defined(__APPLE__)

@@ -7,6 +7,7 @@
 # - BYTES: [lane][4] int8.
 # - WORDS: two vectors of int16, [lane][channels 0, 2] and [lane][channels 1, 3]: without an instruction for bytes that cannot
 #   saturate, pairs of 16 bits are multiplied.
+# - TILES: for AMX, see tile_amx.pxd.
 #
 # `dot_pairs` takes BYTES and multiplies by vpmaddubsw, which is exact where no pair of neighbouring weights (channels 0 and 1, or
 # 2 and 3) can pass 16 bits: |a| + |b| <= 128.
@@ -25,6 +26,12 @@ cdef extern from *:
     typedef unsigned short vuh __attribute__((vector_size(VBYTES), aligned(2), may_alias));
     #define BYTES 0
     #define WORDS 1
+    #define TILES 2
+    #ifdef __AMX_INT8__
+      #define AMX 1
+    #else
+      #define AMX 0
+    #endif
     #if defined(LOWERED)
       #define WEIGHTS BYTES
     #elif VBYTES == 64
@@ -144,6 +151,8 @@ cdef extern from *:
     ctypedef int vi
     enum: BYTES
     enum: WORDS
+    enum: TILES
+    enum: AMX
     enum: WEIGHTS
     enum: GROUP_VECTORS
     enum: HAS_PAIRS

@@ -16,12 +16,14 @@ from ..plan.select import Selection, Target
 from ..plan.view import NO_VIEW, View
 from .conv import Groups, first_taps, halo_of, merge_groups
 from .conv_taps import grid_offsets, tap_axes
-from .int8 import GROUP, SumsInt8, parts
+from .int8 import GROUP, SEGMENT, TILES, Order, SumsInt8, parts
 
 #: bytes of source that stay in L1 while the panels pass, of a chunk of pixels and of a chunk of rows
 CHUNK_BYTES = 32 * 1024
 #: bytes of weights beyond which a panel's come from L2 or memory, and are prefetched
 FEW_WEIGHTS = 100_000
+#: the most pixels that AMX multiplies at a time
+MOST_PIXELS = 16
 #: the most input channels that are read from planes
 FIRST_CHANNELS = 4
 
@@ -55,11 +57,22 @@ class ConvInt8(SumsInt8[Conv]):
         """How the convolution's groups are computed."""
         return merge_groups(self.op(node).group, node.input(0).dims[1], node.results[0].dims[1], CHANNELS_LAST.block)
 
-    def offsets(self, windows: Windows, IC: int, src: View, reads: int) -> tuple[np.ndarray, dict[str, int]]:
+    def order(self, windows: Windows, IC: int, src: View, form: int) -> Order:
+        """The order in which the bytes of a window are read: for AMX, a row of the kernel is one run if that takes less."""
+        KW = windows.kernel[-1]
+        if windows.dilations[-1] == 1 and -(-KW * src.w // SEGMENT) < KW * -(-IC // SEGMENT):
+            return Order(form, KW, src.w)
+        return Order(form, 1, IC)
+
+    def offsets(self, windows: Windows, IC: int, src: View, order: Order, reads: int) -> tuple[np.ndarray, dict[str, int]]:
         """The table of offsets, `reads` times, and how many of them are segments and single groups."""
         block, taps = CHANNELS_LAST.block, tap_axes(windows, src)
-        full = grid_offsets(*taps, (IC // block, block))
-        tail = grid_offsets(*taps, (-(-(IC % block) // GROUP), GROUP)) + IC // block * block
+        if order.form == TILES:
+            runs = taps[:-1] if order.run > 1 else taps
+            full, tail = grid_offsets(*runs, (-(-order.run * order.width // SEGMENT), SEGMENT)), np.zeros(0, np.int64)
+        else:
+            full = grid_offsets(*taps, (IC // block, block))
+            tail = grid_offsets(*taps, (-(-(IC % block) // GROUP), GROUP)) + IC // block * block
         return np.concatenate([full] * reads + [tail] * reads), {"segments": len(full) * reads, "groups": len(tail) * reads}
 
     def bind(self, node: Node, binder: Binder) -> list[Step]:
@@ -67,29 +80,33 @@ class ConvInt8(SumsInt8[Conv]):
         (x,) = self.operands(node)
         src, dst, residual = binder.view(x), binder.view(node.results[0]), sums.store.residual
         add = NO_VIEW if residual is None else binder.view(residual.integers)
-        table, counts = self.offsets(windows, groups.IC, src, parts(sums.w))
+        order = self.order(windows, groups.IC, src, kernel.packing()[1])
+        table, counts = self.offsets(windows, groups.IC, src, order, parts(sums.w))
         read = first_taps(src, windows)._replace(c=groups.IC)
         N, OH, OW = (src.shape[0], *windows.out)
         views = (read, dst) if residual is None else (read, dst, add)
         if all(v.h == OW * v.w for v in views):  # rows without gaps are one long row
             OH, OW = 1, OH * OW
-        fields = self.sums_fields(binder, kernel, sums, 0, groups.G, groups.merge)
-        most = kernel.tile_rows()[1]
+        fields = self.sums_fields(binder, kernel, sums, 0, order, groups.G, groups.merge)
+        M = -(-OW // -(-OW // MOST_PIXELS))
+        most = M if order.form == TILES else kernel.tile_rows()[1]
         taps = math.prod(windows.kernel)
         rows, cols = chunk(OH, OW, groups.IC, windows, most)
         return [
             binder.step(
                 kernel, src=read.fields, dst=dst.fields, add=add.fields, offsets=binder.table(table), **counts, **fields,
-                N=N, OH=OH, OW=OW, rows=rows, cols=cols, fetch=groups.IC * taps * groups.OC > FEW_WEIGHTS,
+                N=N, OH=OH, OW=OW, rows=rows, cols=cols, M=M, fetch=groups.IC * taps * groups.OC > FEW_WEIGHTS,
             )
         ]  # fmt: skip
 
 
 def chunk(OH: int, OW: int, IC: int, windows: Windows, most: int) -> tuple[int, int]:
-    """Output rows and columns of a chunk: its source stays in L1 while the panels of weights pass."""
+    """Output rows and columns of a chunk: its source stays in L1 while the panels of weights pass. `most` pixels are a tile."""
     if OH == 1:
-        count = max(OW // max(CHUNK_BYTES // IC // most * most, most), 1)
-        return 1, -(-OW // count // most) * most
+        cols = max(CHUNK_BYTES // IC // most, 1) * most
+        while 0 < OW % cols < most:  # the last chunk would have less than a tile
+            cols += most
+        return 1, min(cols, OW)
     row = IC * windows.size[-1] * min(windows.strides[0], windows.kernel[0])
     return min(max(CHUNK_BYTES // row, 2), OH), OW
 

@@ -23,6 +23,9 @@ OpT = TypeVar("OpT", bound=Op)
 
 #: bytes of a pixel that one instruction multiplies with a lane's weights
 GROUP = 4
+#: forms of packed weights, see pyx/dot.pxd, and the bytes that AMX multiplies at a time
+BYTES, WORDS, TILES = 0, 1, 2
+SEGMENT = 64
 #: the largest magnitude that int32 holds, and that of the product of a byte and a weight
 MOST, PRODUCT = 2**31 - 1, 255 * 128
 
@@ -94,15 +97,15 @@ class SumsInt8(Int8Implementation[OpT]):
         return found
 
     def sums_fields(
-        self, binder: Binder, kernel: ModuleType, sums: Sums, axis: int, G: int = 1, merge: int = 1
+        self, binder: Binder, kernel: ModuleType, sums: Sums, axis: int, order: Order, G: int = 1, merge: int = 1
     ) -> dict[str, Any]:
         """The fields of the weights and of the store; see `centred` for G and merge."""
-        V, words, flip, has_pairs = kernel.packing()
+        V, _, flip, has_pairs = kernel.packing()
         w = sums.w.integers.constant
         assert w is not None
         shared: dict[str, Any] = {"axis": axis, "G": G, "merge": merge, "zero": tuple(sums.w.zero.reshape(-1).tolist())}
-        pairs = has_pairs and are_small(w, **shared)
-        wei = binder.pack("int8", pack_int8, w, V=V, words=words and not pairs, **shared)
+        pairs = has_pairs and are_small(w, order, **shared)
+        wei = binder.pack("int8", pack_int8, w, V=V, order=order._replace(form=BYTES) if pairs else order, **shared)
         start = binder.pack(
             "start", pack_start, w, bias=sums.bias.astype(np.int32).tobytes(), offset=flip - int(sums.x.zero), **shared
         )
@@ -163,17 +166,32 @@ def centred(w: np.ndarray | Weights, axis: int, G: int, merge: int, zero: tuple[
     return out.reshape(G, OC // G, merge * IC, T)
 
 
-def in_groups(w: np.ndarray) -> np.ndarray:
+class Order(NamedTuple):
+    """The order of the bytes that a tile reads. `form` is that of the weights, see pyx/dot.pxd.
+
+    For TILES, runs of bytes that follow each other in the source are read 64 at a time: `run` taps of `width` bytes each.
+    Otherwise it is tap by tap: first all whole blocks of channels, then all others, filled up to groups.
+    """
+
+    form: int
+    run: int = 1
+    width: int = 0
+
+
+def in_groups(w: np.ndarray, order: Order) -> np.ndarray:
     """Weights G OC IC T as int8 of G OC K GROUP, in the order of the groups of bytes that a tile reads.
 
-    That is tap by tap, first all whole blocks of channels, then all others. Weights that int8 does not hold are the sum of two,
-    and their groups are read twice.
+    Weights that int8 does not hold are the sum of two, and their groups are read twice.
     """
     small = w.clip(-128, 127)
     parts = [small] if (small == w).all() else [small, w - small]
-    G, OC, IC, _ = w.shape
-    full = IC // CHANNELS_LAST.block * CHANNELS_LAST.block
+    G, OC, IC, T = w.shape
     taps = [p.swapaxes(2, 3) for p in parts]
+    if order.form == TILES:
+        runs = [_padded(t, order.width).reshape(G, OC, T // order.run, -1) for t in taps]
+        groups = [_padded(r, -(-r.shape[-1] // SEGMENT) * SEGMENT).reshape(G, OC, -1, GROUP) for r in runs]
+        return np.concatenate(groups, axis=2).astype(np.int8)
+    full = IC // CHANNELS_LAST.block * CHANNELS_LAST.block
     blocks = [t[..., :full].reshape(G, OC, -1, GROUP) for t in taps]
     tails = [_padded(t[..., full:], -(-(IC - full) // GROUP) * GROUP).reshape(G, OC, -1, GROUP) for t in taps]
     return np.concatenate([*blocks, *tails], axis=2).astype(np.int8)
@@ -192,20 +210,20 @@ def parts(w: Quantized) -> int:
     return 1 if wide.min(initial=0) >= -128 and wide.max(initial=0) <= 127 else 2
 
 
-def are_small(w: np.ndarray | Weights, **options: Any) -> bool:
+def are_small(w: np.ndarray | Weights, order: Order, **options: Any) -> bool:
     """Whether no two neighbouring weights of a group can pass 16 bits when they are multiplied with bytes, see pyx/dot.pxd."""
-    groups = np.abs(in_groups(centred(w, **options)).astype(np.int16))
+    groups = np.abs(in_groups(centred(w, **options), order).astype(np.int16))
     return bool((groups[..., 0::2] + groups[..., 1::2] <= 128).all())
 
 
-def pack_int8(w: np.ndarray | Weights, V: int, words: bool, **options: Any) -> Packing:
-    """Weights in the order in which the tile reads them: [group][panel][K][vector][lane][GROUP] int8, or int16 as dot.pxd has
-    `words`. `options` as in `centred`.
+def pack_int8(w: np.ndarray | Weights, V: int, order: Order, **options: Any) -> Packing:
+    """Weights in the order in which the tile reads them: [group][panel][K][vector][lane][GROUP], int8 or int16; for AMX
+    [group][panel][segment][vector][16 groups][lane][GROUP]. `options` as in `centred`.
     """
     G = options["G"]
     OC = w.shape[options["axis"]] // G
     vectors = -(-OC // CHANNELS_LAST.block) * CHANNELS_LAST.block // V
-    groups = in_groups(centred(w, **options))
+    groups = in_groups(centred(w, **options), order)
     K = groups.shape[2]
 
     def fill(dst: np.ndarray) -> None:
@@ -215,7 +233,9 @@ def pack_int8(w: np.ndarray | Weights, V: int, words: bool, **options: Any) -> P
         for g in range(G):
             for begin, width in panels(vectors):
                 panel = lanes[g, begin * V : (begin + width) * V].reshape(width, V, K, GROUP)
-                if words:
+                if order.form == TILES:
+                    part = panel.reshape(width, V, -1, SEGMENT // GROUP, GROUP).transpose(2, 0, 3, 1, 4)
+                elif order.form == WORDS:
                     halves = np.stack([panel[..., 0::2], panel[..., 1::2]], axis=3).astype(np.int16)  # J V K half 2
                     part = halves.transpose(2, 0, 3, 1, 4)
                 else:
@@ -224,7 +244,7 @@ def pack_int8(w: np.ndarray | Weights, V: int, words: bool, **options: Any) -> P
                 dst[at : at + data.size] = data
                 at += data.size
 
-    return Packing(G * vectors * V * K * GROUP * (2 if words else 1), [fill], np.dtype(np.int8))
+    return Packing(G * vectors * V * K * GROUP * (2 if order.form == WORDS else 1), [fill], np.dtype(np.int8))
 
 
 def pack_start(w: np.ndarray | Weights, bias: bytes, offset: int, **options: Any) -> Packing:

@@ -49,6 +49,7 @@ ISAS = {
     ),
     "avx512vnni": InstructionSet("avx512", (X86,), ("-mavx512vnni",), ("avx512vnni",), kernels=DOT),
     "avx512bf16": InstructionSet("avx512vnni", (X86,), ("-mavx512bf16",), ("avx512bf16",), kernels=()),
+    "amx": InstructionSet("avx512vnni", (X86,), ("-mamx-tile", "-mamx-int8"), ("amx-int8",), kernels=("conv_int8",)),
     "neon": InstructionSet(machines=(ARM64,)),
     "neon-dotprod": InstructionSet("neon", (ARM64,), ("-march=armv8.2-a+dotprod",), ("asimddp",), kernels=DOT),
 }

@@ -13,10 +13,11 @@ Parallel over (image, group, chunk of output rows or, where rows have no gaps, o
 
 from libc.stdint cimport int64_t, uint8_t
 
-from dot cimport FLIP, GROUP_VECTORS, HAS_PAIRS, VBYTES, WEIGHTS
+from dot cimport AMX, FLIP, GROUP_VECTORS, HAS_PAIRS, TILES, VBYTES, WEIGHTS
 from panels cimport panels, width_of
 from simd cimport REGS, V, noinline
 from step cimport at, share
+from tile_amx cimport Unit, tiles_begin, tiles_end, units_of
 from tile_int8 cimport BLOCK, ROW, Tile, choose, most_pixels, tile
 from view cimport View
 
@@ -38,6 +39,7 @@ cdef struct Args:
     Py_ssize_t OW
     Py_ssize_t rows  # of a chunk
     Py_ssize_t cols  # of a chunk
+    Py_ssize_t M  # pixels of a unit, by AMX: see tile_amx.pxd
     bint fetch  # the weights come from beyond L2
     bint pairs  # the weights are BYTES of which no pair passes 16 bits, see dot.pxd
     bint has_add
@@ -89,15 +91,35 @@ cdef noinline two_rows(const uint8_t* src, const char* wei, const Tile* t, uint8
     return 0
 
 
+# One or two units of a panel of J vectors, by AMX.
+cdef noinline units(int count, int M, int J, const Unit* unit, const char* wei, const Tile* t, const char* ahead) noexcept nogil:
+    cdef int j = 0
+    while j < J:
+        if J - j > 1:
+            if count > 1:
+                units_of(2, 2, M, J, j, t, unit, wei, ahead)
+            else:
+                units_of(1, 2, M, J, j, t, unit, wei, ahead)
+        elif count > 1:
+            units_of(2, 1, M, J, j, t, unit, wei, ahead)
+        else:
+            units_of(1, 1, M, J, j, t, unit, wei, ahead)
+        j += 2
+    return 0
+
+
 cdef inline uint8_t* pixel(char** bases, const View* v, Py_ssize_t n, Py_ssize_t vector, Py_ssize_t h, Py_ssize_t w) noexcept nogil:
     return <uint8_t*> at(bases, v.address) + n * v.n + vector * V // BLOCK * v.c + vector * V % BLOCK + h * v.h + w * v.w
 
 
 cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, Py_ssize_t thread) noexcept nogil:
     cdef Py_ssize_t ROWS = (a.OH + a.rows - 1) // a.rows, COLS = (a.OW + a.cols - 1) // a.cols, PANELS = panels(a.OCB)
-    cdef Py_ssize_t K = (a.segments * 4 + a.groups) * (VBYTES if a.pairs else VBYTES * GROUP_VECTORS)  # bytes of a vector's weights
+    # bytes of a vector's weights
+    cdef Py_ssize_t K = a.segments * 1024 if AMX else (a.segments * 4 + a.groups) * VBYTES * (1 if a.pairs else GROUP_VECTORS)
     cdef Py_ssize_t items = a.N * a.G * ROWS * COLS * PANELS, item, rest, n, g, vector, oh, ow, first, last, begin, end, left
-    cdef Py_ssize_t tiles, count
+    cdef Py_ssize_t tiles, count, M = a.M
+    cdef Unit unit[2]
+    cdef int waiting
     cdef int J, r
     cdef bint two
     cdef const uint8_t* src
@@ -126,6 +148,8 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
     t.zero = a.zero
     t.low = a.low
     t.high = a.high
+    if AMX:
+        tiles_begin(<int> M)
     for item in range(share(items, piece, pieces), share(items, piece + 1, pieces)):
         vector = item % PANELS * 2
         J = width_of(a.OCB, vector)
@@ -145,13 +169,32 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
         ahead = wei + J * K
         two = REGS == 32 and a.OW == ROW and J == 2
         # so many lines for each tile that all of them prefetch the next panel's weights
-        count = (last - first) * ((end - begin + most_pixels(J) - 1) // most_pixels(J))
+        if AMX:
+            count = ((last - first) * ((end - begin + M - 1) // M) + 1) // 2
+        else:
+            count = (last - first) * ((end - begin + most_pixels(J) - 1) // most_pixels(J))
         t.fetch = (J * K // 64 // max(a.segments, 1) + count - 1) // count if a.fetch else 0
         oh = first
+        waiting = 0
         while oh < last:
             src = <const uint8_t*> at(bases, a.src.address) + n * a.src.n + g * a.src.c + oh * a.src.h + begin * a.src.w
             dst = pixel(bases, &a.dst, n, vector, oh, begin)
             add = pixel(bases, &a.add, n, vector, oh, begin)
+            if AMX:
+                ow = begin
+                while ow < end:
+                    left = min(ow, end - M) - begin  # the last unit may begin among the pixels of the one before
+                    unit[waiting].src = src + left * a.src.w
+                    unit[waiting].dst = dst + left * a.dst.w
+                    unit[waiting].add = add + left * a.add.w
+                    waiting += 1
+                    ow += M
+                    if waiting == 2 or (ow >= end and oh + 1 == last):
+                        units(waiting, <int> M, J, unit, wei, &t, ahead)
+                        ahead += 64 * t.fetch * t.segments
+                        waiting = 0
+                oh += 1
+                continue
             if two and oh + 2 <= last:
                 two_rows(src, wei, &t, dst, add, ahead)
                 ahead += 64 * t.fetch * t.segments
@@ -175,6 +218,8 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
                 left -= r * count
                 tiles -= count
             oh += 1
+    if AMX:
+        tiles_end()
 
 
 include "step.pxi"
@@ -182,7 +227,7 @@ include "step.pxi"
 
 def packing():
     """(vectors' lanes, WEIGHTS, FLIP, whether `pairs` is possible), see dot.pxd."""
-    return V, WEIGHTS, FLIP, bool(HAS_PAIRS)
+    return V, TILES if AMX else WEIGHTS, FLIP, bool(HAS_PAIRS)
 
 
 def tile_rows():
