@@ -93,6 +93,7 @@ from .elementwise import ActivationBlocked, ActivationRowMajor, ElementwiseBlock
 from .elementwise_typed import Comparison, IntegerArithmetic, IntegerClip, IntegerDivision, Logic, WhereRowMajor
 from .expand import ExpandRowMajor
 from .gather import GatherElementsRowMajor, GatherRowMajor
+from .gemm_int8 import GemmInt8
 from .gemm_packed import GemmPacked
 from .gemm_strided import EinsumStrided, GemmStrided
 from .group_norm import GroupNormBlocked, GroupNormRowMajor
@@ -119,7 +120,7 @@ def elementwise(function: str) -> tuple[AnyImplementation, ...]:
 
 
 ACTIVATION = (ActivationBlocked(), ActivationRowMajor())
-GEMM = (GemmPacked(), GemmStrided())
+GEMM = (GemmPacked(), GemmStrided(), GemmInt8())
 GROUP_NORM = (GroupNormBlocked(), GroupNormRowMajor())
 
 CONV_INT8 = (ConvFirstInt8(), ConvPointwiseInt8(), ConvInt8())

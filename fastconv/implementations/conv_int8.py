@@ -101,14 +101,19 @@ class ConvInt8(SumsInt8[Conv]):
 
 
 def chunk(OH: int, OW: int, IC: int, windows: Windows, most: int) -> tuple[int, int]:
-    """Output rows and columns of a chunk: its source stays in L1 while the panels of weights pass. `most` pixels are a tile."""
+    """Output rows and columns of a chunk: its source stays in L1 while the panels of weights pass."""
     if OH == 1:
-        cols = max(CHUNK_BYTES // IC // most, 1) * most
-        while 0 < OW % cols < most:  # the last chunk would have less than a tile
-            cols += most
-        return 1, min(cols, OW)
+        return 1, chunk_pixels(OW, IC, most)
     row = IC * windows.size[-1] * min(windows.strides[0], windows.kernel[0])
     return min(max(CHUNK_BYTES // row, 2), OH), OW
+
+
+def chunk_pixels(count: int, IC: int, most: int) -> int:
+    """How many of a row's pixels are a chunk: whole tiles of `most` pixels, and no chunk has less than a tile."""
+    cols = max(CHUNK_BYTES // IC // most, 1) * most
+    while cols < count and 0 < count % cols < most:
+        cols += most
+    return min(cols, count)
 
 
 class ConvPointwiseInt8(ConvInt8):

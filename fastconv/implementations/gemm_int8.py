@@ -1,0 +1,82 @@
+"""Fully connected layers of bytes by the kernel conv_int8: the rows of a matrix are the pixels of a row."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ..graph import Node, Value
+from ..ops.gemm import Gemm
+from ..ops.matmul import MatMul
+from ..plan.binder import Binder, Step
+from ..plan.layout import CHANNELS_LAST, ROW_MAJOR, TAIL, Layout
+from ..plan.select import Selection, Target
+from ..plan.strided import copy
+from ..plan.view import NO_VIEW, View
+from .conv_int8 import FEW_WEIGHTS, MOST_PIXELS, chunk_pixels
+from .int8 import GROUP, SEGMENT, TILES, Order, SumsInt8, parts
+
+
+class GemmInt8(SumsInt8[Gemm | MatMul]):
+    """Rows of bytes through packed weights. Rows that do not fill what the kernel reads or stores pass through scratch memory."""
+
+    name = "gemm-int8"
+
+    def channels_axis(self, node: Node) -> int:
+        return 0 if getattr(node.op, "transB", 0) else 1
+
+    def refuse(self, node: Node, selection: Selection) -> str | None:
+        a, b, op = node.input(0), node.input(1), self.op(node)
+        if len(b.dims) != 2 or len(a.dims) < 2:
+            return f"ranks {len(a.dims)} and {len(b.dims)}"
+        if any(getattr(op, name, None) for name in ("transA", "perm_a", "perm_b", "perm_y")):
+            return "transposed"
+        if isinstance(op, Gemm) and (op.alpha, op.beta) != (1, 1):
+            return "alpha and beta"
+        if reason := super().refuse(node, selection):
+            return reason
+        return "a residual" if self.sums(node).store.residual else None
+
+    def layouts(self, node: Node, target: Target) -> tuple[dict[Value, Layout], Layout]:
+        return dict.fromkeys(self.operands(node), ROW_MAJOR), ROW_MAJOR
+
+    def sizes(self, node: Node, target: Target) -> tuple[int, int, int, int, int]:
+        """Rows, their bytes, those that the kernel reads; output channels, and those that it stores."""
+        a, form = node.input(0), target.kernels.conv_int8.packing()[1]
+        K, OC = a.dims[-1], node.results[0].dims[-1]
+        unit = SEGMENT if form == TILES else GROUP
+        return math.prod(a.dims[:-1]), K, -(-K // unit) * unit, OC, -(-OC // CHANNELS_LAST.block) * CHANNELS_LAST.block
+
+    def workspace(self, node: Node, target: Target) -> int:
+        M, K, read, OC, stored = self.sizes(node, target)
+        return (0 if read == K else M * read + TAIL) + (0 if stored == OC else M * stored)
+
+    def bind(self, node: Node, binder: Binder) -> list[Step]:
+        kernel, sums = binder.kernels.conv_int8, self.sums(node)
+        (x,) = self.operands(node)
+        M, K, read, OC, stored = self.sizes(node, binder.target)
+        form = kernel.packing()[1]
+        src, dst = binder.view(x).address, binder.view(node.results[0]).address
+        scratch = binder.workspace()
+        before, after = [], []
+        if read != K:
+            before = [copy(binder, 1, src, (K, 1), scratch, (read, 1), (M, K))]
+            src, scratch = scratch, scratch + M * read + TAIL
+        result = dst
+        if stored != OC:
+            result = scratch
+            after = [copy(binder, 1, result, (stored, 1), dst, (OC, 1), (M, OC))]
+        order, reads = Order(form, 1, K), parts(sums.w)
+        starts = np.arange(0, read, SEGMENT) if form == TILES else np.arange(K // CHANNELS_LAST.block) * CHANNELS_LAST.block
+        singles = np.zeros(0, int) if form == TILES else np.arange(len(starts) * CHANNELS_LAST.block, K, GROUP)
+        table = np.concatenate([starts] * reads + [singles] * reads)
+        rows = -(-M // -(-M // MOST_PIXELS)) if form == TILES else kernel.tile_rows()[1]
+        pixels = View(src, (), ROW_MAJOR, 1, 0, 0, 0, read)
+        step = binder.step(
+            kernel, src=pixels.fields, dst=View(result, (), ROW_MAJOR, 1, 0, CHANNELS_LAST.block, 0, stored).fields,
+            add=NO_VIEW.fields, offsets=binder.table(table), segments=len(starts) * reads, groups=len(singles) * reads,
+            **self.sums_fields(binder, kernel, sums, self.channels_axis(node), order),
+            N=1, OH=1, OW=M, rows=1, cols=chunk_pixels(M, K, rows), M=min(rows, M), fetch=K * OC > FEW_WEIGHTS,
+        )  # fmt: skip
+        return [*before, step, *after]
