@@ -16,7 +16,7 @@ NUMBERS = {t.numpy for t in DATA_TYPES.values() if t.numpy != "object" and hasat
 def evaluate(node: Node, arrays: dict[Value, np.ndarray], fast: bool = False) -> None:
     """Run a node and its epilogue by `Op.reference`, or `Op.compute` if `fast`; read from `arrays` and add to it."""
     for n in node.chain:
-        inputs = [None if v is None else arrays[v] if v.constant is None else np.asarray(v.constant) for v in n.inputs]
+        inputs = [None if v is None else _array(v, arrays) for v in n.inputs]
         with Naming(n.error), np.errstate(all="ignore"):  # overflow and 0 / 0 show in the result
             try:
                 results = n.op.compute(*inputs) if fast else n.op.reference(*inputs)
@@ -31,3 +31,8 @@ def evaluate(node: Node, arrays: dict[Value, np.ndarray], fast: bool = False) ->
         for v, y in zip(n.outputs, results if isinstance(results, tuple) else (results,), strict=False):
             if v is not None:
                 arrays[v] = np.asarray(y)
+
+
+def _array(v: Value, arrays: dict[Value, np.ndarray]) -> np.ndarray:
+    """What was computed of a value, else its constant."""
+    return arrays[v] if v.constant is None or v in arrays else np.asarray(v.constant)

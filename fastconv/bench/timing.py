@@ -25,7 +25,7 @@ from ..ops import REGISTRY, Op
 from ..passes.infer_shapes import infer_shapes
 from ..plan import Target, build
 from ..plan.packing import empty_aligned
-from ..plan.select import Selection
+from ..plan.select import Selection, implementations_of
 from .layers import Conv, ConvTranspose, Layer, Linear, MaxPool, Shape, load, with_batch
 from .plain_loops import plain_loops, some
 from .tables import NAIVE
@@ -113,8 +113,8 @@ def _graph_and_packed(layer: Layer) -> tuple[Graph, dict[Any, Any]]:
 def algorithms(layer: Layer, isa: str, threads: int = 1) -> list[str]:
     """The names of the implementations that can run the layer, also of those that the selection estimates to be slower."""
     node = graph_of(layer, zeros).nodes[0]
-    selection = Selection(Target(IMPLEMENTATIONS, kernels.load(isa), threads))
-    return [i.name for i in IMPLEMENTATIONS[type(node.op)] if i.refusal(node, selection) is None]
+    target = Target(IMPLEMENTATIONS, kernels.load(isa), threads)
+    return [i.name for i in implementations_of(node, target) if i.refusal(node, Selection(target)) is None]
 
 
 def cases(

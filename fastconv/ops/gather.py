@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..graph import Value
+from ..graph import Node, Value
 from .base import Array, Inferred, Op, Results
 from .dims import axis_index, check_dtype, check_rank_least, index_array
 
@@ -13,6 +13,9 @@ class Gather(Op):
     arity = (2, 2)
     parameter_inputs = (0,)
     axis: int = 0
+
+    def selects_elements(self, node: Node) -> bool:
+        return True
 
     def infer(self, x: Value, indices: Value) -> Inferred:
         check_rank_least(x, "data", 1)

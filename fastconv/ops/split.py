@@ -32,6 +32,9 @@ class Split(Op):
             check(n == len(spec.outputs) > 0, f"num_outputs: expected the {len(spec.outputs)} outputs, got {n}")
             spec.attributes["num_outputs"] = n
 
+    def selects_elements(self, node: Node) -> bool:
+        return True
+
     def sizes(self, d: int, split: Sequence[int] | None) -> list[int]:
         """The sizes of the slices of an axis of size d."""
         if split is not None:

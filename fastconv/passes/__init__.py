@@ -16,8 +16,10 @@ from .fold_pad import fold_pad
 from .fold_quantize import fold_quantize
 from .fuse_epilogues import fuse_epilogues
 from .fuse_patterns import fuse_patterns
+from .fuse_quantized import fuse_quantized
 from .infer_shapes import infer_shapes
 from .lift_1d import lift_1d
+from .move_integers import move_integers
 from .nhwc_to_nchw import nhwc_to_nchw
 from .remove_identity import remove_identity
 from .widen import widen
@@ -31,19 +33,21 @@ PASSES: tuple[Pass, ...] = (
     fold_constants,  # the others look for constants
     widen,  # the others, and the kernels, are for float32
     remove_identity,  # an identity would separate nodes that the others join
-    fold_quantize,  # a folded pair stays together in a region
     nhwc_to_nchw,  # the others expect channels on axis 1
     lift_1d,  # fold_affine makes a Conv of N C H W only
     fold_pad,
     fuse_patterns,  # the others change nodes of the patterns
     decompose,  # adds a Mul and an Add, which fold_affine may fold
     fold_into_matmul,  # fold_affine would make a Conv of a factor before the MatMul
+    move_integers,  # the operators that fuse_quantized looks for lie between floats and integers then
+    fuse_quantized,  # fold_affine would change weights; it needs those that fold_constants has left
+    fold_quantize,  # of what stays float
     fold_affine,
     fuse_epilogues,  # last: the others look for nodes without an epilogue
 )
 
 #: the passes that may change results by more than rounding: accuracy="exact" leaves them out
-INEXACT: tuple[Pass, ...] = (dequantize,)
+INEXACT: tuple[Pass, ...] = (dequantize, move_integers, fuse_quantized)
 
 
 def run_passes(graph: Graph, until: str | None = None, accuracy: str = "default") -> Graph:

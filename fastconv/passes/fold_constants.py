@@ -1,6 +1,7 @@
 """Compute values that depend only on constants or known shapes, and drop nodes whose results are not read.
 
-Large weights that are stored as integers are dequantized only when they are packed.
+Large weights that are stored as integers are dequantized only when they are packed. A DequantizeLinear with a constant result
+stays in the graph, for `fuse_quantized` to find the integers; `fold_quantize` drops those that are left.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from ..evaluate import evaluate
 from ..graph import Graph, Node, Value
 from ..infer_node import check_sizes, infer_node
 from ..ops.control import taken_branch
+from ..ops.quantize import DequantizeLinear
 from ..ops.sequence import SequenceAt, SplitToSequence, slice_of_split
 from ..ops.transpose import Transpose
 from .edit import drop_unread
@@ -40,9 +42,9 @@ def fold_constants(graph: Graph) -> None:
         if changed:
             for n in node.chain:
                 infer_node(n)
-        if _fold(node, work):
-            changed = True
-        else:
+        folded = _fold(node, work)
+        changed |= folded
+        if not folded or isinstance(node.op, DequantizeLinear):
             kept.append(node)
     graph.nodes = kept
     drop_unread(graph)

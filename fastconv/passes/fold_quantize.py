@@ -6,7 +6,7 @@ rounded by a pair with the same parameters is removed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 from ..graph import Graph, Node, Value
 from ..ops.concat import Concat
@@ -15,8 +15,9 @@ from .edit import replace_inputs, sole_reader
 
 
 def fold_quantize(graph: Graph) -> None:
-    """Fold every pair whose integers have no other reader."""
-    dequantize_first(graph, _selects_elements)
+    """Fold every pair whose integers have no other reader. A DequantizeLinear with a constant result is dropped."""
+    graph.nodes = [n for n in graph.nodes if any(v.constant is None for v in n.results)]
+    _dequantize_first(graph)
     consumers, replacements = graph.consumers(), dict[Value, Value]()
     rounded: dict[Value, Hashable] = {}  # values that consist of dequantized elements, and the parameters of those
     kept: list[Node] = []
@@ -74,16 +75,14 @@ def _dequantize_once(graph: Graph) -> None:
     graph.nodes = kept
 
 
-def dequantize_first(graph: Graph, selects: Callable[[Node], bool]) -> None:
-    """Exchange each DequantizeLinear with the nodes before it that `selects` accepts and that have no other reader."""
+def _dequantize_first(graph: Graph) -> None:
+    """Exchange each DequantizeLinear with the nodes before it that select elements, where this moves it to a QuantizeLinear."""
     _dequantize_once(graph)
     producers, consumers = graph.producers(), graph.consumers()
     for node in graph.nodes[::-1]:
-        while isinstance(node.op, DequantizeLinear) and quantization_of(node):
-            integers = node.input(0)
-            before = producers.get(integers)
-            if before is None or not selects(before) or sole_reader(integers, graph, consumers) is None:
-                break
+        if not isinstance(node.op, DequantizeLinear) or not quantization_of(node):
+            continue
+        for before in _selecting(node, graph, producers, consumers):
             x, y = before.input(0), node.results[0]
             floats = Value(f"{x.name}.floats", x.shape, y.dtype)
             node.inputs[0], node.outputs = x, [floats]
@@ -92,3 +91,19 @@ def dequantize_first(graph: Graph, selects: Callable[[Node], bool]) -> None:
             i, j = graph.nodes.index(before), graph.nodes.index(node)
             graph.nodes[i], graph.nodes[j] = node, before
     _dequantize_once(graph)
+
+
+def _selecting(
+    node: Node, graph: Graph, producers: Mapping[Value, Node], consumers: Mapping[Value, Sequence[Node]]
+) -> list[Node]:
+    """The nodes between a QuantizeLinear and this DequantizeLinear that select elements, the last first; none if others are."""
+    found: list[Node] = []
+    q = node.input(0)
+    while (before := producers.get(q)) is not None and sole_reader(q, graph, consumers) is not None:
+        if isinstance(before.op, QuantizeLinear):
+            return found
+        if not _selects_elements(before):
+            break
+        found.append(before)
+        q = before.input(0)
+    return []

@@ -53,8 +53,6 @@ class Implementation(Generic[OpT]):
 
     def refusal(self, node: Node, selection: Selection) -> str | None:
         """Why this implementation cannot compute the node; None if it can."""
-        if bool(node.prologue) != self.quantized:
-            return "quantized" if node.prologue else "not quantized"
         operands = self.operands(node)
         if all(v.constant is not None for v in operands):
             return "constant input"

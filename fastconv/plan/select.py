@@ -1,4 +1,7 @@
-"""Choose an implementation for each node: the first that does not refuse it. Refusals are kept, in words."""
+"""Choose an implementation for each node: the first that does not refuse it. Refusals are kept, in words.
+
+A quantized node that all refuse is computed in parts, from integers to floats and back.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..activation import NO_ACTIVATION
 from ..errors import Naming
 from ..graph import Graph, Node, Value
 from .cost import WORTHWHILE_SHARE
@@ -57,7 +61,8 @@ class Choice(NamedTuple):
     """A node, its implementation (None: it runs its reference), and the refusals of those before it: (name, reason).
 
     `reason` says why the node runs its reference, "" if it does not. `wants` has the layout of each operand that is no
-    constant, `gives` is that of the results.
+    constant, `gives` is that of the results. `in_floats` says why a part of a quantized node computes floats, "" for any other
+    node; the refusals of the whole node are then before those of the part.
     """
 
     node: Node
@@ -66,31 +71,68 @@ class Choice(NamedTuple):
     reason: str
     wants: dict[Value, Layout]
     gives: Layout
+    in_floats: str = ""
 
 
 def select(graph: Graph, target: Target, inputs: Layout = ROW_MAJOR) -> list[Choice]:
-    """A Choice for each node, in the graph's order; `inputs` is the layout of the graph's inputs."""
+    """A Choice for each node or part of one, in the graph's order; `inputs` is the layout of the graph's inputs."""
     selection = Selection(target, dict.fromkeys(graph.inputs, inputs))
     choices = []
     for node in graph.nodes:
         with Naming(node.error):
-            choice = _choose(node, selection)
-        selection.layouts |= dict.fromkeys(node.results, choice.gives)
+            whole = _choose(node, selection)
+            choices += [whole] if whole.implementation or not node.prologue else _in_parts(whole, selection)
+    return choices
+
+
+def implementations_of(node: Node, target: Target) -> list[AnyImplementation]:
+    """The implementations of a node's operator, on integers if the node is quantized, else on floats."""
+    return [i for i in target.implementations.get(type(node.op), ()) if i.quantized == bool(node.prologue)]
+
+
+def _in_parts(whole: Choice, selection: Selection) -> list[Choice]:
+    """A Choice for each part of a quantized node."""
+    choices = []
+    for part in _parts(whole.node):
+        choice = _choose(part, selection)
+        if part.op is whole.node.op:
+            choice = choice._replace(refusals=whole.refusals + choice.refusals, in_floats=whole.reason)
         choices.append(choice)
     return choices
 
 
+def _parts(node: Node) -> list[Node]:
+    """The nodes that a quantized node was fused from, each with the activations behind it if it takes them."""
+    parts = [n for n in node.prologue if any(v.constant is None for v in n.results)]
+    parts.append(Node(node.op, node.inputs, node.outputs, node.name, node.where))
+    activation = NO_ACTIVATION
+    for n in node.epilogue:
+        last, own = parts[-1], n.op.activation(n)
+        joined = own and activation.then(own)
+        if joined and last.op.takes_epilogue and n.inputs[0] is last.results[0]:
+            last.epilogue.append(n)
+            activation = joined
+        else:
+            parts.append(Node(n.op, n.inputs, n.outputs, n.name, n.where))
+            activation = NO_ACTIVATION
+    return parts
+
+
 def _choose(node: Node, selection: Selection) -> Choice:
-    """The first implementation that does not refuse the node."""
+    """The first implementation that does not refuse the node; the layout of its results is kept in the selection."""
     refusals: list[tuple[str, str]] = []
-    candidates = selection.target.implementations.get(type(node.op), ())
+    candidates = implementations_of(node, selection.target)
     for candidate in candidates:
         refusal = _refusal(candidate, node, selection)
         if refusal is None:
-            return Choice(node, candidate, refusals, "", *candidate.layouts(node, selection.target))
+            choice = Choice(node, candidate, refusals, "", *candidate.layouts(node, selection.target))
+            break
         refusals.append((candidate.name, refusal))
-    reason = _reference_reason(node, candidates, refusals)
-    return Choice(node, None, refusals, reason, {v: ROW_MAJOR for v in node.operands if v.constant is None}, ROW_MAJOR)
+    else:
+        reason = _reference_reason(node, candidates, refusals)
+        choice = Choice(node, None, refusals, reason, {v: ROW_MAJOR for v in node.operands if v.constant is None}, ROW_MAJOR)
+    selection.layouts |= dict.fromkeys(node.results, choice.gives)
+    return choice
 
 
 def _reference_reason(node: Node, candidates: Sequence[AnyImplementation], refusals: list[tuple[str, str]]) -> str:

@@ -82,6 +82,8 @@ class Entry:
     reference_reason: str
     reads: dict[Value, Tensor]
     writes: dict[Value, Tensor]
+    #: why it computes floats in a quantized network; empty for any other node
+    in_floats: str = ""
     #: bytes of scratch memory, and their (base, offset)
     workspace: int = 0
     workspace_place: tuple[int, int] = (0, 0)
@@ -121,7 +123,7 @@ def insert_reorders(
             entries.append(Entry(None, None, (), "", {value: given[value]}, {value: tensor}))
         return tensor
 
-    for node, implementation, refusals, reason, wants, gives in choices:
+    for node, implementation, refusals, reason, wants, gives, in_floats in choices:
         reads = {v: want(v, layout) for v, layout in wants.items()}
         writes = {}
         for v in node.results:
@@ -131,7 +133,7 @@ def insert_reorders(
             if any(halo):
                 reads[implementation.operands(node)[0]].widen(halo)
             implementation.alias(node, reads, writes)
-        entries.append(Entry(node, implementation, refusals, reason, reads, writes))
+        entries.append(Entry(node, implementation, refusals, reason, reads, writes, in_floats))
     outputs = {v: want(v, sink.layout if sink else ROW_MAJOR) for v in graph.outputs if v in given}
     if sink:
         for tensor in outputs.values():
