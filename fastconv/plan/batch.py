@@ -90,7 +90,7 @@ def _split(graph: Graph, count: int, target: Target, packed: MutableMapping[Any,
         return None
     tail = build(_part(graph, slice(count, None), [crossing], graph.outputs), target, packed, arenas, source=boundary)
     first = build(head, target, packed, arenas, crossing.dims[0], sink=boundary)
-    outputs[result].widen(boundary.halo)
+    outputs[result].widen(boundary.halo, boundary.halo_value)
     return SplitPlan(first, tail, outputs[result].geometry.nbytes, graph, arenas)
 
 

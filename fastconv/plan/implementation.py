@@ -80,6 +80,10 @@ class Implementation(Generic[OpT]):
         """The halo that the first of the operands must have."""
         return ()
 
+    def halo_value(self, node: Node) -> int:
+        """The byte that fills this halo."""
+        return 0
+
     def alias(self, node: Node, reads: dict[Value, Tensor], writes: dict[Value, Tensor]) -> None:
         """Let tensors share memory where that saves a copy: a result inside an input, or an input inside the result."""
 

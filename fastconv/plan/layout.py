@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-#: rows and columns of zeros around a tensor, for each spatial axis: those before it, then those behind it (top, left, bottom,
-#: right); empty for none
+#: rows and columns of zeros (of bytes: of the zero point) around a tensor, for each spatial axis: those before it, then those
+#: behind it (top, left, bottom, right); empty for none
 Halo = tuple[int, ...]
 Strides = tuple[int, ...]
 

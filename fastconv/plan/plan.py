@@ -261,10 +261,10 @@ def build(
                 entry.workspace = entry.implementation.workspace(entry.node, target)
     places, arena_size, copies = _lay_out(graph, entries, outputs)
     binder = Binder(target, packed, places, graph.budget)
-    zeroed: set[Tensor] = set()
+    filled: set[Tensor] = set()
     for entry in entries:
         binder.entry = entry
-        entry.steps = _bind(entry, binder, zeroed)
+        entry.steps = _bind(entry, binder, filled)
         if entry.steps is None:
             assert entry.node is not None, "a reorder has steps"
             _hold_constants(entry.node.operands, binder)
@@ -275,8 +275,8 @@ def build(
     )
 
 
-def _bind(entry: Entry, binder: Binder, zeroed: set[Tensor]) -> list[Step] | None:
-    """The steps of an entry, those first that zero the halos of tensors it is the first to write; None if it has no kernel."""
+def _bind(entry: Entry, binder: Binder, filled: set[Tensor]) -> list[Step] | None:
+    """The steps of an entry, those first that fill the halos of tensors it is the first to write; None if it has no kernel."""
     if entry.node is None:
         (src,), (dst,) = entry.reads.values(), entry.writes.values()
         steps = reorder(binder, binder.view_of(src), binder.view_of(dst))
@@ -287,8 +287,8 @@ def _bind(entry: Entry, binder: Binder, zeroed: set[Tensor]) -> list[Step] | Non
             time = node_microseconds(entry.node)
     else:
         return None
-    roots = dict.fromkeys(t.root for t in entry.writes.values() if any(t.root.halo) and t.root not in zeroed)
-    zeroed.update(roots)
+    roots = dict.fromkeys(t.root for t in entry.writes.values() if any(t.root.halo) and t.root not in filled)
+    filled.update(roots)
     target = binder.target
     count = pieces(time, target.threads) if target.pieces is None else target.pieces
     return [s._replace(pieces=count) for s in (*(step for root in roots for step in _halo_steps(binder, root)), *steps)]
@@ -343,23 +343,25 @@ def _uses(entries: list[Entry]) -> tuple[dict[Tensor, int], dict[Tensor, int]]:
 
 
 def _halo_steps(binder: Binder, root: Tensor) -> list[Step]:
-    """Zero the halo of a root tensor: around each plane, and for a volume the planes before and behind it."""
-    g, dst, itemsize = root.geometry, binder.address_of(root), root.itemsize
+    """Fill the halo of a root tensor: around each plane, and for a volume the planes before and behind it."""
+    g, dst = root.geometry, binder.address_of(root)
     (*front, top, left), (*back, bottom, right) = halo_sides(len(root.value.dims), root.halo)
-    elements = root.value.dims[0] * g.n
-    halo = binder.kernels.halo
+    n, d, h, w = (root.itemsize * stride for stride in (g.n, g.d, g.h, g.w))
+    volume = n if root.layout.channels_last else root.itemsize * g.c
+    size, value, halo = root.value.dims[0] * n, root.halo_value, binder.kernels.halo
     steps = [
         binder.step(
-            halo, dst=dst, planes=elements // g.d, rows=g.d // g.h, pitch=g.h,
-            top=top, left=left * g.w, bottom=bottom, right=right * g.w,
+            halo, dst=dst, value=value, planes=size // d, rows=d // h, pitch=h,
+            top=top, left=left * w, bottom=bottom, right=right * w,
         )
     ]  # fmt: skip
     if any((*front, *back)):  # a plane is one row
         steps.append(
             binder.step(
-                halo, dst=dst, planes=elements // g.c, rows=g.c // g.d, pitch=g.d, top=front[0], left=0, bottom=back[0], right=0
+                halo, dst=dst, value=value, planes=size // volume, rows=volume // d, pitch=d,
+                top=front[0], left=0, bottom=back[0], right=0,
             )
-        )
+        )  # fmt: skip
     return steps
 
 

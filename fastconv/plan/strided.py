@@ -11,6 +11,8 @@ from .view import View
 
 #: elements of a kernel's item: its source and its result stay in L1
 ITEM = 4096
+#: bytes of the largest element that the kernel copy takes
+LARGEST_ELEMENT = 16
 #: least rows of an item whose neighbouring elements lie apart in the source: the elements between may be the next row's
 ROWS = 16
 
@@ -59,9 +61,17 @@ def item_size(M: int, L: int, least: int = 1) -> tuple[int, int]:
 
 
 def copy(binder: Binder, itemsize: int, src: int, src_strides: Strides, dst: int, dst_strides: Strides, dims: Strides) -> Step:
-    """A step that copies dims elements of `itemsize` bytes between two arrangements (addresses, and strides in elements)."""
+    """A step that copies dims elements of `itemsize` bytes between two arrangements (addresses, and strides in elements).
+
+    Elements that lie together, as the channels of a pixel do, are moved as one.
+    """
     axes = sorted(range(len(dims)), key=lambda i: (-dst_strides[i], i))
     dims, (src_strides, dst_strides) = collapse(*([values[i] for i in axes] for values in (dims, src_strides, dst_strides)))
+    together, outer = dims[-1], (*src_strides[:-1], *dst_strides[:-1])
+    contiguous_pixels = src_strides[-1] == dst_strides[-1] == 1 and all(stride % together == 0 for stride in outer)
+    if together * itemsize == LARGEST_ELEMENT > itemsize and contiguous_pixels:
+        itemsize, rest = LARGEST_ELEMENT, [[s // together for s in strides] for strides in (src_strides, dst_strides)]
+        dims, (src_strides, dst_strides) = collapse((*dims[:-1], 1), *rest)
     M, L = (1, *dims)[-2:]
     rows, chunk = item_size(M, L, 1 if src_strides[-1] == 1 else ROWS)
     return binder.step(

@@ -22,6 +22,8 @@ class Tensor:
     value: Value
     layout: Layout
     halo: Halo = ()
+    #: the byte that fills the halo: 0, or the zero point of a quantized tensor
+    halo_value: int = 0
     parent: Tensor | None = None
     offset: int = 0
     #: whether it is an input of the plan, whose memory the caller gives: it cannot lie in another tensor's
@@ -42,16 +44,22 @@ class Tensor:
         """The memory of a root tensor."""
         return geometry(self.value.dims, self.layout, self.itemsize, self.halo)
 
-    def widen(self, halo: Halo) -> None:
+    def takes_halo(self, halo: Halo, value: int) -> bool:
+        """Whether the memory it lies in can have this halo: it has none with other bytes."""
+        root = self.root
+        return not any(halo) or not any(root.halo) or root.halo_value == value
+
+    def widen(self, halo: Halo, value: int) -> None:
         """Make the halo of the memory it lies in at least this wide."""
         root = self.root
         if any(halo):
-            root.halo = tuple(map(max, root.halo or halo, halo))
+            root.halo, root.halo_value = tuple(map(max, root.halo or halo, halo)), value
 
     def lie_in(self, parent: Tensor, offset: int = 0) -> None:
-        """Give up its own memory for a place in `parent`'s, from channel `offset` on."""
-        self.parent, self.offset = parent, offset
-        parent.widen(self.halo)
+        """Give up its own memory for a place in `parent`'s, from channel `offset` on, if the halos agree."""
+        if parent.takes_halo(self.halo, self.halo_value):
+            self.parent, self.offset = parent, offset
+            parent.widen(self.halo, self.halo_value)
 
     @property
     def channel(self) -> int:
@@ -68,6 +76,7 @@ class Boundary:
 
     layout: Layout
     halo: Halo = ()
+    halo_value: int = 0
 
 
 @dataclass(eq=False)
@@ -110,17 +119,19 @@ def insert_reorders(
 
     There is a reorder wherever a node wants another layout than the producer of its operand gives. Reorders start from the
     tensor that the producer gives and are made once for each layout, so that no two of them cancel. Graph inputs and outputs
-    are row-major, except for an input that is a `source`, whose halo is set here, and an output that is a `sink`.
+    are row-major, except for an input that is a `source`, whose halo is set here, and an output that is a `sink`. A tensor that
+    has a halo of other bytes than a node wants is copied.
     """
     given = {v: Tensor(v, source.layout if source else ROW_MAJOR, is_input=True) for v in graph.inputs}
     made: dict[tuple[Value, Layout], Tensor] = {(v, tensor.layout): tensor for v, tensor in given.items()}
     entries: list[Entry] = []
 
-    def want(value: Value, layout: Layout) -> Tensor:
+    def want(value: Value, layout: Layout, halo: Halo = (), halo_value: int = 0) -> Tensor:
         tensor = made.get((value, layout))
-        if tensor is None:
+        if tensor is None or not tensor.takes_halo(halo, halo_value):
             tensor = made[value, layout] = Tensor(value, layout)
             entries.append(Entry(None, None, (), "", {value: given[value]}, {value: tensor}))
+        tensor.widen(halo, halo_value)
         return tensor
 
     for node, implementation, refusals, reason, wants, gives, in_floats in choices:
@@ -129,15 +140,15 @@ def insert_reorders(
         for v in node.results:
             writes[v] = given[v] = made[v, gives] = Tensor(v, gives)
         if implementation is not None:
-            halo = implementation.halo(node)
-            if any(halo):
-                reads[implementation.operands(node)[0]].widen(halo)
+            if any(halo := implementation.halo(node)):
+                first = implementation.operands(node)[0]
+                reads[first] = want(first, wants[first], halo, implementation.halo_value(node))
             implementation.alias(node, reads, writes)
         entries.append(Entry(node, implementation, refusals, reason, reads, writes, in_floats))
     outputs = {v: want(v, sink.layout if sink else ROW_MAJOR) for v in graph.outputs if v in given}
     if sink:
         for tensor in outputs.values():
-            tensor.widen(sink.halo)
+            tensor.widen(sink.halo, sink.halo_value)
     if source:
-        (source.halo,) = (given[v].halo for v in graph.inputs)
+        ((source.halo, source.halo_value),) = ((given[v].halo, given[v].halo_value) for v in graph.inputs)
     return entries, outputs

@@ -18,7 +18,7 @@ from fastconv.plan.view import ABSOLUTE, address
 
 from ..support.harness import ISAS, THREADS, poisoned, same_bits
 
-FLOAT = np.dtype(np.float32)
+FLOAT, BYTE = np.dtype(np.float32), np.dtype(np.uint8)
 
 
 def every(kernel):
@@ -34,7 +34,7 @@ def run(steps, threads):
 
 def lay_out(x, tensor, guard):
     """The memory of a tensor that holds x, poisoned outside its elements."""
-    flat = poisoned((tensor.geometry.nbytes // 4,), FLOAT, guard)
+    flat = poisoned((tensor.geometry.nbytes // x.itemsize,), x.dtype, guard)
     N, C, H, W = x.shape
     (top, left, bottom, right), lanes = tensor.halo, tensor.layout.block
     rows, columns = top + H + bottom, left + W + right
@@ -45,18 +45,19 @@ def lay_out(x, tensor, guard):
 
 
 @every("copy")
-def test_reorder(isa, threads):
+@pytest.mark.parametrize("dtype", [FLOAT, BYTE], ids=str)
+def test_reorder(isa, threads, dtype):
     """Between every two layouts and halos, with every tail of the channels: exactly the tensor's elements are written."""
-    V = kernels.load(isa).V
+    block = kernels.load(isa).V if dtype == FLOAT else 16
     rng = np.random.default_rng(0)
-    layouts = [(ROW_MAJOR, (0,) * 4), (PLANAR, (1, 2, 3, 0)), (blocked(V), (0,) * 4), (blocked(V), (2, 0, 1, 3))]
+    layouts = [(ROW_MAJOR, (0,) * 4), (PLANAR, (1, 2, 3, 0)), (blocked(block), (0,) * 4), (blocked(block), (2, 0, 1, 3))]
     sizes = [(1, 1), (3, 5), (1, 37), (7, 2)]
-    for (given, wanted), C in itertools.product(itertools.product(layouts, layouts), range(1, 2 * V + 2)):
+    for (given, wanted), C in itertools.product(itertools.product(layouts, layouts), range(1, 2 * block + 2)):
         (H, W), N, guard = sizes[C % 4], 1 + C % 3, (None, "before", "after")[C % 3]
-        x = rng.standard_normal((N, C, H, W), np.float32)
-        src, dst = (Tensor(Value("x", x.shape, FLOAT), *layout) for layout in (given, wanted))
+        x = rng.integers(0, 200, (N, C, H, W)).astype(dtype)
+        src, dst = (Tensor(Value("x", x.shape, dtype), *layout) for layout in (given, wanted))
         source = lay_out(x, src, guard)
-        result, expected = poisoned((dst.geometry.nbytes // 4,), FLOAT, guard), lay_out(x, dst, None)
+        result, expected = poisoned((dst.geometry.nbytes // x.itemsize,), dtype, guard), lay_out(x, dst, None)
         places = {t: (ABSOLUTE, a.ctypes.data) for t, a in ((src, source), (dst, result))}
         binder = Binder(Target(IMPLEMENTATIONS, kernels.load(isa), threads), {}, places)
         run(reorder(binder, binder.view_of(src), binder.view_of(dst)), threads)
@@ -81,41 +82,46 @@ def arrangements(rng):
     yield (ITEM + 3, 7), (7, 1), (9, 1)
     yield (300, 301), (1, 300), (301, 1)
     yield (3, 300, 301), (0, 1, 300), (301 * 301, 301, 1)
+    # 16 bytes that lie together
+    yield (3, 5, 7, 16), (800, 160, 16, 1), (1120, 32, 160, 1)
+    yield (3, 5, 7, 16), (0, 16, 0, 1), (560, 112, 16, 1)
 
 
 @every("copy")
 @pytest.mark.parametrize("guard", ["before", "after"])
-def test_any_arrangement(isa, threads, guard):
+@pytest.mark.parametrize("dtype", [FLOAT, BYTE], ids=str)
+def test_any_arrangement(isa, threads, guard, dtype):
     rng = np.random.default_rng(1)
     binder = Binder(Target(IMPLEMENTATIONS, kernels.load(isa), threads), {}, {})
     for dims, src, dst in arrangements(rng):
         low, high = (sum(f(s * (d - 1), 0) for s, d in zip(src, dims, strict=True)) for f in (min, max))
-        source = poisoned((high - low + 1,), FLOAT, guard)
-        source[...] = rng.standard_normal(source.size, np.float32)
+        source = poisoned((high - low + 1,), dtype, guard)
+        source[...] = rng.integers(0, 200, source.size)
         result, expected = (
-            poisoned((sum(s * (d - 1) for s, d in zip(dst, dims, strict=True)) + 1,), FLOAT, g) for g in (guard, None)
+            poisoned((sum(s * (d - 1) for s, d in zip(dst, dims, strict=True)) + 1,), dtype, g) for g in (guard, None)
         )
-        view = np.lib.stride_tricks.as_strided
-        view(expected, dims, [4 * s for s in dst])[...] = view(source[-low:], dims, [4 * s for s in src])
+        view, itemsize = np.lib.stride_tricks.as_strided, dtype.itemsize
+        view(expected, dims, [itemsize * s for s in dst])[...] = view(source[-low:], dims, [itemsize * s for s in src])
         refs = (address(ABSOLUTE, a.ctypes.data) for a in (source[-low:], result))
-        run([copy(binder, 4, next(refs), src, next(refs), dst, dims)], threads)
+        run([copy(binder, itemsize, next(refs), src, next(refs), dst, dims)], threads)
         assert same_bits(result, expected), f"{dims}: {src} to {dst}"
 
 
 @every("halo")
 def test_halo(isa, threads):
-    """The kernel writes zeros to the halo, and nothing else."""
+    """The kernel writes a value to the halo, and nothing else."""
     binder = Binder(Target(IMPLEMENTATIONS, kernels.load(isa), threads), {}, {})
     halos = itertools.product((0, 1, 3), (0, 2, 5), (0, 1, 2), (0, 1, 4))
     for i, (top, left, bottom, right) in enumerate(halos):
         planes, H, W, guard = 1 + i % 5, 1 + i % 3, 1 + i % 7, (None, "before", "after")[i % 3]
-        shape = (planes, top + H + bottom, left + W + right)
-        dst, expected = (poisoned(shape, FLOAT, g) for g in (guard, None))
+        shape, value = (planes, top + H + bottom, left + W + right), (0, 1, 128, 254)[i % 4]
+        dst, expected = (poisoned(shape, BYTE, g) for g in (guard, None))
         inside = expected[:, top : top + H, left : left + W].copy()
-        expected[...] = 0
+        expected[...] = value
         expected[:, top : top + H, left : left + W] = inside
         ref = address(ABSOLUTE, dst.ctypes.data)
         fields = {
+            "value": value,
             "planes": planes,
             "rows": shape[1],
             "pitch": shape[2],
