@@ -13,7 +13,7 @@ from ..activation import NO_ACTIVATION
 from ..errors import Naming
 from ..graph import Graph, Node, Value
 from .cost import WORTHWHILE_SHARE
-from .layout import BLOCKED8, ROW_MAJOR, Layout, blocked
+from .layout import CHANNELS_LAST, ROW_MAJOR, Layout, blocked
 
 if TYPE_CHECKING:
     from ..kernels import Kernels
@@ -46,7 +46,7 @@ class Target(NamedTuple):
 
     def blocked_of(self, value: Value) -> Layout:
         """The blocked layout of a tensor of floats or bytes."""
-        return self.blocked if value.dtype is None or value.dtype.itemsize == 4 else BLOCKED8
+        return self.blocked if value.dtype is None or value.dtype.itemsize == 4 else CHANNELS_LAST
 
 
 @dataclass
