@@ -128,8 +128,13 @@ cdef extern from *:
     #else
       AI vi vround(vf x) { vi y; for (int i = 0; i < V; i++) y[i] = (int)__builtin_rintf(x[i]); return y; }
     #endif
-    AI vi vmax4(vi a, vi b) { vi m = a > b; return (a & m) | (b & ~m); }
-    AI vi vmin4(vi a, vi b) { vi m = a < b; return (a & m) | (b & ~m); }
+    #if defined(__AVX2__) && !defined(LOWERED)
+      AI vi vmax4(vi a, vi b) { return (vi)OP(max_epi32)(IMM(a), IMM(b)); }
+      AI vi vmin4(vi a, vi b) { return (vi)OP(min_epi32)(IMM(a), IMM(b)); }
+    #else
+      AI vi vmax4(vi a, vi b) { vi m = a > b; return (a & m) | (b & ~m); }
+      AI vi vmin4(vi a, vi b) { vi m = a < b; return (a & m) | (b & ~m); }
+    #endif
 
     /* V bytes as int32, and V int32 of 0 to 255 as bytes */
     #if defined(__AVX2__) && !defined(LOWERED)

@@ -13,8 +13,8 @@
 from libc.stdint cimport int64_t, uint8_t
 
 from dot cimport vi, vload4
-from simd cimport V
-from tile_int8 cimport Tile, rounded, store_bytes
+from simd cimport V, load, vf
+from tile_int8 cimport Tile, added, rounded, store_bytes
 
 cdef extern from *:
     """
@@ -22,21 +22,20 @@ cdef extern from *:
       #define TILE_LOAD(t, p, step) __asm__ volatile ("tileloadd (%0,%1,1), %%tmm" #t :: "r" (p), "r" (step) : "memory")
       #define TILE_STORE(t, p) __asm__ volatile ("tilestored %%tmm" #t ", (%0,%1,1)" :: "r" (p), "r" (64L) : "memory")
       #define TILE_DOT(c, a, b) __asm__ volatile ("tdpbusd %%tmm" #b ", %%tmm" #a ", %%tmm" #c ::: )
-      #define TILE_ZERO(t) __asm__ volatile ("tilezero %%tmm" #t ::: )
       AI void tiles_begin(int M) {
           struct { unsigned char palette, row, unused[14]; unsigned short bytes[16]; unsigned char rows[16]; } config = {.palette = 1};
           for (int t = 0; t < 8; t++) { config.bytes[t] = 64; config.rows[t] = t < 6 ? M : 16; }
           __asm__ volatile ("ldtilecfg %0" :: "m" (config));
       }
       AI void tiles_end(void) { __asm__ volatile ("tilerelease" ::: ); }
-      /* C += A B for each of the segments; units and vectors are 1 or 2 */
+      /* C = start + the sum of A B for each of the segments; units and vectors are 1 or 2 */
       AI void tiles_sum(const int units, const int vectors, const unsigned char* a0, const unsigned char* a1, Py_ssize_t step,
                         const char* wei, Py_ssize_t wei_step, const int64_t* offset, Py_ssize_t segments, const char* ahead,
-                        Py_ssize_t fetch) {
-          TILE_ZERO(0);
-          if (vectors > 1) TILE_ZERO(1);
-          if (units > 1) TILE_ZERO(2);
-          if (units > 1 && vectors > 1) TILE_ZERO(3);
+                        Py_ssize_t fetch, const int* start) {
+          TILE_LOAD(0, start, 0L);  /* the same row for all pixels */
+          if (vectors > 1) TILE_LOAD(1, start + V, 0L);
+          if (units > 1) TILE_LOAD(2, start, 0L);
+          if (units > 1 && vectors > 1) TILE_LOAD(3, start + V, 0L);
           for (Py_ssize_t s = 0; s < segments; s++) {
               TILE_LOAD(6, wei, 64L);
               TILE_LOAD(4, a0 + offset[s], step);
@@ -64,8 +63,13 @@ cdef extern from *:
     void tiles_begin(int M) nogil
     void tiles_end() nogil
     void tiles_sum(const int units, const int vectors, const uint8_t* a0, const uint8_t* a1, Py_ssize_t step, const char* wei,
-                   Py_ssize_t wei_step, const int64_t* offset, Py_ssize_t segments, const char* ahead, Py_ssize_t fetch) nogil
+                   Py_ssize_t wei_step, const int64_t* offset, Py_ssize_t segments, const char* ahead, Py_ssize_t fetch,
+                   const int* start) nogil
     void tiles_store(const int units, const int vectors, int* sums) nogil
+
+
+cdef enum:
+    TILE = 256  # lanes of int32
 
 
 # Where a unit's pixels lie.
@@ -75,33 +79,67 @@ cdef struct Unit:
     const uint8_t* add
 
 
-# Round and store the sums of a unit of M pixels, of which `sums` has a tile for each of `vectors`, from vector j of the panel on.
-cdef inline void store_unit(const int vectors, int M, int j, const Tile* t, const Unit* unit, const int* sums) noexcept nogil:
-    cdef int i, k, next
+# The sums of one or two units and vectors of a panel. They wait in memory: the next ones are multiplied while they are stored.
+cdef struct Sums:
+    int units
+    int vectors
+    int j  # the first vector
+    Unit unit[2]
+    int* sums  # [unit][vector][TILE], a multiple of 64
+
+
+cdef struct Waiting:
+    Sums of[2]
+    int turn  # which of them is next
+
+
+# Round and store the sums of 4 / vectors pixels, from the first on; `last` is the last of them, from 0 on.
+cdef inline void store_pixels(const bint RESIDUAL, const int vectors, int last, const Tile* t, const vf* factor,
+                              const int* sums, uint8_t* dst, const uint8_t* add, vi zero, vi low, vi high) noexcept nogil:
+    cdef int k, i
+    cdef vi x[4]
+    for k in range(4):
+        i = min(k // vectors, last)
+        x[k] = vload4(sums + k % vectors * TILE + i * V)
+        if RESIDUAL:
+            x[k] = added(t, x[k], factor[k % vectors], add + i * t.add_w + k % vectors * V)
+        else:
+            x[k] = rounded(x[k], factor[k % vectors])
+    if vectors == 2:
+        store_bytes(2, dst, dst + min(1, last) * t.dst_w, NULL, NULL, x[0], x[1], x[2], x[3], zero, low, high)
+    else:
+        store_bytes(1, dst, dst + min(1, last) * t.dst_w, dst + min(2, last) * t.dst_w, dst + min(3, last) * t.dst_w,
+                    x[0], x[1], x[2], x[3], zero, low, high)
+
+
+# Round and store the sums of a unit of M pixels, and add the residual where RESIDUAL says so.
+cdef inline void store_unit(const bint RESIDUAL, const int vectors, int M, int j, const Tile* t, const Unit* unit,
+                            const int* sums) noexcept nogil:
+    cdef int i, step = 4 // vectors
     cdef uint8_t* dst = unit.dst + j * V
     cdef const uint8_t* add = unit.add + j * V
-    cdef vi x[4]
-    if vectors == 2:
-        for i in range(0, M, 2):
-            next = min(i + 1, M - 1)
-            for k in range(4):
-                x[k] = rounded(t, vload4(sums + k % 2 * 256 + (next if k > 1 else i) * V) + vload4(t.start + (j + k % 2) * V),
-                               j + k % 2, add + (next if k > 1 else i) * t.add_w + k % 2 * V)
-            store_bytes(2, dst + i * t.dst_w, dst + next * t.dst_w, NULL, NULL, x[0], x[1], x[2], x[3], t.zero, t.low, t.high)
-    else:
-        for i in range(M):
-            x[0] = rounded(t, vload4(sums + i * V) + vload4(t.start + j * V), j, add + i * t.add_w)
-            store_bytes(1, dst + i * t.dst_w, dst + i * t.dst_w, dst + i * t.dst_w, dst + i * t.dst_w, x[0], x[0], x[0], x[0],
-                        t.zero, t.low, t.high)
+    cdef vf factor[2]
+    cdef vi zero = t.zero, low = t.low, high = t.high  # kept in registers: stores of bytes could change what t has
+    for i in range(vectors):
+        factor[i] = load(t.factor + (j + i) * V)
+    for i in range(M // step):
+        store_pixels(RESIDUAL, vectors, step - 1, t, factor, sums, dst, add, zero, low, high)
+        sums += step * V
+        dst += step * t.dst_w
+        add += step * t.add_w
+    if M % step:
+        store_pixels(RESIDUAL, vectors, M % step - 1, t, factor, sums, dst, add, zero, low, high)
+
+
+cdef inline void store_sums(const bint RESIDUAL, const int vectors, int M, const Tile* t, const Sums* s) noexcept nogil:
+    cdef int i
+    for i in range(s.units):
+        store_unit(RESIDUAL, vectors, M, s.j, t, &s.unit[i], s.sums + i * 2 * TILE)
 
 
 # One or two units of M pixels, and `vectors` of a panel of J, from vector j on.
-cdef inline void units_of(const int units, const int vectors, int M, int J, int j, const Tile* t, const Unit* unit,
-                          const char* wei, const char* ahead) noexcept nogil:
-    cdef int sums[1024]
-    tiles_sum(units, vectors, unit[0].src, unit[units - 1].src, t.src_w, wei + j * 1024, J * 1024, t.offset, t.segments, ahead,
-              t.fetch)
-    tiles_store(units, vectors, sums)
-    store_unit(vectors, M, j, t, &unit[0], sums)
-    if units > 1:
-        store_unit(vectors, M, j, t, &unit[1], sums + 512)
+cdef inline void multiply(const int units, const int vectors, int J, const Tile* t, const Sums* s, const char* wei,
+                          const char* ahead) noexcept nogil:
+    tiles_sum(units, vectors, s.unit[0].src, s.unit[units - 1].src, t.src_w, wei + s.j * 4 * TILE, J * 4 * TILE, t.offset,
+              t.segments, ahead, t.fetch, t.start + s.j * V)
+    tiles_store(units, vectors, s.sums)

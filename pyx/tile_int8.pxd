@@ -9,30 +9,33 @@
 
 from libc.stdint cimport int64_t, uint8_t
 
-from dot cimport GROUP_VECTORS, VBYTES, dot, dot_pairs, product, vi, vload1, vload4, vmax4, vmin4, vround, vset4, vstore1, vtofloat
-from simd cimport PREFETCH, REGS, V, load, vbroadcast, vf
+from dot cimport GROUP_VECTORS, VBYTES, dot, dot_pairs, product, vi, vload1, vload4, vround, vset4, vstore1, vtofloat
+from simd cimport PREFETCH, REGS, V, load, vbroadcast, vf, vmax, vmin
 
 
 cdef extern from *:
     """
     /* The last part of the store: J vectors of sums of each pixel, rounded, become bytes with the zero point added, clipped to
        low..high, at p and, of a second pixel, at q. All packs and the sum saturate: only the clip is left to do. J 1: of 4 pixels
-       at p, q, r and s. */
+       at p, q, r and s. `zero` is made by wide_zero, the bounds by wide_bound. */
     #if defined(LOWERED) || !defined(__SSE2__)
-      AI void store_bytes(const int J, void* p, void* q, void* r, void* s, vi a, vi b, vi c, vi d, int zero, int low, int high) {
+      AI vi wide_zero(int x) { return vset4(x); }
+      AI vi wide_bound(int x) { return vset4(x); }
+      AI void store_bytes(const int J, void* p, void* q, void* r, void* s, vi a, vi b, vi c, vi d, vi zero, vi low, vi high) {
           vi x[4] = {a, b, c, d};
           char* to[4] = {(char*)p, J == 1 ? (char*)q : (char*)p + V, J == 1 ? (char*)r : J == 3 ? (char*)p + 2 * V : (char*)q,
                          J == 1 ? (char*)s : (char*)q + V};
-          for (int i = 0; i < (J == 3 ? 3 : 4); i++) vstore1(to[i], vmin4(vset4(high), vmax4(vset4(low), x[i] + zero)));
+          for (int i = 0; i < (J == 3 ? 3 : 4); i++) vstore1(to[i], vmin4(high, vmax4(low, x[i] + zero)));
       }
     #else
+      AI vi wide_zero(int x) { return vset4((x & 0xffff) * 0x10001); }
+      AI vi wide_bound(int x) { return vset4(x * 0x01010101); }
       #if VBYTES == 64
-        AI __m512i packed(vi a, vi b, vi c, vi d, int zero, int low, int high) {
-            __m512i z = _mm512_set1_epi16(zero);
-            __m512i ab = _mm512_adds_epi16(_mm512_packs_epi32(IMM(a), IMM(b)), z);
-            __m512i cd = _mm512_adds_epi16(_mm512_packs_epi32(IMM(c), IMM(d)), z);
+        AI __m512i packed(vi a, vi b, vi c, vi d, vi zero, vi low, vi high) {
+            __m512i ab = _mm512_adds_epi16(_mm512_packs_epi32(IMM(a), IMM(b)), IMM(zero));
+            __m512i cd = _mm512_adds_epi16(_mm512_packs_epi32(IMM(c), IMM(d)), IMM(zero));
             __m512i x = _mm512_packus_epi16(ab, cd);
-            x = _mm512_min_epu8(_mm512_max_epu8(x, _mm512_set1_epi8(low)), _mm512_set1_epi8(high));
+            x = _mm512_min_epu8(_mm512_max_epu8(x, IMM(low)), IMM(high));
             return _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), x);
         }
         #define PART(x, i) _mm512_extracti32x4_epi32(x, i)
@@ -40,12 +43,11 @@ cdef extern from *:
         #define STORE_PART(p, x) _mm_storeu_si128((__m128i*)(p), x)
         #define STORE_HALF(p, x) _mm256_storeu_si256((__m256i*)(p), x)
       #elif VBYTES == 32
-        AI __m256i packed(vi a, vi b, vi c, vi d, int zero, int low, int high) {
-            __m256i z = _mm256_set1_epi16(zero);
-            __m256i ab = _mm256_adds_epi16(_mm256_packs_epi32(IMM(a), IMM(b)), z);
-            __m256i cd = _mm256_adds_epi16(_mm256_packs_epi32(IMM(c), IMM(d)), z);
+        AI __m256i packed(vi a, vi b, vi c, vi d, vi zero, vi low, vi high) {
+            __m256i ab = _mm256_adds_epi16(_mm256_packs_epi32(IMM(a), IMM(b)), IMM(zero));
+            __m256i cd = _mm256_adds_epi16(_mm256_packs_epi32(IMM(c), IMM(d)), IMM(zero));
             __m256i x = _mm256_packus_epi16(ab, cd);
-            x = _mm256_min_epu8(_mm256_max_epu8(x, _mm256_set1_epi8(low)), _mm256_set1_epi8(high));
+            x = _mm256_min_epu8(_mm256_max_epu8(x, IMM(low)), IMM(high));
             return _mm256_permutevar8x32_epi32(x, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
         }
         #define PART(x, i) _mm_cvtsi64_si128(_mm256_extract_epi64(x, i))
@@ -53,11 +55,10 @@ cdef extern from *:
         #define STORE_PART(p, x) _mm_storel_epi64((__m128i*)(p), x)
         #define STORE_HALF(p, x) _mm_storeu_si128((__m128i*)(p), x)
       #else
-        AI __m128i packed(vi a, vi b, vi c, vi d, int zero, int low, int high) {
-            __m128i z = _mm_set1_epi16(zero);
-            __m128i ab = _mm_adds_epi16(_mm_packs_epi32(IMM(a), IMM(b)), z);
-            __m128i cd = _mm_adds_epi16(_mm_packs_epi32(IMM(c), IMM(d)), z);
-            return _mm_min_epu8(_mm_max_epu8(_mm_packus_epi16(ab, cd), _mm_set1_epi8(low)), _mm_set1_epi8(high));
+        AI __m128i packed(vi a, vi b, vi c, vi d, vi zero, vi low, vi high) {
+            __m128i ab = _mm_adds_epi16(_mm_packs_epi32(IMM(a), IMM(b)), IMM(zero));
+            __m128i cd = _mm_adds_epi16(_mm_packs_epi32(IMM(c), IMM(d)), IMM(zero));
+            return _mm_min_epu8(_mm_max_epu8(_mm_packus_epi16(ab, cd), IMM(low)), IMM(high));
         }
         #define PART(x, i) _mm_srli_si128(x, 4 * (i))
         #define HALF(x, i) _mm_srli_si128(x, 8 * (i))
@@ -65,7 +66,7 @@ cdef extern from *:
         #define STORE_PART(p, x) store_part(p, x)
         #define STORE_HALF(p, x) _mm_storel_epi64((__m128i*)(p), x)
       #endif
-      AI void store_bytes(const int J, void* p, void* q, void* r, void* s, vi a, vi b, vi c, vi d, int zero, int low, int high) {
+      AI void store_bytes(const int J, void* p, void* q, void* r, void* s, vi a, vi b, vi c, vi d, vi zero, vi low, vi high) {
           if (J == 1) {
               STORE_PART(p, PART(packed(a, b, c, d, zero, low, high), 0));
               STORE_PART(q, PART(packed(a, b, c, d, zero, low, high), 1));
@@ -79,7 +80,9 @@ cdef extern from *:
       }
     #endif
     """
-    void store_bytes(const int J, void* p, void* q, void* r, void* s, vi a, vi b, vi c, vi d, int zero, int low, int high) nogil
+    vi wide_zero(int x) nogil
+    vi wide_bound(int x) nogil
+    void store_bytes(const int J, void* p, void* q, void* r, void* s, vi a, vi b, vi c, vi d, vi zero, vi low, vi high) nogil
 
 
 cdef enum:
@@ -107,14 +110,14 @@ cdef struct Tile:
     const float* factor  # of the sums, J vectors
     bint has_add
     bint between  # the sums are rounded before the residual is added
-    int between_low  # bounds of what is rounded between, without its zero point
-    int between_high
+    float between_low  # bounds of what is rounded between, without its zero point
+    float between_high
     float own_scale  # of what is rounded between
     float add_scale
     int add_zero
-    int zero  # of the result
-    int low
-    int high
+    vi zero  # of the result, and its bounds, as `store_bytes` takes them
+    vi low
+    vi high
 
 
 # Most pixels of a tile of J vectors.
@@ -153,14 +156,17 @@ cdef inline void sweep(const int R, const int J, const bint TWO, const bint PAIR
             wei += J * width
 
 
-# Sums that are rounded, with the residual if there is one.
-cdef inline vi rounded(const Tile* t, vi acc, int j, const uint8_t* add) noexcept nogil:
-    cdef vf sums, residual
-    if not t.has_add:
-        return vround(vtofloat(acc) * load(t.factor + j * V))
-    sums = product(vtofloat(acc), load(t.factor + j * V))
+# The sums times the factor, rounded.
+cdef inline vi rounded(vi acc, vf factor) noexcept nogil:
+    return vround(vtofloat(acc) * factor)
+
+
+# The sums times the factor and the residual at `add`, rounded. The sum with 1.5 * 2^23 has no fraction: it rounds what is in bounds.
+cdef inline vi added(const Tile* t, vi acc, vf factor, const uint8_t* add) noexcept nogil:
+    cdef vf sums = product(vtofloat(acc), factor), residual, whole = vbroadcast(12582912)
     if t.between:
-        sums = product(vtofloat(vmin4(vset4(t.between_high), vmax4(vset4(t.between_low), vround(sums)))), vbroadcast(t.own_scale))
+        sums = vmin(vbroadcast(t.between_high), vmax(vbroadcast(t.between_low), sums))
+        sums = product(sums + whole - whole, vbroadcast(t.own_scale))
     residual = vtofloat(vload1(add) - vset4(t.add_zero))
     return vround(sums + product(residual, vbroadcast(t.add_scale)))
 
@@ -168,6 +174,7 @@ cdef inline vi rounded(const Tile* t, vi acc, int j, const uint8_t* add) noexcep
 cdef inline void tile(const int R, const int J, const bint TWO, const bint PAIRS, const uint8_t* src, const char* wei,
                       const Tile* t, uint8_t* dst, const uint8_t* add, const char* ahead) noexcept nogil:
     cdef int k, i, j, last = R - 1
+    cdef vi zero, low, high
     cdef vi acc[28]
     cdef int width = VBYTES if PAIRS else VBYTES * GROUP_VECTORS
     for k in range(R * J):
@@ -176,27 +183,30 @@ cdef inline void tile(const int R, const int J, const bint TWO, const bint PAIRS
     sweep(R, J, TWO, PAIRS, t, src, wei + t.segments * 4 * J * width, acc, t.offset + t.segments, t.groups, 1, ahead, 0)
     if t.has_add:
         for k in range(R * J):
-            acc[k] = rounded(t, acc[k], k % J, add + place(TWO, k // J, t.add_w, t.add_h) + k % J * V)
+            acc[k] = added(t, acc[k], load(t.factor + k % J * V), add + place(TWO, k // J, t.add_w, t.add_h) + k % J * V)
     else:
         for k in range(R * J):
-            acc[k] = vround(vtofloat(acc[k]) * load(t.factor + k % J * V))
+            acc[k] = rounded(acc[k], load(t.factor + k % J * V))
+    zero = t.zero
+    low = t.low
+    high = t.high
     # the pixels of the last vectors are stored again where they do not fill all four
     if J == 1:
         for k in range((R + 3) // 4):
             i = k * 4
             store_bytes(1, dst + place(TWO, i, t.dst_w, t.dst_h), dst + place(TWO, min(i + 1, last), t.dst_w, t.dst_h),
                         dst + place(TWO, min(i + 2, last), t.dst_w, t.dst_h), dst + place(TWO, min(i + 3, last), t.dst_w, t.dst_h),
-                        acc[i], acc[min(i + 1, last)], acc[min(i + 2, last)], acc[min(i + 3, last)], t.zero, t.low, t.high)
+                        acc[i], acc[min(i + 1, last)], acc[min(i + 2, last)], acc[min(i + 3, last)], zero, low, high)
     elif J == 2:
         for k in range((R + 1) // 2):
             i = k * 2
             j = min(i + 1, last)
             store_bytes(2, dst + place(TWO, i, t.dst_w, t.dst_h), dst + place(TWO, j, t.dst_w, t.dst_h), NULL, NULL,
-                        acc[2 * i], acc[2 * i + 1], acc[2 * j], acc[2 * j + 1], t.zero, t.low, t.high)
+                        acc[2 * i], acc[2 * i + 1], acc[2 * j], acc[2 * j + 1], zero, low, high)
     else:
         for i in range(R if J == 3 else 0):
             store_bytes(3, dst + i * t.dst_w, NULL, NULL, NULL, acc[3 * i], acc[3 * i + 1], acc[3 * i + 2], acc[3 * i + 2],
-                        t.zero, t.low, t.high)
+                        zero, low, high)
 
 
 # `count` tiles of r pixels, one behind the other.

@@ -18,8 +18,9 @@ from .conv import Groups, first_taps, halo_of, merge_groups
 from .conv_taps import grid_offsets, tap_axes
 from .int8 import GROUP, SEGMENT, TILES, Order, SumsInt8, parts
 
-#: bytes of source that stay in L1 while the panels pass, of a chunk of pixels and of a chunk of rows
-CHUNK_BYTES = 32 * 1024
+#: bytes of a chunk's source: it stays in L1 while the panels of weights pass. Many weights come from beyond L2 for each chunk:
+#: then it stays in L2
+CHUNK_BYTES, LARGE_CHUNK_BYTES, MANY_WEIGHTS = 32 * 1024, 256 * 1024, 512 * 1024
 #: bytes of weights beyond which a panel's come from L2 or memory, and are prefetched
 FEW_WEIGHTS = 100_000
 #: the most pixels that AMX multiplies at a time
@@ -91,29 +92,35 @@ class ConvInt8(SumsInt8[Conv]):
         M = -(-OW // -(-OW // MOST_PIXELS))
         most = M if order.form == TILES else kernel.tile_rows()[1]
         taps = math.prod(windows.kernel)
-        rows, cols = chunk(OH, OW, groups.IC, windows, most)
+        weights = groups.IC * taps * groups.OC
+        rows, cols = chunk(OH, OW, groups.IC, windows, most, chunk_bytes(weights))
         return [
             binder.step(
                 kernel, src=read.fields, dst=dst.fields, add=add.fields, offsets=binder.table(table), **counts, **fields,
-                N=N, OH=OH, OW=OW, rows=rows, cols=cols, M=M, fetch=groups.IC * taps * groups.OC > FEW_WEIGHTS,
+                N=N, OH=OH, OW=OW, rows=rows, cols=cols, M=M, fetch=weights > FEW_WEIGHTS,
             )
         ]  # fmt: skip
 
 
-def chunk(OH: int, OW: int, IC: int, windows: Windows, most: int) -> tuple[int, int]:
-    """Output rows and columns of a chunk: its source stays in L1 while the panels of weights pass."""
+def chunk(OH: int, OW: int, IC: int, windows: Windows, most: int, size: int) -> tuple[int, int]:
+    """Output rows and columns of a chunk, whose source has about `size` bytes; `most` pixels are a tile."""
     if OH == 1:
-        return 1, chunk_pixels(OW, IC, most)
+        return 1, chunk_pixels(OW, IC, most, size)
     row = IC * windows.size[-1] * min(windows.strides[0], windows.kernel[0])
-    return min(max(CHUNK_BYTES // row, 2), OH), OW
+    return min(max(size // row, 2), OH), OW
 
 
-def chunk_pixels(count: int, IC: int, most: int) -> int:
+def chunk_pixels(count: int, IC: int, most: int, size: int) -> int:
     """How many of a row's pixels are a chunk: whole tiles of `most` pixels, and no chunk has less than a tile."""
-    cols = max(CHUNK_BYTES // IC // most, 1) * most
+    cols = max(size // IC // most, 1) * most
     while cols < count and 0 < count % cols < most:
         cols += most
     return min(cols, count)
+
+
+def chunk_bytes(weights: int) -> int:
+    """How many bytes of source are a chunk, for a layer with so many weights."""
+    return LARGE_CHUNK_BYTES if weights > MANY_WEIGHTS else CHUNK_BYTES
 
 
 class ConvPointwiseInt8(ConvInt8):

@@ -14,7 +14,7 @@ from ..plan.layout import CHANNELS_LAST, ROW_MAJOR, TAIL, Layout
 from ..plan.select import Selection, Target
 from ..plan.strided import copy
 from ..plan.view import NO_VIEW, View
-from .conv_int8 import FEW_WEIGHTS, MOST_PIXELS, chunk_pixels
+from .conv_int8 import FEW_WEIGHTS, MOST_PIXELS, chunk_bytes, chunk_pixels
 from .int8 import GROUP, SEGMENT, TILES, Order, SumsInt8, parts
 
 
@@ -77,6 +77,6 @@ class GemmInt8(SumsInt8[Gemm | MatMul]):
             kernel, src=pixels.fields, dst=View(result, (), ROW_MAJOR, 1, 0, CHANNELS_LAST.block, 0, stored).fields,
             add=NO_VIEW.fields, offsets=binder.table(table), segments=len(starts) * reads, groups=len(singles) * reads,
             **self.sums_fields(binder, kernel, sums, self.channels_axis(node), order),
-            N=1, OH=1, OW=M, rows=1, cols=chunk_pixels(M, K, rows), M=min(rows, M), fetch=K * OC > FEW_WEIGHTS,
+            N=1, OH=1, OW=M, rows=1, cols=chunk_pixels(M, K, rows, chunk_bytes(K * OC)), M=min(rows, M), fetch=K * OC > FEW_WEIGHTS,
         )  # fmt: skip
         return [*before, step, *after]

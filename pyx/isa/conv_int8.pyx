@@ -17,8 +17,8 @@ from dot cimport AMX, FLIP, GROUP_VECTORS, HAS_PAIRS, TILES, VBYTES, WEIGHTS
 from panels cimport panels, width_of
 from simd cimport REGS, V, noinline
 from step cimport at, share
-from tile_amx cimport Unit, tiles_begin, tiles_end, units_of
-from tile_int8 cimport BLOCK, ROW, Tile, choose, most_pixels, tile
+from tile_amx cimport TILE, Sums, Unit, Waiting, multiply, store_sums, tiles_begin, tiles_end
+from tile_int8 cimport BLOCK, ROW, Tile, choose, most_pixels, tile, wide_bound, wide_zero
 from view cimport View
 
 cdef struct Args:
@@ -44,8 +44,8 @@ cdef struct Args:
     bint pairs  # the weights are BYTES of which no pair passes 16 bits, see dot.pxd
     bint has_add
     bint between
-    int between_low
-    int between_high
+    float between_low
+    float between_high
     float own_scale
     float add_scale
     int add_zero
@@ -91,20 +91,43 @@ cdef noinline two_rows(const uint8_t* src, const char* wei, const Tile* t, uint8
     return 0
 
 
-# One or two units of a panel of J vectors, by AMX.
-cdef noinline units(int count, int M, int J, const Unit* unit, const char* wei, const Tile* t, const char* ahead) noexcept nogil:
-    cdef int j = 0
-    while j < J:
-        if J - j > 1:
-            if count > 1:
-                units_of(2, 2, M, J, j, t, unit, wei, ahead)
-            else:
-                units_of(1, 2, M, J, j, t, unit, wei, ahead)
-        elif count > 1:
-            units_of(2, 1, M, J, j, t, unit, wei, ahead)
+# Round and store the sums that wait, of units of M pixels.
+cdef noinline store_waiting(int M, const Tile* t, Sums* s) noexcept nogil:
+    if t.has_add:
+        if s.vectors == 2:
+            store_sums(True, 2, M, t, s)
         else:
-            units_of(1, 1, M, J, j, t, unit, wei, ahead)
-        j += 2
+            store_sums(True, 1, M, t, s)
+    elif s.vectors == 2:
+        store_sums(False, 2, M, t, s)
+    else:
+        store_sums(False, 1, M, t, s)
+    s.units = 0
+    return 0
+
+
+# Multiply `count` units of M pixels with a panel of J vectors, by AMX, and store the sums of those before.
+cdef noinline multiply_units(int count, int M, int J, const Unit* unit, const char* wei, const Tile* t, Waiting* waiting,
+                             const char* ahead) noexcept nogil:
+    cdef Sums* s
+    cdef int i, j
+    for j in range(0, J, 2):
+        s = &waiting.of[waiting.turn]
+        s.units = count
+        s.vectors = min(J - j, 2)
+        s.j = j
+        for i in range(count):
+            s.unit[i] = unit[i]
+        if count == 2 and s.vectors == 2:
+            multiply(2, 2, J, t, s, wei, ahead)
+        elif count == 2:
+            multiply(2, 1, J, t, s, wei, ahead)
+        elif s.vectors == 2:
+            multiply(1, 2, J, t, s, wei, ahead)
+        else:
+            multiply(1, 1, J, t, s, wei, ahead)
+        waiting.turn = 1 - waiting.turn
+        store_waiting(M, t, &waiting.of[waiting.turn])
     return 0
 
 
@@ -119,7 +142,9 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
     cdef Py_ssize_t items = a.N * a.G * ROWS * COLS * PANELS, item, rest, n, g, vector, oh, ow, first, last, begin, end, left
     cdef Py_ssize_t tiles, count, M = a.M
     cdef Unit unit[2]
-    cdef int waiting
+    cdef int ready
+    cdef Waiting waiting
+    cdef int sums[8 * TILE + 16]
     cdef int J, r
     cdef bint two
     cdef const uint8_t* src
@@ -145,11 +170,15 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
     t.own_scale = a.own_scale
     t.add_scale = a.add_scale
     t.add_zero = a.add_zero
-    t.zero = a.zero
-    t.low = a.low
-    t.high = a.high
+    t.zero = wide_zero(a.zero)
+    t.low = wide_bound(a.low)
+    t.high = wide_bound(a.high)
     if AMX:
         tiles_begin(<int> M)
+        waiting.turn = 0
+        for ready in range(2):
+            waiting.of[ready].units = 0
+            waiting.of[ready].sums = <int*> ((<size_t> sums + 63) // 64 * 64) + ready * 4 * TILE
     for item in range(share(items, piece, pieces), share(items, piece + 1, pieces)):
         vector = item % PANELS * 2
         J = width_of(a.OCB, vector)
@@ -175,7 +204,7 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
             count = (last - first) * ((end - begin + most_pixels(J) - 1) // most_pixels(J))
         t.fetch = (J * K // 64 // max(a.segments, 1) + count - 1) // count if a.fetch else 0
         oh = first
-        waiting = 0
+        ready = 0
         while oh < last:
             src = <const uint8_t*> at(bases, a.src.address) + n * a.src.n + g * a.src.c + oh * a.src.h + begin * a.src.w
             dst = pixel(bases, &a.dst, n, vector, oh, begin)
@@ -184,15 +213,15 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
                 ow = begin
                 while ow < end:
                     left = min(ow, end - M) - begin  # the last unit may begin among the pixels of the one before
-                    unit[waiting].src = src + left * a.src.w
-                    unit[waiting].dst = dst + left * a.dst.w
-                    unit[waiting].add = add + left * a.add.w
-                    waiting += 1
+                    unit[ready].src = src + left * a.src.w
+                    unit[ready].dst = dst + left * a.dst.w
+                    unit[ready].add = add + left * a.add.w
+                    ready += 1
                     ow += M
-                    if waiting == 2 or (ow >= end and oh + 1 == last):
-                        units(waiting, <int> M, J, unit, wei, &t, ahead)
+                    if ready == 2 or (ow >= end and oh + 1 == last):
+                        multiply_units(ready, <int> M, J, unit, wei, &t, &waiting, ahead)
                         ahead += 64 * t.fetch * t.segments
-                        waiting = 0
+                        ready = 0
                 oh += 1
                 continue
             if two and oh + 2 <= last:
@@ -218,6 +247,8 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
                 left -= r * count
                 tiles -= count
             oh += 1
+        if AMX:  # the next item has another panel
+            store_waiting(<int> M, &t, &waiting.of[1 - waiting.turn])
     if AMX:
         tiles_end()
 
