@@ -84,7 +84,7 @@ def store_of(node: Node) -> Store | None:
             others = [v for v in n.inputs if v is not before]
             if residual is not None or len(others) != 1 or (low, high) != (-math.inf, math.inf):
                 return None
-            if (residual := operand_of(node, others[0])) is None or not _same_shape(residual.integers, n.outputs[0]):
+            if (residual := operand_of(node, others[0])) is None or not _same_shapes(residual.integers, before, n.results[0]):
                 return None
         else:
             activation = n.op.activation(n)
@@ -97,9 +97,9 @@ def store_of(node: Node) -> Store | None:
     return Store(rounded, residual, between)
 
 
-def _same_shape(a: Value, b: Value | None) -> bool:
-    """Whether two tensors are known to have one shape; sizes may be symbols."""
-    return b is not None and a.shape is not None and None not in a.shape and a.shape == b.shape
+def _same_shapes(first: Value, *others: Value | None) -> bool:
+    """Whether tensors are known to have one shape; sizes may be symbols."""
+    return first.shape is not None and None not in first.shape and all(v and v.shape == first.shape for v in others)
 
 
 def _rounding(scale: float, zero: int, low: float, high: float) -> Rounding:
