@@ -324,8 +324,7 @@ def _layer_errors(layers: Iterable[tuple[Node, Sequence[str]]], pairs: Mapping[s
         of_node = [pairs[name] for name in names]
         # the results in the file may be narrower than the node computes them
         epsilon = max(epsilon, _precision(node), *(precision(a.dtype) for a, _ in of_node))
-        op = "+".join(type(n.op).__name__ for n in node.chain)
-        errors.append(LayerError(node.label, op, of_node[0][0].shape, *_distance(of_node), math.sqrt(epsilon)))
+        errors.append(LayerError(node.label, node.operators, of_node[0][0].shape, *_distance(of_node), math.sqrt(epsilon)))
     return errors
 
 

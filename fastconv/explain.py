@@ -97,8 +97,9 @@ def _parameters(node: Node, windows: Windows | None, products: Products | None) 
         else:
             first = f"{weights}·{channels} + {channels}" if biases else f"{weights}·{channels}"
             what, unit = f"{weights} → {channels}", " parameters"
-    if terms := list(filter(None, [first, *map(_shapes, node.chain[1:])])):
-        yield f"{what}: {equation(' + '.join(terms), sum(size for n in node.chain for size in _counts(n)))}{unit}"
+    fused = node.chain[len(node.prologue) :]
+    if terms := list(filter(None, [first, *map(_shapes, fused[1:])])):
+        yield f"{what}: {equation(' + '.join(terms), sum(size for n in fused for size in _counts(n)))}{unit}"
 
 
 def _multiply_adds(node: Node, windows: Windows | None, products: Products, images: int) -> Iterator[str]:

@@ -127,6 +127,12 @@ class Node:
         )
 
     @property
+    def operators(self) -> str:
+        """The names of the operators for tables, as "Conv+Relu"; of a quantized node, those that compute."""
+        shown = [n for n in self.chain if not (self.prologue and n.op.converts)]
+        return "+".join(type(n.op).__name__ for n in shown)
+
+    @property
     def operands(self) -> list[Value]:
         """Every value that the node reads: those of its prologue, its inputs, then the other operands of the epilogue."""
         if not self.prologue and not self.epilogue:

@@ -63,6 +63,8 @@ class ProfileRow:
     arena_bytes: int | None = None
     #: whether the implementation multiplies less than the definition, which `flops` counts
     fewer_products: bool = False
+    #: why it computes floats where a quantized network has integers; empty if it does not
+    in_floats: str = ""
 
     @property
     def gflops(self) -> float:
@@ -242,6 +244,7 @@ class Profile(LayerTable):
                 "operator": r.op,
                 "by": r.implementation,
                 "reason": r.reason or None,
+                "in_floats": r.in_floats or None,
                 "refusals": [{"by": name, "reason": reason} for name, reason in r.refusals],
                 "output": r.output,
                 "ms": r.ms,
@@ -297,7 +300,7 @@ def _row(entry: Entry, ms: float, share: float, peak: Peak, arena: int) -> Profi
     fewer = by is not None and by.fewer_products
     return ProfileRow(
         x.name, x.op, x.implementation, x.output, ms, share, x.flops or 0, peak, _bytes(entry), x.reason,
-        tuple(entry.refusals), arena, fewer,
+        tuple(entry.refusals), arena, fewer, x.in_floats,
     )  # fmt: skip
 
 

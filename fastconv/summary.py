@@ -45,6 +45,8 @@ class Layer:
     reason: str = ""
     #: bytes of its results; 0 for a reorder, whose result is a copy
     activation_bytes: int | None = None
+    #: why it computes floats where a quantized network has integers; empty if it does not
+    in_floats: str = ""
     #: the lines of its arithmetic, with the numbers in place
     explanation: tuple[str, ...] = ()
 
@@ -52,19 +54,19 @@ class Layer:
 def layer(entry: Entry) -> Layer:
     """The Layer of an entry of a plan, for all of its images."""
     if entry.node is not None:
-        return layer_of(entry.node, entry.algorithm, entry.images, entry.reference_reason)
+        return layer_of(entry.node, entry.algorithm, entry.images, entry.reference_reason, entry.in_floats)
     (value,) = entry.writes
     dims = _whole(value.dims, entry.images)
     return Layer(value.name, "reorder", "copy", dims, dims, 0, 0, 0, activation_bytes=0)
 
 
-def layer_of(node: Node, implementation: str, images: int = 1, reason: str = "") -> Layer:
+def layer_of(node: Node, implementation: str, images: int = 1, reason: str = "", in_floats: str = "") -> Layer:
     """The Layer of a node, for `images` images."""
     first = next((v for v in node.inputs if v is not None), None)
     known = all(v.known for v in (*node.operands, *node.results))
     return Layer(
         node.label,
-        "+".join(type(n.op).__name__ for n in node.chain),
+        node.operators,
         implementation,
         _whole(first.shape, images) if first is not None else (),
         _whole(node.results[0].shape, images),
@@ -75,6 +77,7 @@ def layer_of(node: Node, implementation: str, images: int = 1, reason: str = "")
         getattr(node.op, "group", 1),
         reason,
         images * sum(_bytes(v) for v in node.results) if known else None,
+        in_floats,
         explain(node, images),
     )
 
@@ -88,7 +91,9 @@ def _whole(dims: Shape, images: int) -> Shape:
 
 
 def _parameters(node: Node) -> list[Value]:
-    return [v for n in node.chain for v in n.op.parameters(n)]
+    """The parameters of a node and those fused into it; of a quantized node, the integers that are stored."""
+    stored = {n.results[0]: n.input(0) for n in node.prologue}
+    return [stored.get(v, v) for n in node.chain[len(node.prologue) :] for v in n.op.parameters(n)]
 
 
 def _axes(values: Sequence[int | None]) -> str:
@@ -279,6 +284,7 @@ class Summary(LayerTable):
                     "operator": x.op,
                     "by": x.implementation or None,
                     "reason": x.reason or None,
+                    "in_floats": x.in_floats or None,
                     "input": x.input,
                     "output": x.output,
                     "kernel": x.window and x.window.kernel,

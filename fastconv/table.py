@@ -28,6 +28,11 @@ class Row(Protocol):
         """Why it runs by reference; empty if it runs on a kernel."""
         ...
 
+    @property
+    def in_floats(self) -> str:
+        """Why it computes floats where a quantized network has integers; empty if it does not."""
+        ...
+
 
 def text_table(
     header: Sequence[str], rows: Sequence[Sequence[str]], left: int, notes: Sequence[Sequence[str]] | None = None
@@ -58,8 +63,8 @@ def _aligned(note: str, width: int) -> str:
 
 
 def marked(row: Row) -> str:
-    """The implementation that runs it; a reference is marked."""
-    return f"{row.implementation} *" if row.reason else row.implementation
+    """The implementation that runs it; a reference is marked, and floats where there were integers."""
+    return row.implementation + " *" * bool(row.reason) + " †" * bool(row.in_floats)
 
 
 def scaled(number: float, unit: str) -> str:
@@ -81,7 +86,7 @@ def shorten(name: str, width: int = 32) -> str:
 
 
 class LayerTable(Shown):
-    """A table, a line of totals, and a line about layers that run by reference."""
+    """A table, a line of totals, and lines about layers that run by reference, and in floats."""
 
     def _head(self) -> str:
         """The line above the table, or ""."""
@@ -111,9 +116,15 @@ class LayerTable(Shown):
         count, total = reasons.total(), sum(x.op != "reorder" for x in self._entries())
         return f"* {count} of {total} layers by reference ({', '.join(reason for reason, _ in reasons.most_common())})"
 
+    def _in_floats(self) -> str:
+        """The number of layers of a quantized network that compute floats, and the reasons."""
+        reasons = Counter(x.in_floats for x in self._entries() if x.in_floats)
+        found = ", ".join(reason for reason, _ in reasons.most_common())
+        return f"† {reasons.total()} quantized layers in floats ({found})" if reasons else ""
+
     def _below(self) -> Sequence[str]:
         """The lines below the table; an empty one is left out."""
-        return self._total(), self._by_reference()
+        return self._total(), self._by_reference(), self._in_floats()
 
     def as_dict(self) -> dict[str, object]:
         """The table as a document for JSON."""

@@ -69,6 +69,8 @@ class Op:
     takes_objects: ClassVar[bool] = False
     #: whether an element of a result is computed from the elements at its place in the inputs, which are broadcast
     by_element: ClassVar[bool] = False
+    #: whether it makes floats of the integers that represent them, or integers of floats
+    converts: ClassVar[bool] = False
     #: whether a following activation may be fused into the node, as its epilogue
     takes_epilogue: ClassVar[bool] = False
     #: whether that epilogue may begin with an Add of another tensor of the result's shape

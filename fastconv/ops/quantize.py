@@ -36,6 +36,7 @@ class Quantization(Op, abstract=True):
 
     arity = (2, 3)
     by_element = True
+    converts = True
 
     axis: int = 1
     block_size: int = 0

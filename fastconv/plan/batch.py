@@ -122,7 +122,8 @@ def _images_first(graph: Graph) -> int:
     best, least = 0, together
     for count, node in enumerate(graph.nodes, 1):
         chain = {v for n in node.chain for v in (*n.inputs, *n.outputs) if v is not None and v.constant is None}
-        if any(v.dims[:1] != batch for v in chain) or not all(n.op.independent_images(n) for n in node.chain):
+        computed = [n for n in node.chain if any(v.constant is None for v in n.results)]
+        if any(v.dims[:1] != batch for v in chain) or not all(n.op.independent_images(n) for n in computed):
             break
         together -= miss_cost(tensors[count - 1])
         alone += images * miss_cost(tensors[count - 1] // images)

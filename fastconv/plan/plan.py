@@ -211,8 +211,9 @@ class Plan(Shown):
         return "\n".join(lines)
 
     def _describe(self, entry: Entry) -> str:
-        operators = "+".join(type(n.op).__name__ for n in entry.node.chain) + " " if entry.node else ""
+        operators = f"{entry.node.operators} " if entry.node else ""
         python = " (Python)" if entry.steps is None else ""
+        python += f" (in floats: {entry.in_floats})" if entry.in_floats else ""
         reads, writes = (", ".join(map(self._place, tensors.values())) for tensors in (entry.reads, entry.writes))
         return f"{entry.label!r} {operators}{entry.algorithm}{python}: {reads} -> {writes}"
 

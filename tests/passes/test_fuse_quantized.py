@@ -7,7 +7,6 @@ import pickle
 import numpy as np
 import pytest
 
-import fastconv
 from fastconv import onnx_json
 from fastconv.graph import Graph
 from fastconv.ops.quantized import operand_of, store_of
