@@ -519,6 +519,52 @@ def test_transposes_around_quantization(tmp_path):
     assert fused(graph, tmp_path) == ["Q", "Transpose", CONV, CONV, "Transpose", "DQ"]
 
 
+OF_X, OF_Y = ([np.array(A[0], np.float32), np.array(A[1])], [np.array(B[0], np.float32), np.array(B[1])])
+
+
+def _qlinear(net, op, *operands, **attributes):
+    """One of ONNX Runtime's operators on the bytes x, whose other operands stand between x's and the result's parameters."""
+    x = net.input("x", "N", 6, *((8, 8) if "MatMul" not in op and "Gemm" not in op else ()), dtype=np.uint8)
+    domain = "" if op in ("QLinearConv", "QLinearMatMul") else "com.microsoft::"
+    if op == "QLinearConcat":
+        return net(domain + op, *OF_Y, x, *OF_X, x, *OF_Y, axis=1)
+    return net(domain + op, x, *OF_X, *operands, *OF_Y, **attributes)
+
+
+def _of_weights(*shape, axis=0):
+    scale = RNG.uniform(0.001, 0.01, shape[axis]).astype(np.float32)
+    return [RNG.integers(-127, 128, shape).astype(np.int8), scale, np.zeros(shape[axis], np.int8)]
+
+
+QOPERATORS = [
+    ("QLinearConv", _of_weights(8, 6, 3, 3), {}, "DQ+DQ+Conv+Q"),
+    ("QLinearMatMul", _of_weights(6, 8, axis=1), {}, "DQ+DQ+MatMul+Q"),
+    ("QGemm", [*_of_weights(8, 6), None], {"transB": 1}, "DQ+DQ+Gemm+Q"),
+    ("QLinearConcat", [], {}, "DQ+Identity+Q"),
+    ("QLinearAveragePool", [], {"kernel_shape": (2, 2)}, "DQ+AveragePool+Q"),
+    ("QLinearGlobalAveragePool", [], {}, "DQ+GlobalAveragePool+Q"),
+    ("QLinearSigmoid", [], {}, "DQ+Sigmoid+Q"),
+    ("QLinearLeakyRelu", [], {"alpha": 0.2}, "DQ+LeakyRelu+Q"),
+    ("QLinearSoftmax", [], {"opset": 13}, "Softmax"),
+]
+
+
+@pytest.mark.parametrize("op, operands, attributes, found", QOPERATORS, ids=[q[0] for q in QOPERATORS])
+def test_operators_on_integers(op, operands, attributes, found, tmp_path):
+    """They are the operators between DequantizeLinear and QuantizeLinear; the definition sums integers: one step at the most."""
+    net = Net()
+    graph = net.graph(_qlinear(net, op, *operands, **attributes))
+    assert found in fused(graph, tmp_path, steps=1)
+
+
+@pytest.mark.parametrize("op", ["Add", "Mul"])
+def test_operators_on_the_integers_of_two_tensors(op, tmp_path):
+    net = Net()
+    x, y = (net.input(name, "N", 3, 8, 8, dtype=np.uint8) for name in "xy")
+    graph = net.graph(net(f"com.microsoft::QLinear{op}", x, *OF_X, y, *OF_Y, *OF_X))
+    assert fused(graph, tmp_path, steps=1) == [f"DQ+DQ+{op}+Q"]
+
+
 def test_exact_results_are_those_of_floats():
     net = Net()
     graph = net.graph(net("Neg", conv(net, activation(net), then=("Relu",))))
