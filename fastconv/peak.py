@@ -84,7 +84,7 @@ def _seconds(kernels: Kernels, threads: int, works: Sequence[dict[str, int]], bu
     pieces = np.full((len(works), threads, 3), np.nan)  # began, ended, sum; there may be fewer threads than asked for
     nothing = {"loops": 0, "lines": 0, "src": 0}
     fields = [nothing | {"dst": address(2, pieces[i].nbytes * i)} | work for i, work in enumerate(works)]
-    _executor.Program([(*kernels.peak.step(f), 1) for f in fields]).run((None, buffer, pieces), threads)
+    _executor.Program([(*kernels.peak.step(f), 1, 1) for f in fields]).run((None, buffer, pieces), threads)
     return [float(np.nanmax(ended) - np.nanmin(began)) for began, ended, _ in pieces.swapaxes(1, 2)]
 
 

@@ -4,6 +4,8 @@ All threads work on each step. An equal number of its pieces belongs to each thr
 others: cores are not equally fast if they differ or other programs use them. The threads meet after each step. Thread 0 runs a
 step without pieces whole. A batch can be run image by image instead: a thread takes an image and runs all steps for it, alone.
 
+The main thread looks for signals after each piece, so a long step has pieces even if one thread runs it.
+
 After a network has run, the caches hold nothing of Python: few objects are touched on the way into the parallel region.
 """
 
@@ -21,8 +23,8 @@ from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 from step cimport Run
 from team cimport end_team_at_fork, next_team
 from thread_state cimport ThreadState, enter, leave
-from threads cimport (LINE, OPENMP, Barrier, Pieces, Taken, next_piece, omp_get_max_threads, omp_get_num_threads, stop_after,
-                      stops, stops_after, wait)
+from threads cimport (LINE, OPENMP, Barrier, Pieces, Taken, next_piece, omp_get_max_threads, omp_get_num_threads, stop_in,
+                      stops, stops_in, wait)
 
 cdef double SIGNAL_SECONDS = 0.05  # between two looks for signals
 
@@ -53,6 +55,7 @@ cdef struct Step:
     Run run
     char* args
     Py_ssize_t pieces  # that belong to each thread; 0: thread 0 runs the step whole
+    Py_ssize_t alone  # pieces if one thread runs the step
 
 
 # The state that the threads of one call share.
@@ -85,13 +88,13 @@ cdef bint handle_signals(Team* team) noexcept with gil:
     return False
 
 
-# Stop the team after this step if the handler of a signal raises. For thread 0; handlers run in the thread's own state.
+# Stop the team in this step if the handler of a signal raises. For thread 0; handlers run in the thread's own state.
 cdef void look_for_signals(Team* team, Py_ssize_t step, ThreadState own) noexcept nogil:
     if not team.main or now() < team.looked + SIGNAL_SECONDS:
         return
     leave(own)
     if handle_signals(team):
-        stop_after(&team.barrier, step)
+        stop_in(&team.barrier, step)
     enter(team.flush_denormals)
     team.looked = now()
 
@@ -124,35 +127,38 @@ cdef void run_together(Team* team, char** bases, Py_ssize_t thread, Py_ssize_t t
                 if piece < 0:
                     break
                 s.run(s.args, bases, piece, threads * s.pieces, thread)
+                if thread == 0:
+                    look_for_signals(team, i, own)
             taken, other = other, taken
         elif thread == 0:
             s.run(s.args, bases, 0, 1, 0)
+            if meet_after(team, i):
+                look_for_signals(team, i, own)
         # of threads that meet, the last one to write is the last to end the step: any may be late, or have none of its pieces
         if team.stamps != NULL and (thread == 0 or meet_after(team, i)):
             team.stamps[i + 1] = now()
         if meet_after(team, i):
-            if thread == 0:
-                look_for_signals(team, i, own)
             wait(&team.barrier, threads)
-            if stops_after(&team.barrier, i):
+            if stops_in(&team.barrier, i):
                 break
     leave(own)
 
 
-# Run all steps on this thread, each whole.
+# Run all steps on this thread.
 cdef void run_alone(Team* team, char** bases, Py_ssize_t thread) noexcept nogil:
-    cdef Py_ssize_t i
+    cdef Py_ssize_t i, piece
     cdef const Step* s
     cdef ThreadState own = enter(team.flush_denormals)
     for i in range(team.count):
         s = &team.steps[i]
         if team.stamps != NULL:
             team.stamps[i] = now()
-        s.run(s.args, bases, 0, 1, 0)
-        if thread == 0:
-            look_for_signals(team, i, own)
-        if stops(&team.barrier):
-            break
+        for piece in range(s.alone):
+            if stops(&team.barrier):
+                break
+            s.run(s.args, bases, piece, s.alone, 0)
+            if thread == 0:
+                look_for_signals(team, i, own)
     leave(own)
     if team.stamps != NULL:
         team.stamps[team.count] = now()
@@ -162,7 +168,7 @@ cdef void run_alone(Team* team, char** bases, Py_ssize_t thread) noexcept nogil:
 cdef void run_images(Team* team, size_t[:, ::1] own, const size_t[:, ::1] images, Py_ssize_t thread) noexcept nogil:
     cdef Py_ssize_t threads = own.shape[0], width = images.shape[1], image
     cdef Pieces pieces = [team.taken, images.shape[0] // threads, thread, threads, 0]
-    while not stops(&team.barrier):
+    while True:
         image = next_piece(&pieces, &team.barrier)
         if image < 0:
             break
@@ -182,7 +188,7 @@ cdef char* address(array) except? NULL:
 
 cdef class Program:
     """Steps that any number of callers may run at once: each is (address of the run function, bytes of its arguments, pieces that
-    belong to each thread, or 0 if thread 0 runs the step whole)."""
+    belong to each thread, or 0 if thread 0 runs the step whole, pieces if one thread runs the step alone)."""
 
     cdef Step* steps
     cdef Py_ssize_t count
@@ -196,17 +202,18 @@ cdef class Program:
         self.keep = []
         self.flush_denormals = flush_denormals
         self.count = len(steps)
-        self.shared = any(pieces for _, _, pieces in steps)
+        self.shared = any(pieces for _, _, pieces, _ in steps)
         self.steps = <Step*> PyMem_Malloc(max(self.count, 1) * sizeof(Step))
         if self.steps == NULL:
             raise MemoryError
         for i in range(self.count):
-            run, args, pieces = steps[i]
+            run, args, pieces, alone = steps[i]
             # the bytes object's own storage (16-byte aligned) is the struct; `keep` holds it as long as the Program
             self.keep.append(args)
             self.steps[i].run = <Run> <size_t> run
             self.steps[i].args = args
             self.steps[i].pieces = pieces
+            self.steps[i].alone = alone
 
     def __dealloc__(self):
         PyMem_Free(self.steps)
@@ -229,7 +236,7 @@ cdef class Program:
     def run(self, tuple arrays, int threads, double[::1] stamps=None):
         """Run all steps. The addresses in their arguments count from those of the arrays (None: address 0). `stamps`, one longer
         than the steps, takes the seconds at which each step began and the last ended. In the main thread, an exception from the
-        handler of a signal (as KeyboardInterrupt) ends the run after the step that is running."""
+        handler of a signal (as KeyboardInterrupt) ends the run after the pieces that are running."""
         cdef list raised = []
         cdef Team team = self.team(raised)
         cdef Py_ssize_t i
@@ -260,7 +267,7 @@ cdef class Program:
     def run_each(self, size_t[:, ::1] own, const size_t[:, ::1] images):
         """Run all steps for each image, on one thread. The addresses own[thread] end in those of images[i]. An equal
         number of images belongs to each thread, and the threads do not wait for each other. Signals as in `run`: every thread
-        ends after the step that it is running."""
+        ends after the piece that it is running."""
         cdef int threads = next_team(<int> own.shape[0])
         cdef list raised = []
         cdef Team team = self.team(raised)

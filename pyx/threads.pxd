@@ -41,7 +41,7 @@ cdef enum:
 cdef struct Barrier:
     Py_ssize_t waiting  # threads that have arrived
     Py_ssize_t turn  # how often all threads have met
-    Py_ssize_t stop  # 1 + the step after which the team stops; 0: it does not
+    Py_ssize_t stop  # 1 + the step in which the team stops; 0: it does not
 
 
 cdef inline void wait(Barrier* b, Py_ssize_t threads) noexcept nogil:
@@ -59,13 +59,14 @@ cdef inline void wait(Barrier* b, Py_ssize_t threads) noexcept nogil:
             sched_yield()
 
 
-# Stop the team after a step. If its threads meet after each step, all stop after the same one: the caller must not have met the
-# others after this step. A flag without the step would be seen too early by a thread that has yet to leave the barrier before.
-cdef inline void stop_after(Barrier* b, Py_ssize_t step) noexcept nogil:
+# Stop the team in a step: no thread takes a further piece. If its threads meet after each step, all stop after the same one: the
+# caller must not have met the others after this step. A flag without the step would be seen too early by a thread that has yet to
+# leave the barrier before.
+cdef inline void stop_in(Barrier* b, Py_ssize_t step) noexcept nogil:
     store(&b.stop, step + 1, RELAXED)
 
 
-cdef inline bint stops_after(const Barrier* b, Py_ssize_t step) noexcept nogil:
+cdef inline bint stops_in(const Barrier* b, Py_ssize_t step) noexcept nogil:
     return load(&b.stop, RELAXED) == step + 1
 
 
@@ -88,10 +89,11 @@ cdef struct Pieces:
     Py_ssize_t empty  # threads, from this one on, that have none left
 
 
-# The next piece to run, of each * threads; -1 if none is left. A thread that waits at the barrier has found none.
+# The next piece to run, of each * threads; -1 if none is left, or if the team stops. A thread that waits at the barrier has found
+# none.
 cdef inline Py_ssize_t next_piece(Pieces* p, const Barrier* b) noexcept nogil:
     cdef Py_ssize_t owner, piece
-    while p.empty < p.threads and not (p.empty and load(&b.waiting, RELAXED)):
+    while p.empty < p.threads and not (p.empty and load(&b.waiting, RELAXED)) and not stops(b):
         owner = (p.thread + p.empty) % p.threads
         piece = fetch_add(&p.taken[owner].count, 1, RELAXED)
         if piece < p.each:

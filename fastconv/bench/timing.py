@@ -155,9 +155,9 @@ class Kernel:
         self.algorithm = next(e.algorithm for e in reversed(plan.entries) if e.node is not None)
         steps = [(e.node is not None, s) for e in plan.entries for s in e.steps or ()]
         own = [i for i, (is_node, _) in enumerate(steps) if is_node]
-        calls = [(s.run, s.args, s.pieces) for _, s in steps]
-        _executor.Program(calls).run(self.arrays, self.threads)  # the copy of the input, and the zeros around it
-        self.program = _executor.Program(calls[0 if with_copy else own[0] : own[-1] + 1])
+        # the copy of the input, and the zeros around it
+        _executor.Program([s for _, s in steps]).run(self.arrays, self.threads)
+        self.program = _executor.Program([s for _, s in steps[0 if with_copy else own[0] : own[-1] + 1]])
 
     def __call__(self) -> None:
         self.program.run(self.arrays, self.threads)

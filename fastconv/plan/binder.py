@@ -35,6 +35,8 @@ class Step(NamedTuple):
     args: bytes
     #: how many pieces of it each thread has; 0: one thread runs it whole
     pieces: int
+    #: how many it has if one thread runs it alone
+    alone: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,7 +174,7 @@ class Binder:
     def step(self, kernel: ModuleType, **fields: Any) -> Step:
         """A step that runs `kernel` with these fields of its argument struct."""
         run, args = kernel.step(fields)
-        return Step(run, args, pieces=1)
+        return Step(run, args, pieces=1, alone=1)
 
     def epilogue(self, node: Node, part: Callable[[View], View] = lambda view: view) -> dict[str, Any]:
         """The fields of a kernel's store: the residual (of its view, `part`) and the activation."""

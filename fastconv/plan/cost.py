@@ -65,6 +65,8 @@ WHOLE_MICROSECONDS = 15.0
 #: a thread's share of a step has at most so many pieces, of so many estimated microseconds or more: with small pieces threads
 #: wait less for each other, but each piece has a start of its own
 MOST_PIECES, PIECE_MICROSECONDS = 16, 25.0
+#: but for pieces that would take longer: signals are seen between two pieces
+LONG_MICROSECONDS = 10e3
 #: cautious rates of one thread, a microsecond: floating-point operations, and bytes to and from memory
 FLOPS, BYTES = 40e3, 8e3
 
@@ -81,11 +83,17 @@ def microseconds(flops: int, values: Iterable[Value]) -> float:
     return flops / FLOPS + nbytes(values) / BYTES
 
 
-def pieces(microseconds: float, threads: int) -> int:
-    """How many pieces each thread has of a step that takes one thread so long; 0: it is not shared."""
+def pieces(microseconds: float, threads: int, steps: int) -> int:
+    """How many pieces each thread has of each of some steps that take one thread so long; 0: they are not shared."""
     if microseconds < WHOLE_MICROSECONDS:
         return 0
-    return min(max(1, int(microseconds / threads / PIECE_MICROSECONDS)), MOST_PIECES)
+    each = microseconds / threads
+    return max(min(max(1, int(each / PIECE_MICROSECONDS)), MOST_PIECES), pieces_alone(each, steps))
+
+
+def pieces_alone(microseconds: float, steps: int) -> int:
+    """How many pieces there are of each step if one thread runs it."""
+    return 1 + int(microseconds / steps / LONG_MICROSECONDS)
 
 
 # ---- between image by image and all images at once

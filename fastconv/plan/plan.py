@@ -17,7 +17,7 @@ from ..graph import Graph, Node, Value, shape_text
 from ..shown import Shown
 from .arena import Lifetime, Tenant, assign
 from .binder import Binder, Packed, Step
-from .cost import microseconds, node_microseconds, pieces
+from .cost import microseconds, node_microseconds, pieces, pieces_alone
 from .layout import ROW_MAJOR, halo_sides
 from .packing import empty_aligned
 from .select import Target, select
@@ -237,7 +237,7 @@ def _sections(entries: Iterable[Entry], flush: bool) -> Iterable[tuple[list[Entr
 
 
 def _program(entries: list[Entry], flush: bool) -> _executor.Program:
-    return _executor.Program([(s.run, s.args, s.pieces) for e in entries for s in e.steps or ()], flush)
+    return _executor.Program([s for e in entries for s in e.steps or ()], flush)
 
 
 def build(
@@ -291,8 +291,10 @@ def _bind(entry: Entry, binder: Binder, filled: set[Tensor]) -> list[Step] | Non
     roots = dict.fromkeys(t.root for t in entry.writes.values() if any(t.root.halo) and t.root not in filled)
     filled.update(roots)
     target = binder.target
-    count = pieces(time, target.threads) if target.pieces is None else target.pieces
-    return [s._replace(pieces=count) for s in (*(step for root in roots for step in _halo_steps(binder, root)), *steps)]
+    steps = [*(step for root in roots for step in _halo_steps(binder, root)), *steps]
+    most = max(len(steps), 1)
+    count = pieces(time, target.threads, most) if target.pieces is None else target.pieces
+    return [s._replace(pieces=count, alone=pieces_alone(time, most)) for s in steps]
 
 
 def _hold_constants(values: Iterable[Value], binder: Binder) -> None:

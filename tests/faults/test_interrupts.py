@@ -1,17 +1,21 @@
 """Ctrl-C ends what is running, and the model is as good as before.
 
 The handlers of signals run between two instructions of Python. So these tests raise at one line after another, as a handler
-might; compiled code is tested with the executor. `python -m tests.faults.delays` measures how soon a signal is seen.
+might; compiled code has tests with the executor, and one here for a step that takes a second or more. `python -m
+tests.faults.delays` measures how soon a signal is seen.
 """
 
+import subprocess
 import sys
 
 import numpy as np
 import pytest
 
 import fastconv
+from fastconv import onnx_json
 from fastconv.threads import RUNNING
 
+from ..support.graphs import Net
 from .support import save
 
 
@@ -74,3 +78,35 @@ def test_an_interrupt_anywhere_in_python(tmp_path, new, act):
         assert not list(tmp_path.glob(".*")), "temporary files"
         for name, y in model.run(x).items():
             np.testing.assert_array_equal(y, expected[name])
+
+
+#: a process that gets SIGINT once the first element of the result is there
+IN_A_STEP = """
+import _thread, os, signal, sys, time
+import numpy as np, fastconv
+model = fastconv.load(sys.argv[1], threads=int(sys.argv[2]))
+x, y = np.ones((1, 4096, 4096), np.float32), np.full((1, 4096, 4096), np.nan, np.float32)
+(entry,) = model.plan().entries
+assert len(entry.steps) == 1
+
+def interrupt():
+    while np.isnan(y[0, 0, 0]):
+        time.sleep(0.001)
+    os.kill(os.getpid(), signal.SIGINT)
+
+_thread.start_new_thread(interrupt, ())
+try:
+    model(x, out=y)
+except KeyboardInterrupt:
+    print(np.isnan(y).any())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_an_interrupt_in_a_long_step(tmp_path, threads):
+    net = Net()
+    x = net.input("x", 1, 4096, 4096)
+    onnx_json.write(net.graph(net("MatMul", x, x)), tmp_path / "long.json")
+    command = [sys.executable, "-c", IN_A_STEP, tmp_path / "long.json", threads]
+    assert subprocess.check_output(command, text=True) == "True\n", "some of it was not computed"

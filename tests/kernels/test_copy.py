@@ -29,7 +29,7 @@ def every(kernel):
 
 def run(steps, threads):
     """Run steps on the memory of arrays."""
-    _executor.Program([(s.run, s.args, s.pieces) for s in steps]).run((None,), threads)
+    _executor.Program(steps).run((None,), threads)
 
 
 def lay_out(x, tensor, guard):

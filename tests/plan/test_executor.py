@@ -39,9 +39,9 @@ class Steps:
         kind = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.POINTER(ctypes.c_size_t), *[ctypes.c_ssize_t] * 3)
         self.function = kind(lambda args, *rest: run(ctypes.string_at(args, 1)[0], *rest))
 
-    def program(self, *pieces):
+    def program(self, *pieces, alone=1):
         run = ctypes.cast(self.function, ctypes.c_void_p).value
-        return _executor.Program([(run, bytes([i]), count) for i, count in enumerate(pieces)])
+        return _executor.Program([(run, bytes([i]), count, alone) for i, count in enumerate(pieces)])
 
 
 @THREADS
@@ -50,14 +50,16 @@ def test_every_piece_runs_once_and_step_after_step(threads):
     steps = Steps(lambda step, bases, *call: calls.append((step, *call)))
     for _ in range(20):
         calls.clear()
-        steps.program(*counts).run((), threads)
+        steps.program(*counts, alone=4).run((), threads)
         assert [step for step, *_ in calls] == sorted(step for step, *_ in calls)
         for i, count in enumerate(counts):
             mine = [call[1:] for call in calls if call[0] == i]
-            pieces = count * threads if threads > 1 and _executor.openmp else 1
-            if not count:
+            if threads == 1 or not _executor.openmp:
+                assert mine == [(piece, 4, 0) for piece in range(4)]
+            elif not count:
                 assert mine == [(0, 1, 0)], "thread 0 runs it whole"
             else:
+                pieces = count * threads
                 assert sorted(piece for piece, _, _ in mine) == list(range(pieces))
                 assert {(total, 0 <= thread < threads) for _, total, thread in mine} == {(pieces, True)}
 
@@ -87,7 +89,7 @@ def test_no_step_begins_before_its_time():
     steps, threads = 2000, 3
     pieces, stamps = np.full((steps, threads, 3), np.inf), np.zeros(steps + 1)
     fields = ({"loops": 0, "lines": 0, "src": 0, "dst": address(1, pieces[0].nbytes * i)} for i in range(steps))
-    program = _executor.Program([(*kernels.load().peak.step(f), 1) for f in fields])
+    program = _executor.Program([(*kernels.load().peak.step(f), 1, 1) for f in fields])
     program.run((None, pieces), threads, stamps)
     assert (pieces[1:, :, 0].min(axis=1) >= stamps[1:-1]).all()
     assert (np.diff(stamps) > 0).all()

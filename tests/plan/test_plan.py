@@ -20,7 +20,7 @@ from fastconv.ops import REGISTRY, Op
 from fastconv.ops.concat import Concat
 from fastconv.ops.reshape import Reshape
 from fastconv.plan import Arenas, Target, build
-from fastconv.plan.cost import MOST_PIECES
+from fastconv.plan.cost import LONG_MICROSECONDS, MOST_PIECES, node_microseconds
 from fastconv.plan.implementation import Implementation
 from fastconv.plan.layout import ROW_MAJOR
 from fastconv.plan.packing import empty_aligned
@@ -537,13 +537,24 @@ def test_small_steps_run_whole_and_others_in_pieces_by_their_size():
     def pieces(threads, *shape):
         net = Net()
         plan = plan_of(net.graph(net("Relu", net.input("x", *shape))), threads=threads, pieces=None)
-        (counts,) = {s.pieces for e in plan.entries for s in e.steps}
-        return counts
+        ((count, alone),) = {(s.pieces, s.alone) for e in plan.entries for s in e.steps}
+        return count, alone
 
-    assert pieces(2, 1, 8, 8) == 0
-    assert pieces(2, 1, 150, 150) == 1
-    assert 1 < pieces(2, 1, 400, 400) < pieces(1, 1, 400, 400) <= MOST_PIECES
-    assert pieces(2, 1, 4000, 4000) == MOST_PIECES
+    assert pieces(2, 1, 8, 8) == (0, 1)
+    assert pieces(2, 1, 150, 150) == (1, 1)
+    assert 1 < pieces(2, 1, 400, 400)[0] < pieces(1, 1, 400, 400)[0] <= MOST_PIECES
+    assert pieces(2, 1, 3000, 3000) == (MOST_PIECES, 1)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_no_piece_is_estimated_to_be_long(threads):
+    net = Net()
+    plan = plan_of(net.graph(net("Relu", net.input("x", 1 << 30))), threads=threads, pieces=None)
+    (entry,) = plan.entries
+    (step,) = entry.steps
+    time = node_microseconds(entry.node)
+    assert time / step.alone < LONG_MICROSECONDS
+    assert time / threads / step.pieces < LONG_MICROSECONDS
 
 
 # ---- in words
