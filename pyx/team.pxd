@@ -3,7 +3,8 @@
 # OpenMP ends the process if it cannot start a thread, as a container's limit or RLIMIT_NPROC may have it. So before a team grows,
 # as many threads are started as it will add, and the team has those that could be. That costs as much as starting the team, once:
 # OpenMP keeps its threads for the caller's next runs. It ends some if the next run has fewer; that they can be started again is
-# taken for granted until a limit has been met.
+# taken for granted until a limit has been met. Python starts them: a wheel that links pthread_create needs a glibc as new as the
+# one that it was built with.
 #
 # A forked child has only the thread that forked, and GNU's OpenMP would wait forever for the other threads of the team. So the
 # forking thread ends its team first; parent and child start new ones when they need them. LLVM's OpenMP does this itself.
@@ -18,13 +19,13 @@ cdef extern from *:
       #include <stdlib.h>
       #include <sys/syscall.h>
       #include <unistd.h>
-      typedef struct { pthread_t thread; long id; pthread_mutex_t *gate; } Probe;
-      static void *wait_at_gate(void *given) {
+      typedef struct { long id; int passed; pthread_mutex_t *gate; } Probe;
+      static void wait_at_gate(void *given) {
           Probe *own = (Probe *)given;
           own->id = syscall(SYS_gettid);
           pthread_mutex_lock(own->gate);
           pthread_mutex_unlock(own->gate);
-          return NULL;
+          __atomic_store_n(&own->passed, 1, __ATOMIC_RELEASE);
       }
       /* How many of `wanted` threads can run beside those that there are. */
       static int startable(int wanted) {
@@ -34,14 +35,15 @@ cdef extern from *:
           if (!probes) return 0;
           pthread_mutex_lock(&gate);
           for (; made < wanted; made++) {
+              probes[made].passed = 0;
               probes[made].gate = &gate;
-              if (pthread_create(&probes[made].thread, NULL, wait_at_gate, &probes[made])) break;
+              if (PyThread_start_new_thread(wait_at_gate, &probes[made]) == (unsigned long)-1) break;
           }
           pthread_mutex_unlock(&gate);
           for (i = 0; i < made; i++) {
-              pthread_join(probes[i].thread, NULL);
+              while (!__atomic_load_n(&probes[i].passed, __ATOMIC_ACQUIRE)) sched_yield();
               /* the system counts a thread until it has removed it, shortly after its end */
-              for (turns = 0; turns < 1000 && !syscall(SYS_tgkill, getpid(), probes[i].id, 0); turns++) sched_yield();
+              for (turns = 0; turns < 100000 && !syscall(SYS_tgkill, getpid(), probes[i].id, 0); turns++) sched_yield();
           }
           free(probes);
           return made;
