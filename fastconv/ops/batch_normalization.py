@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..graph import Node, Value, shape_text
+from . import statistics
 from .base import Array, Inferred, Op, Results
 from .dims import check, check_rank_least, unify
 from .node_spec import INT, NodeSpec
@@ -75,7 +76,8 @@ class BatchNormalization(Op):
         running_mean, running_var = mean, var
         if self.training_mode:
             over = (0, *range(2, x.ndim))
-            mean, var = x.mean(over).astype(mean.dtype), x.var(over).astype(var.dtype)
+            mean = statistics.mean(x, over, keepdims=False).astype(mean.dtype)
+            var = statistics.variance(x, over, keepdims=False).astype(var.dtype)
         wide = [v.reshape(-1, *(1,) * (x.ndim - 2)) if v.ndim == 1 else v for v in (scale, bias, mean, var)]
         y = ((x - wide[2]) / np.sqrt(wide[3] + self.epsilon) * wide[0] + wide[1]).astype(x.dtype)
         moved = [

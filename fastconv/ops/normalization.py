@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from ..errors import UnsupportedError
@@ -10,11 +12,12 @@ from .base import Array, Inferred, Op, Results, only_first_varies
 from .dims import axis_index, broadcasts_to, check, check_rank, check_rank_least, size_along, unify
 from .lp_pool import scaled
 from .node_spec import NodeSpec
+from .statistics import mean, variance
 
 
 def normalized(x: Array, axes: tuple[int, ...], epsilon: float) -> Results:
     """x, shifted and scaled to mean 0 and variance 1 over the axes."""
-    return (x - x.mean(axes, keepdims=True)) / np.sqrt(x.var(axes, keepdims=True) + epsilon)
+    return (x - mean(x, axes)) / np.sqrt(variance(x, axes) + epsilon)
 
 
 def _per_channel(v: Array, ndim: int) -> Array:
@@ -97,7 +100,7 @@ class GroupNormalization(OverChannels):
         return [(x.shape, x.dtype)]
 
     def reference(self, x: Array, scale: Array, bias: Array) -> Results:
-        groups = x.reshape(len(x), self.num_groups, -1)
+        groups = x.reshape(len(x), self.num_groups, math.prod(x.shape[1:]) // self.num_groups)
         y = normalized(groups, (2,), self.epsilon).reshape(x.shape)
         return y * _per_channel(scale, x.ndim) + _per_channel(bias, x.ndim)
 
@@ -151,9 +154,9 @@ class LayerNormalization(AxisOn):
 
     def reference(self, x: Array, scale: Array, bias: Array | None = None) -> Results:
         axes, y = self.over(x)
-        mean, inverse = y.mean(axes, keepdims=True), 1 / np.sqrt(y.var(axes, keepdims=True) + self.epsilon)
-        y = ((y - mean) * inverse).astype(x.dtype) * scale
-        return (y if bias is None else y + bias), mean, inverse
+        center, inverse = mean(y, axes), 1 / np.sqrt(variance(y, axes) + self.epsilon)
+        y = ((y - center) * inverse).astype(x.dtype) * scale
+        return (y if bias is None else y + bias), center, inverse
 
 
 class RMSNormalization(AxisOn):
@@ -166,7 +169,7 @@ class RMSNormalization(AxisOn):
 
     def reference(self, x: Array, scale: Array) -> Results:
         axes, y = self.over(x)
-        y = y / np.sqrt(np.square(y).mean(axes, keepdims=True) + self.epsilon)
+        y = y / np.sqrt(mean(np.square(y), axes) + self.epsilon)
         return y.astype(x.dtype) * scale
 
 
@@ -180,7 +183,7 @@ class MeanVarianceNormalization(Op):
         return [(x.shape, x.dtype)]
 
     def reference(self, x: Array) -> Results:
-        return (x - x.mean(self.axes, keepdims=True)) / (x.std(self.axes, keepdims=True) + 1e-9)
+        return (x - mean(x, self.axes)) / (np.sqrt(variance(x, self.axes)) + 1e-9)
 
 
 class LpNormalization(Op):

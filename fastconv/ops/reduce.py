@@ -14,6 +14,7 @@ from .base import Array, Inferred, Op, Results
 from .dims import axis_indices, known_ints, length, to_ints, unknown
 from .node_spec import NodeSpec
 from .span import WHOLE, Spans
+from .statistics import mean
 from .windows import Windows
 
 
@@ -80,7 +81,7 @@ class ReduceSum(Reduce):
 
 class ReduceMean(Reduce):
     def reduce(self, x: Array, **over: Any) -> Results:
-        return x.mean(**over)
+        return mean(x, **over)
 
 
 class ReduceMax(Reduce):

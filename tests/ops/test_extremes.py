@@ -54,6 +54,27 @@ def test_norms_with_infinity_and_nan(op, odd):
     assert np.isfinite(y.ravel()[1:]).any() | (op == "GlobalLpPool")
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "op, shape, parameters, attributes",
+    [
+        ("GroupNormalization", (2, 4, 0), [4, 4], {"num_groups": 2}),
+        ("GroupNormalization", (0, 4, 3), [4, 4], {"num_groups": 2}),
+        ("InstanceNormalization", (2, 4, 0), [4, 4], {}),
+        ("LayerNormalization", (2, 0), [0], {}),
+        ("RMSNormalization", (2, 0), [0], {}),
+        ("MeanVarianceNormalization", (0, 3, 4, 4), [], {}),
+        ("BatchNormalization", (0, 4, 3), [4] * 4, {"training_mode": 1}),
+        ("ReduceMean", (0, 3), [], {}),
+    ],
+)
+def test_statistics_of_no_elements(op, shape, parameters, attributes):
+    results = compute(op, np.zeros(shape, np.float32), *(np.ones(n, np.float32) for n in parameters), **attributes)
+    y, *statistics = results if isinstance(results, tuple) else (results,)
+    assert y.shape == ((1, 1) if op == "ReduceMean" else shape)
+    assert all(np.isnan(v).all() for v in (y, *statistics))
+
+
 #: functions with exponentials in them, which would overflow far from 0
 FUNCTIONS = ["Sigmoid", "Tanh", "Softplus", "Elu", "Gelu", "Mish", "Swish", "Erf", "Exp", "Softmax", "LogSoftmax"]
 X = [
