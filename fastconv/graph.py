@@ -163,7 +163,7 @@ class Node:
 class Graph:
     """Nodes in topological order; `metadata` is the text that the file has about the model, `budget` the model's."""
 
-    __slots__ = ("budget", "inputs", "metadata", "name", "nodes", "outputs")
+    __slots__ = ("_are_outputs", "_outputs", "budget", "inputs", "metadata", "name", "nodes")
 
     def __init__(
         self,
@@ -174,11 +174,25 @@ class Graph:
         budget: Budget = DEFAULT,
     ):
         self.inputs: list[Value] = list(inputs)
-        self.outputs: list[Value] = list(outputs)
+        self.outputs = outputs
         self.nodes: list[Node] = list(nodes)
         self.name: str = name
         self.budget: Budget = budget
         self.metadata: dict[str, str] = {}
+
+    @property
+    def outputs(self) -> list[Value]:
+        """The results, in order. To change them, set a new list."""
+        return self._outputs
+
+    @outputs.setter
+    def outputs(self, values: Iterable[Value]) -> None:
+        self._outputs: list[Value] = list(values)
+        self._are_outputs: frozenset[Value] = frozenset(self._outputs)
+
+    def is_output(self, value: Value) -> bool:
+        """Whether the value is a result; however many there are, this takes the same time."""
+        return value in self._are_outputs
 
     def values(self) -> Iterator[Value]:
         """Every value once: the inputs, then the values that each node reads and writes."""

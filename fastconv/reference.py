@@ -39,7 +39,7 @@ def run_references(
         for v in node.results:
             arrays[v] = wide(arrays[v])
         for v in node.operands:
-            if last[v] is node and v not in graph.outputs:  # its last reader: free the memory
+            if last[v] is node and not graph.is_output(v):  # its last reader: free the memory
                 arrays.pop(v, None)
                 v.constant = None
         advance(1 / len(graph.nodes))

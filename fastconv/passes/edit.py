@@ -16,7 +16,7 @@ KERNEL_FLOAT = np.dtype(np.float32)
 def sole_reader(value: Value, graph: Graph, consumers: Mapping[Value, Sequence[Node]]) -> Node | None:
     """The one node that reads the value; None if it is an output of the graph, or is read elsewhere too."""
     readers = consumers[value]
-    return readers[0] if len(readers) == 1 and value not in graph.outputs else None
+    return readers[0] if len(readers) == 1 and not graph.is_output(value) else None
 
 
 def replace_inputs(node: Node, replacements: Mapping[Value, Value]) -> None:

@@ -29,7 +29,7 @@ def fold_quantize(graph: Graph) -> None:
         if dequantize := _inverse(node, graph, consumers):
             x, y = node.input(0), dequantize.results[0]
             folded.add(dequantize)
-            if rounded.get(x) == quantization_of(node) and y not in graph.outputs:
+            if rounded.get(x) == quantization_of(node) and not graph.is_output(y):
                 replacements[y] = x
                 continue
             node.epilogue = [dequantize]
@@ -68,7 +68,7 @@ def _dequantize_once(graph: Graph) -> None:
         if isinstance(node.op, DequantizeLinear) and (given := quantization_of(node)):
             y = node.results[0]
             known = first.setdefault((node.input(0), given), y)
-            if known is not y and y not in graph.outputs:
+            if known is not y and not graph.is_output(y):
                 replacements[y] = known
                 continue
         kept.append(node)

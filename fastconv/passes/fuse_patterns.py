@@ -54,7 +54,7 @@ def _fusions(
     for pattern, fuse in BY_LAST_OP.get(type(node.op), ()):
         for m in find(pattern, node, producers):
             inner = [v for n in m.nodes[1:] for v in n.results]
-            if any(v in graph.outputs or not {*m.nodes}.issuperset(consumers[v]) for v in inner):
+            if any(graph.is_output(v) or not {*m.nodes}.issuperset(consumers[v]) for v in inner):
                 continue
             fused = fuse(m)
             if fused is not None and fused[1][0].shape is not None and fused[1][0].shape == node.results[0].shape:

@@ -39,12 +39,12 @@ def _saves_transposes(graph: Graph, rank: int, region: Region) -> bool:
     for v in region.inputs:
         if permutation(region.producers.get(v)) != _to_nhwc(rank):
             added += _bytes(v)
-        elif v not in graph.outputs and not region.outside[v]:
+        elif not graph.is_output(v) and not region.outside[v]:
             removed += _bytes(v)
     for v in region.outputs:
         back = [permutation(n) == _to_nchw(rank) for n in region.outside[v]]
         removed += _bytes(v) * sum(back)
-        added += _bytes(v) * (v in graph.outputs or not all(back))
+        added += _bytes(v) * (graph.is_output(v) or not all(back))
     return removed >= added and removed > 0
 
 
@@ -79,7 +79,7 @@ def _merge_transposes(graph: Graph) -> None:
         perm = tuple(inner[i] for i in outer)
         x, y = before.input(0), node.results[0]
         node.op, node.inputs = Transpose(perm=perm), [x]
-        if perm == tuple(range(len(perm))) and y not in graph.outputs:
+        if perm == tuple(range(len(perm))) and not graph.is_output(y):
             replacements[y] = x
 
 

@@ -23,7 +23,7 @@ def remove_identity(graph: Graph) -> None:
             if isinstance(n.op, Conv | ConvTranspose) and _is_zero(n.optional(2)):
                 n.inputs.pop()
         y = node.outputs[0]
-        if y is not None and _is_identity(node) and y not in graph.outputs:
+        if y is not None and _is_identity(node) and not graph.is_output(y):
             replacements[y] = node.input(0)
         else:
             kept.append(node)

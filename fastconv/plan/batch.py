@@ -148,6 +148,6 @@ def _crossings(graph: Graph) -> dict[int, Value]:
         alive |= dict.fromkeys(v for v in node.results if left[v])
         if len(alive) == 1:
             (v,) = alive
-            if left[v] == readers[v] and v not in graph.inputs and v not in graph.outputs:
+            if left[v] == readers[v] and v not in graph.inputs and not graph.is_output(v):
                 crossings[count] = v
     return crossings

@@ -157,6 +157,22 @@ def test_sorting_takes_no_recursion():
     assert [m.name for m in graph.nodes[:2]] == [f"n{n - 1}", f"n{n - 2}"]
 
 
+def test_many_outputs_are_not_searched(monkeypatch):
+    net, compared = Net(), 0
+    ys = [net.input("x", 1, 8)]
+    for i in range(300):
+        ys.append(net(("Relu", "Sigmoid", "Identity")[i % 3], ys[-1]))
+
+    def equal(a, b):
+        nonlocal compared
+        compared += 1
+        return a is b
+
+    monkeypatch.setattr(Value, "__eq__", equal)
+    run_passes(net.graph(*ys[1:]))
+    assert compared < 300
+
+
 def test_a_graph_prints_every_node_in_a_line():
     lines = str(fused()).splitlines()
     assert lines[0] == "graph 'net'"
