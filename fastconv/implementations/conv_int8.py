@@ -16,7 +16,7 @@ from ..plan.select import Selection, Target
 from ..plan.view import NO_VIEW, View
 from .conv import Groups, first_taps, halo_of, merge_groups
 from .conv_taps import grid_offsets, tap_axes
-from .int8 import GROUP, SEGMENT, TILES, Order, SumsInt8, parts
+from .int8 import GROUP, SEGMENT, TILES, Order, SumsInt8, parts, weights_form
 
 #: bytes of a chunk's source: it stays in L1 while the panels of weights pass. Many weights come from beyond L2 for each chunk:
 #: then it stays in L2
@@ -81,7 +81,8 @@ class ConvInt8(SumsInt8[Conv]):
         (x,) = self.operands(node)
         src, dst, residual = binder.view(x), binder.view(node.results[0]), sums.store.residual
         add = NO_VIEW if residual is None else binder.view(residual.integers)
-        order = self.order(windows, groups.IC, src, kernel.packing()[1])
+        taps = math.prod(windows.kernel)
+        order = self.order(windows, groups.IC, src, weights_form(kernel, taps * groups.IC))
         table, counts = self.offsets(windows, groups.IC, src, order, parts(sums.w))
         read = first_taps(src, windows)._replace(c=groups.IC)
         N, OH, OW = (src.shape[0], *windows.out)
@@ -91,7 +92,6 @@ class ConvInt8(SumsInt8[Conv]):
         fields = self.sums_fields(binder, kernel, sums, 0, order, groups.G, groups.merge)
         M = -(-OW // -(-OW // MOST_PIXELS))
         most = M if order.form == TILES else kernel.tile_rows()[1]
-        taps = math.prod(windows.kernel)
         weights = groups.IC * taps * groups.OC
         rows, cols = chunk(OH, OW, groups.IC, windows, most, chunk_bytes(weights))
         return [

@@ -15,7 +15,7 @@ from ..plan.select import Selection, Target
 from ..plan.strided import copy
 from ..plan.view import NO_VIEW, View
 from .conv_int8 import FEW_WEIGHTS, MOST_PIXELS, chunk_bytes, chunk_pixels
-from .int8 import GROUP, SEGMENT, TILES, Order, SumsInt8, parts
+from .int8 import GROUP, SEGMENT, TILES, Order, SumsInt8, parts, weights_form
 
 
 class GemmInt8(SumsInt8[Gemm | MatMul]):
@@ -43,8 +43,9 @@ class GemmInt8(SumsInt8[Gemm | MatMul]):
 
     def sizes(self, node: Node, target: Target) -> tuple[int, int, int, int, int]:
         """Rows, their bytes, those that the kernel reads; output channels, and those that it stores."""
-        a, form = node.input(0), target.kernels.conv_int8.packing()[1]
+        a = node.input(0)
         K, OC = a.dims[-1], node.results[0].dims[-1]
+        form = weights_form(target.kernels.conv_int8, K)
         unit = SEGMENT if form == TILES else GROUP
         return math.prod(a.dims[:-1]), K, -(-K // unit) * unit, OC, -(-OC // CHANNELS_LAST.block) * CHANNELS_LAST.block
 
@@ -56,7 +57,7 @@ class GemmInt8(SumsInt8[Gemm | MatMul]):
         kernel, sums = binder.kernels.conv_int8, self.sums(node)
         (x,) = self.operands(node)
         M, K, read, OC, stored = self.sizes(node, binder.target)
-        form = kernel.packing()[1]
+        form = weights_form(kernel, K)
         src, dst = binder.view(x).address, binder.view(node.results[0]).address
         scratch = binder.workspace()
         before, after = [], []

@@ -26,6 +26,8 @@ GROUP = 4
 #: forms of packed weights, see pyx/dot.pxd, and the bytes that AMX multiplies at a time
 BYTES, WORDS, TILES = 0, 1, 2
 SEGMENT = 64
+#: the least products of a sum for which AMX takes less time than vectors do (Xeon, family 6, model 167)
+LEAST_TILES = 48
 #: the largest magnitude that int32 holds, and that of the product of a byte and a weight
 MOST, PRODUCT = 2**31 - 1, 255 * 128
 
@@ -100,11 +102,11 @@ class SumsInt8(Int8Implementation[OpT]):
         self, binder: Binder, kernel: ModuleType, sums: Sums, axis: int, order: Order, G: int = 1, merge: int = 1
     ) -> dict[str, Any]:
         """The fields of the weights and of the store; see `centred` for G and merge."""
-        V, _, flip, has_pairs = kernel.packing()
+        V, _, flip, has_pairs, _ = kernel.packing()
         w = sums.w.integers.constant
         assert w is not None
         shared: dict[str, Any] = {"axis": axis, "G": G, "merge": merge, "zero": tuple(sums.w.zero.reshape(-1).tolist())}
-        pairs = has_pairs and are_small(w, order, **shared)
+        pairs = has_pairs and order.form != TILES and are_small(w, order, **shared)
         wei = binder.pack("int8", pack_int8, w, V=V, order=order._replace(form=BYTES) if pairs else order, **shared)
         start = binder.pack(
             "start", pack_start, w, bias=sums.bias.astype(np.int32).tobytes(), offset=flip - int(sums.x.zero), **shared
@@ -112,7 +114,7 @@ class SumsInt8(Int8Implementation[OpT]):
         factor = np.zeros((G, -(-len(sums.bias) // G // CHANNELS_LAST.block) * CHANNELS_LAST.block), np.float32)
         factor[:, : len(sums.bias) // G] = sums.factors.reshape(G, -1)
         return {
-            "wei": wei, "start": start, "factor": binder.constant(factor), "pairs": pairs,
+            "wei": wei, "tiles": order.form == TILES, "start": start, "factor": binder.constant(factor), "pairs": pairs,
             "OCB": factor.shape[1] // V, "G": G, **store_fields(sums.store),
         }  # fmt: skip
 
@@ -176,6 +178,12 @@ class Order(NamedTuple):
     form: int
     run: int = 1
     width: int = 0
+
+
+def weights_form(kernel: ModuleType, K: int) -> int:
+    """The form of the weights of sums of K products: AMX is faster for long ones, as its sums pass through memory."""
+    _, form, _, _, has_tiles = kernel.packing()
+    return TILES if has_tiles and K >= LEAST_TILES else int(form)
 
 
 def in_groups(w: np.ndarray, order: Order) -> np.ndarray:

@@ -13,7 +13,7 @@ Parallel over (image, group, chunk of output rows or, where rows have no gaps, o
 
 from libc.stdint cimport int64_t, uint8_t
 
-from dot cimport AMX, FLIP, GROUP_VECTORS, HAS_PAIRS, TILES, VBYTES, WEIGHTS
+from dot cimport AMX, FLIP, GROUP_VECTORS, HAS_PAIRS, VBYTES, WEIGHTS
 from panels cimport panels, width_of
 from simd cimport REGS, V, noinline
 from step cimport at, share
@@ -39,7 +39,8 @@ cdef struct Args:
     Py_ssize_t OW
     Py_ssize_t rows  # of a chunk
     Py_ssize_t cols  # of a chunk
-    Py_ssize_t M  # pixels of a unit, by AMX: see tile_amx.pxd
+    bint tiles  # by AMX: the weights are TILES, and a unit has M pixels, see tile_amx.pxd
+    Py_ssize_t M
     bint fetch  # the weights come from beyond L2
     bint pairs  # the weights are BYTES of which no pair passes 16 bits, see dot.pxd
     bint has_add
@@ -137,8 +138,9 @@ cdef inline uint8_t* pixel(char** bases, const View* v, Py_ssize_t n, Py_ssize_t
 
 cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, Py_ssize_t thread) noexcept nogil:
     cdef Py_ssize_t ROWS = (a.OH + a.rows - 1) // a.rows, COLS = (a.OW + a.cols - 1) // a.cols, PANELS = panels(a.OCB)
+    cdef bint by_amx = AMX and a.tiles
     # bytes of a vector's weights
-    cdef Py_ssize_t K = a.segments * 1024 if AMX else (a.segments * 4 + a.groups) * VBYTES * (1 if a.pairs else GROUP_VECTORS)
+    cdef Py_ssize_t K = a.segments * 1024 if by_amx else (a.segments * 4 + a.groups) * VBYTES * (1 if a.pairs else GROUP_VECTORS)
     cdef Py_ssize_t items = a.N * a.G * ROWS * COLS * PANELS, item, rest, n, g, vector, oh, ow, first, last, begin, end, left
     cdef Py_ssize_t tiles, count, M = a.M
     cdef Unit unit[2]
@@ -173,7 +175,7 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
     t.zero = wide_zero(a.zero)
     t.low = wide_bound(a.low)
     t.high = wide_bound(a.high)
-    if AMX:
+    if by_amx:
         tiles_begin(<int> M)
         waiting.turn = 0
         for ready in range(2):
@@ -198,7 +200,7 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
         ahead = wei + J * K
         two = REGS == 32 and a.OW == ROW and J == 2
         # so many lines for each tile that all of them prefetch the next panel's weights
-        if AMX:
+        if by_amx:
             count = ((last - first) * ((end - begin + M - 1) // M) + 1) // 2
         else:
             count = (last - first) * ((end - begin + most_pixels(J) - 1) // most_pixels(J))
@@ -209,7 +211,7 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
             src = <const uint8_t*> at(bases, a.src.address) + n * a.src.n + g * a.src.c + oh * a.src.h + begin * a.src.w
             dst = pixel(bases, &a.dst, n, vector, oh, begin)
             add = pixel(bases, &a.add, n, vector, oh, begin)
-            if AMX:
+            if by_amx:
                 ow = begin
                 while ow < end:
                     left = min(ow, end - M) - begin  # the last unit may begin among the pixels of the one before
@@ -247,9 +249,9 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
                 left -= r * count
                 tiles -= count
             oh += 1
-        if AMX:  # the next item has another panel
+        if by_amx:  # the next item has another panel
             store_waiting(<int> M, &t, &waiting.of[1 - waiting.turn])
-    if AMX:
+    if by_amx:
         tiles_end()
 
 
@@ -257,8 +259,8 @@ include "step.pxi"
 
 
 def packing():
-    """(vectors' lanes, WEIGHTS, FLIP, whether `pairs` is possible), see dot.pxd."""
-    return V, TILES if AMX else WEIGHTS, FLIP, bool(HAS_PAIRS)
+    """(lanes of a vector, WEIGHTS, FLIP, whether `pairs` and `tiles` are possible), see dot.pxd."""
+    return V, WEIGHTS, FLIP, bool(HAS_PAIRS), bool(AMX)
 
 
 def tile_rows():
