@@ -54,6 +54,9 @@ class ConvInt8(SumsInt8[Conv]):
     def halo(self, node: Node) -> Halo:
         return halo_of(self.windows(node))
 
+    def halo_value(self, node: Node) -> int:
+        return int(self.sums(node).x.zero)
+
     def groups(self, node: Node) -> Groups:
         """How the convolution's groups are computed."""
         return merge_groups(self.op(node).group, node.input(0).dims[1], node.results[0].dims[1], CHANNELS_LAST.block)

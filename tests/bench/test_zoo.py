@@ -44,7 +44,7 @@ def test_the_zoo_has_the_layers_of_bench_shapes(network):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("isa", kernels.available())
+@pytest.mark.parametrize("isa", kernels.available("conv_direct"))
 @pytest.mark.parametrize("name, image", [("style", (3, 28, 36)), ("unet3d", (1, 8, 12, 16))])
 def test_networks_with_normalizations_run_on_kernels(name, image, isa, tmp_path, monkeypatch):
     monkeypatch.setenv("FASTCONV_ISA", isa)

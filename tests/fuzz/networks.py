@@ -30,7 +30,7 @@ def file_of(graph):
 @settings(max_examples=120, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     networks(),
-    st.sampled_from(kernels.available()),
+    st.sampled_from(kernels.available("conv_direct")),
     st.integers(2, 4),
     st.sampled_from(ACCURACIES),
     st.integers(1, 4),

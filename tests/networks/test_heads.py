@@ -11,7 +11,7 @@ from ..support.harness import EPS
 from ..support.rng import generator
 
 RNG = generator(__name__)
-ISAS = kernels.available()
+ISAS = kernels.available("conv_direct")
 
 
 @pytest.fixture(params=ISAS)

@@ -27,7 +27,7 @@ if INSTALLED:
     from ..support import torch_networks
 
 NAMES = list(torch_networks.NETWORKS) if INSTALLED else []
-ISAS = kernels.available()
+ISAS = kernels.available("conv_direct")
 needs_torch = pytest.mark.skipif(not INSTALLED, reason="torch and onnxscript are not installed: pip install 'fastconv[torch]'")
 pytestmark = pytest.mark.filterwarnings("ignore:::torch", "ignore:::copyreg", "ignore:You are using the legacy")
 

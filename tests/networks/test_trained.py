@@ -17,7 +17,7 @@ from fastconv.convert import convert
 
 FOLDER = os.environ.get("FASTCONV_MODELS")
 NAMES = sorted(p.stem for p in Path(FOLDER).glob("*.onnx")) if FOLDER else []
-ISAS = kernels.available()
+ISAS = kernels.available("conv_direct")
 
 pytestmark = pytest.mark.skipif(not NAMES, reason="FASTCONV_MODELS names no folder of trained networks")
 

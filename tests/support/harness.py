@@ -28,7 +28,7 @@ from fastconv.plan.packing import empty_aligned
 from fastconv.plan.strided import copy_channels
 from fastconv.reference import run_references
 
-ISAS = kernels.available()
+ISAS = kernels.available("conv_direct")
 THREADS = (1, 2, 3)
 EPS = float(np.finfo(np.float32).eps)
 PAGE = mmap.PAGESIZE

@@ -88,3 +88,34 @@ def run_quantized(graph, arrays, isa, threads=THREADS, algorithm=None, python=Fa
 def expected(graph, arrays):
     """What the operator gives between the nodes around it, by their references."""
     return run_references(graph, arrays)[0]
+
+
+def products(op, operands, result, *, between=None, residual=None, relu=False):
+    """The bytes that kernels promise for sums of products, by the rule of integers: exact sums, each operation rounded once."""
+    x, w, bias = [*operands, None][:3]
+    float64 = [(q.array.astype(np.int64) - spread(q.zero, q)).astype(np.float64) for q in (x, w)]
+    sums = op.reference(*float64).astype(np.int64)
+    axis = -1 if sums.ndim == 2 else 1
+    if bias is not None:
+        sums += spread_along(bias.array.astype(np.int64), sums, axis)
+    scale, zero = result
+    first = np.float32((between or result)[0])
+    factor = (np.float32(x.scale) * np.asarray(w.scale, np.float32) / first).astype(np.float32)
+    y = sums.astype(np.int32).astype(np.float32) * spread_along(factor, sums, axis)
+    if between is not None:
+        y = np.clip(np.rint(y), -between[1], 255 - between[1]) * (first / np.float32(scale))
+    if residual is not None:
+        y = y + (residual.array.astype(np.float32) - residual.zero) * (np.float32(residual.scale) / np.float32(scale))
+    return np.clip(np.rint(y) + zero, zero if relu else 0, 255).astype(np.uint8)
+
+
+def spread(v, q):
+    """A zero point, or one for each index of the operand's axis, in a shape that broadcasts to the operand."""
+    v = np.asarray(v, np.int64)
+    return v if v.ndim == 0 else spread_along(v, q.array, q.axis)
+
+
+def spread_along(v, y, axis):
+    """One number, or one for each index of an axis of y, in a shape that broadcasts to y."""
+    v = np.asarray(v)
+    return v if v.size == 1 else v.reshape([-1 if i == axis % y.ndim else 1 for i in range(y.ndim)])
