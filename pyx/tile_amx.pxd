@@ -79,18 +79,13 @@ cdef struct Unit:
     const uint8_t* add
 
 
-# The sums of one or two units and vectors of a panel. They wait in memory: the next ones are multiplied while they are stored.
+# The sums of one or two units and vectors of a panel, which wait in memory: the next ones are multiplied while these are stored.
 cdef struct Sums:
     int units
     int vectors
     int j  # the first vector
     Unit unit[2]
     int* sums  # [unit][vector][TILE], a multiple of 64
-
-
-cdef struct Waiting:
-    Sums of[2]
-    int turn  # which of them is next
 
 
 # Round and store the sums of 4 / vectors pixels, from the first on; `last` is the last of them, from 0 on.
@@ -142,4 +137,3 @@ cdef inline void multiply(const int units, const int vectors, int J, const Tile*
                           const char* ahead) noexcept nogil:
     tiles_sum(units, vectors, s.unit[0].src, s.unit[units - 1].src, t.src_w, wei + s.j * 4 * TILE, J * 4 * TILE, t.offset,
               t.segments, ahead, t.fetch, t.start + s.j * V)
-    tiles_store(units, vectors, s.sums)

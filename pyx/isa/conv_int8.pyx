@@ -17,7 +17,7 @@ from dot cimport AMX, FLIP, GROUP_VECTORS, HAS_PAIRS, VBYTES, WEIGHTS
 from panels cimport panels, width_of
 from simd cimport REGS, V, noinline
 from step cimport at, share
-from tile_amx cimport TILE, Sums, Unit, Waiting, multiply, store_sums, tiles_begin, tiles_end
+from tile_amx cimport TILE, Sums, Unit, multiply, store_sums, tiles_begin, tiles_end, tiles_store
 from tile_int8 cimport BLOCK, ROW, Tile, choose, most_pixels, tile, wide_bound, wide_zero
 from view cimport View
 
@@ -107,28 +107,36 @@ cdef noinline store_waiting(int M, const Tile* t, Sums* s) noexcept nogil:
     return 0
 
 
-# Multiply `count` units of M pixels with a panel of J vectors, by AMX, and store the sums of those before.
-cdef noinline multiply_units(int count, int M, int J, const Unit* unit, const char* wei, const Tile* t, Waiting* waiting,
+# Multiply `count` units of M pixels with a panel of J vectors, by AMX, and store the sums before: they are read before the new
+# ones are written, as a load waits for a store to an address with the same last 12 bits.
+cdef noinline multiply_units(int count, int M, int J, const Unit* unit, const char* wei, const Tile* t, Sums* waiting,
                              const char* ahead) noexcept nogil:
-    cdef Sums* s
+    cdef Sums s
     cdef int i, j
+    s.sums = waiting.sums
     for j in range(0, J, 2):
-        s = &waiting.of[waiting.turn]
         s.units = count
         s.vectors = min(J - j, 2)
         s.j = j
         for i in range(count):
             s.unit[i] = unit[i]
         if count == 2 and s.vectors == 2:
-            multiply(2, 2, J, t, s, wei, ahead)
+            multiply(2, 2, J, t, &s, wei, ahead)
+            store_waiting(M, t, waiting)
+            tiles_store(2, 2, s.sums)
         elif count == 2:
-            multiply(2, 1, J, t, s, wei, ahead)
+            multiply(2, 1, J, t, &s, wei, ahead)
+            store_waiting(M, t, waiting)
+            tiles_store(2, 1, s.sums)
         elif s.vectors == 2:
-            multiply(1, 2, J, t, s, wei, ahead)
+            multiply(1, 2, J, t, &s, wei, ahead)
+            store_waiting(M, t, waiting)
+            tiles_store(1, 2, s.sums)
         else:
-            multiply(1, 1, J, t, s, wei, ahead)
-        waiting.turn = 1 - waiting.turn
-        store_waiting(M, t, &waiting.of[waiting.turn])
+            multiply(1, 1, J, t, &s, wei, ahead)
+            store_waiting(M, t, waiting)
+            tiles_store(1, 1, s.sums)
+        waiting[0] = s
     return 0
 
 
@@ -145,8 +153,8 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
     cdef Py_ssize_t tiles, count, M = a.M
     cdef Unit unit[2]
     cdef int ready
-    cdef Waiting waiting
-    cdef int sums[8 * TILE + 16]
+    cdef Sums waiting
+    cdef int sums[4 * TILE + 16]
     cdef int J, r
     cdef bint two
     cdef const uint8_t* src
@@ -177,10 +185,8 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
     t.high = wide_bound(a.high)
     if by_amx:
         tiles_begin(<int> M)
-        waiting.turn = 0
-        for ready in range(2):
-            waiting.of[ready].units = 0
-            waiting.of[ready].sums = <int*> ((<size_t> sums + 63) // 64 * 64) + ready * 4 * TILE
+        waiting.units = 0
+        waiting.sums = <int*> ((<size_t> sums + 63) // 64 * 64)
     for item in range(share(items, piece, pieces), share(items, piece + 1, pieces)):
         vector = item % PANELS * 2
         J = width_of(a.OCB, vector)
@@ -250,7 +256,7 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
                 tiles -= count
             oh += 1
         if by_amx:  # the next item has another panel
-            store_waiting(<int> M, &t, &waiting.of[1 - waiting.turn])
+            store_waiting(<int> M, &t, &waiting)
     if by_amx:
         tiles_end()
 
