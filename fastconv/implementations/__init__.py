@@ -105,7 +105,7 @@ from .quantize import QuantizeRowMajor
 from .recurrent import RecurrentRowMajor
 from .reduce import ReduceIntegers, ReduceRowMajor
 from .resize import ResizeBlocked
-from .resize_nearest import ResizeNearest
+from .resize_nearest import ResizeNearest, ResizeNearestInt8
 from .same_memory import CastInPlace, DropoutInPlace, SameMemory, TransposeInPlace
 from .slice import SliceBlocked, SliceRowMajor
 from .softmax import SoftmaxRowMajor
@@ -216,7 +216,7 @@ IMPLEMENTATIONS: dict[type[Op], tuple[AnyImplementation, ...]] = {
     Identity: (SameMemory(),),
     Pad: (PadBlocked(), PadRowMajor()),
     Reshape: (SameMemory(),),
-    Resize: (ResizeBlocked(), ResizeNearest()),
+    Resize: (ResizeBlocked(), ResizeNearestInt8(), ResizeNearest()),
     Slice: (SliceBlocked(), SliceRowMajor()),
     Split: (SplitBlocked(), SplitRowMajor()),
     Squeeze: (SameMemory(),),

@@ -15,7 +15,7 @@ from ..plan.strided import copy, copy_channels
 from ..plan.tensors import Tensor
 from ..plan.view import View
 from .elementwise import pack_blocked
-from .move import LARGEST_BLOCK, MOVABLE
+from .move import BLOCKED_DTYPES, LARGEST_BLOCK, MOVABLE
 
 
 class ConcatRowMajor(Implementation[Concat]):
@@ -60,7 +60,7 @@ class ConcatBlocked(ConcatRowMajor):
     """
 
     name = "blocked"
-    dtypes = frozenset({"float32"})
+    dtypes = BLOCKED_DTYPES
     ranks = RANKS
 
     def refuse(self, node: Node, selection: Selection) -> str | None:
@@ -69,7 +69,8 @@ class ConcatBlocked(ConcatRowMajor):
         return None if any(selection.layout(v).is_blocked for v in node.operands) else "no input is blocked"
 
     def layouts(self, node: Node, target: Target) -> tuple[dict[Value, Layout], Layout]:
-        return {v: target.blocked for v in node.operands if v.constant is None}, target.blocked
+        layout = target.blocked_of(node.results[0])
+        return {v: layout for v in node.operands if v.constant is None}, layout
 
     def alias(self, node: Node, reads: dict[Value, Tensor], writes: dict[Value, Tensor]) -> None:
         for start, v in self.starts(node):
@@ -81,7 +82,7 @@ class ConcatBlocked(ConcatRowMajor):
         dst, steps = binder.view(y), []
         for start, v in self.starts(node):
             if v.constant is not None:
-                first = binder.pack("elementwise", pack_blocked, v.constant, rank=len(v.dims), V=dst.layout.block)
+                first = binder.pack("elementwise", pack_blocked, v.constant, rank=len(v.dims), layout=dst.layout)
                 g = geometry(v.dims, dst.layout, dst.itemsize)
                 src = View(first, v.dims, dst.layout, dst.itemsize, g.n, g.c, g.h, g.w, g.d)
             elif (tensor := binder.tensor(v)).parent is binder.tensor(y) and tensor.offset == start:

@@ -112,7 +112,7 @@ class ElementwiseBlocked(ElementwiseRowMajor):
                 view = binder.view(v)
                 first, strides = view.address, (view.n, view.c, *view.spatial)
             elif v.constant is not None and blocked:
-                first = binder.pack("elementwise", pack_blocked, v.constant, rank=rank, V=V)
+                first = binder.pack("elementwise", pack_blocked, v.constant, rank=rank, layout=dst.layout)
                 strides = contiguous((n, -(-c // V), *inner, V))[:-1]
             else:
                 first, strides = binder.operand(v), contiguous(shape)
@@ -162,13 +162,15 @@ def by_channel(shape: tuple[int, ...], result: tuple[int, ...]) -> bool:
     return channels(shape, len(result)) > 1 or (len(shape) == len(result) and result[1] == 1)
 
 
-def pack_blocked(x: np.ndarray, rank: int, V: int) -> np.ndarray:
-    """A constant, for tensors of this rank, in the blocked layout; lanes without a channel are 1, which any function takes."""
+def pack_blocked(x: np.ndarray, rank: int, layout: Layout) -> np.ndarray:
+    """A constant, for tensors of this rank, in blocks of channels; lanes without a channel are 1, which any function takes."""
     n, c, *size = shape = full_rank(x.shape, rank)
-    dst = empty_aligned((n, -(-c // V), *size, V))
+    blocks, V = -(-c // layout.block), layout.block
+    dst = empty_aligned((n, *size, blocks, V) if layout.channels_last else (n, blocks, *size, V), x.dtype)
     dst[...] = 1
+    by_block = np.moveaxis(dst, -2, 1) if layout.channels_last else dst
     src = np.moveaxis(x.reshape(shape), 1, -1)
-    for block in range(dst.shape[1]):
+    for block in range(blocks):
         lanes = src[..., block * V : (block + 1) * V]
-        dst[:, block, ..., : lanes.shape[-1]] = lanes
+        by_block[:, block, ..., : lanes.shape[-1]] = lanes
     return dst

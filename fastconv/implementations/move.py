@@ -15,6 +15,8 @@ from ..plan.select import Selection, Target
 
 #: every type whose elements are whole bytes: the kernels move elements by their size
 MOVABLE = frozenset(t.numpy for t in DATA_TYPES.values() if t.numpy and t.numpy != "object")
+#: the types of tensors that may be blocked
+BLOCKED_DTYPES = frozenset({"float32", "uint8"})
 #: the largest block of any instruction set: channels at its multiples begin a block
 LARGEST_BLOCK = 16
 
@@ -49,14 +51,15 @@ class Move(Implementation[OpT]):
 
 
 class BlockedMove(Move[OpT]):
-    """Blocked tensors."""
+    """Blocked tensors of floats or bytes."""
 
     name = "blocked"
-    dtypes = frozenset({"float32"})
+    dtypes = BLOCKED_DTYPES
     ranks: ClassVar[Sequence[int] | None] = (4,)
 
     def refuse(self, node: Node, selection: Selection) -> str | None:
         return super().refuse(node, selection) if selection.layout(node.input(0)).is_blocked else "the input is not blocked"
 
     def layouts(self, node: Node, target: Target) -> tuple[dict[Value, Layout], Layout]:
-        return {node.input(0): target.blocked}, target.blocked
+        layout = target.blocked_of(node.input(0))
+        return {node.input(0): layout}, layout

@@ -82,7 +82,10 @@ class PadBlocked(BlockedMove[Pad]):
 
     def refuse_move(self, node: Node) -> str | None:
         images, channels, *_ = pad_borders(self.op(node), node)
-        return None if images == channels == (0, 0) else "pads images or channels"
+        if images != (0, 0) or channels != (0, 0):
+            return "pads images or channels"
+        mode, dtype = self.op(node).mode, node.input(0).dtype
+        return None if mode == "constant" or dtype == np.float32 else f"mode {mode} takes float32 only"
 
     def bind(self, node: Node, binder: Binder) -> list[Step]:
         src, dst = binder.view(node.input(0)), binder.view(node.results[0])

@@ -10,8 +10,9 @@ import numpy as np
 from ..graph import Node, Value
 from ..plan.arena import ALIGN
 from ..plan.binder import Binder, Step
-from ..plan.layout import ROW_MAJOR, Layout
+from ..plan.layout import CHANNELS_LAST, ROW_MAJOR, Layout
 from ..plan.select import Selection, Target
+from ..plan.strided import copy
 from .gather import Index, gather
 from .move import MOVABLE
 from .resize import ResizeByTaps
@@ -58,3 +59,36 @@ class ResizeNearest(ResizeByTaps):
                 self.gathers(node), (x.address, *starts), (*starts, y.address), strict=True
             )
         ]
+
+
+class ResizeNearestInt8(ResizeNearest):
+    """The planes of bytes with channels last, by whole factors: a copy of pixels."""
+
+    name = "int8"
+    dtypes = frozenset({"uint8"})
+    ranks = (4,)
+
+    def refuse(self, node: Node, selection: Selection) -> str | None:
+        if reason := super().refuse(node, selection):
+            return reason
+        if not selection.layout(node.input(0)).is_blocked:
+            return "the input is row-major"
+        dims = zip(node.input(0).dims, node.results[0].dims, strict=True)
+        for axis, (size, out) in enumerate(dims):
+            repeated = np.arange(out) // max(out // size, 1)
+            if (axis < 2 and out != size) or not np.array_equal(self.used_taps(node, axis)[0][:, 0], repeated):
+                return f"axis {axis} is not repeated evenly"
+        return None
+
+    def layouts(self, node: Node, target: Target) -> tuple[dict[Value, Layout], Layout]:
+        return {node.input(0): CHANNELS_LAST}, CHANNELS_LAST
+
+    def workspace(self, node: Node, target: Target) -> int:
+        return 0
+
+    def bind(self, node: Node, binder: Binder) -> list[Step]:
+        x, y = binder.view(node.input(0)), binder.view(node.results[0])
+        N, C, H, W = x.shape
+        rows, columns = y.shape[2] // H, y.shape[3] // W
+        strides = (x.n, x.h, 0, x.w, 0, 1), (y.n, rows * y.h, y.h, columns * y.w, y.w, 1)
+        return [copy(binder, 1, x.address, strides[0], y.address, strides[1], (N, H, rows, W, columns, C))]

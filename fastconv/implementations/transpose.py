@@ -23,7 +23,7 @@ class TransposeBlocked(BlockedMove[Transpose]):
     """From the blocked layout straight to a row-major result."""
 
     def layouts(self, node: Node, target: Target) -> tuple[dict[Value, Layout], Layout]:
-        return {node.input(0): target.blocked}, ROW_MAJOR
+        return {node.input(0): target.blocked_of(node.input(0))}, ROW_MAJOR
 
     def bind(self, node: Node, binder: Binder) -> list[Step]:
         src, y = binder.view(node.input(0)), binder.view(node.results[0])

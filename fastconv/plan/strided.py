@@ -11,8 +11,8 @@ from .view import View
 
 #: elements of a kernel's item: its source and its result stay in L1
 ITEM = 4096
-#: bytes of the largest element that the kernel copy takes
-LARGEST_ELEMENT = 16
+#: bytes of the largest element that the kernel copy takes, and of rows that are moved by such elements: longer ones are anyway
+LARGEST_ELEMENT, SHORT_ROW = 16, 512
 #: least rows of an item whose neighbouring elements lie apart in the source: the elements between may be the next row's
 ROWS = 16
 
@@ -63,15 +63,19 @@ def item_size(M: int, L: int, least: int = 1) -> tuple[int, int]:
 def copy(binder: Binder, itemsize: int, src: int, src_strides: Strides, dst: int, dst_strides: Strides, dims: Strides) -> Step:
     """A step that copies dims elements of `itemsize` bytes between two arrangements (addresses, and strides in elements).
 
-    Elements that lie together, as the channels of a pixel do, are moved as one.
+    Short rows, as the channels of a pixel are, are moved by the largest elements that they are made of.
     """
     axes = sorted(range(len(dims)), key=lambda i: (-dst_strides[i], i))
     dims, (src_strides, dst_strides) = collapse(*([values[i] for i in axes] for values in (dims, src_strides, dst_strides)))
-    together, outer = dims[-1], (*src_strides[:-1], *dst_strides[:-1])
-    contiguous_pixels = src_strides[-1] == dst_strides[-1] == 1 and all(stride % together == 0 for stride in outer)
-    if together * itemsize == LARGEST_ELEMENT > itemsize and contiguous_pixels:
-        itemsize, rest = LARGEST_ELEMENT, [[s // together for s in strides] for strides in (src_strides, dst_strides)]
-        dims, (src_strides, dst_strides) = collapse((*dims[:-1], 1), *rest)
+    together = LARGEST_ELEMENT // itemsize
+    if src_strides[-1] == dst_strides[-1] == 1 < together and dims[-1] * itemsize <= SHORT_ROW:
+        *outer, length = dims
+        strides = [[*s[:-1], together] for s in (src_strides, dst_strides)]
+        if all(n % together == 0 for n in (length, *strides[0], *strides[1])):
+            itemsize = LARGEST_ELEMENT
+            dims, (src_strides, dst_strides) = collapse(
+                (*outer, length // together), *([n // together for n in s] for s in strides)
+            )
     M, L = (1, *dims)[-2:]
     rows, chunk = item_size(M, L, 1 if src_strides[-1] == 1 else ROWS)
     return binder.step(
@@ -88,7 +92,7 @@ def copy(binder: Binder, itemsize: int, src: int, src_strides: Strides, dst: int
 def reorder(binder: Binder, src: View, dst: View) -> list[Step]:
     """Steps that copy a tensor of rank 4 or 5 from one layout to another: full channel blocks, then the channels left over."""
     N, C, *size = dst.shape
-    block = max(src.layout.block, dst.layout.block)
+    block = max(1 if v.layout.channels_last else v.layout.block for v in (src, dst))
     steps = []
     for first, blocks, channels in ((0, C // block, block), (C // block * block, 1, C % block)):
         if not blocks or not channels:
@@ -113,6 +117,9 @@ def copy_channels(binder: Binder, src: View, begin: int, dst: View, channel: int
     There is one for each way in which neighbouring channels lie in the blocks of both.
     """
     N, _, *size = dst.shape
+    if src.layout.channels_last:
+        strides = [(v.n, *v.spatial, 1) for v in (src, dst)]
+        return [copy(binder, 1, src.at(c=begin), strides[0], dst.at(c=channel), strides[1], (N, *size, count))]
     block = src.layout.block
     # (lanes before the channels in src and in dst, how many) -> (first channel in src and in dst, blocks)
     alike: dict[tuple[int, int, int], tuple[int, int, int]] = {}

@@ -8,9 +8,9 @@ are read before the line leaves the cache. Bytes whose rows lie across those of 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
-from bytes16 cimport Bytes, interleave_first, interleave_last
 from constants cimport AXES
 from step cimport at, share
+from vectors cimport Bytes, interleave_first, interleave_last
 
 cdef enum:
     SHORT = 32  # a call of memcpy costs more than as many elements

@@ -227,6 +227,32 @@ def run_node_2(op, inputs, isa, **options):
 
 
 @EVERY_ISA
+@pytest.mark.parametrize("guard", ["before", "after"])
+def test_blocked_bytes(isa, guard):
+    """Blocks of 16 channels, on every instruction set."""
+
+    def number_bytes(*shape):
+        return numbers(*shape).astype(np.uint8)
+
+    x, ints = number_bytes(2, 37, 6, 7), np.array
+    for op, inputs in (
+        (Slice(), [x, ints([16]), ints([37]), ints([1])]),
+        (Slice(), [x, ints([5, 1, 2]), ints([-1, -1, 6]), ints([1, 2, 3]), ints([1, 2, 2])]),
+        (Split(axis=1), [x, ints([16, 5, 16])]),
+        (Pad(), [x, ints([0, 0, 1, 3, 0, 0, -2, 1]), ints(200, np.uint8)]),
+        (Transpose(perm=(0, 2, 3, 1)), [x]),
+    ):
+        results = 3 if isinstance(op, Split) else 1
+        check(op, inputs, isa, "blocked", results, constants=range(1, len(inputs)), blocked=(0,), guard=guard)
+    for channels in ((16, 32, 5), (16, 5, 11, 16), (3, 8), (1, 33)):
+        parts = [number_bytes(2, C, 3, 5) + np.uint8(i) for i, C in enumerate(channels)]
+        for constants in ((), (1,)):
+            blocked = set(range(len(parts))) - set(constants)
+            check(Concat(axis=1), parts, isa, "blocked", blocked=blocked, constants=constants, guard=guard)
+    check(Pad(mode="edge"), [x, ints([0, 0, 1, 3, 0, 0, 2, 1])], isa, "row-major", constants=(1,), blocked=(0,), guard=guard)
+
+
+@EVERY_ISA
 def test_concat_in_place(isa):
     """An operand that begins with a block is written in place; others are copied."""
     for channels, copied in (((16, 32, 5), 0), ((16, 5, 7), 1), ((16, 5, 11, 16), 1)):

@@ -20,6 +20,7 @@ import numpy as np
 from fastconv import kernels
 from fastconv.graph import Graph, Node, Value
 from fastconv.implementations import IMPLEMENTATIONS
+from fastconv.implementations.move import BLOCKED_DTYPES
 from fastconv.ops.base import Op
 from fastconv.plan import Plan, Target, build
 from fastconv.plan.arena import Lifetime, assign
@@ -49,12 +50,14 @@ class Block(Op, abstract=True):
 
 class BlockCopy(Implementation):
     name = "block"
+    dtypes = BLOCKED_DTYPES
 
     def refuse(self, node, target):
         return None
 
     def layouts(self, node, target):
-        return {node.inputs[0]: target.blocked}, target.blocked
+        layout = target.blocked_of(node.inputs[0])
+        return {node.inputs[0]: layout}, layout
 
     def bind(self, node, binder):
         x, y = binder.view(node.inputs[0]), binder.view(node.outputs[0])
