@@ -101,7 +101,7 @@ from .layer_norm import LayerNormBlocked, LayerNormRowMajor
 from .max_pool_row_major import MaxPoolRowMajor
 from .pad import PadBlocked, PadRowMajor
 from .pool import AveragePoolBlocked, GlobalPoolBlocked, MaxPoolBlocked, ReducePlanesBlocked
-from .quantize import QuantizeRowMajor
+from .quantize import QuantizeBlocked, QuantizeRowMajor
 from .recurrent import RecurrentRowMajor
 from .reduce import ReduceIntegers, ReduceRowMajor
 from .resize import ResizeBlocked
@@ -122,6 +122,7 @@ def elementwise(function: str) -> tuple[AnyImplementation, ...]:
 ACTIVATION = (ActivationBlocked(), ActivationRowMajor())
 GEMM = (GemmPacked(), GemmStrided(), GemmInt8())
 GROUP_NORM = (GroupNormBlocked(), GroupNormRowMajor())
+QUANTIZE = (QuantizeBlocked(), QuantizeRowMajor())
 
 CONV_INT8 = (ConvFirstInt8(), ConvPointwiseInt8(), ConvInt8())
 
@@ -202,8 +203,8 @@ IMPLEMENTATIONS: dict[type[Op], tuple[AnyImplementation, ...]] = {
     TopK: (TopKRowMajor(),),
     # element types
     Cast: (CastInPlace(), CastRowMajor()),
-    QuantizeLinear: (*ACTIVATION, QuantizeRowMajor()),
-    DequantizeLinear: (QuantizeRowMajor(),),
+    QuantizeLinear: (*ACTIVATION, *QUANTIZE),
+    DequantizeLinear: QUANTIZE,
     # moves of elements
     Concat: (ConcatBlocked(), ConcatRowMajor()),
     DepthToSpace: (DepthToSpaceRowMajor(),),

@@ -11,8 +11,9 @@ from ..ops.dims import axis_index
 from ..ops.quantize import FLOAT, DequantizeLinear, QuantizeLinear
 from ..plan.binder import Binder, Step
 from ..plan.implementation import Implementation
-from ..plan.layout import ROW_MAJOR, Layout
+from ..plan.layout import ROW_MAJOR, Layout, Strides
 from ..plan.select import Selection, Target
+from ..plan.strided import axes_fields, collapse, item_size
 
 #: the integers that the kernel dequantizes; it quantizes to the first two
 DTYPES = ("uint8", "int8", "int32")
@@ -46,20 +47,60 @@ class QuantizeRowMajor(Implementation[QuantizeLinear | DequantizeLinear]):
         return {v: ROW_MAJOR for v in node.operands if v.constant is None}, ROW_MAJOR
 
     def bind(self, node: Node, binder: Binder) -> list[Step]:
-        x, scale, zero, y, op = node.input(0), node.input(1), node.optional(2), node.results[0], self.op(node)
-        quantizes, kernel = isinstance(op, QuantizeLinear), binder.kernels.quantize
-        axis = axis_index(op.axis, len(x.dims)) if math.prod(scale.dims) > 1 else -1
-        return [
-            binder.step(
-                kernel,
-                src=binder.view(x).address,
-                dst=binder.view(y).address,
-                scale=binder.operand(scale),
-                zero=0 if zero is None else binder.operand(zero),
-                quantizes=quantizes,
-                dtype=getattr(kernel, str(y.dtype if quantizes else x.dtype).upper()),
-                rows=math.prod(x.dims[: axis + 1]),
-                L=math.prod(x.dims[axis + 1 :]),
-                C=math.prod(scale.dims),
-            )
-        ]
+        x, y = node.input(0), node.results[0]
+        rows, L, C = 1, math.prod(x.dims), math.prod(node.input(1).dims)
+        if C > 1:
+            axis = axis_index(self.op(node).axis, len(x.dims))
+            rows, L = math.prod(x.dims[:axis]), math.prod(x.dims[axis + 1 :])
+        strides = (C * L, L, 1)
+        return [self.step(node, binder, (rows, C, L), (binder.view(x).address, strides), (binder.view(y).address, strides))]
+
+    def step(self, node: Node, binder: Binder, dims: Strides, src: tuple[int, Strides], dst: tuple[int, Strides]) -> Step:
+        """The step over elements `dims`; src and dst as (address, strides). A scale for each index belongs to the axis -2."""
+        scale, zero, op, kernel = node.input(1), node.optional(2), self.op(node), binder.kernels.quantize
+        quantizes = isinstance(op, QuantizeLinear)
+        (src_address, src_strides), (dst_address, dst_strides) = src, dst
+        scale_strides = tuple(int(i == len(dims) - 2 and math.prod(scale.dims) > 1) for i in range(len(dims)))
+        if not any(scale_strides):
+            dims, (src_strides, dst_strides, scale_strides) = collapse(dims, src_strides, dst_strides, scale_strides)
+        rows, chunk = item_size(*(1, *dims)[-2:])
+        return binder.step(
+            kernel,
+            src=src_address,
+            dst=dst_address,
+            scale=binder.operand(scale),
+            zero=0 if zero is None else binder.operand(zero),
+            quantizes=quantizes,
+            dtype=getattr(kernel, str((node.results[0] if quantizes else node.input(0)).dtype).upper()),
+            rows=rows,
+            chunk=chunk,
+            **axes_fields(dims, src=src_strides, dst=dst_strides, scale=scale_strides),
+        )
+
+
+class QuantizeBlocked(QuantizeRowMajor):
+    """Blocked floats, and bytes with channels last, with one scale."""
+
+    name = "integers-blocked"
+    dtypes = frozenset({"float32", "uint8"})
+    ranks = (4,)
+
+    def refuse(self, node: Node, selection: Selection) -> str | None:
+        if reason := super().refuse(node, selection):
+            return reason
+        if node.results[0].dtype == np.int8:
+            return "dtype int8"
+        if math.prod(node.input(1).dims) > 1:
+            return "more than one scale"
+        return None if selection.layout(node.input(0)).is_blocked else "the input is row-major"
+
+    def layouts(self, node: Node, target: Target) -> tuple[dict[Value, Layout], Layout]:
+        parameters = {v: ROW_MAJOR for v in node.operands if v.constant is None}
+        return parameters | {node.input(0): target.blocked_of(node.input(0))}, target.blocked_of(node.results[0])
+
+    def bind(self, node: Node, binder: Binder) -> list[Step]:
+        src, dst = binder.view(node.input(0)), binder.view(node.results[0])
+        (N, C, H, W), V = src.shape, binder.target.V
+        dims = (N, -(-C // V), H, W, V)
+        places = [(v.address, (v.n, V if v.layout.channels_last else v.c, v.h, v.w, 1)) for v in (src, dst)]
+        return [self.step(node, binder, dims, *places)]

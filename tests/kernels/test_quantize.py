@@ -10,7 +10,10 @@ from fastconv.ops.quantize import SCALES, DequantizeLinear, QuantizeLinear
 
 from ..support.harness import ISAS, choice, refusals, run_node, run_threads, same_bits
 
-COVERS = {"QuantizeLinear": ("blocked", "row-major", "integers"), "DequantizeLinear": ("integers",)}
+COVERS = {
+    "QuantizeLinear": ("blocked", "row-major", "integers", "integers-blocked"),
+    "DequantizeLinear": ("integers", "integers-blocked"),
+}
 EVERY_ISA = pytest.mark.parametrize("isa", ISAS)
 EVERY_BYTE = pytest.mark.parametrize("dtype", ["uint8", "int8"])
 SCALE = np.float32(0.0371)
@@ -35,7 +38,7 @@ def check(op, inputs, isa, constants=(1, 2), **options):
     with np.errstate(all="ignore"):
         expected = op.reference(*inputs)
     assert same_bits(y, expected)
-    assert choice(plan) == "integers"
+    assert choice(plan) == ("integers-blocked" if options.get("blocked") else "integers")
 
 
 @EVERY_ISA
@@ -68,6 +71,28 @@ def test_lengths(isa, dtype, guard):
         x, q = rng.standard_normal(n, np.float32), rng.integers(0, 127, n).astype(dtype)
         check(QuantizeLinear(), [x, np.array(SCALE), np.array(3, dtype)], isa, guard=guard)
         check(DequantizeLinear(), [q, np.array(SCALE), np.array(3, dtype)], isa, guard=guard)
+
+
+@EVERY_ISA
+@pytest.mark.parametrize("guard", ["before", "after"])
+def test_blocked(isa, guard):
+    """The blocks of bytes are those of two or four blocks of floats."""
+    for C in range(1, 34):
+        x = np.resize(np.concatenate([EDGES, SPECIAL]), (2, C, 3, 5))
+        q = np.arange(x.size, dtype=np.uint8).reshape(x.shape)
+        check(QuantizeLinear(), [x, np.array(SCALE), np.uint8(C)], isa, blocked=(0,), guard=guard)
+        check(DequantizeLinear(), [q, np.array(SCALE), np.uint8(C)], isa, blocked=(0,), guard=guard)
+    x = np.resize(EDGES, (1, 16, 130, 131))
+    check(QuantizeLinear(), [x, np.array(SCALE)], isa, (1,), blocked=(0,))
+
+
+@EVERY_ISA
+def test_scales_at_the_ends_of_their_range(isa):
+    """Beyond SCALES quotients are divisions."""
+    edges = np.arange(-300, 300, dtype=np.float32) / 2
+    for scale in np.float32([*SCALES, 2.0**-97, 2.0**-140, 2.0**97, 2.0**120, 0, -1]):
+        with np.errstate(all="ignore"):
+            check(QuantizeLinear(), [np.concatenate([edges * scale, SPECIAL]), np.array(scale), np.uint8(9)], isa)
 
 
 @EVERY_ISA
@@ -139,10 +164,14 @@ def test_refusals():
     assert why(QuantizeLinear(), x[:0], scale, zero) == "empty tensor"
     assert why(DequantizeLinear(), x.astype(np.uint16), scale, np.uint16(0)) == "dtype uint16"
     assert why(DequantizeLinear(), x.astype(np.uint8), np.ones(3, np.float32), zero).startswith("a zero point of another shape")
+    x = np.zeros((1, 3, 2, 2), np.float32)
+    for inputs, reason in [([x, scale, np.int8(0)], "dtype int8"), ([x, np.float32([1, 1, 1])], "more than one scale")]:
+        assert refusals(QuantizeLinear(), inputs, isa, constants=(1, 2), blocked=(0,))["integers-blocked"] == reason
 
 
 def test_integers_that_are_read_are_no_activation():
     assert refusals(QuantizeLinear(), [np.zeros(3, np.float32), np.array(SCALE)], ISAS[-1], constants=(1,)) == {
         "blocked": "not an activation of the kernels",
         "row-major": "not an activation of the kernels",
+        "integers-blocked": "rank 1",
     }
