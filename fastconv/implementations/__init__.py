@@ -101,6 +101,7 @@ from .layer_norm import LayerNormBlocked, LayerNormRowMajor
 from .max_pool_row_major import MaxPoolRowMajor
 from .pad import PadBlocked, PadRowMajor
 from .pool import AveragePoolBlocked, GlobalPoolBlocked, MaxPoolBlocked, ReducePlanesBlocked
+from .pool_int8 import AveragePoolInt8, GlobalAveragePoolInt8, MaxPoolInt8, ReducePlanesInt8
 from .quantize import QuantizeBlocked, QuantizeRowMajor
 from .recurrent import RecurrentRowMajor
 from .reduce import ReduceIntegers, ReduceRowMajor
@@ -138,10 +139,10 @@ IMPLEMENTATIONS: dict[type[Op], tuple[AnyImplementation, ...]] = {
     GRU: (RecurrentRowMajor(),),
     LSTM: (RecurrentRowMajor(),),
     # pools
-    MaxPool: (MaxPoolBlocked(), MaxPoolRowMajor()),
-    AveragePool: (AveragePoolBlocked(),),
+    MaxPool: (MaxPoolBlocked(), MaxPoolInt8(), MaxPoolRowMajor()),
+    AveragePool: (AveragePoolBlocked(), AveragePoolInt8()),
     GlobalMaxPool: (GlobalPoolBlocked("max_pool"),),
-    GlobalAveragePool: (GlobalPoolBlocked("average_pool"),),
+    GlobalAveragePool: (GlobalPoolBlocked("average_pool"), GlobalAveragePoolInt8("average_pool")),
     # normalizations
     InstanceNormalization: GROUP_NORM,
     GroupNormalization: GROUP_NORM,
@@ -192,7 +193,7 @@ IMPLEMENTATIONS: dict[type[Op], tuple[AnyImplementation, ...]] = {
     Where: (WhereRowMajor(),),
     # reductions
     ReduceSum: (ReduceRowMajor("sum"), ReduceIntegers("sum")),
-    ReduceMean: (ReducePlanesBlocked("average_pool"), ReduceRowMajor("mean")),
+    ReduceMean: (ReducePlanesBlocked("average_pool"), ReduceRowMajor("mean"), ReducePlanesInt8("average_pool")),
     ReduceMax: (ReducePlanesBlocked("max_pool"), ReduceRowMajor("max"), ReduceIntegers("max")),
     ReduceMin: (ReduceRowMajor("min"), ReduceIntegers("min")),
     ReduceProd: (ReduceRowMajor("prod"), ReduceIntegers("prod")),

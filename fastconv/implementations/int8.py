@@ -10,7 +10,7 @@ import numpy as np
 
 from ..graph import Node, Value
 from ..ops.base import Op
-from ..ops.quantized import Quantized, Store, operand_of, store_of
+from ..ops.quantized import Quantized, Rounding, Store, operand_of, store_of
 from ..plan.binder import Binder
 from ..plan.implementation import Implementation
 from ..plan.layout import CHANNELS_LAST
@@ -41,6 +41,23 @@ class Int8Implementation(Implementation[OpT]):
     def operands(self, node: Node) -> list[Value]:
         found = operand_of(node, node.input(0))
         return [node.input(0) if found is None else found.integers]
+
+
+def one_scale(node: Node, *inputs: Value) -> str | None:
+    """Why inputs of a node are not quantized with one scale each; None if they are."""
+    found = [operand_of(node, v) for v in inputs]
+    return None if all(q is not None and q.scale.size == 1 for q in found) else "an operand is not bytes with one scale"
+
+
+def rounding_fields(rounding: Rounding) -> dict[str, int]:
+    """A Rounding as the struct of pyx/rounding.pxd."""
+    zero = rounding.zero
+    return {"zero": zero, "low": rounding.low - zero, "high": rounding.high - zero}
+
+
+def filled_up(channels: int) -> int:
+    """Channels with those that fill up their last block."""
+    return -(-channels // CHANNELS_LAST.block) * CHANNELS_LAST.block
 
 
 class Sums(NamedTuple):

@@ -65,7 +65,7 @@ class PoolBlocked(Implementation[P]):
         """The step over planes; `planes` has the number of images and of channel blocks in each."""
         heights, widths = (binder.constant(c.astype(np.float32)) for c in counts)
         V, C, (H, W) = src.layout.block, dst.shape[1], w.size
-        starts = [i for i in range(w.out[1]) if 0 <= i * w.strides[1] - w.begin[1] <= W - w.extent[1]]
+        inner_begin, inner_end = inner_columns(w)
         fields: dict[str, Any] = dict(zip(("KH", "KW", "OH", "OW"), (*w.kernel, *w.out), strict=True))
         if w.kernel == (H, W) and w.out == (1, 1) and src.h == W * V:
             # a plane without gaps is one long row
@@ -90,8 +90,8 @@ class PoolBlocked(Implementation[P]):
             dilation_w=w.dilations[1],
             top=w.begin[0],
             left=w.begin[1],
-            inner_begin=starts[0] if starts else 0,
-            inner_end=starts[-1] + 1 if starts else 0,
+            inner_begin=inner_begin,
+            inner_end=inner_end,
             lanes=lanes,
         )
 
@@ -138,7 +138,7 @@ class GlobalPoolBlocked(PoolBlocked[P]):
 class ReducePlanesBlocked(GlobalPoolBlocked[Reduce]):
     """A reduction over the spatial axes of images: N C 1 1 or, without keepdims, a matrix N C."""
 
-    ranks = (4,)
+    ranks: ClassVar[Sequence[int] | None] = (4,)
 
     def refuse(self, node: Node, selection: Selection) -> str | None:
         axes = node.optional(1)
@@ -150,6 +150,12 @@ class ReducePlanesBlocked(GlobalPoolBlocked[Reduce]):
 
     def layouts(self, node: Node, target: Target) -> tuple[dict[Value, Layout], Layout]:
         return {node.input(0): target.blocked}, target.blocked if self.op(node).keepdims else ROW_MAJOR
+
+
+def inner_columns(w: Windows) -> tuple[int, int]:
+    """The columns of windows over planes whose rows lie inside the input: the first, and the one behind the last."""
+    inside = [i for i in range(w.out[1]) if 0 <= i * w.strides[1] - w.begin[1] <= w.size[1] - w.extent[1]]
+    return (inside[0], inside[-1] + 1) if inside else (0, 0)
 
 
 def over_planes(w: Windows) -> Windows:

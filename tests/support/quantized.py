@@ -13,6 +13,7 @@ from fastconv.infer_node import infer_node
 from fastconv.ops.binary import Add
 from fastconv.ops.quantize import DequantizeLinear, QuantizeLinear
 from fastconv.plan import Target, build
+from fastconv.plan.select import Selection
 from fastconv.reference import run_references
 
 from .harness import THREADS, run_plan, same_bits
@@ -31,8 +32,8 @@ class Quantized(NamedTuple):
 def quantized_graph(op, operands, result, *, between=None, residual=None, activations=()):
     """(Graph of one quantized node, the arrays of its inputs).
 
-    operands: Quantized each, or None; result and `between`: (scale, zero point) of uint8; `between` of the sums before the
-    residual, a Quantized; activations: operators before the last QuantizeLinear.
+    operands: Quantized each, a constant that is not, or None; result and `between`: (scale, zero point) of uint8; `between` of
+    the sums before the residual, a Quantized; activations: operators before the last QuantizeLinear.
     """
     inputs, arrays, prologue = [], [], []
 
@@ -44,8 +45,8 @@ def quantized_graph(op, operands, result, *, between=None, residual=None, activa
         ]
 
     def floats(name, q):
-        if q is None:
-            return None
+        if q is None or isinstance(q, np.ndarray):
+            return None if q is None else Value(name, constant=q)
         x = Value(name, constant=q.array) if q.constant else Value(name, q.array.shape, q.array.dtype)
         if not q.constant:
             inputs.append(x)
@@ -74,15 +75,23 @@ def quantized_graph(op, operands, result, *, between=None, residual=None, activa
     return Graph(inputs, node.results, [node]), arrays
 
 
-def run_quantized(graph, arrays, isa, threads=THREADS, algorithm=None, python=False):
+def run_quantized(graph, arrays, isa, threads=THREADS, algorithm=None, python=False, guard=None):
     """(the output, the plan), after checking that all numbers of threads give the same bits."""
     plan = build(graph.copy(), Target(IMPLEMENTATIONS, kernels.load(isa), max(threads), algorithm=algorithm, pieces=2), {})
     assert python or not plan.python_steps, str(plan)
-    (first,) = run_plan(plan, arrays, threads[-1])
+    (first,) = run_plan(plan, arrays, threads[-1], guard)
     for count in threads[:-1]:
-        (other,) = run_plan(plan, arrays, count)
+        (other,) = run_plan(plan, arrays, count, guard)
         assert same_bits(first, other), f"{count} threads differ from {threads[-1]}"
     return first, plan
+
+
+def refusal(graph, name, isa):
+    """Why the implementation of this name refuses the node of a graph, whose inputs are row-major; None if it does not."""
+    (node,) = graph.nodes
+    target = Target(IMPLEMENTATIONS, kernels.load(isa), 1)
+    (implementation,) = (i for i in IMPLEMENTATIONS[type(node.op)] if i.name == name)
+    return implementation.refusal(node, Selection(target))
 
 
 def expected(graph, arrays):
