@@ -46,7 +46,12 @@ cdef extern from *:
     #endif
 
     AI vi vload4(const void* p) { vi x; __builtin_memcpy(&x, p, VBYTES); return x; }
-    AI vi vbroadcast4(const void* p) { int x; __builtin_memcpy(&x, p, 4); return x - (vi){0}; }
+    #if defined(__AVX2__) && !defined(LOWERED)
+      /* GCC would load an integer register, if it is to be masked, and pass that to a vector */
+      AI vi vbroadcast4(const void* p) { vi x; __asm__ ("vpbroadcastd %1, %0" : "=v" (x) : "m" (*(const int*)p)); return x; }
+    #else
+      AI vi vbroadcast4(const void* p) { int x; __builtin_memcpy(&x, p, 4); return x - (vi){0}; }
+    #endif
     AI vi vset4(int x) { return x - (vi){0}; }
 
     #if defined(LOWERED)
@@ -63,11 +68,21 @@ cdef extern from *:
       #define FLIP 128
     #elif defined(__SSE2__)
       #define WEIGHTS WORDS
-      AI vi dot_words(vi acc, vi x, vi even, vi odd) {
+      AI vi dot_lanes(vi acc, vi x, vi w) {
+          vh v = (vh)w, even = (v << 8) >> 8, odd = v >> 8;
           acc += (vi)OP(madd_epi16)(IMM(x & 0x00ff00ff), IMM(even));
           return acc + (vi)OP(madd_epi16)(IMM((vuh)x >> 8), IMM(odd));
       }
-      AI vi dot_lanes(vi acc, vi x, vi w) { return dot_words(acc, x, (vi)((vh)((vh)w << 8) >> 8), (vi)((vh)w >> 8)); }
+      /* weights from memory: in registers they would take the place of sums */
+      #ifdef __AVX2__
+        AI vi madd(vi x, const void* w) { vi y; __asm__ ("vpmaddwd %2, %1, %0" : "=v" (y) : "v" (x), "m" (*(const vi*)w)); return y; }
+        AI vi maddubs(vi x, const void* w) { vi y; __asm__ ("vpmaddubsw %2, %1, %0" : "=v" (y) : "v" (x), "m" (*(const vi*)w)); return y; }
+        /* GCC would sum the products of several groups first, which takes more registers than there are */
+        AI vi sum(vi acc, vi x) { __asm__ ("vpaddd %1, %0, %0" : "+v" (acc) : "v" (x)); return acc; }
+      #else
+        AI vi sum(vi acc, vi x) { __asm__ ("paddd %1, %0" : "+x" (acc) : "x" (x)); return acc; }
+        AI vi madd(vi x, const void* w) { return (vi)OP(madd_epi16)(IMM(x), IMM(vload4(w))); }
+      #endif
     #else
       #define DOT_LOWERED
     #endif
@@ -87,7 +102,10 @@ cdef extern from *:
     #endif
     #if WEIGHTS == WORDS
       #define GROUP_VECTORS 2
-      AI vi dot(vi acc, const void* x, const char* w) { return dot_words(acc, vbroadcast4(x), vload4(w), vload4(w + VBYTES)); }
+      AI vi dot(vi acc, const void* x, const char* w) {
+          vi b = vbroadcast4(x);
+          return sum(sum(acc, madd(b & 0x00ff00ff, w)), madd((vi)((vuh)b >> 8), w + VBYTES));
+      }
     #else
       #define GROUP_VECTORS 1
       AI vi dot(vi acc, const void* x, const char* w) { return dot_lanes(acc, vbroadcast4(x), vload4(w)); }
@@ -96,7 +114,7 @@ cdef extern from *:
       #define HAS_PAIRS 1
       AI vi dot_pairs(vi acc, const void* x, const char* w) {
           vh ones = 1 - (vh){0};
-          return acc + (vi)OP(madd_epi16)(OP(maddubs_epi16)(IMM(vbroadcast4(x)), IMM(vload4(w))), IMM(ones));
+          return sum(acc, (vi)OP(madd_epi16)(IMM(maddubs(vbroadcast4(x), w)), IMM(ones)));
       }
     #else
       #define HAS_PAIRS 0

@@ -9,7 +9,7 @@
 
 from libc.stdint cimport int64_t, uint8_t
 
-from dot cimport GROUP_VECTORS, VBYTES, dot, dot_pairs, product, vi, vload1, vload4, vround, vset4, vstore1, vtofloat
+from dot cimport BYTES, GROUP_VECTORS, VBYTES, WEIGHTS, dot, dot_pairs, product, vi, vload1, vload4, vround, vset4, vstore1, vtofloat
 from simd cimport PREFETCH, REGS, V, load, vbroadcast, vf, vmax, vmin
 
 
@@ -122,8 +122,8 @@ cdef struct Tile:
 
 # Most pixels of a tile of J vectors.
 cdef inline int most_pixels(int J) noexcept nogil:
-    if REGS == 32:
-        return 14 if J < 3 else 9
+    if REGS == 32:  # WORDS take registers for the halves of a group
+        return 9 if J == 3 else 14 if WEIGHTS == BYTES else 12
     return 12 if J == 1 else 6 if J == 2 else 4
 
 

@@ -204,7 +204,7 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
         t.start = <const int*> at(bases, a.start) + vector * V
         t.factor = at(bases, a.factor) + vector * V
         ahead = wei + J * K
-        two = REGS == 32 and a.OW == ROW and J == 2
+        two = most_pixels(2) == 2 * ROW and a.OW == ROW and J == 2
         # so many lines for each tile that all of them prefetch the next panel's weights
         if by_amx:
             count = ((last - first) * ((end - begin + M - 1) // M) + 1) // 2
