@@ -551,7 +551,7 @@ QOPERATORS = [
 
 @pytest.mark.parametrize("op, operands, attributes, found", QOPERATORS, ids=[q[0] for q in QOPERATORS])
 def test_operators_on_integers(op, operands, attributes, found, tmp_path):
-    """They are the operators between DequantizeLinear and QuantizeLinear; the definition sums integers: one step at the most."""
+    """They are operators between DequantizeLinear and QuantizeLinear, but sum integers, so one step may be between them."""
     net = Net()
     graph = net.graph(_qlinear(net, op, *operands, **attributes))
     assert found in fused(graph, tmp_path, steps=1)

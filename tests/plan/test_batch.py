@@ -7,6 +7,7 @@ import fastconv
 from fastconv import onnx_json
 from fastconv.plan import SplitPlan, cost
 
+from ..passes.test_fuse_quantized import activation, conv
 from ..support.graphs import Net, in_type, normal
 from ..support.harness import check_tenants
 from ..support.rng import generator
@@ -65,6 +66,16 @@ def test_images_have_the_bits_they_have_alone_and_together(threads, monkeypatch,
     for y, z, parts in zip(one_by_one(x), together(x), alone, strict=True):
         np.testing.assert_array_equal(y, z)
         np.testing.assert_array_equal(y, np.concatenate(parts))
+
+
+def test_images_of_quantized_layers_are_independent(monkeypatch, load):
+    """A scale for each output channel, along axis 0 of the weights, is the same for every image."""
+    monkeypatch.setattr(cost, "CACHES", ((5_000, 1.0),))
+    net = Net()
+    y = activation(net, "N", *SHAPE[1:])
+    for _ in range(3):
+        y = conv(net, y)
+    assert load(y, net=net).plan({"x": SHAPE}).images == N
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
