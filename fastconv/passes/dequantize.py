@@ -24,14 +24,18 @@ def dequantize(graph: Graph) -> None:
             infer_node(n)
         nodes += replaced or take_apart(node)
     graph.nodes = nodes
-    consumers = graph.consumers()
-    graph.nodes = [n for node in nodes for n in _resize_floats(node, sole_reader(node.results[0], graph, consumers))]
+    if any(map(_interpolates, nodes)):
+        consumers = graph.consumers()
+        graph.nodes = [n for node in nodes for n in _resize_floats(node, sole_reader(node.results[0], graph, consumers))]
+
+
+def _interpolates(node: Node) -> bool:
+    return isinstance(node.op, Resize) and not node.op.selects_elements(node) and not node.op.extrapolates
 
 
 def _resize_floats(node: Node, reader: Node | None) -> list[Node]:
     """A Resize that interpolates integers, between nodes that make them floats as its reader does, and back."""
-    interpolates = isinstance(node.op, Resize) and not node.op.selects_elements(node) and not node.op.extrapolates
-    if not interpolates or reader is None or not isinstance(reader.op, DequantizeLinear) or not quantization_of(reader):
+    if not _interpolates(node) or reader is None or not isinstance(reader.op, DequantizeLinear) or not quantization_of(reader):
         return [node]
     x, y = node.input(0), node.results[0]
     parameters = reader.inputs[1:]

@@ -39,8 +39,9 @@ SCALE_TOLERANCE = 1e-6
 
 def fuse_quantized(graph: Graph) -> None:
     """Fuse every such node whose operands are integers, then an Add of two of them into the product that it follows."""
-    _fuse_nodes(graph)
-    _fuse_residuals(graph)
+    if any(isinstance(n.op, DequantizeLinear) for n in graph.nodes):
+        _fuse_nodes(graph)
+        _fuse_residuals(graph)
 
 
 def take_apart(node: Node) -> list[Node]:
@@ -260,24 +261,29 @@ def _has_kernel(node: Node) -> bool:
 def _fuse_residuals(graph: Graph) -> None:
     """Fuse each Add of two activations into the later one of the products that it follows, if no other node reads that."""
     producers, consumers = graph.producers(), graph.consumers()
-    for add in list(graph.nodes):
+    place = {n: i for i, n in enumerate(graph.nodes)}
+    replaced: dict[Node, Node | None] = {}
+    for add in graph.nodes:
         if not isinstance(add.op, Add) or not add.prologue:
             continue
         before = {producers[q]: n for n in add.prologue if (q := n.input(0)) in producers}
-        for node in sorted(before, key=graph.nodes.index, reverse=True):
+        for node in sorted(before, key=place.__getitem__, reverse=True):
             dequantize = before[node]
             if not node.op.takes_residual or sole_reader(dequantize.input(0), graph, consumers) is None:
                 continue
-            others = [n for n in add.prologue if n is not dequantize]
-            fused = Node(node.op, node.inputs, node.outputs, node.name, node.where)
-            fused.prologue = [*node.prologue, *others]
-            last = Node(add.op, add.inputs, add.outputs, add.name, add.where)
-            fused.epilogue = [*node.epilogue, dequantize, last, *add.epilogue]
-            if store_of(fused) is None:
-                continue
-            graph.nodes.remove(node)
-            graph.nodes[graph.nodes.index(add)] = fused
-            producers[add.results[0]] = fused
-            for v in fused.operands:
-                consumers[v] = [fused if n in (node, add) else n for n in consumers[v]]
-            break
+            fused = _with_residual(node, dequantize, add)
+            if store_of(fused) is not None:
+                replaced |= {node: None, add: fused}
+                producers |= dict.fromkeys(add.results, fused)
+                place[fused] = place[add]
+                break
+    graph.nodes = [n for node in graph.nodes if (n := replaced.get(node, node)) is not None]
+
+
+def _with_residual(node: Node, dequantize: Node, add: Node) -> Node:
+    """A quantized node, the node that dequantizes its result, and the quantized Add of that, as one."""
+    fused = Node(node.op, node.inputs, node.outputs, node.name, node.where)
+    fused.prologue = [*node.prologue, *(n for n in add.prologue if n is not dequantize)]
+    last = Node(add.op, add.inputs, add.outputs, add.name, add.where)
+    fused.epilogue = [*node.epilogue, dequantize, last, *add.epilogue]
+    return fused

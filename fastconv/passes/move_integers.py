@@ -14,7 +14,7 @@ import numpy as np
 from ..graph import Graph, Node, Value
 from ..ops.concat import Concat
 from ..ops.pad import Pad
-from ..ops.quantize import DequantizeLinear, QuantizeLinear, quantization_of
+from ..ops.quantize import DequantizeLinear, Quantization, QuantizeLinear, quantization_of
 from ..ops.split import Split
 from .edit import drop_unread, replace_inputs, sole_reader
 
@@ -23,10 +23,11 @@ INT8, UINT8 = np.dtype(np.int8), np.dtype(np.uint8)
 
 def move_integers(graph: Graph) -> None:
     """Convert int8 to uint8, then move every QuantizeLinear and DequantizeLinear of 8 bits with one scale."""
-    _make_unsigned(graph)
-    _dequantize_late(graph)
-    _quantize_early(graph)
-    drop_unread(graph)
+    if any(isinstance(n.op, Quantization) for n in graph.nodes):
+        _make_unsigned(graph)
+        _dequantize_late(graph)
+        _quantize_early(graph)
+        drop_unread(graph)
 
 
 def _parameters(node: Node) -> tuple[float, int, np.dtype] | None:
@@ -62,7 +63,9 @@ def _select(node: Node, integers: Iterable[Value], zero: Value | None) -> None:
 def _make_unsigned(graph: Graph) -> None:
     """Make the int8 values uint8 that only these nodes compute and read; inputs and outputs of the graph keep their type."""
     found = {v for v in graph.values() if v.dtype == INT8 and v.constant is None}
-    while rest := found & {v for n in graph.nodes if not _takes_unsigned(n, found) for v in (*n.operands, *n.results)}:
+    while found and (
+        rest := found & {v for n in graph.nodes if not _takes_unsigned(n, found) for v in (*n.operands, *n.results)}
+    ):
         found -= rest
     if not found:
         return
@@ -112,6 +115,7 @@ def _dequantize_late(graph: Graph) -> None:
     """Move each DequantizeLinear behind the nodes that select from its floats, and remove those that quantize them again."""
     sources: dict[Value, Node] = {}  # the DequantizeLinear that computes a value from integers that are no constants
     replacements: dict[Value, Value] = {}
+    inputs = set(graph.inputs)
     outputs: dict[Value, Value] = {}  # integers that are an output of the graph, too
     nodes: list[Node] = []
     for node in graph.nodes:
@@ -123,10 +127,10 @@ def _dequantize_late(graph: Graph) -> None:
                 sources[y] = node
             elif source is not None and _parameters(source) == given:
                 q = source.input(0)
-                if y not in graph.outputs:
+                if not graph.is_output(y):
                     replacements[y] = q
                     continue
-                if q not in outputs and q not in (*graph.inputs, *graph.outputs):
+                if q not in outputs and q not in inputs and not graph.is_output(q):
                     outputs[q] = y
                     continue
         nodes.append(node)
@@ -158,7 +162,8 @@ def _dequantize_behind(node: Node, sources: dict[Value, Node]) -> list[Node]:
 def _quantize_early(graph: Graph) -> None:
     """Move each QuantizeLinear before the node that selects the floats which it alone reads."""
     producers, consumers = graph.producers(), graph.consumers()
-    todo, nodes = graph.nodes, list[Node]()
+    todo, nodes = graph.nodes, list[Node]()  # the last first
+    moved: dict[Node, list[Node]] = {}  # the nodes that were moved before a node
     while todo:
         node = todo.pop()
         given, before = _parameters(node), producers.get(x) if (x := next(iter(node.inputs), None)) else None
@@ -172,6 +177,7 @@ def _quantize_early(graph: Graph) -> None:
             or any(v.constant is not None for v in selected)
         ):
             nodes.append(node)
+            todo += moved.pop(node, ())
             continue
         integers: dict[Value, Value] = {}
         for v in dict.fromkeys(selected):
@@ -183,7 +189,7 @@ def _quantize_early(graph: Graph) -> None:
             producers[q] = Node(node.op, [v, *node.inputs[1:]], [q], where=node.where)
             consumers[q] = [before] * selected.count(v)
             consumers[v] = [*(n for n in consumers[v] if n is not before), producers[q]]
-            todo.insert(todo.index(before), producers[q])
+            moved.setdefault(before, []).append(producers[q])
         _select(before, [integers[v] for v in selected], node.optional(2))
         before.outputs = node.outputs
         producers |= dict.fromkeys(node.results, before)
