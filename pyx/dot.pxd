@@ -27,7 +27,7 @@ cdef extern from *:
     #define BYTES 0
     #define WORDS 1
     #define TILES 2
-    #ifdef __AMX_INT8__
+    #if defined(__AMX_INT8__) || defined(AMX_LOWERED)
       #define AMX 1
     #else
       #define AMX 0

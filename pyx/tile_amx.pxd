@@ -18,7 +18,27 @@ from tile_int8 cimport Tile, added, rounded, store_bytes
 
 cdef extern from *:
     """
-    #ifdef __AMX_INT8__
+    #if defined(AMX_LOWERED)
+      /* the registers as memory, for tests */
+      static __thread struct { int M; union { unsigned char u8[16][64]; signed char s8[16][64]; int s32[16][16]; } tmm[8]; } amx;
+      AI void tiles_begin(int M) { amx.M = M; }
+      AI void tiles_end(void) {}
+      AI void tile_load(int t, const void* p, Py_ssize_t step) {
+          for (int r = 0; r < (t < 6 ? amx.M : 16); r++) __builtin_memcpy(amx.tmm[t].u8[r], (const char*)p + r * step, 64);
+      }
+      AI void tile_store(int t, void* p) {
+          for (int r = 0; r < amx.M; r++) __builtin_memcpy((char*)p + r * 64, amx.tmm[t].u8[r], 64);
+      }
+      AI void tile_dot(int c, int a, int b) {
+          for (int r = 0; r < amx.M; r++)
+              for (int n = 0; n < 16; n++)
+                  for (int k = 0; k < 64; k++)
+                      amx.tmm[c].s32[r][n] += amx.tmm[a].u8[r][k] * amx.tmm[b].s8[k / 4][4 * n + k % 4];
+      }
+      #define TILE_LOAD(t, p, step) tile_load(t, p, step)
+      #define TILE_STORE(t, p) tile_store(t, p)
+      #define TILE_DOT(c, a, b) tile_dot(c, a, b)
+    #elif defined(__AMX_INT8__)
       #define TILE_LOAD(t, p, step) __asm__ volatile ("tileloadd (%0,%1,1), %%tmm" #t :: "r" (p), "r" (step) : "memory")
       #define TILE_STORE(t, p) __asm__ volatile ("tilestored %%tmm" #t ", (%0,%1,1)" :: "r" (p), "r" (64L) : "memory")
       #define TILE_DOT(c, a, b) __asm__ volatile ("tdpbusd %%tmm" #b ", %%tmm" #a ", %%tmm" #c ::: )
@@ -28,6 +48,11 @@ cdef extern from *:
           __asm__ volatile ("ldtilecfg %0" :: "m" (config));
       }
       AI void tiles_end(void) { __asm__ volatile ("tilerelease" ::: ); }
+    #else
+      AI void tiles_begin(int M) {}
+      AI void tiles_end(void) {}
+    #endif
+    #if AMX
       /* C = start + the sum of A B for each of the segments; units and vectors are 1 or 2 */
       AI void tiles_sum(const int units, const int vectors, const unsigned char* a0, const unsigned char* a1, Py_ssize_t step,
                         const char* wei, Py_ssize_t wei_step, const int64_t* offset, Py_ssize_t segments, const char* ahead,
@@ -54,8 +79,6 @@ cdef extern from *:
           if (units > 1 && vectors > 1) TILE_STORE(3, sums + 768);
       }
     #else
-      AI void tiles_begin(int M) {}
-      AI void tiles_end(void) {}
       #define tiles_sum(...)
       #define tiles_store(...)
     #endif

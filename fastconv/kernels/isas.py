@@ -37,6 +37,7 @@ ISAS = {
     # The compiler splits vectors of another machine's width: slow, exact, and for tests only. -O2: GCC takes five times as long
     # at -O3 to split them.
     "avx512-lowered": InstructionSet(flags=("-DVBYTES=64", "-DREGS=32", "-DLOWERED", "-Wno-psabi", "-O2")),
+    "amx-lowered": InstructionSet("avx512-lowered", flags=("-DAMX_LOWERED",), kernels=("conv_int8",)),
     "neon-lowered": InstructionSet(flags=("-DVBYTES=16", "-DREGS=32", "-DLOWERED", "-O2")),
     "baseline": InstructionSet(machines=(X86, OTHER)),
     "avx2": InstructionSet("baseline", (X86,), ("-mavx2", "-mfma"), ("avx2", "fma")),
