@@ -90,6 +90,7 @@ from .conv_phases import ConvPhases
 from .conv_winograd import ConvWinograd
 from .depth_to_space import DepthToSpaceRowMajor
 from .elementwise import ActivationBlocked, ActivationRowMajor, ElementwiseBlocked, ElementwiseRowMajor
+from .elementwise_int8 import ElementwiseInt8, ElementwiseInt8RowMajor
 from .elementwise_typed import Comparison, IntegerArithmetic, IntegerClip, IntegerDivision, Logic, WhereRowMajor
 from .expand import ExpandRowMajor
 from .gather import GatherElementsRowMajor, GatherRowMajor
@@ -122,6 +123,7 @@ def elementwise(function: str) -> tuple[AnyImplementation, ...]:
 
 ACTIVATION = (ActivationBlocked(), ActivationRowMajor())
 GEMM = (GemmPacked(), GemmStrided(), GemmInt8())
+ELEMENTWISE_INT8 = (ElementwiseInt8(), ElementwiseInt8RowMajor())
 GROUP_NORM = (GroupNormBlocked(), GroupNormRowMajor())
 QUANTIZE = (QuantizeBlocked(), QuantizeRowMajor())
 
@@ -172,9 +174,9 @@ IMPLEMENTATIONS: dict[type[Op], tuple[AnyImplementation, ...]] = {
     Reciprocal: elementwise("reciprocal"),
     Sqrt: elementwise("sqrt"),
     # functions of two elements
-    Add: (*elementwise("add"), IntegerArithmetic("add")),
+    Add: (*elementwise("add"), IntegerArithmetic("add"), *ELEMENTWISE_INT8),
     Sub: (*elementwise("sub"), IntegerArithmetic("sub")),
-    Mul: (*elementwise("mul"), IntegerArithmetic("mul")),
+    Mul: (*elementwise("mul"), IntegerArithmetic("mul"), *ELEMENTWISE_INT8),
     Div: (*elementwise("div"), IntegerDivision("div")),
     Mod: (IntegerDivision("mod"),),
     PRelu: elementwise("prelu"),

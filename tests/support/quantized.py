@@ -16,26 +16,31 @@ from fastconv.plan import Target, build
 from fastconv.plan.select import Selection
 from fastconv.reference import run_references
 
-from .harness import THREADS, run_plan, same_bits
+from .harness import THREADS, WITH_BLOCK, Block, run_plan, same_bits
 
 
 class Quantized(NamedTuple):
-    """An operand: integers, scale and zero point (scalars, or arrays along `axis`); `constant`: not an input of the graph."""
+    """An operand: integers, scale and zero point (scalars, or arrays along `axis`).
+
+    `constant`: not an input of the graph; `blocked`: with channels last, as a kernel in front of the node would give it.
+    """
 
     array: np.ndarray
     scale: object = 1.0
     zero: object = 0
     axis: int = 0
     constant: bool = False
+    blocked: bool = False
 
 
 def quantized_graph(op, operands, result, *, between=None, residual=None, activations=()):
     """(Graph of one quantized node, the arrays of its inputs).
 
     operands: Quantized each, a constant that is not, or None; result and `between`: (scale, zero point) of uint8; `between` of
-    the sums before the residual, a Quantized; activations: operators before the last QuantizeLinear.
+    the sums before the residual, a Quantized; activations: operators before the last QuantizeLinear, or
+    tuples of one and its constants.
     """
-    inputs, arrays, prologue = [], [], []
+    inputs, arrays, nodes, prologue = [], [], [], []
 
     def parameters(name, scale, zero, dtype):
         scale = np.asarray(scale, np.float32)
@@ -51,6 +56,9 @@ def quantized_graph(op, operands, result, *, between=None, residual=None, activa
         if not q.constant:
             inputs.append(x)
             arrays.append(q.array)
+        if q.blocked:
+            nodes.append(Node(Block(), [x], [Value(f"{name}.blocked", x.shape, x.dtype)]))
+            x = nodes[-1].outputs[0]
         y = Value(f"{name}.floats")
         prologue.append(Node(DequantizeLinear(axis=q.axis), [x, *parameters(name, q.scale, q.zero, q.array.dtype)], [y]))
         return y
@@ -68,16 +76,17 @@ def quantized_graph(op, operands, result, *, between=None, residual=None, activa
     if added is not None:
         then(Add(), added)
     for activation in activations:
-        then(activation)
+        act, *constants = activation if isinstance(activation, tuple) else (activation,)
+        then(act, *(Value(f"c{i}", constant=np.asarray(c)) for i, c in enumerate(constants)))
     then(QuantizeLinear(), *parameters("y", *result, np.uint8))
     for n in node.chain:
         infer_node(n)
-    return Graph(inputs, node.results, [node]), arrays
+    return Graph(inputs, node.results, [*nodes, node]), arrays
 
 
 def run_quantized(graph, arrays, isa, threads=THREADS, algorithm=None, python=False, guard=None):
     """(the output, the plan), after checking that all numbers of threads give the same bits."""
-    plan = build(graph.copy(), Target(IMPLEMENTATIONS, kernels.load(isa), max(threads), algorithm=algorithm, pieces=2), {})
+    plan = build(graph.copy(), Target(WITH_BLOCK, kernels.load(isa), max(threads), algorithm=algorithm, pieces=2), {})
     assert python or not plan.python_steps, str(plan)
     (first,) = run_plan(plan, arrays, threads[-1], guard)
     for count in threads[:-1]:
@@ -87,8 +96,8 @@ def run_quantized(graph, arrays, isa, threads=THREADS, algorithm=None, python=Fa
 
 
 def refusal(graph, name, isa):
-    """Why the implementation of this name refuses the node of a graph, whose inputs are row-major; None if it does not."""
-    (node,) = graph.nodes
+    """Why the implementation of this name refuses the last node of a graph, with row-major operands; None if it takes it."""
+    node = graph.nodes[-1]
     target = Target(IMPLEMENTATIONS, kernels.load(isa), 1)
     (implementation,) = (i for i in IMPLEMENTATIONS[type(node.op)] if i.name == name)
     return implementation.refusal(node, Selection(target))
