@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ..ops.arg_max import ArgMax
 from ..ops.average_pool import AveragePool
-from ..ops.base import Op
+from ..ops.base import REGISTRY, Op
 from ..ops.binary import (
     Add,
     And,
@@ -112,6 +112,7 @@ from .same_memory import CastInPlace, DropoutInPlace, SameMemory, TransposeInPla
 from .slice import SliceBlocked, SliceRowMajor
 from .softmax import SoftmaxRowMajor
 from .split import SplitBlocked, SplitRowMajor
+from .table import Table, TableRowMajor
 from .top_k import ArgMaxRowMajor, TopKRowMajor
 from .transpose import TransposeBlocked, TransposeRowMajor
 
@@ -227,5 +228,8 @@ IMPLEMENTATIONS: dict[type[Op], tuple[AnyImplementation, ...]] = {
     Transpose: (TransposeInPlace(), TransposeBlocked(), TransposeRowMajor()),
     Unsqueeze: (SameMemory(),),
 }
+# functions of the elements of one quantized tensor
+TABLE = (Table(), TableRowMajor())
+IMPLEMENTATIONS |= {op: (*IMPLEMENTATIONS.get(op, ()), *TABLE) for op in REGISTRY.values() if op.by_element}
 
 __all__ = ["IMPLEMENTATIONS"]
