@@ -82,6 +82,7 @@ from ..plan.implementation import AnyImplementation
 from .cast import CastRowMajor
 from .concat import ConcatBlocked, ConcatRowMajor
 from .conv_depthwise import ConvDepthwise
+from .conv_depthwise_int8 import ConvDepthwiseInt8
 from .conv_direct import ConvDirect, ConvFirst, ConvPointwise
 from .conv_groups import ConvGroups
 from .conv_im2col import ConvIm2col
@@ -128,7 +129,7 @@ ELEMENTWISE_INT8 = (ElementwiseInt8(), ElementwiseInt8RowMajor())
 GROUP_NORM = (GroupNormBlocked(), GroupNormRowMajor())
 QUANTIZE = (QuantizeBlocked(), QuantizeRowMajor())
 
-CONV_INT8 = (ConvFirstInt8(), ConvPointwiseInt8(), ConvInt8())
+CONV_INT8 = (ConvDepthwiseInt8(), ConvFirstInt8(), ConvPointwiseInt8(), ConvInt8())
 
 IMPLEMENTATIONS: dict[type[Op], tuple[AnyImplementation, ...]] = {
     # convolutions

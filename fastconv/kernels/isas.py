@@ -29,7 +29,7 @@ ARM64 = "arm64"
 OTHER = "other"
 
 #: the kernels that multiply bytes, see pyx/dot.pxd
-DOT = ("conv_int8",)
+DOT = ("conv_int8", "conv_depthwise_int8")
 
 #: name -> row, slowest first: of the sets that were built and that the machine can run, the last is the default.
 #: No kernel multiplies bfloat16 yet: the set that adds instructions for it only (kernels=()) is not built.
