@@ -14,6 +14,7 @@ import argparse
 import math
 import tempfile
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -58,14 +59,20 @@ def rms(a: np.ndarray) -> float:
 # ---- layers
 
 
-def layer_error(algorithm: str, kernel: int, tile: int, channels: int) -> float:
-    """The RMS error of a convolution of normal numbers, in u, with the instruction set of FASTCONV_ISA."""
+@lru_cache(maxsize=len(CHANNELS))
+def layer(kernel: int, size: int, channels: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Normal numbers as input and weights of a convolution, and its result in float64."""
     rng = np.random.default_rng(channels)
-    size = 8 if (kernel, tile) == (3, 2) else 16  # tiles of 2x2 are for small images
     x = rng.standard_normal((1, channels, size, size), np.float32)
     w = rng.standard_normal((32, channels, kernel, kernel), np.float32)
+    return x, w, REGISTRY["Conv"](pads=(kernel // 2,) * 4).reference(x.astype(np.float64), w.astype(np.float64))
+
+
+def layer_error(algorithm: str, kernel: int, tile: int, channels: int) -> float:
+    """The RMS error of a convolution of normal numbers, in u, with the instruction set of FASTCONV_ISA."""
+    size = 8 if (kernel, tile) == (3, 2) else 16  # tiles of 2x2 are for small images
+    x, w, exact = layer(kernel, size, channels)
     y = fastconv.conv2d(x, w, padding=kernel // 2, algorithm=algorithm)
-    exact = REGISTRY["Conv"](pads=(kernel // 2,) * 4).reference(x.astype(np.float64), w.astype(np.float64))
     return rms(y - exact) / (rms(x) * rms(w) * math.sqrt(channels * kernel**2)) / U
 
 
