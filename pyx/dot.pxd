@@ -63,7 +63,10 @@ cdef extern from *:
       AI vi dot_lanes(vi acc, vi x, vi w) { __asm__ ("%{vex%} vpdpbusd %2, %1, %0" : "+x" (acc) : "x" (x), "x" (w)); return acc; }
       #define WEIGHTS BYTES
     #elif defined(__ARM_FEATURE_DOTPROD)
-      AI vi dot_lanes(vi acc, vi x, vi w) { __asm__ ("sdot %0.4s, %1.16b, %2.16b" : "+w" (acc) : "w" (x ^ (int)0x80808080), "w" (w)); return acc; }
+      AI vi dot_lanes(vi acc, vi x, vi w) {
+          __asm__ ("sdot %0.4s, %1.16b, %2.16b" : "+w" (acc) : "w" (x ^ (int)0x80808080), "w" (w));
+          return acc;
+      }
       #define WEIGHTS BYTES
       #define FLIP 128
     #elif defined(__SSE2__)
@@ -76,7 +79,11 @@ cdef extern from *:
       /* weights from memory: in registers they would take the place of sums */
       #ifdef __AVX2__
         AI vi madd(vi x, const void* w) { vi y; __asm__ ("vpmaddwd %2, %1, %0" : "=v" (y) : "v" (x), "m" (*(const vi*)w)); return y; }
-        AI vi maddubs(vi x, const void* w) { vi y; __asm__ ("vpmaddubsw %2, %1, %0" : "=v" (y) : "v" (x), "m" (*(const vi*)w)); return y; }
+        AI vi maddubs(vi x, const void* w) {
+            vi y;
+            __asm__ ("vpmaddubsw %2, %1, %0" : "=v" (y) : "v" (x), "m" (*(const vi*)w));
+            return y;
+        }
         /* GCC would sum the products of several groups first, which takes more registers than there are */
         AI vi sum(vi acc, vi x) { __asm__ ("vpaddd %1, %0, %0" : "+v" (acc) : "v" (x)); return acc; }
       #else
@@ -123,7 +130,11 @@ cdef extern from *:
 
     /* a product that is rounded before it is added, also where the compiler contracts: sets with FMA would give other bits */
     #if defined(LOWERED)
-      AI vf product(vf x, vf y) { vf p; for (int i = 0; i < V; i++) { float q = x[i] * y[i]; __asm__ ("" : "+m" (q)); p[i] = q; } return p; }
+      AI vf product(vf x, vf y) {
+          vf p;
+          for (int i = 0; i < V; i++) { float q = x[i] * y[i]; __asm__ ("" : "+m" (q)); p[i] = q; }
+          return p;
+      }
     #elif defined(__SSE2__)
       AI vf product(vf x, vf y) { vf p = x * y; __asm__ ("" : "+v" (p)); return p; }
     #elif defined(__aarch64__)

@@ -133,14 +133,14 @@ cdef inline void store_pixels(const bint RESIDUAL, const int vectors, int last, 
 # Round and store the sums of a unit of M pixels, and add the residual where RESIDUAL says so.
 cdef inline void store_unit(const bint RESIDUAL, const int vectors, int M, int j, const Tile* t, const Unit* unit,
                             const int* sums) noexcept nogil:
-    cdef int i, step = 4 // vectors
+    cdef int i, _pixels, step = 4 // vectors
     cdef uint8_t* dst = unit.dst + j * V
     cdef const uint8_t* add = unit.add + j * V
     cdef vf factor[2]
     cdef vi zero = t.zero, low = t.low, high = t.high  # kept in registers: stores of bytes could change what t has
     for i in range(vectors):
         factor[i] = load(t.factor + (j + i) * V)
-    for i in range(M // step):
+    for _pixels in range(M // step):
         store_pixels(RESIDUAL, vectors, step - 1, t, factor, sums, dst, add, zero, low, high)
         sums += step * V
         dst += step * t.dst_w

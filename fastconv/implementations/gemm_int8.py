@@ -19,7 +19,7 @@ from .int8 import GROUP, SEGMENT, TILES, Order, SumsInt8, parts, weights_form
 
 
 class GemmInt8(SumsInt8[Gemm | MatMul]):
-    """Rows of bytes through packed weights. Rows that do not fill what the kernel reads or stores pass through scratch memory."""
+    """Rows of bytes through packed weights; scratch memory has rows that do not fill what the kernel reads or stores."""
 
     name = "gemm-int8"
 
@@ -78,6 +78,7 @@ class GemmInt8(SumsInt8[Gemm | MatMul]):
             kernel, src=pixels.fields, dst=View(result, (), ROW_MAJOR, 1, 0, CHANNELS_LAST.block, 0, stored).fields,
             add=NO_VIEW.fields, offsets=binder.table(table), segments=len(starts) * reads, groups=len(singles) * reads,
             **self.sums_fields(binder, kernel, sums, self.channels_axis(node), order),
-            N=1, OH=1, OW=M, rows=1, cols=chunk_pixels(M, K, rows, chunk_bytes(K * OC)), M=min(rows, M), fetch=K * OC > FEW_WEIGHTS,
+            N=1, OH=1, OW=M, rows=1, cols=chunk_pixels(M, K, rows, chunk_bytes(K * OC)), M=min(rows, M),
+            fetch=K * OC > FEW_WEIGHTS,
         )  # fmt: skip
         return [*before, step, *after]

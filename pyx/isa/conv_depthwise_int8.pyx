@@ -15,7 +15,7 @@ from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memcpy
 
 from dot cimport FLIP, VBYTES, dot_lanes, vi, vload4
-from simd cimport REGS, V, load, noinline, vf
+from simd cimport REGS, V, load, noinline
 from step cimport at, share
 from tile_int8 cimport Tile, added, rounded, wide_bound, wide_zero
 from view cimport View

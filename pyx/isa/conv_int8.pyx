@@ -1,9 +1,10 @@
 """Convolution of bytes: uint8 activations, int8 weights, sums in int32, rounded to uint8 as they are stored.
 
 Layouts: src is nhwc, uint8, with a halo of its zero point that covers every tap, and channels filled up to whole blocks (or a
-matrix, each row a pixel); lanes without a channel hold anything, as their weights are 0. wei = [group][panel][group of 4 bytes][vector][lane][4], see dot.pxd; start (int32) and factor (float32) have a lane for each
-output channel of a group: `start` is the bias minus the source's zero point times the sum of the weights. add and dst are nhwc.
-A panel has WIDTH vectors: see panels.pxd.
+matrix, each row a pixel); lanes without a channel hold anything, as their weights are 0. wei = [group][panel][group of 4 bytes]
+[vector][lane][4], see dot.pxd, or as tile_amx.pxd has it; start (int32) and factor (float32) have a lane for each output channel
+of a group: `start` is the bias minus the source's zero point times the sum of the weights. add and dst are nhwc.
+Panels are those of panels.pxd, of vectors.
 
 y = clip(rint(sum * factor) + zero, low, high); with a residual, see `tile` in tile_int8.pxd. The sums are exact, so that y does
 not depend on the instruction set, nor on the order of the products.
@@ -15,7 +16,7 @@ from libc.stdint cimport int64_t, uint8_t
 
 from dot cimport AMX, FLIP, GROUP_VECTORS, HAS_PAIRS, VBYTES, WEIGHTS
 from panels cimport panels, width_of
-from simd cimport REGS, V, noinline
+from simd cimport V, noinline
 from step cimport at, share
 from tile_amx cimport TILE, Sums, Unit, multiply, store_sums, tiles_begin, tiles_end, tiles_store
 from tile_int8 cimport BLOCK, ROW, Tile, choose, most_pixels, tile, wide_bound, wide_zero

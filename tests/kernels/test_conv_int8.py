@@ -1,4 +1,4 @@
-"""Convolution of bytes: the same bytes as the rule of integers gives, on every instruction set and for any number of threads."""
+"""Convolution of bytes: those that the rule of integers gives, on every instruction set and for any number of threads."""
 
 import zlib
 from typing import NamedTuple
