@@ -14,6 +14,7 @@ from fastconv.ops.elementwise import Relu
 
 from ..support.quantized import Quantized, expected, products, quantized_graph, run_quantized
 
+COVERS = {"Conv": ("direct-int8", "pointwise-int8", "first-int8")}
 ISAS = kernels.available("conv_int8")
 
 

@@ -9,6 +9,7 @@ from fastconv.ops.matmul import MatMul
 
 from ..support.quantized import Quantized, expected, products, quantized_graph, run_quantized
 
+COVERS = {"Gemm": ("gemm-int8",), "MatMul": ("gemm-int8",)}
 ISAS = kernels.available("conv_int8")
 
 
