@@ -3,7 +3,7 @@
 src is row-major; dst is nhwc4, with a halo or without. Lanes without a channel become 0. Parallel over rows.
 """
 
-from libc.stdint cimport int64_t, uint8_t
+from libc.stdint cimport uint8_t
 from libc.string cimport memcpy
 
 from dot cimport vi, vset4
