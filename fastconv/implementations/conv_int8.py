@@ -100,7 +100,7 @@ class ConvInt8(SumsInt8[Conv]):
         return [
             binder.step(
                 kernel, src=read.fields, dst=dst.fields, add=add.fields, offsets=binder.table(table), **counts, **fields,
-                N=N, OH=OH, OW=OW, rows=rows, cols=cols, M=M, fetch=weights > FEW_WEIGHTS,
+                N=N, OH=OH, OW=OW, rows=rows, cols=cols, M=M, panels=1, fetch=weights > FEW_WEIGHTS,
             )
         ]  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import ModuleType
 
 import numpy as np
 
@@ -41,11 +42,16 @@ class GemmInt8(SumsInt8[Gemm | MatMul]):
     def layouts(self, node: Node, target: Target) -> tuple[dict[Value, Layout], Layout]:
         return dict.fromkeys(self.operands(node), ROW_MAJOR), ROW_MAJOR
 
+    def form(self, kernel: ModuleType, M: int, K: int) -> int:
+        """The form of the weights: a single row is bound by memory, which vectors read faster."""
+        form: int = kernel.packing()[1]
+        return form if M == 1 else weights_form(kernel, K)
+
     def sizes(self, node: Node, target: Target) -> tuple[int, int, int, int, int]:
         """Rows, their bytes, those that the kernel reads; output channels, and those that it stores."""
         a = node.input(0)
         K, OC = a.dims[-1], node.results[0].dims[-1]
-        form = weights_form(target.kernels.conv_int8, K)
+        form = self.form(target.kernels.conv_int8, math.prod(a.dims[:-1]), K)
         unit = SEGMENT if form == TILES else GROUP
         return math.prod(a.dims[:-1]), K, -(-K // unit) * unit, OC, -(-OC // CHANNELS_LAST.block) * CHANNELS_LAST.block
 
@@ -57,7 +63,7 @@ class GemmInt8(SumsInt8[Gemm | MatMul]):
         kernel, sums = binder.kernels.conv_int8, self.sums(node)
         (x,) = self.operands(node)
         M, K, read, OC, stored = self.sizes(node, binder.target)
-        form = weights_form(kernel, K)
+        form = self.form(kernel, M, K)
         src, dst = binder.view(x).address, binder.view(node.results[0]).address
         scratch = binder.workspace()
         before, after = [], []
@@ -79,6 +85,7 @@ class GemmInt8(SumsInt8[Gemm | MatMul]):
             add=NO_VIEW.fields, offsets=binder.table(table), segments=len(starts) * reads, groups=len(singles) * reads,
             **self.sums_fields(binder, kernel, sums, self.channels_axis(node), order),
             N=1, OH=1, OW=M, rows=1, cols=chunk_pixels(M, K, rows, chunk_bytes(K * OC)), M=min(rows, M),
+            panels=kernel.STREAMS if M == 1 else 1,
             fetch=K * OC > FEW_WEIGHTS,
         )  # fmt: skip
         return [*before, step, *after]

@@ -14,13 +14,19 @@ Parallel over (image, group, chunk of output rows or, where rows have no gaps, o
 
 from libc.stdint cimport int64_t, uint8_t
 
-from dot cimport AMX, FLIP, GROUP_VECTORS, HAS_PAIRS, VBYTES, WEIGHTS
+from dot cimport AMX, FLIP, GROUP_VECTORS, HAS_PAIRS, VBYTES, WEIGHTS, dot, dot_pairs, vi, vload4
 from panels cimport panels, width_of
-from simd cimport V, noinline
+from simd cimport PREFETCH0, V, load, noinline
 from step cimport at, share
 from tile_amx cimport TILE, Sums, Unit, multiply, store_sums, tiles_begin, tiles_end, tiles_store
-from tile_int8 cimport BLOCK, ROW, Tile, choose, most_pixels, tile, wide_bound, wide_zero
+from tile_int8 cimport BLOCK, ROW, Tile, choose, most_pixels, rounded, store_bytes, tile, wide_bound, wide_zero
 from view cimport View
+
+cpdef enum:
+    STREAMS = 4  # panels that are read side by side for a single pixel
+
+cdef enum:
+    AHEAD = 512  # bytes from a load to the prefetch
 
 cdef struct Args:
     # strides in bytes
@@ -42,6 +48,7 @@ cdef struct Args:
     Py_ssize_t cols  # of a chunk
     bint tiles  # by AMX: the weights are TILES, and a unit has M pixels, see tile_amx.pxd
     Py_ssize_t M
+    Py_ssize_t panels  # of an item: 1, or STREAMS for a single pixel without a residual
     bint fetch  # the weights come from beyond L2
     bint pairs  # the weights are BYTES of which no pair passes 16 bits, see dot.pxd
     bint has_add
@@ -90,6 +97,45 @@ cdef noinline two_rows(const uint8_t* src, const char* wei, const Tile* t, uint8
         tile(2 * ROW, 2, True, True, src, wei, t, dst, add, ahead)
     else:
         tile(2 * ROW, 2, True, False, src, wei, t, dst, add, ahead)
+    return 0
+
+
+# A single pixel and STREAMS panels of two vectors, whose weights are `size` bytes each: they come from memory, and one panel alone
+# would keep too few loads on their way.
+cdef inline void stream(const bint PAIRS, const Tile* t, const uint8_t* src, const char* wei, Py_ssize_t size,
+                        vi* acc) noexcept nogil:
+    cdef Py_ssize_t s, c, width = VBYTES if PAIRS else VBYTES * GROUP_VECTORS
+    cdef int k, line
+    cdef const char* w
+    cdef const uint8_t* x
+    for s in range(4 * t.segments + t.groups):
+        c = s & 3 if s < 4 * t.segments else 0
+        x = src + t.offset[s // 4 if s < 4 * t.segments else s - 3 * t.segments] + 4 * c
+        for k in range(2 * STREAMS):
+            w = wei + k // 2 * size + k % 2 * width
+            if k % 2 == 0:
+                for line in range(2 * width // 64):
+                    PREFETCH0(w + AHEAD + line * 64)
+            acc[k] = dot_pairs(acc[k], x, w) if PAIRS else dot(acc[k], x, w)
+        wei += 2 * width
+
+
+cdef noinline streams(const Tile* t, const uint8_t* src, const char* wei, Py_ssize_t size, uint8_t* dst) noexcept nogil:
+    cdef vi acc[2 * STREAMS]
+    cdef vi zero = t.zero, low = t.low, high = t.high
+    cdef uint8_t* to
+    cdef int k
+    for k in range(2 * STREAMS):
+        acc[k] = vload4(t.start + k * V)
+    if HAS_PAIRS and t.pairs:
+        stream(True, t, src, wei, size, acc)
+    else:
+        stream(False, t, src, wei, size, acc)
+    for k in range(2 * STREAMS):
+        acc[k] = rounded(acc[k], load(t.factor + k * V))
+    for k in range(STREAMS):
+        to = dst + k * 2 * V
+        store_bytes(2, to, to, NULL, NULL, acc[2 * k], acc[2 * k + 1], acc[2 * k], acc[2 * k + 1], zero, low, high)
     return 0
 
 
@@ -150,7 +196,8 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
     cdef bint by_amx = AMX and a.tiles
     # bytes of a vector's weights
     cdef Py_ssize_t K = a.segments * 1024 if by_amx else (a.segments * 4 + a.groups) * VBYTES * (1 if a.pairs else GROUP_VECTORS)
-    cdef Py_ssize_t items = a.N * a.G * ROWS * COLS * PANELS, item, rest, n, g, vector, oh, ow, first, last, begin, end, left
+    cdef Py_ssize_t GROUPS = (PANELS + a.panels - 1) // a.panels, items = a.N * a.G * ROWS * COLS * GROUPS, item
+    cdef Py_ssize_t rest, n, g, panel, behind, vector, oh, ow, first, last, begin, end, left
     cdef Py_ssize_t tiles, count, M = a.M
     cdef Unit unit[2]
     cdef int ready
@@ -189,9 +236,9 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
         waiting.units = 0
         waiting.sums = <int*> ((<size_t> sums + 63) // 64 * 64)
     for item in range(share(items, piece, pieces), share(items, piece + 1, pieces)):
-        vector = item % PANELS * 2
-        J = width_of(a.OCB, vector)
-        rest = item // PANELS
+        panel = item % GROUPS * a.panels
+        behind = min(panel + a.panels, PANELS)
+        rest = item // GROUPS
         begin = rest % COLS * a.cols
         end = min(begin + a.cols, a.OW)
         rest = rest // COLS
@@ -200,64 +247,73 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
         rest = rest // ROWS
         g = rest % a.G
         n = rest // a.G
-        vector += g * a.OCB
-        wei = <const char*> at(bases, a.wei) + vector * K
-        t.start = <const int*> at(bases, a.start) + vector * V
-        t.factor = at(bases, a.factor) + vector * V
-        ahead = wei + J * K
-        two = most_pixels(2) == 2 * ROW and a.OW == ROW and J == 2
-        # so many lines for each tile that all of them prefetch the next panel's weights
-        if by_amx:
-            count = ((last - first) * ((end - begin + M - 1) // M) + 1) // 2
-        else:
-            count = (last - first) * ((end - begin + most_pixels(J) - 1) // most_pixels(J))
-        t.fetch = (J * K // 64 // max(a.segments, 1) + count - 1) // count if a.fetch else 0
-        oh = first
-        ready = 0
-        while oh < last:
-            src = <const uint8_t*> at(bases, a.src.address) + n * a.src.n + g * a.src.c + oh * a.src.h + begin * a.src.w
-            dst = pixel(bases, &a.dst, n, vector, oh, begin)
-            add = pixel(bases, &a.add, n, vector, oh, begin)
+        while panel < behind:
+            vector = panel * 2
+            J = width_of(a.OCB, vector)
+            vector += g * a.OCB
+            wei = <const char*> at(bases, a.wei) + vector * K
+            t.start = <const int*> at(bases, a.start) + vector * V
+            t.factor = at(bases, a.factor) + vector * V
+            if panel + STREAMS <= behind and width_of(a.OCB, (panel + STREAMS - 1) * 2) == 2:
+                src = <const uint8_t*> at(bases, a.src.address) + n * a.src.n + g * a.src.c
+                streams(&t, src, wei, 2 * K, pixel(bases, &a.dst, n, vector, 0, 0))
+                panel += STREAMS
+                continue
+            ahead = wei + J * K
+            two = most_pixels(2) == 2 * ROW and a.OW == ROW and J == 2
+            # so many lines for each tile that all of them prefetch the next panel's weights
             if by_amx:
-                ow = begin
-                while ow < end:
-                    left = min(ow, end - M) - begin  # the last unit may begin among the pixels of the one before
-                    unit[ready].src = src + left * a.src.w
-                    unit[ready].dst = dst + left * a.dst.w
-                    unit[ready].add = add + left * a.add.w
-                    ready += 1
-                    ow += M
-                    if ready == 2 or (ow >= end and oh + 1 == last):
-                        multiply_units(ready, <int> M, J, unit, wei, &t, &waiting, ahead)
-                        ahead += 64 * t.fetch * t.segments
-                        ready = 0
+                count = ((last - first) * ((end - begin + M - 1) // M) + 1) // 2
+            else:
+                count = (last - first) * ((end - begin + most_pixels(J) - 1) // most_pixels(J))
+            t.fetch = (J * K // 64 // max(a.segments, 1) + count - 1) // count if a.fetch else 0
+            oh = first
+            ready = 0
+            while oh < last:
+                src = <const uint8_t*> at(bases, a.src.address) + n * a.src.n + g * a.src.c + oh * a.src.h + begin * a.src.w
+                dst = pixel(bases, &a.dst, n, vector, oh, begin)
+                add = pixel(bases, &a.add, n, vector, oh, begin)
+                if by_amx:
+                    ow = begin
+                    while ow < end:
+                        left = min(ow, end - M) - begin  # the last unit may begin among the pixels of the one before
+                        unit[ready].src = src + left * a.src.w
+                        unit[ready].dst = dst + left * a.dst.w
+                        unit[ready].add = add + left * a.add.w
+                        ready += 1
+                        ow += M
+                        if ready == 2 or (ow >= end and oh + 1 == last):
+                            multiply_units(ready, <int> M, J, unit, wei, &t, &waiting, ahead)
+                            ahead += 64 * t.fetch * t.segments
+                            ready = 0
+                    oh += 1
+                    continue
+                if two and oh + 2 <= last:
+                    two_rows(src, wei, &t, dst, add, ahead)
+                    ahead += 64 * t.fetch * t.segments
+                    oh += 2
+                    continue
+                left = end - begin
+                tiles = (left + most_pixels(J) - 1) // most_pixels(J)
+                while tiles:
+                    r = <int> ((left + tiles - 1) // tiles)
+                    count = left - (r - 1) * tiles  # so many of r pixels; the others have one less
+                    if V < BLOCK or J == 2:  # a block of narrow vectors has two or four
+                        near_2(r, count, src, wei, &t, dst, add, ahead)
+                    elif J == 1:
+                        near_1(r, count, src, wei, &t, dst, add, ahead)
+                    else:
+                        near_3(r, count, src, wei, &t, dst, add, ahead)
+                    ahead += 64 * t.fetch * t.segments * count
+                    src += r * count * a.src.w
+                    dst += r * count * a.dst.w
+                    add += r * count * a.add.w
+                    left -= r * count
+                    tiles -= count
                 oh += 1
-                continue
-            if two and oh + 2 <= last:
-                two_rows(src, wei, &t, dst, add, ahead)
-                ahead += 64 * t.fetch * t.segments
-                oh += 2
-                continue
-            left = end - begin
-            tiles = (left + most_pixels(J) - 1) // most_pixels(J)
-            while tiles:
-                r = <int> ((left + tiles - 1) // tiles)
-                count = left - (r - 1) * tiles  # so many of r pixels; the others have one less
-                if V < BLOCK or J == 2:  # a block of narrow vectors has two or four
-                    near_2(r, count, src, wei, &t, dst, add, ahead)
-                elif J == 1:
-                    near_1(r, count, src, wei, &t, dst, add, ahead)
-                else:
-                    near_3(r, count, src, wei, &t, dst, add, ahead)
-                ahead += 64 * t.fetch * t.segments * count
-                src += r * count * a.src.w
-                dst += r * count * a.dst.w
-                add += r * count * a.add.w
-                left -= r * count
-                tiles -= count
-            oh += 1
-        if by_amx:  # the next item has another panel
-            store_waiting(<int> M, &t, &waiting)
+            if by_amx:  # the next item has another panel
+                store_waiting(<int> M, &t, &waiting)
+            panel += 1
     if by_amx:
         tiles_end()
 
