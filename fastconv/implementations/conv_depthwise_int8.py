@@ -8,7 +8,7 @@ from ..graph import Node
 from ..plan.binder import Binder, Step
 from ..plan.packing import empty_aligned
 from ..plan.select import Selection
-from ..plan.view import NO_VIEW
+from ..plan.view import NO_VIEW, View
 from ..weights import Weights
 from .conv import first_taps
 from .conv_int8 import ConvInt8
@@ -47,23 +47,39 @@ class ConvDepthwiseInt8(ConvInt8):
         offsets = np.tile(np.pad(rows, (0, -len(rows) % kernel.ROWS)), reads)
         start = {"bias": sums.bias.astype(np.int32).tobytes(), "offset": flip - int(sums.x.zero)}
         factor = np.ascontiguousarray(by_quads(sums.factors, chunk))
+        first = first_taps(src, windows)
+        pixels = together(chunk, windows.out[1], first, dst, *([] if residual is None else [add]))
+        first, dst, add = (v._replace(w=v.w * pixels) for v in (first, dst, add))
         return [
             binder.step(
                 kernel,
-                src=first_taps(src, windows).fields, dst=dst.fields, add=add.fields,
+                src=first.fields, dst=dst.fields, add=add.fields,
                 wei=binder.pack("depthwise-int8", pack_depthwise, w, width=width, rows=kernel.ROWS, chunk=chunk, zero=zero),
                 start=binder.pack("depthwise-start", pack_start, w, chunk=chunk, zero=zero, **start),
                 factor=binder.constant(factor), offsets=binder.table(offsets), segments=len(offsets) // kernel.ROWS,
-                KW=width, column=src.w, N=src.shape[0], channels=filled_up(C), OH=windows.out[0], OW=windows.out[1],
+                KW=width, column=src.w, N=src.shape[0], channels=filled_up(C) * pixels,
+                OH=windows.out[0], OW=windows.out[1] // pixels,
                 **store_fields(sums.store),
             )
         ]  # fmt: skip
 
 
+def together(chunk: int, OW: int, *views: View) -> int:
+    """How many neighbouring pixels of all views are computed as the channels of one: those that fill a chunk, else 1."""
+    channels = filled_up(views[0].shape[1])
+    fit = chunk % channels == 0 and OW % (chunk // channels) == 0 and all(v.w == channels for v in views)
+    return max(chunk // channels, 1) if fit else 1
+
+
 def by_quads(values: np.ndarray, chunk: int) -> np.ndarray:
-    """Values whose last axis is channels as chunks × quads × lanes, in the order of the kernel; zeros fill the last chunk."""
+    """Values whose last axis is channels as chunks × quads × lanes, in the order of the kernel.
+
+    Blocks that fill a part of a chunk are repeated, for neighbouring pixels; otherwise zeros fill the last chunk.
+    """
     *outer, C = values.shape
-    padded = np.pad(values, [*[(0, 0)] * len(outer), (0, -C % chunk)])
+    blocks, rest = filled_up(C), [(0, 0)] * len(outer)
+    padded = np.pad(values, [*rest, (0, blocks - C)])
+    padded = np.tile(padded, chunk // blocks) if chunk % blocks == 0 else np.pad(padded, [*rest, (0, -blocks % chunk)])
     lanes = padded.reshape(*outer, -1, chunk // (QUADS * LANES), QUADS, LANES).swapaxes(-3, -2)
     return lanes.reshape(*outer, -1, QUADS, chunk // QUADS)
 
