@@ -14,7 +14,7 @@ def run(kernel, threads, src=None, **work):
     """When each piece began and ended, and the sum of all that it computed and read."""
     pieces = np.full((threads, 3), np.nan)
     fields = {"loops": 0, "lines": 0, "src": address(1, 0), "dst": address(2, 0)} | work
-    _executor.Program([(*kernel.step(fields), 1)]).run((None, src, pieces), threads)
+    _executor.Program([(*kernel.step(fields), 1, 1)]).run((None, src, pieces), threads)
     return pieces[~np.isnan(pieces[:, 0])].T  # a build without OpenMP has one
 
 
