@@ -6,10 +6,10 @@
 
 `load` and `Model` run networks from files, `from_torch` runs a PyTorch module; `conv2d`, `max_pool2d` and `linear` run single
 layers, with a choice of algorithm; `naive` has the plain loops that they are measured against; `compare` finds how far a model
-is from other engines or from float64; `vision` has pre- and postprocessing: pictures, boxes, drawing; `viz` draws what a
-network computes; `BatchPredictor` is a network for frameworks that split work over many processes, and `ray`
-runs one on a cluster; `compat` runs programs that were written for onnxruntime; `bench` measures layers and models under
-pytest.
+is from other engines or from float64; `quantize` makes 8-bit integers of a network; `vision` has pre- and postprocessing:
+pictures, boxes, drawing; `viz` draws what a network computes; `BatchPredictor` is a network for frameworks that split work over
+many processes, and `ray` runs one on a cluster; `compat` runs programs that were written for onnxruntime; `bench` measures
+layers and models under pytest.
 Errors: FastconvError and its subclasses ModelError, UnsupportedError, InputError. Warnings: ModelWarning, SlowPathWarning.
 
 Importing the package imports nothing else: a name's module is imported on first access to the name.
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from .model import Model, load
     from .outputs import Outputs
     from .profile import Profile
+    from .quantization import quantize
     from .report import Report
     from .summary import Summary
     from .tensor_info import TensorInfo
@@ -68,6 +69,7 @@ else:  # a type checker would take __getattr__ for any name
         "load": "model",
         "max_pool2d": "functional",
         "naive": "naive",
+        "quantize": "quantization",
         "ray": "ray",
         "show_config": "config",
         "vision": "vision",
@@ -110,6 +112,7 @@ __all__ = [
     "load",
     "max_pool2d",
     "naive",
+    "quantize",
     "ray",
     "show_config",
     "vision",

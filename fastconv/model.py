@@ -20,6 +20,9 @@ from .errors import InputError, ModelWarning, did_you_mean, warn
 from .graph import Graph
 from .inputs import check_shapes, input_arrays, input_shapes, is_known, known_input_shapes
 from .onnx_json import Parsed, Reading, Source
+from .ops.integer import ConvInteger, MatMulInteger
+from .ops.qoperator import QOperator
+from .ops.quantize import DynamicQuantizeLinear, Quantization
 from .outputs import Outputs, arrays_by_name, one_or_all, value_names
 from .passes import PASSES, run_passes
 from .plan import Plan, SplitPlan
@@ -46,6 +49,8 @@ if TYPE_CHECKING:
 
 Accuracy = Literal["default", "exact"]
 ACCURACIES: tuple[Accuracy, ...] = get_args(Accuracy)
+#: the operators of quantized networks
+QUANTIZED = (Quantization, DynamicQuantizeLinear, QOperator, ConvInteger, MatMulInteger)
 NO_INPUTS: Mapping[str, ArrayLike] = MappingProxyType({})
 
 
@@ -69,7 +74,7 @@ class Model(Locked):
 
     def __init__(
         self,
-        source: Source | Parsed,
+        source: Source | Parsed | Graph,
         *,
         threads: int | None = None,
         accuracy: Accuracy = "default",
@@ -84,7 +89,7 @@ class Model(Locked):
         self._follows_openmp = self._threads.source.startswith("OpenMP")
         self._accuracy = accuracy
         self._kernels = kernels.load()
-        self._original = onnx_json.read(source, **reading)
+        self._original = source if isinstance(source, Graph) else onnx_json.read(source, **reading)
         self._warned = False
         self._stage_graphs: dict[tuple[str, ...], StageGraph] = {}
         self._plans = PlanCache(self._kernels, self.threads, accuracy)
@@ -510,6 +515,8 @@ class Model(Locked):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the network after all passes as ONNX in JSON: BatchNormalization is folded, fused nodes are written apart.
 
+        A quantized network is written as it was read, since the passes make floats of its integers.
+
         Parameters
         ----------
         path : str or os.PathLike
@@ -531,7 +538,8 @@ class Model(Locked):
         ...     fastconv.load(path).outputs[0].name
         'logits'
         """
-        onnx_json.write(self._stage_graph(()).graph, path)
+        graph = self._original if is_quantized(self._original) else self._stage_graph(()).graph
+        onnx_json.write(graph, path)
 
 
 def load(
@@ -595,6 +603,11 @@ def load(
     """
     reading: Reading = {"external_dir": external_dir, "follow_links": follow_links, "max_bytes": max_bytes}
     return Model(source, threads=threads, accuracy=accuracy, **reading)
+
+
+def is_quantized(graph: Graph) -> bool:
+    """Whether a network as its file has it computes on quantized tensors."""
+    return any(isinstance(n.op, QUANTIZED) for n in graph.nodes)
 
 
 def _rebuild(source: Any, options: dict[str, Any]) -> Model:

@@ -13,12 +13,12 @@ from typing import Any
 import fastconv
 
 from ..errors import FastconvError, ModelError
-from . import activations, bench, compare, config, convert, demo, dump, predict, profile, report, run, summary
+from . import activations, bench, compare, config, convert, demo, dump, predict, profile, quantize, report, run, summary
 from .arguments import DEBUG, Parser, example
 from .common import error_line
 
 #: in the order in which help lists them
-COMMANDS = (demo, run, predict, summary, activations, profile, report, compare, convert, dump, bench, config)
+COMMANDS = (demo, run, predict, summary, activations, profile, report, compare, quantize, convert, dump, bench, config)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -5,6 +5,6 @@ checked before memory is allocated, and every error names the JSON path.
 """
 
 from .source import Parsed, Reading, Source, parse, read
-from .writer import write
+from .writer import to_bytes, write
 
-__all__ = ["Parsed", "Reading", "Source", "parse", "read", "write"]
+__all__ = ["Parsed", "Reading", "Source", "parse", "read", "to_bytes", "write"]

@@ -39,18 +39,23 @@ def write(graph: Graph, path: str | os.PathLike[str]) -> None:
     write_model(path, to_json(_model_dict(graph, data)), data)
 
 
+def to_bytes(graph: Graph) -> bytes:
+    """A graph as a JSON model with its weights inside."""
+    return to_json(_model_dict(graph))
+
+
 def to_json(model: dict[str, Any]) -> bytes:
     """The text of a model's dict."""
     return json.dumps(model, indent=2, allow_nan=False).encode("ascii") + b"\n"
 
 
-def _model_dict(graph: Graph, data: DataWriter) -> dict[str, Any]:
+def _model_dict(graph: Graph, data: DataWriter | None = None) -> dict[str, Any]:
     nodes = [new for n in graph.nodes for old in n.chain for new in standard_nodes(old)]
     computed = {v for n in nodes for v in n.outputs}
     values = dict.fromkeys(v for n in nodes for v in (*n.inputs, *n.outputs) if v is not None)
     names = _names([*graph.inputs, *graph.outputs, *values])
     weights = [(name, v.constant) for v, name in names.items() if v.constant is not None and v not in computed]
-    outside = sum(array.nbytes for _, array in weights) > INSIDE
+    outside = data if sum(array.nbytes for _, array in weights) > INSIDE else None
     opset = _opset(nodes)
     opsets = {"": opset, **{n.op.domain: 1 for n in nodes if n.op.domain}}
     return {
@@ -59,7 +64,7 @@ def _model_dict(graph: Graph, data: DataWriter) -> dict[str, Any]:
         "graph": {
             "node": [_node_dict(n, names) for n in nodes],
             "name": graph.name or "graph",
-            "initializer": [_tensor_dict(array, name, data if outside else None) for name, array in weights],
+            "initializer": [_tensor_dict(array, name, outside) for name, array in weights],
             "input": [_info_dict(v, names[v]) for v in graph.inputs],
             "output": [_info_dict(v, names[v]) for v in graph.outputs],
         },

@@ -1,0 +1,55 @@
+"""The calibration data, and runs of networks on it, one call at a time: memory holds the values of one call."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from ..errors import InputError
+from ..graph import Graph
+from ..inputs import input_arrays
+from ..model import Model
+from ..outputs import Outputs
+from ..progress import Advance
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from ..model import Inputs
+
+    #: arrays of many inputs, one array or several by name; or the inputs of each call
+    Data: TypeAlias = np.ndarray | Mapping[str, ArrayLike] | Collection[Inputs]
+
+
+class Calibration:
+    """The inputs of each call. Arrays of many inputs are cut into images, or into batches if the model fixes their size."""
+
+    def __init__(self, model: Model, data: Data):
+        self.options = {key: model._options[key] for key in ("threads", "accuracy")}
+        self._names = [i.name for i in model.inputs]
+        self._calls: Any = data
+        self._size = 0
+        if isinstance(data, np.ndarray | Mapping):
+            self._calls = input_arrays(model.inputs, data)
+            self._size = next((d for i in model.inputs if i.shape and isinstance(d := i.shape[0], int)), 1)
+            self.count = min((len(a) // max(self._size, 1) if a.ndim else 0 for a in self._calls), default=0)
+        elif hasattr(data, "__len__") and hasattr(data, "__iter__") and not isinstance(data, str | bytes):
+            self.count = len(data)
+        else:
+            raise InputError(f"data: expected arrays, or a list of inputs, got {type(data).__name__}")
+        if not self.count:
+            raise InputError("data: expected at least one input, got none")
+
+    def run(self, graph: Graph, names: Sequence[str], advance: Advance) -> Iterator[Outputs]:
+        """The named values of a graph for each call; `advance` is called with the share of the work that was done."""
+        model = Model(graph, **self.options)
+        for inputs in self._slices() if self._size else self._calls:
+            yield model.run(inputs, names)
+            advance(1 / self.count)
+
+    def _slices(self) -> Iterator[Inputs]:
+        for i in range(self.count):
+            rows = slice(i * self._size, (i + 1) * self._size)
+            yield {name: a[rows] for name, a in zip(self._names, self._calls, strict=True)}
