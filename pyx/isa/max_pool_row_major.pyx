@@ -6,7 +6,7 @@ Parallel over the rows of the result. For each element of the window, there is o
 """
 
 from libc.math cimport INFINITY
-from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t
+from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint64_t
 
 from step cimport at, share
 
@@ -67,7 +67,7 @@ cdef inline element least(const element* any) noexcept nogil:
     elif element is uint8_t:
         x = 0
     else:
-        x = <element> 1 << (8 * sizeof(element) - 1)
+        x = <element> (<uint64_t> 1 << (8 * sizeof(element) - 1))  # unsigned: the shift reaches the bit of the sign
     return x
 
 
