@@ -23,8 +23,8 @@ from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 from step cimport Run
 from team cimport end_team_at_fork, next_team
 from thread_state cimport ThreadState, enter, leave
-from threads cimport (LINE, OPENMP, Barrier, Pieces, Taken, next_piece, omp_get_max_threads, omp_get_num_threads, stop_in,
-                      stops, stops_in, wait)
+from threads cimport (LINE, OPENMP, RELAXED, Barrier, Pieces, Taken, next_piece, omp_get_max_threads, omp_get_num_threads,
+                      stop_in, stops, stops_in, store_double, wait)
 
 cdef double SIGNAL_SECONDS = 0.05  # between two looks for signals
 
@@ -76,6 +76,12 @@ cdef inline double now() noexcept nogil:
     cdef timespec t
     clock_gettime(CLOCK_MONOTONIC, &t)
     return t.tv_sec + 1e-9 * t.tv_nsec
+
+
+# Stamp the time at a place that other threads stamp too: the last one stays.
+cdef inline void stamp(double* place) noexcept nogil:
+    cdef double seconds = now()
+    store_double(place, &seconds, RELAXED)
 
 
 # Run the handlers of the signals that have come, as the interpreter does between its instructions. True if one has raised.
@@ -136,7 +142,7 @@ cdef void run_together(Team* team, char** bases, Py_ssize_t thread, Py_ssize_t t
                 look_for_signals(team, i, own)
         # of threads that meet, the last one to write is the last to end the step: any may be late, or have none of its pieces
         if team.stamps != NULL and (thread == 0 or meet_after(team, i)):
-            team.stamps[i + 1] = now()
+            stamp(&team.stamps[i + 1])
         if meet_after(team, i):
             wait(&team.barrier, threads)
             if stops_in(&team.barrier, i):

@@ -29,6 +29,7 @@ cdef extern from *:
     const int ACQ_REL "__ATOMIC_ACQ_REL"
     Py_ssize_t load "__atomic_load_n"(const Py_ssize_t* p, int order) nogil
     void store "__atomic_store_n"(Py_ssize_t* p, Py_ssize_t value, int order) nogil
+    void store_double "__atomic_store"(double* p, double* value, int order) nogil
     Py_ssize_t fetch_add "__atomic_fetch_add"(Py_ssize_t* p, Py_ssize_t value, int order) nogil
 
 cdef enum:
