@@ -37,12 +37,13 @@ from fastconv.threads import share_out
 from fastconv.weights import Scaled, Weights, Widened, key_of
 
 from ..support.graphs import Net, in_type, normal
-from ..support.harness import same_bits
+from ..support.harness import SANITIZED, same_bits
 from ..support.rng import generator
 
 RNG = generator(__name__)
 ROWS = LARGE // 4 // 32
 FLOAT = np.dtype(np.float32)
+resident_memory = pytest.mark.skipif(SANITIZED, reason="AddressSanitizer keeps memory that was freed, to watch it")
 
 
 @pytest.fixture
@@ -627,6 +628,7 @@ def heavy():
 
 
 @pytest.mark.slow
+@resident_memory
 def test_memory_holds_weights_once(save, heavy):
     """A process needs little more memory than the library and the packed weights, at its peak and afterwards."""
     path = save(heavy)
@@ -666,6 +668,7 @@ def test_memory_holds_no_weights_of_a_file_but_the_packed(tmp_path, monkeypatch,
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+@resident_memory
 def test_memory_of_arrays_that_are_no_more_goes_back():
     def resident():
         return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
