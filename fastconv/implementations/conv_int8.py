@@ -16,7 +16,7 @@ from ..plan.select import Selection, Target
 from ..plan.view import NO_VIEW, View
 from .conv import Groups, first_taps, halo_of, merge_groups
 from .conv_taps import grid_offsets, tap_axes
-from .int8 import GROUP, SEGMENT, TILES, Order, SumsInt8, parts, weights_form
+from .int8 import GROUP, SEGMENT, Order, SumsInt8, parts, weights_form
 
 #: bytes of a chunk's source: it stays in L1 while the panels of weights pass. Many weights come from beyond L2 for each chunk:
 #: then it stays in L2
@@ -61,7 +61,7 @@ class ConvInt8(SumsInt8[Conv]):
         """How the convolution's groups are computed."""
         return merge_groups(self.op(node).group, node.input(0).dims[1], node.results[0].dims[1], CHANNELS_LAST.block)
 
-    def order(self, windows: Windows, IC: int, src: View, form: int) -> Order:
+    def order(self, windows: Windows, IC: int, src: View, form: str) -> Order:
         """The order in which the bytes of a window are read: for AMX, a row of the kernel is one run if that takes less."""
         KW = windows.kernel[-1]
         if windows.dilations[-1] == 1 and -(-KW * src.w // SEGMENT) < KW * -(-IC // SEGMENT):
@@ -71,7 +71,7 @@ class ConvInt8(SumsInt8[Conv]):
     def offsets(self, windows: Windows, IC: int, src: View, order: Order, reads: int) -> tuple[np.ndarray, dict[str, int]]:
         """The table of offsets, `reads` times, and how many of them are segments and single groups."""
         block, taps = CHANNELS_LAST.block, tap_axes(windows, src)
-        if order.form == TILES:
+        if order.form == "tiles":
             runs = taps[:-1] if order.run > 1 else taps
             full, tail = grid_offsets(*runs, (-(-order.run * order.width // SEGMENT), SEGMENT)), np.zeros(0, np.int64)
         else:
@@ -94,7 +94,7 @@ class ConvInt8(SumsInt8[Conv]):
             OH, OW = 1, OH * OW
         fields = self.sums_fields(binder, kernel, sums, 0, order, groups.G, groups.merge)
         M = -(-OW // -(-OW // MOST_PIXELS))
-        most = M if order.form == TILES else kernel.tile_rows()[1]
+        most = M if order.form == "tiles" else kernel.tile_rows()[1]
         weights = groups.IC * taps * groups.OC
         rows, cols = chunk(OH, OW, groups.IC, windows, most, chunk_bytes(weights))
         return [

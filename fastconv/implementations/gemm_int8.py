@@ -16,7 +16,7 @@ from ..plan.select import Selection, Target
 from ..plan.strided import copy
 from ..plan.view import NO_VIEW, View
 from .conv_int8 import FEW_WEIGHTS, MOST_PIXELS, chunk_bytes, chunk_pixels
-from .int8 import GROUP, SEGMENT, TILES, Order, SumsInt8, parts, weights_form
+from .int8 import GROUP, SEGMENT, Order, SumsInt8, parts, weights_form
 
 
 class GemmInt8(SumsInt8[Gemm | MatMul]):
@@ -42,9 +42,9 @@ class GemmInt8(SumsInt8[Gemm | MatMul]):
     def layouts(self, node: Node, target: Target) -> tuple[dict[Value, Layout], Layout]:
         return dict.fromkeys(self.operands(node), ROW_MAJOR), ROW_MAJOR
 
-    def form(self, kernel: ModuleType, M: int, K: int) -> int:
+    def form(self, kernel: ModuleType, M: int, K: int) -> str:
         """The form of the weights: a single row is bound by memory, which vectors read faster."""
-        form: int = kernel.packing()[1]
+        form: str = kernel.packing()[1]
         return form if M == 1 else weights_form(kernel, K)
 
     def sizes(self, node: Node, target: Target) -> tuple[int, int, int, int, int]:
@@ -52,7 +52,7 @@ class GemmInt8(SumsInt8[Gemm | MatMul]):
         a = node.input(0)
         K, OC = a.dims[-1], node.results[0].dims[-1]
         form = self.form(target.kernels.conv_int8, math.prod(a.dims[:-1]), K)
-        unit = SEGMENT if form == TILES else GROUP
+        unit = SEGMENT if form == "tiles" else GROUP
         return math.prod(a.dims[:-1]), K, -(-K // unit) * unit, OC, -(-OC // CHANNELS_LAST.block) * CHANNELS_LAST.block
 
     def workspace(self, node: Node, target: Target) -> int:
@@ -75,10 +75,10 @@ class GemmInt8(SumsInt8[Gemm | MatMul]):
             result = scratch
             after = [copy(binder, 1, result, (stored, 1), dst, (OC, 1), (M, OC))]
         order, reads = Order(form, 1, K), parts(sums.w)
-        starts = np.arange(0, read, SEGMENT) if form == TILES else np.arange(K // CHANNELS_LAST.block) * CHANNELS_LAST.block
-        singles = np.zeros(0, int) if form == TILES else np.arange(len(starts) * CHANNELS_LAST.block, K, GROUP)
+        starts = np.arange(0, read, SEGMENT) if form == "tiles" else np.arange(K // CHANNELS_LAST.block) * CHANNELS_LAST.block
+        singles = np.zeros(0, int) if form == "tiles" else np.arange(len(starts) * CHANNELS_LAST.block, K, GROUP)
         table = np.concatenate([starts] * reads + [singles] * reads)
-        rows = -(-M // -(-M // MOST_PIXELS)) if form == TILES else kernel.tile_rows()[1]
+        rows = -(-M // -(-M // MOST_PIXELS)) if form == "tiles" else kernel.tile_rows()[1]
         pixels = View(src, (), ROW_MAJOR, 1, 0, 0, 0, read)
         step = binder.step(
             kernel, src=pixels.fields, dst=View(result, (), ROW_MAJOR, 1, 0, CHANNELS_LAST.block, 0, stored).fields,

@@ -23,8 +23,7 @@ OpT = TypeVar("OpT", bound=Op)
 
 #: bytes of a pixel that one instruction multiplies with a lane's weights
 GROUP = 4
-#: forms of packed weights, see pyx/dot.pxd, and the bytes that AMX multiplies at a time
-BYTES, WORDS, TILES = 0, 1, 2
+#: the bytes of a pixel that AMX multiplies at a time
 SEGMENT = 64
 #: the least products of a sum for which AMX takes less time than vectors do (Xeon, family 6, model 167)
 LEAST_TILES = 48
@@ -123,15 +122,15 @@ class SumsInt8(Int8Implementation[OpT]):
         w = sums.w.integers.constant
         assert w is not None
         shared: dict[str, Any] = {"axis": axis, "G": G, "merge": merge, "zero": tuple(sums.w.zero.reshape(-1).tolist())}
-        pairs = has_pairs and order.form != TILES and are_small(w, order, **shared)
-        wei = binder.pack("int8", pack_int8, w, V=V, order=order._replace(form=BYTES) if pairs else order, **shared)
+        pairs = has_pairs and order.form != "tiles" and are_small(w, order, **shared)
+        wei = binder.pack("int8", pack_int8, w, V=V, order=order._replace(form="bytes") if pairs else order, **shared)
         start = binder.pack(
             "start", pack_start, w, bias=sums.bias.astype(np.int32).tobytes(), offset=flip - int(sums.x.zero), **shared
         )
         factor = np.zeros((G, -(-len(sums.bias) // G // CHANNELS_LAST.block) * CHANNELS_LAST.block), np.float32)
         factor[:, : len(sums.bias) // G] = sums.factors.reshape(G, -1)
         return {
-            "wei": wei, "tiles": order.form == TILES, "start": start, "factor": binder.constant(factor), "pairs": pairs,
+            "wei": wei, "tiles": order.form == "tiles", "start": start, "factor": binder.constant(factor), "pairs": pairs,
             "OCB": factor.shape[1] // V, "G": G, **store_fields(sums.store),
         }  # fmt: skip
 
@@ -186,21 +185,21 @@ def centred(w: np.ndarray | Weights, axis: int, G: int, merge: int, zero: tuple[
 
 
 class Order(NamedTuple):
-    """The order of the bytes that a tile reads. `form` is that of the weights, see pyx/dot.pxd.
+    """The order of the bytes that a tile reads. `form` is that of the weights: bytes, words or tiles, see pyx/dot.pxd.
 
-    For TILES, runs of bytes that follow each other in the source are read 64 at a time: `run` taps of `width` bytes each.
+    For tiles, runs of bytes that follow each other in the source are read 64 at a time: `run` taps of `width` bytes each.
     Otherwise it is tap by tap: first all whole blocks of channels, then all others, filled up to groups.
     """
 
-    form: int
+    form: str
     run: int = 1
     width: int = 0
 
 
-def weights_form(kernel: ModuleType, K: int) -> int:
+def weights_form(kernel: ModuleType, K: int) -> str:
     """The form of the weights of sums of K products: AMX is faster for long ones, as its sums pass through memory."""
     _, form, _, _, has_tiles = kernel.packing()
-    return TILES if has_tiles and K >= LEAST_TILES else int(form)
+    return "tiles" if has_tiles and K >= LEAST_TILES else str(form)
 
 
 def in_groups(w: np.ndarray, order: Order) -> np.ndarray:
@@ -212,7 +211,7 @@ def in_groups(w: np.ndarray, order: Order) -> np.ndarray:
     parts = [small] if (small == w).all() else [small, w - small]
     G, OC, IC, T = w.shape
     taps = [p.swapaxes(2, 3) for p in parts]
-    if order.form == TILES:
+    if order.form == "tiles":
         runs = [_padded(t, order.width).reshape(G, OC, T // order.run, -1) for t in taps]
         groups = [_padded(r, -(-r.shape[-1] // SEGMENT) * SEGMENT).reshape(G, OC, -1, GROUP) for r in runs]
         return np.concatenate(groups, axis=2).astype(np.int8)
@@ -258,9 +257,9 @@ def pack_int8(w: np.ndarray | Weights, V: int, order: Order, **options: Any) -> 
         for g in range(G):
             for begin, width in panels(vectors):
                 panel = lanes[g, begin * V : (begin + width) * V].reshape(width, V, K, GROUP)
-                if order.form == TILES:
+                if order.form == "tiles":
                     part = panel.reshape(width, V, -1, SEGMENT // GROUP, GROUP).transpose(2, 0, 3, 1, 4)
-                elif order.form == WORDS:
+                elif order.form == "words":
                     halves = np.stack([panel[..., 0::2], panel[..., 1::2]], axis=3).astype(np.int16)  # J V K half 2
                     part = halves.transpose(2, 0, 3, 1, 4)
                 else:
@@ -269,7 +268,7 @@ def pack_int8(w: np.ndarray | Weights, V: int, order: Order, **options: Any) -> 
                 dst[at : at + data.size] = data
                 at += data.size
 
-    return Packing(G * vectors * V * K * GROUP * (2 if order.form == WORDS else 1), [fill], np.dtype(np.int8))
+    return Packing(G * vectors * V * K * GROUP * (2 if order.form == "words" else 1), [fill], np.dtype(np.int8))
 
 
 def pack_start(w: np.ndarray | Weights, bias: bytes, offset: int, **options: Any) -> Packing:

@@ -14,7 +14,7 @@ Parallel over (image, group, chunk of output rows or, where rows have no gaps, o
 
 from libc.stdint cimport int64_t, uint8_t
 
-from dot cimport AMX, FLIP, GROUP_VECTORS, HAS_PAIRS, VBYTES, WEIGHTS, dot, dot_pairs, vi, vload4
+from dot cimport AMX, FLIP, GROUP_VECTORS, HAS_PAIRS, VBYTES, WEIGHTS, WORDS, dot, dot_pairs, vi, vload4
 from panels cimport panels, width_of
 from simd cimport PREFETCH0, V, load, noinline
 from step cimport at, share
@@ -322,8 +322,8 @@ include "step.pxi"
 
 
 def packing():
-    """(lanes of a vector, WEIGHTS, FLIP, whether `pairs` and `tiles` are possible), see dot.pxd."""
-    return V, WEIGHTS, FLIP, bool(HAS_PAIRS), bool(AMX)
+    """(lanes of a vector, form of the weights, FLIP, whether `pairs` and `tiles` are possible), see dot.pxd."""
+    return V, "words" if WEIGHTS == WORDS else "bytes", FLIP, bool(HAS_PAIRS), bool(AMX)
 
 
 def tile_rows():

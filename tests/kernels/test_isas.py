@@ -22,6 +22,7 @@ FEATURES = {
     "avx2": ("avx2", "__AVX2__"),
     "fma": ("fma", "__FMA__"),
     "avxvnni": ("avx_vnni", "__AVXVNNI__"),
+    "amx-int8": ("amx_int8", "__AMX_INT8__"),
     "avx512f": ("avx512f", "__AVX512F__"),
     "avx512vl": ("avx512vl", "__AVX512VL__"),
     "avx512bw": ("avx512bw", "__AVX512BW__"),
@@ -102,7 +103,7 @@ def test_the_features_are_those_that_linux_lists():
         if line.startswith(("flags", "Features")):
             listed = set(line.split())
     expected = {feature for feature, (flag, _) in FEATURES.items() if flag in listed}
-    assert expected <= _cpu.FEATURES
+    assert expected - {"amx-int8"} <= _cpu.FEATURES, "the system may refuse AMX to a process"
     assert _cpu.FEATURES - expected <= UNLISTED
 
 
