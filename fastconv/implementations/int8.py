@@ -38,8 +38,8 @@ class Int8Implementation(Implementation[OpT]):
     dtypes = frozenset({"uint8"})
 
     def operands(self, node: Node) -> list[Value]:
-        found = operand_of(node, node.input(0))
-        return [node.input(0) if found is None else found.integers]
+        x = node.input(0)
+        return [next((n.input(0) for n in node.prologue if n.outputs[0] is x), x)]
 
 
 def one_scale(node: Node, *inputs: Value) -> str | None:
@@ -90,7 +90,7 @@ class SumsInt8(Int8Implementation[OpT]):
         x, w, store = operand_of(node, node.input(0)), operand_of(node, node.input(1)), store_of(node)
         axis = self.channels_axis(node)
         if x is None or x.scale.size > 1:
-            return "the source has a scale for each channel"
+            return "the source has no scale, or more than one"
         if w is None or w.integers.constant is None:
             return "weights are not constant"
         if w.integers.dtype not in (np.int8, np.uint8):

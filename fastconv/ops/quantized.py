@@ -15,7 +15,7 @@ from ..dtypes import limits
 from ..graph import Node, Value
 from .binary import Add
 from .dims import axis_index
-from .quantize import DequantizeLinear, QuantizeLinear, quantization_of
+from .quantize import SCALES, DequantizeLinear, QuantizeLinear, quantization_of
 
 
 class Quantized(NamedTuple):
@@ -48,7 +48,7 @@ class Store(NamedTuple):
 
 
 def operand_of(node: Node, floats: Value | None) -> Quantized | None:
-    """The integers that a node's prologue dequantizes to these floats; None if it does not, or not by constants."""
+    """The integers that a node's prologue dequantizes to these floats; None if it does not, or not by constants in bounds."""
     dequantize = next((n for n in node.prologue if n.outputs[0] is floats), None)
     if dequantize is None or not isinstance(dequantize.op, DequantizeLinear) or dequantize.op.block_size:
         return None
@@ -56,6 +56,8 @@ def operand_of(node: Node, floats: Value | None) -> Quantized | None:
     if scale is None or scale.dtype != np.float32 or (zero is not None and zero.constant is None):
         return None
     scale = np.asarray(scale)
+    if not ((scale >= SCALES[0]) & (scale <= SCALES[1])).all():
+        return None
     zeros = np.zeros_like(scale, np.int64) if zero is None else np.asarray(zero.constant).astype(np.int64)
     if scale.size == 1:
         return Quantized(integers, scale.reshape(()), zeros.reshape(()), 0)

@@ -135,3 +135,29 @@ def test_panels():
     assert panels(3) == [(0, 3)]
     assert panels(5) == [(0, 2), (2, 3)]
     assert panels(6) == [(0, 2), (2, 2), (4, 2)]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"x": {"scale": 0.0}}, "the source has no scale, or more than one"),
+        ({"x": {"scale": np.nan}}, "the source has no scale, or more than one"),
+        ({"x": {"scale": np.ones(16, np.float32), "axis": 1}}, "the source has no scale, or more than one"),
+        ({"w": {"scale": -0.01}}, "weights are not constant"),
+        ({"w": {"constant": False}}, "weights are not constant"),
+        ({"w": {"scale": np.ones(16, np.float32), "axis": 1}}, "scales along axis 1 of the weights"),
+        ({"result": (1e-9, 0)}, "sums of more than 32 bits"),
+        ({"b": np.full(32, 2**31 - 1, np.int32)}, "sums of more than 32 bits"),
+    ],
+)
+def test_what_kernels_do_not_take_is_computed_in_floats(change, reason):
+    """The result is that of the float operator, and the plan says why."""
+    op, options = data(Case(16, 32, 3, pad=1, weights="one"))
+    x, w, b = options["operands"]
+    b = b._replace(array=change.get("b", b.array))
+    operands = [x._replace(**change.get("x", {})), w._replace(**change.get("w", {})), b]
+    graph, arrays = quantized_graph(op, operands, change.get("result", options["result"]))
+    y, plan = run_quantized(graph, arrays, ISAS[-1], python=True)
+    assert reason in {why for e in plan.entries for name, why in e.refusals if name == "direct-int8"}
+    with np.errstate(all="ignore"):
+        assert np.abs(y.astype(int) - expected(graph, arrays)).max() <= 1
