@@ -99,9 +99,8 @@ def _calibration(args: argparse.Namespace, model: Model) -> tuple[Data, list[int
         return {name: array[: args.images] for name, array in given.items()}, None
     files = picture_files(args.calibrate)
     labels = None if args.labels is None else _read_labels(args.labels)
-    if labels is not None:
-        if unknown := [file for file in files if file.name not in labels]:
-            raise InputError(f"{args.labels}: it has no line for {unknown[0].name}")
+    if labels is not None and (unknown := [file for file in files if file.name not in labels]):
+        raise InputError(f"{args.labels}: it has no line for {unknown[0].name}")
     chosen = [files[i * len(files) // min(args.images, len(files))] for i in range(min(args.images, len(files)))]
     return _Pictures(args, model, chosen), labels and [labels[file.name] for file in chosen]
 

@@ -9,7 +9,7 @@ there; a channel that reaches the bound is left as it is.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -46,16 +46,17 @@ class Group:
     bound: float = np.inf
 
 
-def equalise(graph: Graph, data: Calibration, advance: Advance) -> None:
-    """Scale the weights of the graph, in place."""
-    groups = find_groups(graph)
-    names = [v.name for g in groups for v in g.values]
+def equalise(graph: Graph, rounded: Collection[Value], data: Calibration, advance: Advance) -> None:
+    """Scale the weights of the graph, in place, by what the values that will be rounded reach on the calibration data."""
+    groups = {group: [v.name for v in rounded if v in group.values] for group in find_groups(graph)}
+    names = [name for names in groups.values() for name in names]
     largest: dict[str, np.ndarray] = {}
-    for found in data.run(graph, names, advance) if groups else ():
+    for found in data.run(graph, names, advance) if names else ():
         for name, x in found.items():
             largest[name] = np.maximum(largest.get(name, 0), np.abs(x).max(axis=(0, *range(2, x.ndim))))
-    for group in groups:
-        _scale(group, np.max([largest[v.name] for v in group.values], axis=0))
+    for group, names in groups.items():
+        if names:
+            _scale(group, np.max([largest[name] for name in names], axis=0))
 
 
 def find_groups(graph: Graph) -> list[Group]:

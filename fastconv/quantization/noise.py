@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..errors import InputError
 from ..graph import Node
 from ..outputs import Outputs
 from ..progress import Advance, part
@@ -59,13 +60,15 @@ class _Outputs:
         if self._labels is not None:
             scores = [found[self.names[0]] for found in (exact, rounded)]
             labels = self._labels[self._seen : self._seen + len(scores[0])]
-            self._seen += len(labels)
+            self._seen += len(scores[0])
             for i, y in enumerate(scores):
-                self._right[i] += int((y.reshape(len(y), -1).argmax(axis=1) == labels).sum())
+                self._right[i] += int((y.reshape(len(y), -1).argmax(axis=1)[: len(labels)] == labels).sum())
 
     @property
     def quality(self) -> Quality:
         """Of all calls."""
+        if self._labels is not None and len(self._labels) != self._seen:
+            raise InputError(f"labels: expected {self._seen}, one for each image, got {len(self._labels)}")
         before, after = (count / max(self._seen, 1) for count in self._right)
         worst = min((noise.decibels for noise in self._noise.values()), default=math.inf)
         return Quality(worst, None if self._labels is None else (before, after))

@@ -121,7 +121,7 @@ def quantize(
         raise InputError("nothing to quantize: the model has no convolution or matrix product with constant float32 weights")
     steps = part(advance, 1 / (2 + equalise + correct_bias + (fallback is not None)))
     if equalise:
-        equalise_channels(graph, calibration, steps)
+        equalise_channels(graph, rounded_values(layers), calibration, steps)
     measured = measure_ranges(graph, rounded_values(layers), ranges, calibration, steps)
     scheme = Scheme(graph, layers, choose_grids(layers, measured))
     if correct_bias:
