@@ -105,6 +105,12 @@ class _Fusion:
         given = None if source is None or source.input(0).constant is not None else quantization_of(source)
         return source if given and str(given[2]) in dtypes else None
 
+    def _constant(self, v: Value) -> Node | None:
+        """The node that computes floats from constant uint8 with one scale."""
+        source = self._dequantize.get(v)
+        given = None if source is None or source.input(0).constant is None else quantization_of(source)
+        return source if given and given[2] == np.uint8 else None
+
     # ---- functions of the elements of one tensor
 
     def function(self, node: Node) -> list[Node] | None:
@@ -151,9 +157,11 @@ class _Fusion:
             chain = self._product(node)
         else:
             chain = [node] if _has_kernel(node) else None
-            activations = node.inputs if isinstance(node.op, SUMS) else node.inputs[:1]
-            if not all(self._activation(v) for v in activations):
+            tensors = node.inputs if isinstance(node.op, SUMS) else node.inputs[:1]
+            constants = {v: source for v in tensors if v is not None and (source := self._constant(v))}
+            if not all(self._activation(v) or v in constants for v in tensors):
                 return None
+            self.sources |= constants
         if chain is None or not (chain := self._stored(chain)):
             return None
         self.sources |= {v: source for n in chain for v in n.inputs if v is not None and (source := self._activation(v))}

@@ -242,6 +242,13 @@ def test_two_activations(op, tmp_path):
     assert fused(graph, tmp_path) == [f"DQ+DQ+{op}+Relu+Q", "DQ"]
 
 
+@pytest.mark.parametrize("op", ["Add", "Mul"])
+def test_an_activation_and_constant_bytes(op, tmp_path):
+    net = Net()
+    constant = dequantize(net, RNG.integers(0, 256, (3, 1, 1)).astype(np.uint8), *B)
+    assert fused(net.graph(there_and_back(net, net(op, activation(net), constant))), tmp_path) == [f"DQ+DQ+{op}+Q", "DQ"]
+
+
 RESIDUAL = "DQ+DQ+DQ+Conv+Q+DQ+Add+Q"
 
 

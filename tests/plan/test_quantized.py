@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 import fastconv
@@ -14,7 +16,7 @@ from fastconv.plan.stages import split
 from fastconv.reference import run_references
 from fastconv.summary import Summary
 
-from ..passes.test_fuse_quantized import A, B, activation, arrays_for, conv, there_and_back, weights
+from ..passes.test_fuse_quantized import A, B, activation, arrays_for, conv, dequantize, there_and_back, weights
 from ..support.graphs import Net
 from ..support.harness import run_plan
 
@@ -74,3 +76,42 @@ def test_parameters_are_counted_as_they_are_stored(tmp_path):
     (layer,) = (x for x in summary.layers if x.params)
     assert layer.op == "Conv"
     assert "parameters: 3·3·3·8 = 216" in layer.explanation
+
+
+def every_operator():
+    """Every operator that has kernels of bytes, and those that have none: Softmax and ConvTranspose."""
+    net = Net()
+    q = partial(there_and_back, net)
+    x = conv(net, q(net.input("x", 1, 3, 16, 16)), OC=16, then=("Relu",))
+    y = q(net("Add", conv(net, x, OC=16, kernel=1, parameters=B), x))
+    y = q(net("MaxPool", y, kernel_shape=(2, 2), strides=(2, 2)))
+    y = q(net("Concat", y, q(net("AveragePool", x, kernel_shape=(2, 2), strides=(2, 2)), B), axis=1))
+    a, b = net("Split", y, np.int64([16, 16]), axis=1, results=2)
+    y = q(net("Mul", q(a), q(net("Sigmoid", b), B)))
+    y = q(net("Resize", y, None, np.float32([1, 1, 2, 2]), mode="nearest"))
+    y = q(net("HardSwish", q(net("Pad", y, np.int64([0, 0, 1, 1, 0, 0, 1, 1])))))
+    y = q(net("DepthToSpace", q(net("Slice", y, np.int64([2]), np.int64([18]), np.int64([2]))), blocksize=2))
+    y = q(net("Mul", y, q(net("PRelu", y, np.float32([0.2])), B)))
+    y = q(net("Conv", y, weights(net, 4, 1, 3, 3), group=4))
+    y = q(net("Add", q(net("ConvTranspose", y, weights(net, 4, 8, 2, 2, axis=1))), dequantize(net, np.uint8([[[[3]]]]), 0.1)))
+    y = q(net("Softmax", y, axis=1))
+    y = q(net("Transpose", q(net("ReduceMean", y, np.int64([2, 3]))), perm=(0, 2, 3, 1)))
+    y = q(net("MatMul", q(net("Reshape", y, np.int64([1, 8]))), weights(net, 8, 12, axis=1)))
+    return net.graph(q(net("Gemm", q(net("Add", y, np.float32(0.5))), weights(net, 5, 12), transB=1)))
+
+
+def test_nothing_computes_floats_that_has_kernels_of_bytes():
+    graph = run_passes(every_operator())
+    plan = plan_of(graph.copy(), IMPLEMENTATIONS)
+    assert not plan.python_steps
+    found = [e.node.operators for e in plan.entries if e.node and any(v.dtype == np.float32 for v in (*e.reads, *e.writes))]
+    assert [op for op in found if op not in ("DequantizeLinear", "QuantizeLinear")] == ["ConvTranspose", "Softmax"]
+    assert found[0] == "QuantizeLinear"
+    assert found[-1] == "DequantizeLinear"
+    assert len(found) == 8, "one more before and behind each"
+    assert not any(e.in_floats for e in plan.entries)
+    arrays = arrays_for(graph)
+    for count in range(1, len(graph.nodes) + 1):  # each layer, from bytes that are exact: differences do not add up
+        part = Graph(graph.inputs, graph.nodes[count - 1].results, graph.nodes[:count]).copy()
+        y, expected = run_plan(plan_of(part.copy(), IMPLEMENTATIONS), arrays, 2)[0], run_references(part, arrays, np.float32)[0]
+        assert np.abs(y.astype(np.float64) - expected).max() <= (2 if y.dtype == np.uint8 else 0.1), graph.nodes[count - 1]
