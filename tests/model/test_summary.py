@@ -292,7 +292,7 @@ def test_as_a_dict(summary):
     (conv,) = (x for x in d["layers"] if x["name"] == "conv")
     implementation = by_name(s)["conv"].implementation
     assert conv == {
-        "name": "conv", "operator": "Conv+Relu", "by": implementation, "reason": None, "input": [1, 3, 4, 5],
+        "name": "conv", "operator": "Conv+Relu", "by": implementation, "reason": None, "in_floats": None, "input": [1, 3, 4, 5],
         "output": [1, 8, 4, 5], "kernel": [3, 3], "strides": [1, 1], "pads": [1, 1, 1, 1], "dilations": [1, 1], "group": 1,
         "parameters": 216, "multiply_adds": 216 * 20, "flops": 2 * 216 * 20, "activation_bytes": 4 * 8 * 20,
         "explanation": list(by_name(s)["conv"].explanation),
