@@ -187,30 +187,102 @@ cdef noinline multiply_units(int count, int M, int J, const Unit* unit, const ch
     return 0
 
 
-cdef inline uint8_t* pixel(char** bases, const View* v, Py_ssize_t n, Py_ssize_t vector, Py_ssize_t h, Py_ssize_t w) noexcept nogil:
-    return <uint8_t*> at(bases, v.address) + n * v.n + vector * V // BLOCK * v.c + vector * V % BLOCK + h * v.h + w * v.w
+# A panel of J vectors, from `vector` on, and the rows and columns of a chunk.
+cdef struct Part:
+    Py_ssize_t n
+    Py_ssize_t g
+    Py_ssize_t vector
+    int J
+    Py_ssize_t first_row
+    Py_ssize_t last_row
+    Py_ssize_t begin
+    Py_ssize_t end
+    const char* wei
+    const char* ahead  # the next panel's weights, prefetched
+
+
+# The first byte of a view at a part's first pixel of a row: of its group, or of its first vector.
+cdef inline const uint8_t* source(char** bases, const View* v, const Part* p, Py_ssize_t oh) noexcept nogil:
+    return <const uint8_t*> at(bases, v.address) + p.n * v.n + p.g * v.c + oh * v.h + p.begin * v.w
+
+
+cdef inline uint8_t* result(char** bases, const View* v, const Part* p, Py_ssize_t oh) noexcept nogil:
+    cdef Py_ssize_t channel = p.vector * V
+    return <uint8_t*> at(bases, v.address) + p.n * v.n + channel // BLOCK * v.c + channel % BLOCK + oh * v.h + p.begin * v.w
+
+
+# Let each of `tiles` tiles prefetch so many lines that together they fetch the next panel's weights of `size` bytes.
+cdef inline void prefetch(const Args* a, Tile* t, Py_ssize_t size, Py_ssize_t tiles) noexcept nogil:
+    t.fetch = (size // 64 // max(a.segments, 1) + tiles - 1) // tiles if a.fetch else 0
+
+
+cdef void by_vectors(const Args* a, char** bases, Part* p, Tile* t) noexcept nogil:
+    cdef Py_ssize_t most = most_pixels(p.J), width = p.end - p.begin, oh = p.first_row, tiles, left, count
+    cdef int r
+    cdef const uint8_t* src
+    cdef const uint8_t* add
+    cdef uint8_t* dst
+    prefetch(a, t, p.ahead - p.wei, (p.last_row - p.first_row) * ((width + most - 1) // most))
+    while oh < p.last_row:
+        src = source(bases, &a.src, p, oh)
+        dst = result(bases, &a.dst, p, oh)
+        add = result(bases, &a.add, p, oh)
+        if most == 2 * ROW and a.OW == ROW and p.J == 2 and oh + 2 <= p.last_row:
+            two_rows(src, p.wei, t, dst, add, p.ahead)
+            p.ahead += 64 * t.fetch * t.segments
+            oh += 2
+            continue
+        left = width
+        tiles = (left + most - 1) // most
+        while tiles:
+            r = <int> ((left + tiles - 1) // tiles)
+            count = left - (r - 1) * tiles  # so many of r pixels; the others have one less
+            if V < BLOCK or p.J == 2:  # a block of narrow vectors has two or four
+                near_2(r, count, src, p.wei, t, dst, add, p.ahead)
+            elif p.J == 1:
+                near_1(r, count, src, p.wei, t, dst, add, p.ahead)
+            else:
+                near_3(r, count, src, p.wei, t, dst, add, p.ahead)
+            p.ahead += 64 * t.fetch * t.segments * count
+            src += r * count * a.src.w
+            dst += r * count * a.dst.w
+            add += r * count * a.add.w
+            left -= r * count
+            tiles -= count
+        oh += 1
+
+
+# By AMX: units of M pixels in pairs, which may lie in two rows. The last unit of a row may begin among the pixels before it.
+cdef void by_tiles(const Args* a, char** bases, Part* p, Tile* t, Sums* waiting) noexcept nogil:
+    cdef Py_ssize_t units = (p.end - p.begin + a.M - 1) // a.M, oh, i, w
+    cdef Unit unit[2]
+    cdef int ready = 0
+    prefetch(a, t, p.ahead - p.wei, ((p.last_row - p.first_row) * units + 1) // 2)
+    for oh in range(p.first_row, p.last_row):
+        for i in range(units):
+            w = min(i * a.M, p.end - p.begin - a.M)
+            unit[ready].src = source(bases, &a.src, p, oh) + w * a.src.w
+            unit[ready].dst = result(bases, &a.dst, p, oh) + w * a.dst.w
+            unit[ready].add = result(bases, &a.add, p, oh) + w * a.add.w
+            ready += 1
+            if ready == 2 or (i + 1 == units and oh + 1 == p.last_row):
+                multiply_units(ready, <int> a.M, p.J, unit, p.wei, t, waiting, p.ahead)
+                p.ahead += 64 * t.fetch * t.segments
+                ready = 0
+    store_waiting(<int> a.M, t, waiting)  # the next part has another panel
 
 
 cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, Py_ssize_t thread) noexcept nogil:
     cdef Py_ssize_t ROWS = (a.OH + a.rows - 1) // a.rows, COLS = (a.OW + a.cols - 1) // a.cols, PANELS = panels(a.OCB)
-    cdef bint by_amx = AMX and a.tiles
+    cdef Py_ssize_t GROUPS = (PANELS + a.panels - 1) // a.panels, items = a.N * a.G * ROWS * COLS * GROUPS, item, rest
+    cdef Py_ssize_t panel, behind
+    cdef bint amx = AMX and a.tiles
     # bytes of a vector's weights
-    cdef Py_ssize_t K = a.segments * 1024 if by_amx else (a.segments * 4 + a.groups) * VBYTES * (1 if a.pairs else GROUP_VECTORS)
-    cdef Py_ssize_t GROUPS = (PANELS + a.panels - 1) // a.panels, items = a.N * a.G * ROWS * COLS * GROUPS, item
-    cdef Py_ssize_t rest, n, g, panel, behind, vector, oh, ow, first, last, begin, end, left
-    cdef Py_ssize_t tiles, count, M = a.M
-    cdef Unit unit[2]
-    cdef int ready
-    cdef Sums waiting
-    cdef int sums[4 * TILE + 16]
-    cdef int J, r
-    cdef bint two
-    cdef const uint8_t* src
-    cdef const uint8_t* add
-    cdef uint8_t* dst
-    cdef const char* wei
-    cdef const char* ahead
+    cdef Py_ssize_t K = a.segments * 4 * TILE if amx else (a.segments * 4 + a.groups) * VBYTES * (1 if a.pairs else GROUP_VECTORS)
+    cdef Part p
     cdef Tile t
+    cdef int sums[4 * TILE + 16]
+    cdef Sums waiting
     t.offset = <const int64_t*> at(bases, a.offsets)
     t.segments = a.segments
     t.groups = a.groups
@@ -231,90 +303,39 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
     t.zero = wide_zero(a.zero)
     t.low = wide_bound(a.low)
     t.high = wide_bound(a.high)
-    if by_amx:
-        tiles_begin(<int> M)
-        waiting.units = 0
-        waiting.sums = <int*> ((<size_t> sums + 63) // 64 * 64)
+    waiting.units = 0
+    waiting.sums = <int*> ((<size_t> sums + 63) // 64 * 64)
+    if amx:
+        tiles_begin(<int> a.M)
     for item in range(share(items, piece, pieces), share(items, piece + 1, pieces)):
         panel = item % GROUPS * a.panels
         behind = min(panel + a.panels, PANELS)
         rest = item // GROUPS
-        begin = rest % COLS * a.cols
-        end = min(begin + a.cols, a.OW)
+        p.begin = rest % COLS * a.cols
+        p.end = min(p.begin + a.cols, a.OW)
         rest = rest // COLS
-        first = rest % ROWS * a.rows
-        last = min(first + a.rows, a.OH)
+        p.first_row = rest % ROWS * a.rows
+        p.last_row = min(p.first_row + a.rows, a.OH)
         rest = rest // ROWS
-        g = rest % a.G
-        n = rest // a.G
+        p.g = rest % a.G
+        p.n = rest // a.G
         while panel < behind:
-            vector = panel * 2
-            J = width_of(a.OCB, vector)
-            vector += g * a.OCB
-            wei = <const char*> at(bases, a.wei) + vector * K
-            t.start = <const int*> at(bases, a.start) + vector * V
-            t.factor = at(bases, a.factor) + vector * V
+            p.J = width_of(a.OCB, panel * 2)
+            p.vector = p.g * a.OCB + panel * 2
+            p.wei = <const char*> at(bases, a.wei) + p.vector * K
+            p.ahead = p.wei + p.J * K
+            t.start = <const int*> at(bases, a.start) + p.vector * V
+            t.factor = at(bases, a.factor) + p.vector * V
             if panel + STREAMS <= behind and width_of(a.OCB, (panel + STREAMS - 1) * 2) == 2:
-                src = <const uint8_t*> at(bases, a.src.address) + n * a.src.n + g * a.src.c
-                streams(&t, src, wei, 2 * K, pixel(bases, &a.dst, n, vector, 0, 0))
+                streams(&t, source(bases, &a.src, &p, 0), p.wei, 2 * K, result(bases, &a.dst, &p, 0))
                 panel += STREAMS
                 continue
-            ahead = wei + J * K
-            two = most_pixels(2) == 2 * ROW and a.OW == ROW and J == 2
-            # so many lines for each tile that all of them prefetch the next panel's weights
-            if by_amx:
-                count = ((last - first) * ((end - begin + M - 1) // M) + 1) // 2
+            if amx:
+                by_tiles(a, bases, &p, &t, &waiting)
             else:
-                count = (last - first) * ((end - begin + most_pixels(J) - 1) // most_pixels(J))
-            t.fetch = (J * K // 64 // max(a.segments, 1) + count - 1) // count if a.fetch else 0
-            oh = first
-            ready = 0
-            while oh < last:
-                src = <const uint8_t*> at(bases, a.src.address) + n * a.src.n + g * a.src.c + oh * a.src.h + begin * a.src.w
-                dst = pixel(bases, &a.dst, n, vector, oh, begin)
-                add = pixel(bases, &a.add, n, vector, oh, begin)
-                if by_amx:
-                    ow = begin
-                    while ow < end:
-                        left = min(ow, end - M) - begin  # the last unit may begin among the pixels of the one before
-                        unit[ready].src = src + left * a.src.w
-                        unit[ready].dst = dst + left * a.dst.w
-                        unit[ready].add = add + left * a.add.w
-                        ready += 1
-                        ow += M
-                        if ready == 2 or (ow >= end and oh + 1 == last):
-                            multiply_units(ready, <int> M, J, unit, wei, &t, &waiting, ahead)
-                            ahead += 64 * t.fetch * t.segments
-                            ready = 0
-                    oh += 1
-                    continue
-                if two and oh + 2 <= last:
-                    two_rows(src, wei, &t, dst, add, ahead)
-                    ahead += 64 * t.fetch * t.segments
-                    oh += 2
-                    continue
-                left = end - begin
-                tiles = (left + most_pixels(J) - 1) // most_pixels(J)
-                while tiles:
-                    r = <int> ((left + tiles - 1) // tiles)
-                    count = left - (r - 1) * tiles  # so many of r pixels; the others have one less
-                    if V < BLOCK or J == 2:  # a block of narrow vectors has two or four
-                        near_2(r, count, src, wei, &t, dst, add, ahead)
-                    elif J == 1:
-                        near_1(r, count, src, wei, &t, dst, add, ahead)
-                    else:
-                        near_3(r, count, src, wei, &t, dst, add, ahead)
-                    ahead += 64 * t.fetch * t.segments * count
-                    src += r * count * a.src.w
-                    dst += r * count * a.dst.w
-                    add += r * count * a.add.w
-                    left -= r * count
-                    tiles -= count
-                oh += 1
-            if by_amx:  # the next item has another panel
-                store_waiting(<int> M, &t, &waiting)
+                by_vectors(a, bases, &p, &t)
             panel += 1
-    if by_amx:
+    if amx:
         tiles_end()
 
 
