@@ -33,9 +33,7 @@ class ConvImplementation(Implementation[C]):
     def refusal(self, node: Node, selection: Selection) -> str | None:
         if reason := super().refusal(node, selection):
             return reason
-        dims, layout = node.input(0).dims, self.source(selection.target)
-        padded, own = (geometry(dims, layout, 4, halo).nbytes for halo in (self.halo(node), ()))
-        return f"a halo of {padded - own:,} bytes" if padded - own > MOST_HALO else None
+        return halo_refusal(node.input(0).dims, self.source(selection.target), 4, self.halo(node))
 
     def refuse(self, node: Node, selection: Selection) -> str | None:
         w, bias = node.input(1), node.optional(2)
@@ -84,6 +82,12 @@ def pack_bias(b: np.ndarray | None, OC: int, groups: int, V: int) -> np.ndarray:
     if b is not None:
         dst[:, :oc] = b.reshape(groups, oc)
     return dst
+
+
+def halo_refusal(dims: tuple[int, ...], layout: Layout, itemsize: int, halo: Halo) -> str | None:
+    """Why a source does not get this halo; None if it does."""
+    padded, own = (geometry(dims, layout, itemsize, h).nbytes for h in (halo, ()))
+    return f"a halo of {padded - own:,} bytes" if padded - own > MOST_HALO else None
 
 
 def halo_of(windows: Windows) -> Halo:

@@ -14,7 +14,7 @@ from ..plan.binder import Binder, Step
 from ..plan.layout import CHANNELS_LAST, CHANNELS_LAST_4, Halo, Layout
 from ..plan.select import Selection, Target
 from ..plan.view import NO_VIEW, View
-from .conv import Groups, first_taps, halo_of, merge_groups
+from .conv import Groups, first_taps, halo_of, halo_refusal, merge_groups
 from .conv_taps import grid_offsets, tap_axes
 from .int8 import GROUP, SEGMENT, Order, SumsInt8, parts, weights_form
 
@@ -37,6 +37,9 @@ class ConvInt8(SumsInt8[Conv]):
 
     def channels_axis(self, node: Node) -> int:
         return 0
+
+    def refuse(self, node: Node, selection: Selection) -> str | None:
+        return super().refuse(node, selection) or halo_refusal(node.input(0).dims, self.layout, 1, self.halo(node))
 
     def windows(self, node: Node) -> Windows:
         """The windows over the source."""

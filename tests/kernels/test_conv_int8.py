@@ -8,9 +8,11 @@ import pytest
 
 from fastconv import kernels
 from fastconv.graph import Value
+from fastconv.implementations import IMPLEMENTATIONS
 from fastconv.implementations.int8 import panels
 from fastconv.ops.conv import Conv
 from fastconv.ops.elementwise import Relu
+from fastconv.plan import Target, build
 
 from ..support.quantized import Quantized, expected, products, quantized_graph, run_quantized
 
@@ -135,6 +137,15 @@ def test_panels():
     assert panels(3) == [(0, 3)]
     assert panels(5) == [(0, 2), (2, 3)]
     assert panels(6) == [(0, 2), (2, 2), (4, 2)]
+
+
+def test_wide_padding_is_refused():
+    """A halo of more than a gigabyte is not made for a small source."""
+    op, options = data(Case(16, 16, 1))
+    wide = Conv(pads=(1 << 23, 0, 1 << 23, 0), strides=(1 << 20, 1))
+    graph, _ = quantized_graph(wide, options["operands"], options["result"])
+    plan = build(graph, Target(IMPLEMENTATIONS, kernels.load(), 1), {})
+    assert {why for e in plan.entries for name, why in e.refusals if name == "direct-int8"} == {"a halo of 2,415,918,240 bytes"}
 
 
 @pytest.mark.parametrize(
