@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from functools import partial
 
 import numpy as np
@@ -15,6 +16,7 @@ from fastconv.plan import Target, build
 from fastconv.plan.stages import split
 from fastconv.reference import run_references
 from fastconv.summary import Summary
+from fastconv.viz import receptive_field
 
 from ..passes.test_fuse_quantized import A, B, activation, arrays_for, conv, dequantize, there_and_back, weights
 from ..support.graphs import Net
@@ -115,3 +117,17 @@ def test_nothing_computes_floats_that_has_kernels_of_bytes():
         part = Graph(graph.inputs, graph.nodes[count - 1].results, graph.nodes[:count]).copy()
         y, expected = run_plan(plan_of(part.copy(), IMPLEMENTATIONS), arrays, 2)[0], run_references(part, arrays, np.float32)[0]
         assert np.abs(y.astype(np.float64) - expected).max() <= (2 if y.dtype == np.uint8 else 0.1), graph.nodes[count - 1]
+
+
+def test_tools_take_quantized_networks(tmp_path):
+    onnx_json.write(residual(1), tmp_path / "net.json")
+    model = fastconv.load(tmp_path / "net.json")
+    (x,) = arrays_for(residual(1))
+    y = model(x)
+    layers = fastconv.compare(model, x, layers=True, seconds=0.01).layers
+    assert ("Conv+Relu+Add+Relu", False) in [(layer.op, layer.departs) for layer in layers]
+    assert "Conv+Relu+Add+Relu" in [row.op for row in model.profile(x, runs=1).rows]
+    assert receptive_field(model, next(x.name for x in model.summary().layers if x.params)).size == (3, 3)
+    model.save(tmp_path / "saved.json")
+    for other in (pickle.loads(pickle.dumps(model)), fastconv.load(tmp_path / "saved.json")):
+        np.testing.assert_array_equal(other(x), y)
