@@ -7,11 +7,11 @@ import math
 import numpy as np
 
 from ..graph import Node, Value
-from ..ops.dims import axis_index, constant_of
+from ..ops.dims import axis_index
 from ..ops.quantize import FLOAT, DequantizeLinear, QuantizeLinear
 from ..plan.binder import Binder, Step
 from ..plan.implementation import Implementation
-from ..plan.layout import CHANNELS_LAST_4, ROW_MAJOR, Layout, Strides
+from ..plan.layout import ROW_MAJOR, Layout, Strides
 from ..plan.select import Selection, Target
 from ..plan.strided import axes_fields, collapse, item_size
 
@@ -104,37 +104,3 @@ class QuantizeBlocked(QuantizeRowMajor):
         dims = (N, -(-C // V), H, W, V)
         places = [(v.address, (v.n, V if v.layout.channels_last else v.c, v.h, v.w, 1)) for v in (src, dst)]
         return [self.step(node, binder, dims, *places)]
-
-
-class QuantizePixels(QuantizeRowMajor):
-    """Row-major images of few channels to bytes, as a first layer reads them."""
-
-    name = "integers-pixels"
-    dtypes = frozenset({"float32"})
-    ranks = (4,)
-
-    def refuse(self, node: Node, selection: Selection) -> str | None:
-        if reason := super().refuse(node, selection):
-            return reason
-        x = node.input(0)
-        if x.dims[1] > CHANNELS_LAST_4.block:
-            return f"{x.dims[1]} channels"
-        if node.results[0].dtype != np.uint8:
-            return f"dtype {node.results[0].dtype}"
-        if math.prod(node.input(1).dims) > 1 or any(v.constant is None for v in node.operands[1:]):
-            return "more than one scale"
-        return "the input is blocked" if selection.layout(x).is_blocked else None
-
-    def layouts(self, node: Node, target: Target) -> tuple[dict[Value, Layout], Layout]:
-        return {node.input(0): ROW_MAJOR}, CHANNELS_LAST_4
-
-    def bind(self, node: Node, binder: Binder) -> list[Step]:
-        src, dst, zero = binder.view(node.input(0)), binder.view(node.results[0]), constant_of(node.optional(2))
-        N, C, H, W = src.shape
-        scale = np.asarray(node.input(1).constant).reshape(())
-        return [
-            binder.step(
-                binder.kernels.quantize_pixels, src=src.fields, dst=dst.fields, N=N, C=C, H=H, W=W,
-                scale=float(scale), zero=0 if zero is None else int(np.asarray(zero).reshape(())),
-            )
-        ]  # fmt: skip

@@ -5,14 +5,15 @@ last axis. So layouts change on the way, too.
 Parallel over items of `rows` x `chunk` elements of the last two axes.
 """
 
+from libc.math cimport INFINITY
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t
 from libc.string cimport memcpy
 
+from activation cimport clip, divide
 from axes cimport Item, item_at, item_count, place
 from constants cimport AXES
-from dot cimport vi, vload1, vset4, vstore1, vtofloat
-from rounding cimport is_near, steps
-from simd cimport V, load, load_part, store, store_part
+from dot cimport vi, vload1, vround, vset4, vstore1, vtofloat
+from simd cimport V, load, load_part, store, store_part, vbroadcast, vf, vless
 from step cimport at, share
 
 # what `dtype`, that of the integers, may be
@@ -35,6 +36,22 @@ cdef struct Args:
     Py_ssize_t src_strides[AXES]
     Py_ssize_t dst_strides[AXES]
     Py_ssize_t scale_strides[AXES]
+
+
+# The scales whose quotients `divide` rounds as a division does: no number on the way is subnormal, or beyond float32.
+cdef inline bint is_near(float scale) noexcept nogil:
+    cdef float least = 1.262177448e-29, most = 7.922816251e28  # 2^-96 and 2^96
+    return least <= scale <= most
+
+
+# x / scale as integers from `least` to `most`, halves to even, NaN as 0. The quotients of a NEAR scale need no division.
+cdef inline vi steps(const bint NEAR, vf x, float scale, float least, float most) noexcept nogil:
+    cdef vf n
+    if NEAR:
+        n = divide(clip(x, least * scale, most * scale), scale)
+    else:
+        n = clip(x / vbroadcast(scale), least, most)
+    return vround(vless(n, vbroadcast(INFINITY), n, vbroadcast(0)))
 
 
 # n elements as int8 or uint8, which is from `least` on: their low bytes.

@@ -11,7 +11,7 @@ from fastconv.ops.quantize import SCALES, DequantizeLinear, QuantizeLinear
 from ..support.harness import ISAS, choice, refusals, run_node, run_threads, same_bits
 
 COVERS = {
-    "QuantizeLinear": ("blocked", "row-major", "integers", "integers-blocked", "integers-pixels"),
+    "QuantizeLinear": ("blocked", "row-major", "integers", "integers-blocked"),
     "DequantizeLinear": ("integers", "integers-blocked"),
 }
 EVERY_ISA = pytest.mark.parametrize("isa", ISAS)
@@ -173,20 +173,5 @@ def test_integers_that_are_read_are_no_activation():
     assert refusals(QuantizeLinear(), [np.zeros(3, np.float32), np.array(SCALE)], ISAS[-1], constants=(1,)) == {
         "blocked": "not an activation of the kernels",
         "row-major": "not an activation of the kernels",
-        "integers-pixels": "rank 1",
         "integers-blocked": "rank 1",
     }
-
-
-@pytest.mark.parametrize("isa", ISAS)
-@pytest.mark.parametrize("C", [1, 3, 4])
-@pytest.mark.parametrize("scale", [np.float32(0.03), np.float32(1e-30)])
-def test_images_of_few_channels(scale, C, isa):
-    """Pixels of 4 bytes, as a first layer reads them, are those of the definition."""
-    x = np.random.default_rng(C).normal(0, 2, (2, C, 5, 37)).astype(np.float32)
-    x[0, 0, 0, :5] = np.nan, np.inf, -np.inf, 0.015, 1e30
-    inputs = [x, scale, np.uint8(117)]
-    (y,), plan = run_threads(QuantizeLinear(), inputs, isa, "integers-pixels", constants=(1, 2))
-    assert plan.entries[0].algorithm == "integers-pixels"
-    with np.errstate(all="ignore"):
-        np.testing.assert_array_equal(y, QuantizeLinear().reference(*map(np.asarray, inputs)))
