@@ -104,7 +104,7 @@ from .max_pool_row_major import MaxPoolRowMajor
 from .pad import PadBlocked, PadRowMajor
 from .pool import AveragePoolBlocked, GlobalPoolBlocked, MaxPoolBlocked, ReducePlanesBlocked
 from .pool_int8 import AveragePoolInt8, GlobalAveragePoolInt8, MaxPoolInt8, ReducePlanesInt8
-from .quantize import QuantizeBlocked, QuantizeRowMajor
+from .quantize import QuantizeBlocked, QuantizeFirst, QuantizeRowMajor
 from .recurrent import RecurrentRowMajor
 from .reduce import ReduceIntegers, ReduceRowMajor
 from .resize import ResizeBlocked
@@ -208,7 +208,7 @@ IMPLEMENTATIONS: dict[type[Op], tuple[AnyImplementation, ...]] = {
     TopK: (TopKRowMajor(),),
     # element types
     Cast: (CastInPlace(), CastRowMajor()),
-    QuantizeLinear: (*ACTIVATION, *QUANTIZE),
+    QuantizeLinear: (*ACTIVATION, QuantizeFirst(), *QUANTIZE),
     DequantizeLinear: QUANTIZE,
     # moves of elements
     Concat: (ConcatBlocked(), ConcatRowMajor()),

@@ -11,7 +11,7 @@ from ..ops.dims import axis_index
 from ..ops.quantize import FLOAT, DequantizeLinear, QuantizeLinear
 from ..plan.binder import Binder, Step
 from ..plan.implementation import Implementation
-from ..plan.layout import ROW_MAJOR, Layout, Strides
+from ..plan.layout import CHANNELS_LAST_4, ROW_MAJOR, Layout, Strides
 from ..plan.select import Selection, Target
 from ..plan.strided import axes_fields, collapse, item_size
 
@@ -55,8 +55,20 @@ class QuantizeRowMajor(Implementation[QuantizeLinear | DequantizeLinear]):
         strides = (C * L, L, 1)
         return [self.step(node, binder, (rows, C, L), (binder.view(x).address, strides), (binder.view(y).address, strides))]
 
-    def step(self, node: Node, binder: Binder, dims: Strides, src: tuple[int, Strides], dst: tuple[int, Strides]) -> Step:
-        """The step over elements `dims`; src and dst as (address, strides). A scale for each index belongs to the axis -2."""
+    def step(
+        self,
+        node: Node,
+        binder: Binder,
+        dims: Strides,
+        src: tuple[int, Strides],
+        dst: tuple[int, Strides],
+        channels: int = 0,
+        plane: int = 0,
+    ) -> Step:
+        """The step over elements `dims`; src and dst as (address, strides). A scale for each index belongs to the axis -2.
+
+        With `channels`, planes that lie `plane` floats apart become pixels, which are the elements of dst.
+        """
         scale, zero, op, kernel = node.input(1), node.optional(2), self.op(node), binder.kernels.quantize
         quantizes = isinstance(op, QuantizeLinear)
         (src_address, src_strides), (dst_address, dst_strides) = src, dst
@@ -71,6 +83,8 @@ class QuantizeRowMajor(Implementation[QuantizeLinear | DequantizeLinear]):
             scale=binder.operand(scale),
             zero=0 if zero is None else binder.operand(zero),
             quantizes=quantizes,
+            channels=channels,
+            plane=plane,
             dtype=getattr(kernel, str((node.results[0] if quantizes else node.input(0)).dtype).upper()),
             rows=rows,
             chunk=chunk,
@@ -78,10 +92,9 @@ class QuantizeRowMajor(Implementation[QuantizeLinear | DequantizeLinear]):
         )
 
 
-class QuantizeBlocked(QuantizeRowMajor):
-    """Blocked floats, and bytes with channels last, with one scale."""
+class QuantizeImages(QuantizeRowMajor):
+    """Images with one scale, of floats or bytes; a subclass says in which layouts."""
 
-    name = "integers-blocked"
     dtypes = frozenset({"float32", "uint8"})
     ranks = (4,)
 
@@ -90,8 +103,40 @@ class QuantizeBlocked(QuantizeRowMajor):
             return reason
         if node.results[0].dtype == np.int8:
             return "dtype int8"
-        if math.prod(node.input(1).dims) > 1:
-            return "more than one scale"
+        return "more than one scale" if math.prod(node.input(1).dims) > 1 else self.refuse_layout(node, selection)
+
+    def refuse_layout(self, node: Node, selection: Selection) -> str | None:
+        """Why the layout of the input, or its channels, cannot be taken."""
+        raise NotImplementedError
+
+
+class QuantizeFirst(QuantizeImages):
+    """Planes of floats to the source of a first layer, whose pixels have 4 bytes."""
+
+    name = "integers-first"
+
+    def refuse_layout(self, node: Node, selection: Selection) -> str | None:
+        if isinstance(node.op, DequantizeLinear) or selection.layout(node.input(0)) != ROW_MAJOR:
+            return "not from planes of floats"
+        C = node.input(0).dims[1]
+        return None if 1 < C <= CHANNELS_LAST_4.block else f"{C} channels"  # a single plane is no sooner there as pixels
+
+    def layouts(self, node: Node, target: Target) -> tuple[dict[Value, Layout], Layout]:
+        return super().layouts(node, target)[0], CHANNELS_LAST_4
+
+    def bind(self, node: Node, binder: Binder) -> list[Step]:
+        src, dst = binder.view(node.input(0)), binder.view(node.results[0])
+        N, C, H, W = src.shape
+        pixels = [(v.address, (v.n // v.w, v.h // v.w, 1)) for v in (src, dst)]
+        return [self.step(node, binder, (N, H, W), pixels[0], pixels[1], channels=C, plane=src.c)]
+
+
+class QuantizeBlocked(QuantizeImages):
+    """Blocked floats, and bytes with channels last."""
+
+    name = "integers-blocked"
+
+    def refuse_layout(self, node: Node, selection: Selection) -> str | None:
         return None if selection.layout(node.input(0)).is_blocked else "the input is row-major"
 
     def layouts(self, node: Node, target: Target) -> tuple[dict[Value, Layout], Layout]:
@@ -103,4 +148,4 @@ class QuantizeBlocked(QuantizeRowMajor):
         (N, C, H, W), V = src.shape, binder.target.V
         dims = (N, -(-C // V), H, W, V)
         places = [(v.address, (v.n, V if v.layout.channels_last else v.c, v.h, v.w, 1)) for v in (src, dst)]
-        return [self.step(node, binder, dims, *places)]
+        return [self.step(node, binder, dims, places[0], places[1])]

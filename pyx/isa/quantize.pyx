@@ -1,7 +1,8 @@
 """QuantizeLinear and DequantizeLinear: float32 to integers with scales and zero points, and back.
 
 Both tensors have strides along six axes, of which the last is contiguous, and so have the scales and the zero points: 0 along the
-last axis. So layouts change on the way, too.
+last axis. So layouts change on the way, too. Planes of floats may become pixels of 4 bytes (nhwc4), which are then the elements of
+dst; the last bytes of a pixel of fewer channels are 0.
 Parallel over items of `rows` x `chunk` elements of the last two axes.
 """
 
@@ -29,6 +30,8 @@ cdef struct Args:
     int64_t zero  # address 0: all zero points are 0
     bint quantizes  # float32 to integers, otherwise back
     int dtype  # of the integers
+    int channels  # of pixels of 4 bytes that planes become; 0: elements stay apart
+    Py_ssize_t plane  # from one to the next
     Py_ssize_t rows  # of an item
     Py_ssize_t chunk  # elements of each row of an item
     Py_ssize_t dims[AXES]
@@ -68,7 +71,28 @@ cdef inline void quantize(const bint NEAR, const float* src, uint8_t* dst, Py_ss
         memcpy(dst + i, rest, n - i)
 
 
-# The same back. An int8 is a uint8 with its highest bit flipped, less 128.
+# n pixels of 4 bytes, from as many planes as there are channels.
+cdef inline void quantize_pixels(const bint NEAR, const Args* a, const float* src, int32_t* dst, Py_ssize_t n, float scale,
+                                 int zero) noexcept nogil:
+    cdef float low = -zero, high = 255 - zero
+    cdef Py_ssize_t i = 0, lanes
+    cdef int32_t rest[V]
+    cdef vi pixels
+    cdef int c
+    while i < n:
+        lanes = min(n - i, V)
+        pixels = vset4(0)
+        for c in range(a.channels):
+            pixels = pixels | (steps(NEAR, load_part(src + c * a.plane + i, lanes, 0), scale, low, high) + vset4(zero)) << 8 * c
+        if lanes == V:
+            (<vi*> (dst + i))[0] = pixels
+        else:
+            (<vi*> rest)[0] = pixels
+            memcpy(dst + i, rest, lanes * sizeof(int32_t))
+        i += V
+
+
+# Bytes as floats. An int8 is a uint8 with its highest bit flipped, less 128.
 cdef inline void dequantize(const uint8_t* src, float* dst, Py_ssize_t n, float scale, int zero, int least) noexcept nogil:
     cdef vi flip = vset4(-least), zeros = vset4(zero - least)
     cdef uint8_t rest[V]
@@ -111,6 +135,10 @@ cdef inline void convert(const Args* a, char** bases, Py_ssize_t s, Py_ssize_t d
             dequantize_int32(<const int32_t*> src + s, <float*> dst + d, n, scale, zero)
         elif not a.quantizes:
             dequantize(<const uint8_t*> src + s, <float*> dst + d, n, scale, zero, least)
+        elif a.channels and near:
+            quantize_pixels(True, a, <const float*> src + s, <int32_t*> dst + d, n, scale, zero)
+        elif a.channels:
+            quantize_pixels(False, a, <const float*> src + s, <int32_t*> dst + d, n, scale, zero)
         elif near:
             quantize(True, <const float*> src + s, <uint8_t*> dst + d, n, scale, zero, least)
         else:

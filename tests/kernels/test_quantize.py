@@ -1,5 +1,7 @@
 """QuantizeLinear and DequantizeLinear on the kernel quantize, and both together as an activation: the references' bits."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,7 @@ from fastconv.ops.quantize import SCALES, DequantizeLinear, QuantizeLinear
 from ..support.harness import ISAS, choice, refusals, run_node, run_threads, same_bits
 
 COVERS = {
-    "QuantizeLinear": ("blocked", "row-major", "integers", "integers-blocked"),
+    "QuantizeLinear": ("blocked", "row-major", "integers", "integers-blocked", "integers-first"),
     "DequantizeLinear": ("integers", "integers-blocked"),
 }
 EVERY_ISA = pytest.mark.parametrize("isa", ISAS)
@@ -33,12 +35,12 @@ def there_and_back(x, dtype, scale, zero):
     return DequantizeLinear().reference(QuantizeLinear().reference(x, *operands), *operands)
 
 
-def check(op, inputs, isa, constants=(1, 2), **options):
+def check(op, inputs, isa, constants=(1, 2), name="integers", **options):
     (y,), plan = run_threads(op, inputs, isa, constants=constants, accuracy="exact", **options)
     with np.errstate(all="ignore"):
         expected = op.reference(*inputs)
     assert same_bits(y, expected)
-    assert choice(plan) == ("integers-blocked" if options.get("blocked") else "integers")
+    assert choice(plan) == ("integers-blocked" if options.get("blocked") else name)
 
 
 @EVERY_ISA
@@ -84,6 +86,16 @@ def test_blocked(isa, guard):
         check(DequantizeLinear(), [q, np.array(SCALE), np.uint8(C)], isa, blocked=(0,), guard=guard)
     x = np.resize(EDGES, (1, 16, 130, 131))
     check(QuantizeLinear(), [x, np.array(SCALE)], isa, (1,), blocked=(0,))
+
+
+@EVERY_ISA
+@pytest.mark.parametrize("guard", ["before", "after"])
+def test_source_of_a_first_layer(isa, guard):
+    """Planes become pixels of 4 bytes."""
+    for C, W in itertools.product(range(2, 5), (1, 3, 4, 7, 16, 19, 40)):
+        x = np.resize(np.concatenate([EDGES, SPECIAL]), (2, C, 3, W))
+        for scale in (SCALE, np.float32(2.0**-97)):
+            check(QuantizeLinear(), [x, np.array(scale), np.uint8(C)], isa, name="integers-first", guard=guard)
 
 
 @EVERY_ISA
@@ -173,5 +185,6 @@ def test_integers_that_are_read_are_no_activation():
     assert refusals(QuantizeLinear(), [np.zeros(3, np.float32), np.array(SCALE)], ISAS[-1], constants=(1,)) == {
         "blocked": "not an activation of the kernels",
         "row-major": "not an activation of the kernels",
+        "integers-first": "rank 1",
         "integers-blocked": "rank 1",
     }
