@@ -108,23 +108,24 @@ class LayerTable(Shown):
         """The layers that the rows show."""
         raise NotImplementedError
 
-    def _by_reference(self) -> str:
-        """The number of layers that run by reference, and the reasons."""
-        reasons = Counter(x.reason for x in self._entries() if x.reason)
+    def _marks(self) -> Sequence[str]:
+        """What the marks at implementations mean, with the number of layers that have one and the reasons."""
+        return (
+            self._mark("*", "by reference", [x.reason for x in self._entries()]),
+            self._mark("†", "in floats between integers", [x.in_floats for x in self._entries()]),
+        )
+
+    def _mark(self, mark: str, meaning: str, given: Sequence[str]) -> str:
+        """A mark, what it means, and the reasons given; empty if there is none."""
+        reasons = Counter(filter(None, given))
         if not reasons:
             return ""
         count, total = reasons.total(), sum(x.op != "reorder" for x in self._entries())
-        return f"* {count} of {total} layers by reference ({', '.join(reason for reason, _ in reasons.most_common())})"
-
-    def _in_floats(self) -> str:
-        """The number of layers of a quantized network that compute floats, and the reasons."""
-        reasons = Counter(x.in_floats for x in self._entries() if x.in_floats)
-        found = ", ".join(reason for reason, _ in reasons.most_common())
-        return f"† {reasons.total()} quantized layers in floats ({found})" if reasons else ""
+        return f"{mark} {count} of {total} layers {meaning} ({', '.join(reason for reason, _ in reasons.most_common())})"
 
     def _below(self) -> Sequence[str]:
         """The lines below the table; an empty one is left out."""
-        return self._total(), self._by_reference(), self._in_floats()
+        return self._total(), *self._marks()
 
     def as_dict(self) -> dict[str, object]:
         """The table as a document for JSON."""

@@ -65,8 +65,8 @@ class Choice(NamedTuple):
     """A node, its implementation (None: it runs its reference), and the refusals of those before it: (name, reason).
 
     `reason` says why the node runs its reference, "" if it does not. `wants` has the layout of each operand that is no
-    constant, `gives` is that of the results. `in_floats` says why a part of a quantized node computes floats, "" for any other
-    node; the refusals of the whole node are then before those of the part.
+    constant, `gives` is that of the results. `in_floats` says why a node of a quantized network, or a part of a quantized
+    node, computes floats, "" for any other; the refusals of the whole node are before those of the part.
     """
 
     node: Node
@@ -81,12 +81,26 @@ class Choice(NamedTuple):
 def select(graph: Graph, target: Target, inputs: Layout = ROW_MAJOR) -> list[Choice]:
     """A Choice for each node or part of one, in the graph's order; `inputs` is the layout of the graph's inputs."""
     selection = Selection(target, dict.fromkeys(graph.inputs, inputs))
-    choices = []
+    choices, between = [], _between_integers(graph)
     for node in graph.nodes:
         with Naming(node.error):
             whole = _choose(node, selection)
+            if node in between:
+                whole = whole._replace(in_floats="no kernel for integers")
             choices += [whole] if whole.implementation or not node.prologue else _in_parts(whole, selection)
     return choices
+
+
+def _between_integers(graph: Graph) -> set[Node]:
+    """The nodes that compute floats of dequantized floats, which are quantized again."""
+    read = {v for n in graph.nodes if n.chain[-1].op.converts for v in n.results if _is_float(v)}
+    written = {v for n in graph.nodes if n.op.converts for v in n.operands if _is_float(v)}
+    found = (n for n in graph.nodes if not n.prologue and not n.op.converts and not read.isdisjoint(n.operands))
+    return {n for n in found if n.chain[-1].op.converts or not written.isdisjoint(n.results)}
+
+
+def _is_float(v: Value) -> bool:
+    return v.constant is None and v.dtype is not None and v.dtype.kind == "f"
 
 
 def implementations_of(node: Node, target: Target) -> list[AnyImplementation]:
