@@ -95,7 +95,7 @@ from .elementwise_int8 import ElementwiseInt8, ElementwiseInt8RowMajor
 from .elementwise_typed import Comparison, IntegerArithmetic, IntegerClip, IntegerDivision, Logic, WhereRowMajor
 from .expand import ExpandRowMajor
 from .gather import GatherElementsRowMajor, GatherRowMajor
-from .gemm_int8 import GemmInt8
+from .gemm_int8 import GemmInt8, GemmInt8Floats
 from .gemm_packed import GemmPacked
 from .gemm_strided import EinsumStrided, GemmStrided
 from .group_norm import GroupNormBlocked, GroupNormRowMajor
@@ -124,7 +124,7 @@ def elementwise(function: str) -> tuple[AnyImplementation, ...]:
 
 
 ACTIVATION = (ActivationBlocked(), ActivationRowMajor())
-GEMM = (GemmPacked(), GemmStrided(), GemmInt8())
+GEMM = (GemmPacked(), GemmStrided(), GemmInt8(), GemmInt8Floats())
 ELEMENTWISE_INT8 = (ElementwiseInt8(), ElementwiseInt8RowMajor())
 GROUP_NORM = (GroupNormBlocked(), GroupNormRowMajor())
 QUANTIZE = (QuantizeBlocked(), QuantizeRowMajor())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from types import ModuleType
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -31,6 +31,10 @@ LEAST_TILES = 48
 MOST, PRODUCT = 2**31 - 1, 255 * 128
 
 
+#: the store of results that stay floats, of a scale that does not change their factors
+FLOATS = Store(Rounding(np.float32(1), 0, 0, 255))
+
+
 class Int8Implementation(Implementation[OpT]):
     """An operator on quantized tensors, whose results are bytes."""
 
@@ -54,9 +58,9 @@ def rounding_fields(rounding: Rounding) -> dict[str, int]:
     return {"zero": zero, "low": rounding.low - zero, "high": rounding.high - zero}
 
 
-def filled_up(channels: int) -> int:
+def filled_up(channels: int, block: int = CHANNELS_LAST.block) -> int:
     """Channels with those that fill up their last block."""
-    return -(-channels // CHANNELS_LAST.block) * CHANNELS_LAST.block
+    return -(-channels // block) * block
 
 
 class Sums(NamedTuple):
@@ -65,6 +69,7 @@ class Sums(NamedTuple):
     x: Quantized
     w: Quantized
     bias: np.ndarray
+    #: FLOATS if the results are floats
     store: Store
 
     @property
@@ -76,6 +81,9 @@ class Sums(NamedTuple):
 
 class SumsInt8(Int8Implementation[OpT]):
     """Sums of products of bytes and constant weights, by the kernel conv_int8."""
+
+    #: whether the results stay floats
+    floats: ClassVar[bool] = False
 
     def channels_axis(self, node: Node) -> int:
         """The axis of the weights that is the output channels."""
@@ -97,8 +105,10 @@ class SumsInt8(Int8Implementation[OpT]):
             return f"weights of dtype {w.integers.dtype}"
         if w.scale.size > 1 and w.axis != axis:
             return f"scales along axis {w.axis} of the weights"
+        if self.floats:
+            store = None if node.epilogue else FLOATS
         if store is None:
-            return "another store than kernels of bytes have"
+            return "another store than kernels of bytes have" if not self.floats else "the results are not floats"
         OC = w.integers.dims[axis]
         if (bias := bias_of(node, x, w, OC)) is None:
             return "the bias is not constant"
@@ -115,23 +125,35 @@ class SumsInt8(Int8Implementation[OpT]):
         return found
 
     def sums_fields(
-        self, binder: Binder, kernel: ModuleType, sums: Sums, axis: int, order: Order, G: int = 1, merge: int = 1
+        self,
+        binder: Binder,
+        kernel: ModuleType,
+        sums: Sums,
+        axis: int,
+        order: Order,
+        G: int = 1,
+        merge: int = 1,
+        block: int = CHANNELS_LAST.block,
     ) -> dict[str, Any]:
-        """The fields of the weights and of the store; see `centred` for G and merge."""
+        """The fields of the weights and of the store; see `centred` for G and merge.
+
+        The output channels of a group are filled up to a multiple of `block`.
+        """
         V, _, flip, has_pairs, _ = kernel.packing()
         w = sums.w.integers.constant
         assert w is not None
         shared: dict[str, Any] = {"axis": axis, "G": G, "merge": merge, "zero": tuple(sums.w.zero.reshape(-1).tolist())}
         pairs = has_pairs and order.form != "tiles" and are_small(w, order, **shared)
-        wei = binder.pack("int8", pack_int8, w, V=V, order=order._replace(form="bytes") if pairs else order, **shared)
-        start = binder.pack(
-            "start", pack_start, w, bias=sums.bias.astype(np.int32).tobytes(), offset=flip - int(sums.x.zero), **shared
+        wei = binder.pack(
+            "int8", pack_int8, w, V=V, block=block, order=order._replace(form="bytes") if pairs else order, **shared
         )
-        factor = np.zeros((G, -(-len(sums.bias) // G // CHANNELS_LAST.block) * CHANNELS_LAST.block), np.float32)
+        bias, offset = sums.bias.astype(np.int32).tobytes(), flip - int(sums.x.zero)
+        start = binder.pack("start", pack_start, w, block=block, bias=bias, offset=offset, **shared)
+        factor = np.zeros((G, filled_up(len(sums.bias) // G, block)), np.float32)
         factor[:, : len(sums.bias) // G] = sums.factors.reshape(G, -1)
         return {
             "wei": wei, "tiles": order.form == "tiles", "start": start, "factor": binder.constant(factor), "pairs": pairs,
-            "OCB": factor.shape[1] // V, "G": G, **store_fields(sums.store),
+            "OCB": factor.shape[1] // V, "G": G, "floats": self.floats, **store_fields(sums.store),
         }  # fmt: skip
 
 
@@ -240,13 +262,13 @@ def are_small(w: np.ndarray | Weights, order: Order, **options: Any) -> bool:
     return bool((groups[..., 0::2] + groups[..., 1::2] <= 128).all())
 
 
-def pack_int8(w: np.ndarray | Weights, V: int, order: Order, **options: Any) -> Packing:
+def pack_int8(w: np.ndarray | Weights, V: int, block: int, order: Order, **options: Any) -> Packing:
     """Weights in the order in which the tile reads them: [group][panel][K][vector][lane][GROUP], int8 or int16; for AMX
     [group][panel][segment][vector][16 groups][lane][GROUP]. `options` as in `centred`.
     """
     G = options["G"]
     OC = w.shape[options["axis"]] // G
-    vectors = -(-OC // CHANNELS_LAST.block) * CHANNELS_LAST.block // V
+    vectors = filled_up(OC, block) // V
     groups = in_groups(centred(w, **options), order)
     K = groups.shape[2]
 
@@ -271,10 +293,10 @@ def pack_int8(w: np.ndarray | Weights, V: int, order: Order, **options: Any) -> 
     return Packing(G * vectors * V * K * GROUP * (2 if order.form == "words" else 1), [fill], np.dtype(np.int8))
 
 
-def pack_start(w: np.ndarray | Weights, bias: bytes, offset: int, **options: Any) -> Packing:
+def pack_start(w: np.ndarray | Weights, block: int, bias: bytes, offset: int, **options: Any) -> Packing:
     """Where the sums of each lane start: the bias, and `offset` times the sum of the weights."""
     G, OC = options["G"], w.shape[options["axis"]]
-    lanes = -(-OC // G // CHANNELS_LAST.block) * CHANNELS_LAST.block
+    lanes = filled_up(OC // G, block)
 
     def fill(dst: np.ndarray) -> None:
         total = centred(w, **options).sum(axis=(2, 3), dtype=np.int64) * offset

@@ -162,10 +162,15 @@ class _Fusion:
             if not all(self._activation(v) or v in constants for v in tensors):
                 return None
             self.sources |= constants
-        if chain is None or not (chain := self._stored(chain)):
+        if chain is None:
             return None
+        products = chain
+        if not (chain := self._stored(products)):
+            if not isinstance(node.op, Gemm | MatMul):
+                return None
+            chain = products  # its result stays float: most often that of the last layer
         self.sources |= {v: source for n in chain for v in n.inputs if v is not None and (source := self._activation(v))}
-        return chain if store_of(_fused(chain, self.sources)) is not None else None
+        return chain if chain is products or store_of(_fused(chain, self.sources)) is not None else None
 
     def _stored(self, chain: list[Node]) -> list[Node] | None:
         """The chain with what follows: an Add of another activation, bounds, a QuantizeLinear; None if that does not come."""

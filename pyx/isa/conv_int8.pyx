@@ -6,17 +6,17 @@ matrix, each row a pixel); lanes without a channel hold anything, as their weigh
 of a group: `start` is the bias minus the source's zero point times the sum of the weights. add and dst are nhwc.
 Panels are those of panels.pxd, of vectors.
 
-y = clip(rint(sum * factor) + zero, low, high); with a residual, see `tile` in tile_int8.pxd. The sums are exact, so that y does
-not depend on the instruction set, nor on the order of the products.
+y = clip(rint(sum * factor) + zero, low, high), or the float sum * factor; with a residual, see `added` in tile_int8.pxd. The sums
+are exact, so that y does not depend on the instruction set, nor on the order of the products.
 
 Parallel over (image, group, chunk of output rows or, where rows have no gaps, of pixels, panel).
 """
 
 from libc.stdint cimport int64_t, uint8_t
 
-from dot cimport AMX, FLIP, GROUP_VECTORS, HAS_PAIRS, VBYTES, WEIGHTS, WORDS, dot, dot_pairs, vi, vload4
+from dot cimport AMX, FLIP, GROUP_VECTORS, HAS_PAIRS, VBYTES, WEIGHTS, WORDS, dot, dot_pairs, vi, vload4, vtofloat
 from panels cimport panels, width_of
-from simd cimport PREFETCH0, V, load, noinline
+from simd cimport PREFETCH0, V, load, noinline, store
 from step cimport at, share
 from tile_amx cimport TILE, Sums, Unit, multiply, store_sums, tiles_begin, tiles_end, tiles_store
 from tile_int8 cimport BLOCK, ROW, Tile, choose, most_pixels, rounded, store_bytes, tile, wide_bound, wide_zero
@@ -48,7 +48,8 @@ cdef struct Args:
     Py_ssize_t cols  # of a chunk
     bint tiles  # by AMX: the weights are TILES, and a unit has M pixels, see tile_amx.pxd
     Py_ssize_t M
-    Py_ssize_t panels  # of an item: 1, or STREAMS for a single pixel without a residual
+    Py_ssize_t panels  # of an item: 1, or STREAMS for single pixels without a residual
+    bint floats  # the results are floats: of single pixels, whose STREAMS panels are whole
     bint fetch  # the weights come from beyond L2
     bint pairs  # the weights are BYTES of which no pair passes 16 bits, see dot.pxd
     bint has_add
@@ -120,7 +121,8 @@ cdef inline void stream(const bint PAIRS, const Tile* t, const uint8_t* src, con
         wei += 2 * width
 
 
-cdef noinline streams(const Tile* t, const uint8_t* src, const char* wei, Py_ssize_t size, uint8_t* dst) noexcept nogil:
+cdef noinline streams(bint floats, const Tile* t, const uint8_t* src, const char* wei, Py_ssize_t size,
+                      uint8_t* dst) noexcept nogil:
     cdef vi acc[2 * STREAMS]
     cdef vi zero = t.zero, low = t.low, high = t.high
     cdef uint8_t* to
@@ -131,6 +133,10 @@ cdef noinline streams(const Tile* t, const uint8_t* src, const char* wei, Py_ssi
         stream(True, t, src, wei, size, acc)
     else:
         stream(False, t, src, wei, size, acc)
+    if floats:
+        for k in range(2 * STREAMS):
+            store(<float*> dst + k * V, vtofloat(acc[k]) * load(t.factor + k * V))
+        return 0
     for k in range(2 * STREAMS):
         acc[k] = rounded(acc[k], load(t.factor + k * V))
     for k in range(STREAMS):
@@ -327,7 +333,7 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
             t.start = <const int*> at(bases, a.start) + p.vector * V
             t.factor = at(bases, a.factor) + p.vector * V
             if panel + STREAMS <= behind and width_of(a.OCB, (panel + STREAMS - 1) * 2) == 2:
-                streams(&t, source(bases, &a.src, &p, 0), p.wei, 2 * K, result(bases, &a.dst, &p, 0))
+                streams(a.floats, &t, source(bases, &a.src, &p, 0), p.wei, 2 * K, result(bases, &a.dst, &p, 0))
                 panel += STREAMS
                 continue
             if amx:

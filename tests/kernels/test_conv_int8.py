@@ -141,7 +141,7 @@ def test_panels():
 
 def test_wide_padding_is_refused():
     """A halo of more than a gigabyte is not made for a small source."""
-    op, options = data(Case(16, 16, 1))
+    _, options = data(Case(16, 16, 1))
     wide = Conv(pads=(1 << 23, 0, 1 << 23, 0), strides=(1 << 20, 1))
     graph, _ = quantized_graph(wide, options["operands"], options["result"])
     plan = build(graph, Target(IMPLEMENTATIONS, kernels.load(), 1), {})

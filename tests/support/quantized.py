@@ -37,8 +37,8 @@ def quantized_graph(op, operands, result, *, between=None, residual=None, activa
     """(Graph of one quantized node, the arrays of its inputs).
 
     operands: Quantized each, a constant that is not, or None; result and `between`: (scale, zero point) of uint8; `between` of
-    the sums before the residual, a Quantized; activations: operators before the last QuantizeLinear, or
-    tuples of one and its constants.
+    the sums before the residual, a Quantized; activations: operators before the last QuantizeLinear, or tuples of one and its
+    constants. The result stays float if it is None.
     """
     inputs, arrays, nodes, prologue = [], [], [], []
 
@@ -78,7 +78,8 @@ def quantized_graph(op, operands, result, *, between=None, residual=None, activa
     for activation in activations:
         act, *constants = activation if isinstance(activation, tuple) else (activation,)
         then(act, *(Value(f"c{i}", constant=np.asarray(c)) for i, c in enumerate(constants)))
-    then(QuantizeLinear(), *parameters("y", *result, np.uint8))
+    if result is not None:
+        then(QuantizeLinear(), *parameters("y", *result, np.uint8))
     for n in node.chain:
         infer_node(n)
     return Graph(inputs, node.results, [*nodes, node]), arrays
