@@ -71,11 +71,6 @@ cdef extern from *:
       #define FLIP 128
     #elif defined(__SSE2__)
       #define WEIGHTS WORDS
-      AI vi dot_lanes(vi acc, vi x, vi w) {
-          vh v = (vh)w, even = (v << 8) >> 8, odd = v >> 8;
-          acc += (vi)OP(madd_epi16)(IMM(x & 0x00ff00ff), IMM(even));
-          return acc + (vi)OP(madd_epi16)(IMM((vuh)x >> 8), IMM(odd));
-      }
       /* weights from memory: in registers they would take the place of sums */
       #ifdef __AVX2__
         AI vi madd(vi x, const void* w) { vi y; __asm__ ("vpmaddwd %2, %1, %0" : "=v" (y) : "v" (x), "m" (*(const vi*)w)); return y; }
@@ -109,14 +104,14 @@ cdef extern from *:
     #endif
     #if WEIGHTS == WORDS
       #define GROUP_VECTORS 2
-      AI vi dot(vi acc, const void* x, const char* w) {
-          vi b = vbroadcast4(x);
-          return sum(sum(acc, madd(b & 0x00ff00ff, w)), madd((vi)((vuh)b >> 8), w + VBYTES));
+      AI vi dot_groups(vi acc, vi x, const char* w) {
+          return sum(sum(acc, madd(x & 0x00ff00ff, w)), madd((vi)((vuh)x >> 8), w + VBYTES));
       }
     #else
       #define GROUP_VECTORS 1
-      AI vi dot(vi acc, const void* x, const char* w) { return dot_lanes(acc, vbroadcast4(x), vload4(w)); }
+      AI vi dot_groups(vi acc, vi x, const char* w) { return dot_lanes(acc, x, vload4(w)); }
     #endif
+    AI vi dot(vi acc, const void* x, const char* w) { return dot_groups(acc, vbroadcast4(x), w); }
     #if WEIGHTS == WORDS && (VBYTES == 64 || defined(__AVX2__))
       #define HAS_PAIRS 1
       AI vi dot_pairs(vi acc, const void* x, const char* w) {
@@ -197,7 +192,7 @@ cdef extern from *:
     vi vset4(int x) nogil
     vi dot(vi acc, const void* x, const char* w) nogil
     vi dot_pairs(vi acc, const void* x, const char* w) nogil
-    vi dot_lanes(vi acc, vi x, vi w) nogil  # lanes of x with groups of their own; the weights as BYTES on every set
+    vi dot_groups(vi acc, vi x, const char* w) nogil  # as `dot`, of lanes of x with groups of their own
     vf product(vf x, vf y) nogil
     vf vtofloat(vi x) nogil
     vi vround(vf x) nogil

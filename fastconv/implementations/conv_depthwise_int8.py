@@ -39,12 +39,13 @@ class ConvDepthwiseInt8(ConvInt8):
         src, dst = binder.view(x), binder.view(node.results[0])
         add = NO_VIEW if residual is None else binder.view(residual.integers)
         (KH, KW), (dh, dw) = windows.kernel, windows.dilations
-        chunk, flip = kernel.packing()
+        chunk, words, flip = kernel.packing()
         width = KW if KW in kernel.ROW_WIDTHS and dw == 1 else 1
         rows = grid_offsets((KH, dh * src.h), (KW // width, dw * src.w))
         zero, C = tuple(sums.w.zero.reshape(-1).tolist()), src.shape[1]
         reads = len(in_parts(centred(w, 0, 1, 1, zero)))
-        offsets = np.tile(np.pad(rows, (0, -len(rows) % kernel.ROWS)), reads)
+        offsets = np.tile(np.pad(rows, (0, -len(rows) % kernel.SEGMENT_ROWS)), reads)
+        form = {"width": width, "rows": kernel.SEGMENT_ROWS, "chunk": chunk, "words": words}
         start = {"bias": sums.bias.astype(np.int32).tobytes(), "offset": flip - int(sums.x.zero)}
         factor = np.ascontiguousarray(by_quads(sums.factors, chunk))
         first = first_taps(src, windows)
@@ -54,9 +55,9 @@ class ConvDepthwiseInt8(ConvInt8):
             binder.step(
                 kernel,
                 src=first.fields, dst=dst.fields, add=add.fields,
-                wei=binder.pack("depthwise-int8", pack_depthwise, w, width=width, rows=kernel.ROWS, chunk=chunk, zero=zero),
+                wei=binder.pack("depthwise-int8", pack_depthwise, w, zero=zero, **form),
                 start=binder.pack("depthwise-start", pack_start, w, chunk=chunk, zero=zero, **start),
-                factor=binder.constant(factor), offsets=binder.table(offsets), segments=len(offsets) // kernel.ROWS,
+                factor=binder.constant(factor), offsets=binder.table(offsets), segments=len(offsets) // kernel.SEGMENT_ROWS,
                 KW=width, column=src.w, N=src.shape[0], channels=filled_up(C) * pixels,
                 OH=windows.out[0], OW=windows.out[1] // pixels,
                 **store_fields(sums.store),
@@ -92,8 +93,13 @@ def in_parts(w: np.ndarray) -> list[np.ndarray]:
     return parts
 
 
-def pack_depthwise(w: np.ndarray | Weights, width: int, rows: int, chunk: int, zero: tuple[int, ...]) -> np.ndarray:
-    """Weights C 1 KH KW as [chunk][segment][width][quad][lane][GROUP] int8: the segments have `rows` rows of `width` taps."""
+def pack_depthwise(
+    w: np.ndarray | Weights, width: int, rows: int, chunk: int, zero: tuple[int, ...], words: bool
+) -> np.ndarray:
+    """Weights C 1 KH KW as [chunk][segment][width][quad][lane][GROUP] int8: the segments have `rows` rows of `width` taps.
+
+    With `words`, quads have two halves, [lane][even ones of GROUP] and [lane][odd ones] int16.
+    """
     taps = centred(w, 0, 1, 1, zero).reshape(len(w), -1, width)
     taps = np.pad(taps, [(0, 0), (0, -taps.shape[1] % rows), (0, 0)])
     segments = np.concatenate([p.reshape(len(w), -1, rows, width) for p in in_parts(taps)], axis=1)
@@ -101,7 +107,7 @@ def pack_depthwise(w: np.ndarray | Weights, width: int, rows: int, chunk: int, z
     dst = empty_aligned((*packed.shape[:-1], GROUP), np.int8)
     dst[...] = 0
     dst[..., :rows] = packed
-    return dst
+    return np.stack([dst[..., 0::2], dst[..., 1::2]], axis=4).astype(np.int16) if words else dst
 
 
 def pack_start(w: np.ndarray | Weights, chunk: int, zero: tuple[int, ...], bias: bytes, offset: int) -> np.ndarray:

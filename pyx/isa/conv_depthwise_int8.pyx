@@ -1,9 +1,10 @@
 """Depthwise convolution of bytes: one filter for each channel, so that vectors are channels.
 
-Layouts: src, add and dst are nhwc, uint8, src with a halo of its zero point that covers every tap. A segment is ROWS kernel rows
-of KW taps that are neighbours in the source, or (KW 1) any ROWS taps; those that are missing have weights of 0. The bytes of its
-rows at a column are interleaved to groups, one in each lane: one product of groups adds them all. A table has the offset of each
-row of each segment. wei = [chunk of VBYTES channels][segment][KW][quad][lane][4], start and factor = [chunk][quad][lane].
+Layouts: src, add and dst are nhwc, uint8, src with a halo of its zero point that covers every tap. A segment is SEGMENT_ROWS kernel
+rows of KW taps that are neighbours in the source, or (KW 1) as many taps of any place; those that are missing have weights of 0. The
+bytes of its rows at a column are interleaved to groups, one in each lane: one product of groups adds them all. A table has the offset
+of each row of each segment. wei = [chunk of VBYTES channels][segment][KW][quad], of which each has the weights of its lanes as dot.pxd
+says, start and factor = [chunk][quad][lane].
 
 Interleaving works on 16 channels at a time: lane 4 i + j of quad q is channel 16 i + 4 q + j of a chunk. Packing the sums to bytes
 undoes that. The sums and their rounding are those of conv_int8.pyx.
@@ -14,7 +15,7 @@ Parallel over (image, output row, chunk).
 from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memcpy
 
-from dot cimport FLIP, VBYTES, dot_lanes, vi, vload4
+from dot cimport FLIP, GROUP_VECTORS, VBYTES, WEIGHTS, WORDS, dot_groups, vi, vload4
 from simd cimport REGS, V, load, noinline
 from step cimport at, share
 from tile_int8 cimport Tile, added, rounded, wide_bound, wide_zero
@@ -74,7 +75,7 @@ cdef extern from *:
     void store_quads(void* p, vi a, vi b, vi c, vi d, vi zero, vi low, vi high, Py_ssize_t n) nogil
 
 cpdef enum:
-    ROWS = 3
+    SEGMENT_ROWS = 3
 
 # widths of the kernels whose rows lie in a segment
 ROW_WIDTHS = 3, 5
@@ -87,7 +88,7 @@ cdef struct Args:
     int64_t wei
     int64_t start
     int64_t factor
-    int64_t offsets  # int64, of the ROWS rows of each segment
+    int64_t offsets  # int64, of the SEGMENT_ROWS rows of each segment
     Py_ssize_t segments
     int KW  # taps of a segment's rows: 1, 3 or 5
     Py_ssize_t column  # of the source, from one to the next
@@ -132,21 +133,21 @@ cdef inline void tile(const int R, const int KW, const int S, const Chunk* g, co
     cdef uint8_t lanes[V]
     cdef vi acc[16]
     cdef Quads x
-    cdef int i, k, q
+    cdef int i, k, q, QUAD = VBYTES * GROUP_VECTORS
     for i in range(R):
         for q in range(4):
             acc[4 * i + q] = vload4(g.tile.start + q * V)
     for segment in range(g.tile.segments):
-        a = src + g.tile.offset[ROWS * segment]
-        b = src + g.tile.offset[ROWS * segment + 1]
-        c = src + g.tile.offset[ROWS * segment + 2]
+        a = src + g.tile.offset[SEGMENT_ROWS * segment]
+        b = src + g.tile.offset[SEGMENT_ROWS * segment + 1]
+        c = src + g.tile.offset[SEGMENT_ROWS * segment + 2]
         for k in range((R - 1) * S + KW):
             x = interleave(a + k * g.column, b + k * g.column, c + k * g.column)
             for i in range(R):
                 if i * S <= k and k < i * S + KW:
                     for q in range(4):
-                        acc[4 * i + q] = dot_lanes(acc[4 * i + q], x.part[q], vload4(wei + ((k - i * S) * 4 + q) * VBYTES))
-        wei += KW * 4 * VBYTES
+                        acc[4 * i + q] = dot_groups(acc[4 * i + q], x.part[q], wei + ((k - i * S) * 4 + q) * QUAD)
+        wei += KW * 4 * QUAD
     if g.tile.has_add:
         for i in range(R):
             for q in range(4):
@@ -224,7 +225,7 @@ cdef noinline row_any(int KW, const Chunk* g, const uint8_t* src, uint8_t* dst, 
 
 cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, Py_ssize_t thread) noexcept nogil:
     cdef Py_ssize_t CHUNKS = (a.channels + VBYTES - 1) // VBYTES, items = a.N * a.OH * CHUNKS, item, oh, n, c
-    cdef Py_ssize_t weights = a.segments * a.KW * 4 * VBYTES, S = a.src.w // a.column if a.src.w % a.column == 0 else 0
+    cdef Py_ssize_t weights = a.segments * a.KW * 4 * VBYTES * GROUP_VECTORS, S = a.src.w // a.column if a.src.w % a.column == 0 else 0
     cdef const uint8_t* src
     cdef const uint8_t* add
     cdef uint8_t* dst
@@ -272,5 +273,5 @@ include "step.pxi"
 
 
 def packing():
-    """(channels of a chunk, FLIP), see dot.pxd."""
-    return VBYTES, FLIP
+    """(channels of a chunk, whether weights are WORDS, FLIP), see dot.pxd."""
+    return VBYTES, WEIGHTS == WORDS, FLIP
