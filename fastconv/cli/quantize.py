@@ -102,7 +102,8 @@ def _calibration(args: argparse.Namespace, model: Model) -> tuple[Data, list[int
     if labels is not None and (unknown := [file for file in files if file.name not in labels]):
         raise InputError(f"{args.labels}: it has no line for {unknown[0].name}")
     chosen = [files[i * len(files) // min(args.images, len(files))] for i in range(min(args.images, len(files)))]
-    return _Pictures(args, model, chosen), labels and [labels[file.name] for file in chosen]
+    classes = None if labels is None else [labels[file.name] for file in chosen]
+    return _Pictures(args, model, chosen), classes
 
 
 def _read_labels(path: Path) -> dict[str, int]:

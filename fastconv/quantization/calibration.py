@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 
@@ -19,8 +19,14 @@ if TYPE_CHECKING:
 
     from ..model import Inputs
 
+    class Calls(Protocol):
+        """The inputs of each call, such as a list of them."""
+
+        def __len__(self) -> int: ...
+        def __iter__(self) -> Iterator[Inputs]: ...
+
     #: arrays of many inputs, one array or several by name; or the inputs of each call
-    Data: TypeAlias = np.ndarray | Mapping[str, ArrayLike] | Collection[Inputs]
+    Data: TypeAlias = np.ndarray | Mapping[str, ArrayLike] | Calls
 
 
 class Calibration:
