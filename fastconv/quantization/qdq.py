@@ -83,7 +83,6 @@ class Scheme:
     def _graph_of(self, nodes: Sequence[Node]) -> Graph:
         graph = Graph(self.graph.inputs, self.graph.outputs, nodes, self.graph.name, self.graph.budget)
         graph.metadata = self.graph.metadata
-        graph.sort()
         return graph
 
 

@@ -45,7 +45,8 @@ class Histogram:
         """Count the elements of a float32 array that are not zero: zero is always exact."""
         low, high = float(x.min(initial=0)), float(x.max(initial=0))
         self.low, self.high = min(self.low, low), max(self.high, high)
-        self._widen(math.frexp(max(-low, high))[1] - int(math.log2(BINS)))
+        if largest := max(-low, high):
+            self._widen(math.frexp(largest)[1] - int(math.log2(BINS)))
         bins = np.floor(x.reshape(-1) * np.float32(1 / self.width)).astype(np.intp)
         self.counts += np.bincount(bins + BINS, minlength=2 * BINS)
         self.counts[BINS] -= x.size - np.count_nonzero(x)
