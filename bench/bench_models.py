@@ -17,7 +17,8 @@ from fastconv.bench.layers import load
 
 def pytest_generate_tests(metafunc):
     option = metafunc.config.option
-    for name, values, prefix in (("network", option.network, ""), ("isa", option.isa, ""), ("threads", option.threads, "t")):
+    isas = timing.with_own("conv_direct", option.isa)
+    for name, values, prefix in (("network", option.network, ""), ("isa", isas, ""), ("threads", option.threads, "t")):
         if name in metafunc.fixturenames:
             metafunc.parametrize(name, values, ids=[f"{prefix}{v}" for v in values], scope="module")
 

@@ -16,7 +16,7 @@ import fastconv
 
 from .graph import Shape, shape_text
 from .peak import Peak, above_limit, measure
-from .plan import Plan, SplitPlan
+from .plan import Plan, SplitPlan, Target
 from .plan.cost import nbytes
 from .plan.stages import Stamp, reference_reason
 from .plan.tensors import Entry
@@ -49,9 +49,9 @@ class ProfileRow:
     ms: float
     #: of the time of all layers, 0 to 1
     share: float
-    #: floating point operations, a multiply-add counted as two
+    #: operations, a multiply-add counted as two
     flops: int
-    #: the machine's limits, `gflops` and `gbytes` a second
+    #: the machine's limits, `gflops` and `gbytes` a second: for a layer of bytes those of its instruction
     peak: Peak
     #: what the layer must move: its inputs and outputs, and its weights once
     bytes: int = 0
@@ -68,7 +68,7 @@ class ProfileRow:
 
     @property
     def gflops(self) -> float:
-        """Billions of floating point operations a second."""
+        """Billions of operations a second."""
         return self.flops / self.ms / 1e6 if self.ms else 0.0
 
     @property
@@ -94,7 +94,8 @@ class ProfileRow:
     @property
     def limit(self) -> str:
         """The share of its limit in words, and why it can be above 100 %."""
-        share, of = (self.of_bandwidth, "memory") if self.memory_bound else (self.of_peak, "peak")
+        own = f"{self.peak.instruction}'s peak" if self.peak.instruction else "peak"
+        share, of = (self.of_bandwidth, "memory") if self.memory_bound else (self.of_peak, own)
         if share is None:
             return ""
         why = f", {above_limit(self.memory_bound, self.fewer_products)}" if share > 1 else ""
@@ -147,7 +148,10 @@ class Profile(LayerTable):
         advance: Advance = ignore,
     ) -> Profile:
         """Run the plan once to warm up, then `runs` times with the time of each entry taken."""
-        measure(plan.target.kernels, threads)
+        kernels = plan.target.kernels
+        kinds = [_products(entry, plan.target) for entry in plan.entries]
+        for kind in {"floats", *kinds}:
+            measure(kernels, threads, kind)
         plan.run(inputs, outputs, threads)
         times = []
         for _ in range(max(runs, 1)):
@@ -160,13 +164,13 @@ class Profile(LayerTable):
             advance(1 / max(runs, 1))
         medians = [float(t) for t in np.median(times, axis=0)]
         total = sum(medians) or 1.0
-        peak = measure(plan.target.kernels, threads)
+        peaks = {kind: measure(kernels, threads, kind) for kind in {"floats", *kinds}}
         lifetimes = [t.lifetime for t in plan.tenants]
         rows = []
         for i, (entry, ms) in enumerate(zip(plan.entries, medians, strict=True)):
             arena = sum(x.size for x in lifetimes if x.first <= i <= x.last)
-            rows.append(_row(entry, ms, ms / total, peak, arena))
-        return cls(rows, sum(medians), max(runs, 1), threads, peak)
+            rows.append(_row(entry, ms, ms / total, peaks[kinds[i]], arena))
+        return cls(rows, sum(medians), max(runs, 1), threads, peaks["floats"])
 
     @classmethod
     def of_stages(cls, stages: Sequence[tuple[Profile, Sequence[Stamp]]], explain: bool = False) -> Profile:
@@ -190,11 +194,17 @@ class Profile(LayerTable):
         for r in self.rows:
             numbers = (f"{r.ms:.3f}", f"{r.share:.1%}", f"{r.gflops:.1f}", r.limit)
             rows.append((shorten(r.name, 24), r.op, marked(r), shape_text(r.output), *numbers))
-        return ("layer", "operator", "by", "output", "ms", "share", "GFLOP/s", "of its limit"), rows, 4
+        return ("layer", "operator", "by", "output", "ms", "share", self._peaks[-1].unit, "of its limit"), rows, 4
+
+    @property
+    def _peaks(self) -> list[Peak]:
+        """That of floats, and those of the instructions that multiply bytes."""
+        return list({peak.instruction: peak for peak in (self.peak, *(r.peak for r in self.rows))}.values())
 
     def _total(self) -> str:
         runs = f"{self.total_ms:.3f} ms a run (medians over {self.runs} runs, {self.threads} threads)"
-        return f"{runs}; peak {self.peak.gflops:.0f} GFLOP/s, memory {self.peak.gbytes:.0f} GB/s"
+        peaks = ", ".join(f"{p.instruction or 'peak'} {p.gflops:.0f} {p.unit}" for p in self._peaks)
+        return f"{runs}; {peaks}, memory {self.peak.gbytes:.0f} GB/s"
 
     def _notes(self) -> Sequence[Sequence[str]] | None:
         return [[f"not {name}: {reason}" for name, reason in r.refusals] for r in self.rows] if self.explain else None
@@ -253,6 +263,7 @@ class Profile(LayerTable):
                 "bytes": r.bytes,
                 "arena_bytes": r.arena_bytes,
                 "gflops": r.gflops,
+                "peak_gflops": r.peak.gflops,
                 "of_peak": r.of_peak,
                 "of_bandwidth": r.of_bandwidth,
             }
@@ -286,13 +297,18 @@ class Profile(LayerTable):
         events: list[dict[str, object]] = []
         at = 0.0
         for r in self.rows:
-            args = {"operator": r.op, "by": r.implementation, "output": shape_text(r.output), "GFLOP/s": round(r.gflops, 1)}
+            args = {"operator": r.op, "by": r.implementation, "output": shape_text(r.output), r.peak.unit: round(r.gflops, 1)}
             args |= {"limit": r.limit} if r.limit else {}
             events.append(EVENT | {"name": r.name, "ph": "X", "ts": at, "dur": r.ms * 1e3, "args": args})
             if r.arena_bytes is not None:
                 events.append(EVENT | {"name": "arena", "ph": "C", "ts": at, "args": {"bytes": r.arena_bytes}})
             at += r.ms * 1e3
         Path(path).write_text(json.dumps({"traceEvents": events, "displayTimeUnit": "ms"}))
+
+
+def _products(entry: Entry, target: Target) -> str:
+    """The kind of an entry's products, as of Implementation.products."""
+    return entry.implementation.products(entry.node, target) if entry.node and entry.implementation else "floats"
 
 
 def _row(entry: Entry, ms: float, share: float, peak: Peak, arena: int) -> ProfileRow:

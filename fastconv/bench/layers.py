@@ -1,10 +1,10 @@
 """The layers of well-known networks, read from shapes/*.txt: one shape a line, the columns named above each kind.
 
     for layer in load("resnet50"):
-        print(layer.label, layer.flops, layer.bytes, layer.count)
+        print(layer.label, layer.flops, layer.elements, layer.count)
 
-`flops` counts a multiply-add as two and no bias; for a pool it is the comparisons or additions. `bytes` is the least that a
-call can move: every input, weight, bias and output once, as float32.
+`flops` counts a multiply-add as two and no bias; for a pool it is the comparisons or additions. `elements` is the least that a
+call can move: every input, weight, bias and output once.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ class Layer:
         raise NotImplementedError
 
     @property
-    def bytes(self) -> int:
-        return 4 * sum(map(math.prod, (self.x_shape, *self.weights, self.y_shape)))
+    def elements(self) -> int:
+        return sum(map(math.prod, (self.x_shape, *self.weights, self.y_shape)))
 
 
 @dataclass(frozen=True)

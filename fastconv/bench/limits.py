@@ -18,11 +18,18 @@ def _buffer() -> np.ndarray:
     return peak.new_buffer(BUFFER_BYTES)
 
 
-def fma_bursts(
-    isa: str | None = None, threads: int = 1, bursts: int = BURSTS, burst_seconds: float = BURST_SECONDS
+def product_bursts(
+    isa: str | None = None,
+    threads: int = 1,
+    bursts: int = BURSTS,
+    burst_seconds: float = BURST_SECONDS,
+    products: str = "floats",
 ) -> list[float]:
-    """GFLOP/s of each of several bursts on `threads` threads together; `isa` as in fastconv.kernels.load."""
-    return peak.fma_bursts(kernels.load(isa), threads, bursts, burst_seconds)
+    """10^9 operations a second of each of several bursts on `threads` threads together.
+
+    `isa` is as in fastconv.kernels.load, `products` as in fastconv.peak.
+    """
+    return peak.product_bursts(kernels.load(isa), threads, bursts, burst_seconds, products)
 
 
 def read_bursts(threads: int = 1) -> list[float]:

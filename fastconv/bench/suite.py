@@ -147,11 +147,11 @@ def measure(benchmark: Any, request: pytest.FixtureRequest) -> Measure:
         config.stash[SAVED].append({"name": benchmark.name, "stats": stats, "extra_info": dict(benchmark.extra_info)})
 
     def beside_peak(run: Callable[[], object], info: dict[str, Any], cold: bool) -> dict[str, float]:
-        isa, threads = info["isa"], info["threads"]
+        isa, threads, products = info["isa"], info["threads"], info.get("products", "floats")
         once = min(timing.seconds(run) for _ in range(3))
         rounds = min(max(round(config.option.seconds / once), 5), MOST_COLD_ROUNDS if cold else MOST_ROUNDS)
         burst = min(max(once, LEAST_BURST), BURST)
-        flops = timing.Meter(lambda: max(limits.fma_bursts(isa, threads, round(LOOK / burst), burst)), EVERY)
+        flops = timing.Meter(lambda: max(limits.product_bursts(isa, threads, round(LOOK / burst), burst, products)), EVERY)
         reading, known = timing.Meter(lambda: max(limits.read_bursts(threads)), EVERY), config.stash[BANDWIDTH]
         if cold or threads not in known:
             reading.take()

@@ -5,12 +5,14 @@ Where one thread was timed as well as several, a table says how much faster the 
 A layer cannot be faster than its multiply-adds at the machine's peak, nor than its bytes at the memory's bandwidth. The slower
 of the two is its limit, and the column says how near it comes: "91 % of peak", "70 % of memory". A share above 100 % has its
 reason beside it: the bytes of a small layer came from a cache; Winograd, which is counted with the products of the definition,
-has fewer; or another process had the CPU while the peak was measured. "× naive" is against the benchmark of the same layer by
+has fewer; or another process had the CPU while the peak was measured. Layers of bytes have the share of the bare instruction's
+peak too: "85 % of vpdpbusd". "× naive" is against the benchmark of the same layer by
 the compiled plain loops of fastconv.naive, on one thread.
 
 Every benchmark says in its extra_info: layer ("network/name", or "network" for a whole model), algorithm, isa, threads, flops,
-bytes, peak_gflops (of this isa and number of threads), bandwidth_gbs; count (how often the network has the layer, else 1) and
-whether the algorithm has fewer_products than the definition. The algorithm "naive" has no peak and no bandwidth.
+bytes, peak_gflops (of this isa and number of threads), bandwidth_gbs; count (how often the network has the layer, else 1),
+whether the algorithm has fewer_products than the definition, and the instruction that multiplies bytes, whose peak it then is.
+The algorithm "naive" has no peak and no bandwidth.
 """
 
 from __future__ import annotations
@@ -43,6 +45,9 @@ class Row:
     memory_bound: bool
     count: int
     fewer_products: bool
+    #: the instruction that multiplies bytes, and the time of the products at its peak
+    instruction: str = ""
+    products_ms: float = 0.0
     naive_ms: float | None = None
 
     @property
@@ -57,13 +62,18 @@ class Row:
 
     @property
     def gflops(self) -> float:
-        """Billions of floating point operations a second."""
+        """Billions of operations a second."""
         return self.flops / self.ms / 1e6
 
     @property
     def of_limit(self) -> float:
         """The share of the limit that it reaches."""
         return self.limit_ms / self.ms
+
+    @property
+    def of_instruction(self) -> float:
+        """The share of the instruction's peak that it reaches, whatever its limit is."""
+        return self.products_ms / self.ms
 
     @property
     def why(self) -> str:
@@ -98,6 +108,8 @@ def read(benchmark: dict[str, Any], stat: str) -> Row:
             memory_ms > compute_ms,
             info.get("count", 1),
             info.get("fewer_products", False),
+            info.get("instruction", ""),
+            compute_ms,
         )
     except KeyError as error:
         raise InputError(f"{benchmark['name']}: {error} is missing from its extra_info") from None
@@ -126,6 +138,8 @@ def total(rows: list[Row]) -> Row:
         all(r.memory_bound for r in rows),
         sum(r.count for r in rows),
         any(r.fewer_products for r in rows),
+        ", ".join(sorted({r.instruction for r in rows} - {""})),
+        sum(r.count * r.products_ms for r in rows),
         None if None in naive else sum(r.count * n for r, n in zip(rows, naive, strict=True) if n is not None),
     )
 
@@ -163,8 +177,24 @@ def by_layer(rows: list[Row]) -> str:
         for r in group:
             ms = f"**{r.ms:.3f}**" if r.ms == best and len(group) > 1 else f"{r.ms:.3f}"
             limit = percent(r.of_limit) + f" of {'memory' if r.memory_bound else 'peak'}{f', {r.why}' if r.why else ''}"
-            lines.append((layer, r.algorithm, ms, f"{r.gflops:.1f}", limit, times(r.times_naive)))
-    return table("layer | algorithm | >ms | >GFLOP/s | >limit | >× naive", lines)
+            rate, own = f"{r.gflops:.1f}", of_peak(r.of_instruction, r.instruction)
+            lines.append((layer, r.algorithm, ms, rate, limit, own, times(r.times_naive)))
+    return rates_table("layer | algorithm | >ms", lines)
+
+
+def of_peak(share: float, instruction: str) -> str:
+    """The share of the peak of the instruction that multiplies bytes; empty for floats."""
+    return f"{percent(share)} of {instruction}" if instruction else ""
+
+
+def rates_table(head: str, lines: list[tuple[str, ...]]) -> str:
+    """A table whose last columns are the rate, the limit, the share of the instruction's peak and × naive.
+
+    Where all rows are of floats, it has no instructions.
+    """
+    if any(line[-2] for line in lines):
+        return table(f"{head} | >GOP/s | >limit | >peak | >× naive", lines)
+    return table(f"{head} | >GFLOP/s | >limit | >× naive", [(*line[:-2], line[-1]) for line in lines])
 
 
 def by_algorithm(rows: list[Row]) -> str:
@@ -205,19 +235,22 @@ def network_figures(rows: list[Row]) -> list[dict[str, Any]]:
             r = total(parts)
             share = "all" if parts[0].is_model else str(layers) if r.count == layers else f"{r.count} of {layers}"
             f = {"network": network, "algorithm": algorithm, "layers": share, "ms": r.ms, "gflops": r.gflops}
-            why = {"why": r.why} if r.why else {}
-            figures.append(f | {"of_limit": r.of_limit, **why, "times_naive": r.times_naive})
+            known: dict[str, Any] = {"why": r.why} if r.why else {}
+            if r.instruction:
+                known |= {"instruction": r.instruction, "of_instruction": r.of_instruction}
+            figures.append(f | {"of_limit": r.of_limit, **known, "times_naive": r.times_naive})
     return figures
 
 
 def network_table(figures: Iterable[dict[str, Any]]) -> str:
     """One line a network and algorithm."""
     lines = [
-        (f["network"], f["algorithm"], f["layers"],
-         f"{f['ms']:.2f}", f"{f['gflops']:.1f}", percent(f["of_limit"], f.get("why", "")), times(f["times_naive"]))
+        (f["network"], f["algorithm"], f["layers"], f"{f['ms']:.2f}",
+         f"{f['gflops']:.1f}", percent(f["of_limit"], f.get("why", "")),
+         of_peak(f.get("of_instruction", 0.0), f.get("instruction", "")), times(f["times_naive"]))
         for f in figures
     ]  # fmt: skip
-    return table("network | algorithm | >layers | >ms | >GFLOP/s | >limit | >× naive", lines)
+    return rates_table("network | algorithm | >layers | >ms", lines)
 
 
 def sections(rows: list[Row], group: str = "layer") -> list[str]:

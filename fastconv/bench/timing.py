@@ -4,26 +4,30 @@ that the kernel reads, as the layer before it would have left it.
     run = Kernel(case)      # case: a layer, an algorithm, an instruction set and a number of threads
     run()
 
-The algorithm "naive" is the compiled plain loops of fastconv.naive, which have one thread and no instruction set.
+The algorithm "naive" is the compiled plain loops of fastconv.naive, which have one thread and no instruction set. A layer is a
+quantized node for the algorithms of those: its source, weights and result are bytes.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from .. import _executor, kernels
 from ..graph import Graph, Node, Value
 from ..implementations import IMPLEMENTATIONS
+from ..infer_node import infer_node
 from ..ops import REGISTRY, Op
-from ..passes.infer_shapes import infer_shapes
+from ..peak import instruction
 from ..plan import Target, build
+from ..plan.implementation import AnyImplementation
 from ..plan.packing import empty_aligned
 from ..plan.select import Selection, implementations_of
 from .layers import Conv, ConvTranspose, Layer, Linear, MaxPool, Shape, load, with_batch
@@ -32,6 +36,10 @@ from .tables import NAIVE
 
 #: the kinds of layers that fastconv.naive has
 NAIVE_KINDS = (Conv, Linear, MaxPool)
+#: array(shape, dtype)
+Array: TypeAlias = Callable[[Shape, Any], np.ndarray]
+#: the zero point of activations, and the scale of a sum of one product by those of its factors
+MIDDLE, BYTE_SCALE = np.uint8(128), 128.0
 #: up to so many channels a convolution's input is the image, whose copy to another layout is a part of the layer's cost
 IMAGE_CHANNELS = 4
 
@@ -62,14 +70,35 @@ class Case:
             "isa": self.isa,
             "threads": self.threads,
             "flops": layer.flops,
-            "bytes": layer.bytes,
-            "fewer_products": self.fewer_products,
+            "bytes": layer.elements * (1 if self.quantized else 4),
+            "fewer_products": any(i.fewer_products for i in self.implementations),
+            **self.limit,
         }
 
     @property
-    def fewer_products(self) -> bool:
-        """Whether the algorithm multiplies less than the definition, which `flops` counts."""
-        return any(i.fewer_products for i in IMPLEMENTATIONS[type(op_of(self.layer))] if i.name == self.algorithm)
+    def implementations(self) -> list[AnyImplementation]:
+        """Those of the algorithm: one, or none."""
+        return [i for i in IMPLEMENTATIONS[type(op_of(self.layer))] if i.name == self.algorithm]
+
+    @property
+    def quantized(self) -> bool:
+        """Whether the algorithm computes bytes."""
+        return any(i.quantized for i in self.implementations)
+
+    @property
+    def limit(self) -> dict[str, str]:
+        """The kind of the algorithm's products, as of Implementation.products, and the instruction that multiplies bytes."""
+        if not self.implementations:
+            return {}
+        node, target = _graph_and_packed(self.layer, self.quantized)[0].nodes[0], self.target
+        products = self.implementations[0].products(node, target)
+        return {"products": products, "instruction": instruction(target.kernels, products)}
+
+    @property
+    def target(self) -> Target:
+        """What its plan is made for."""
+        algorithm = None if self.algorithm == "auto" else self.algorithm
+        return Target(IMPLEMENTATIONS, kernels.load(self.isa), self.threads, algorithm=algorithm)
 
     def run(self) -> Callable[[], object]:
         """What is timed."""
@@ -91,30 +120,68 @@ def op_of(layer: Layer) -> Op:
     raise TypeError(f"{layer.label}: no operator for a {type(layer).__name__}")
 
 
-def graph_of(layer: Layer, array: Callable[[Shape], np.ndarray]) -> Graph:
-    """A graph of one node; `array(shape)` makes weights and bias."""
-    x, y = Value("x", layer.x_shape, np.dtype(np.float32)), Value("y")
-    weights = [Value(name, constant=array(shape)) for name, shape in zip("wb", layer.weights, strict=False)]
-    graph = Graph([x], [y], [Node(op_of(layer), [x, *weights], [y], layer.name)])
-    infer_shapes(graph)
-    return graph
+def graph_of(layer: Layer, array: Array, quantized: bool = False) -> Graph:
+    """A graph of one node; `array(shape, dtype)` makes weights and bias.
+
+    A quantized node has a scale for each output channel of its weights, and sums that fill the range of its result.
+    """
+    x, y = Value("x", layer.x_shape, np.dtype(np.uint8 if quantized else np.float32)), Value("y")
+    if not quantized:
+        weights = [Value(name, constant=array(shape, np.float32)) for name, shape in zip("wb", layer.weights, strict=False)]
+        node = Node(op_of(layer), [x, *weights], [y], layer.name)
+        infer_node(node)
+        return Graph([x], [y], [node])
+    w_shape, b_shape = layer.weights
+    axis, (OC,) = w_shape.index(b_shape[0]), b_shape
+    w, b = Value("w", constant=array(w_shape, np.int8)), Value("b", constant=np.zeros(b_shape, np.int32))
+    ones, zero = np.ones(OC, np.float32), np.zeros(OC, np.int8)
+    scale = np.float32(BYTE_SCALE * math.sqrt(math.prod(w_shape) / OC))
+    prologue = [
+        _converted("DequantizeLinear", x, np.float32(1), MIDDLE),
+        _converted("DequantizeLinear", w, ones, zero, axis=axis),
+        _converted("DequantizeLinear", b, ones, axis=0),
+    ]
+    node = Node(op_of(layer), [n.outputs[0] for n in prologue], [y], layer.name)
+    node.prologue = prologue
+    node.epilogue = [_converted("QuantizeLinear", y, scale, MIDDLE)]
+    for n in node.chain:
+        infer_node(n)
+    return Graph([x], node.results, [node])
 
 
-def zeros(shape: Shape) -> np.ndarray:
+def _converted(kind: str, x: Value, *parameters: Any, **attributes: Any) -> Node:
+    """A node that makes floats of integers or integers of floats, by a scale and a zero point."""
+    values = [Value(f"{x.name}.{name}", constant=np.asarray(p)) for name, p in zip(("scale", "zero"), parameters, strict=False)]
+    return Node(REGISTRY[kind](**attributes), [x, *values], [Value(f"{x.name}.{kind}")])
+
+
+def numbers(shape: Shape, dtype: Any) -> np.ndarray:
+    """Numbers that are neither denormal nor all alike: floats between -0.5 and 0.5, or any bytes."""
+    if dtype == np.float32:
+        return some(shape)
+    return np.random.default_rng(0).integers(0, 256, shape, np.uint8).view(dtype)
+
+
+def zeros(shape: Shape, dtype: Any) -> np.ndarray:
     """Zeros that take no memory, for a graph that is not run."""
-    return np.broadcast_to(np.float32(0), shape)
+    return np.broadcast_to(np.dtype(dtype).type(0), shape)
 
 
 @lru_cache(maxsize=1)  # a layer's cases come one after the other; its weights may take hundreds of MB
-def _graph_and_packed(layer: Layer) -> tuple[Graph, dict[Any, Any]]:
-    return graph_of(layer, some), {}
+def _graph_and_packed(layer: Layer, quantized: bool) -> tuple[Graph, dict[Any, Any]]:
+    return graph_of(layer, numbers, quantized), {}
 
 
-def algorithms(layer: Layer, isa: str, threads: int = 1) -> list[str]:
+def algorithms(layer: Layer, isa: str, threads: int = 1, quantized: bool = False) -> list[str]:
     """The names of the implementations that can run the layer, also of those that the selection estimates to be slower."""
-    node = graph_of(layer, zeros).nodes[0]
+    node = graph_of(layer, zeros, quantized).nodes[0]
     target = Target(IMPLEMENTATIONS, kernels.load(isa), threads)
     return [i.name for i in implementations_of(node, target) if i.refusal(node, Selection(target)) is None]
+
+
+def with_own(kernel: str, isas: Iterable[str]) -> list[str]:
+    """The instruction sets whose builds of a kernel these sets run."""
+    return list(dict.fromkeys(kernels.load(isa).sources[kernel] for isa in isas))
 
 
 def cases(
@@ -125,16 +192,23 @@ def cases(
     threads: list[int],
     batches: list[int],
 ) -> Iterator[Case]:
-    """The cases of all layers of these kinds; `algorithm` None is all that can run it, "auto" the selection's choice."""
+    """The cases of all layers of these kinds; `algorithm` None is all that can run it, "auto" the selection's choice.
+
+    A set without kernels of floats of its own has cases of bytes, and its ancestor those of floats.
+    """
     for network in networks:
         for layer, batch in itertools.product(load(network, *kinds), batches):
             layer = with_batch(layer, batch)
             if isinstance(layer, NAIVE_KINDS) and (algorithm is None or NAIVE in algorithm):
                 yield Case(layer, NAIVE, "", 1)
-            for isa in isas:
-                possible = algorithms(layer, isa)
-                for name in possible if algorithm is None else algorithm:
-                    if name == "auto" or name in possible:
+            for isa in with_own("conv_direct", isas):
+                possible = ["auto", *algorithms(layer, isa)]
+                for name in possible[1:] if algorithm is None else algorithm:
+                    if name in possible:
+                        yield from (Case(layer, name, isa, t) for t in threads)
+            for isa in with_own("conv_int8", isas) if layer.weights else ():
+                for name in algorithms(layer, isa, quantized=True):
+                    if algorithm is None or name in algorithm:
                         yield from (Case(layer, name, isa, t) for t in threads)
 
 
@@ -142,15 +216,14 @@ class Kernel:
     """Runs the kernel of a case when it is called; `with_copy` adds the copy of its input from NCHW, where there is one."""
 
     def __init__(self, case: Case, with_copy: bool = False):
-        graph, packed = _graph_and_packed(case.layer)
-        algorithm = None if case.algorithm == "auto" else case.algorithm
-        plan = self.plan = build(
-            graph, Target(IMPLEMENTATIONS, kernels.load(case.isa), case.threads, algorithm=algorithm), packed
-        )
+        graph, packed = _graph_and_packed(case.layer, case.quantized)
+        plan = self.plan = build(graph, case.target, packed)
         if plan.python_steps:
             raise ValueError(f"{case.id}: no compiled kernel takes it\n{plan}")
-        arena, y = empty_aligned((plan.arena_size // 4,)), empty_aligned(case.layer.y_shape)
-        self.arrays = (None, arena, None, some(case.layer.x_shape), y)  # in the order of the bases in plan/view.py
+        x, y = graph.inputs[0], graph.outputs[0]
+        arena, source = empty_aligned((plan.arena_size // 4,)), numbers(x.dims, x.dtype)
+        # in the order of the bases in plan/view.py
+        self.arrays = (None, arena, None, source, empty_aligned(y.dims, y.dtype))
         self.threads = case.threads
         self.algorithm = next(e.algorithm for e in reversed(plan.entries) if e.node is not None)
         steps = [(e.node is not None, s) for e in plan.entries for s in e.steps or ()]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
 from ..graph import Node, Value, shape_text
 from ..ops.conv import Conv
-from ..ops.quantized import store_of
+from ..ops.quantized import Quantized, store_of
 from ..ops.windows import Windows
 from ..plan.binder import Binder, Step
 from ..plan.layout import CHANNELS_LAST, CHANNELS_LAST_4, Halo, Layout
@@ -64,6 +65,10 @@ class ConvInt8(SumsInt8[Conv]):
         """How the convolution's groups are computed."""
         return merge_groups(self.op(node).group, node.input(0).dims[1], node.results[0].dims[1], CHANNELS_LAST.block)
 
+    def centring(self, node: Node, w: Quantized) -> dict[str, Any]:
+        groups = self.groups(node)
+        return super().centring(node, w) | {"G": groups.G, "merge": groups.merge}
+
     def order(self, windows: Windows, IC: int, src: View, form: str) -> Order:
         """The order in which the bytes of a window are read: for AMX, a row of the kernel is one run if that takes less."""
         KW = windows.kernel[-1]
@@ -95,7 +100,7 @@ class ConvInt8(SumsInt8[Conv]):
         views = (read, dst) if residual is None else (read, dst, add)
         if all(v.h == OW * v.w for v in views):  # rows without gaps are one long row
             OH, OW = 1, OH * OW
-        fields = self.sums_fields(binder, kernel, sums, 0, order, groups.G, groups.merge)
+        fields = self.sums_fields(node, binder, sums, order)
         M = -(-OW // -(-OW // MOST_PIXELS))
         most = M if order.form == "tiles" else kernel.tile_rows()[1]
         weights = groups.IC * taps * groups.OC

@@ -51,6 +51,10 @@ class GemmInt8(SumsInt8[Gemm | MatMul]):
         form: str = kernel.packing()[1]
         return form if self.single(M) else weights_form(kernel, K)
 
+    def form_of(self, node: Node, target: Target) -> str:
+        a = node.input(0).dims
+        return self.form(target.kernels.conv_int8, math.prod(a[:-1]), a[-1])
+
     def block(self, kernel: ModuleType) -> int:
         """What the output channels are filled up to a multiple of."""
         return CHANNELS_LAST.block
@@ -91,7 +95,7 @@ class GemmInt8(SumsInt8[Gemm | MatMul]):
             kernel, src=View(src, (), ROW_MAJOR, 1, read, 0, 0, read).fields,
             dst=View(result, (), ROW_MAJOR, 1, stored * itemsize, CHANNELS_LAST.block * itemsize, 0, stored).fields,
             add=NO_VIEW.fields, offsets=binder.table(table), segments=len(starts) * reads, groups=len(singles) * reads,
-            **self.sums_fields(binder, kernel, sums, self.channels_axis(node), order, block=self.block(kernel)),
+            **self.sums_fields(node, binder, sums, order, self.block(kernel)),
             N=images, OH=1, OW=pixels, rows=1, cols=chunk_pixels(pixels, K, rows, chunk_bytes(K * OC)), M=min(rows, pixels),
             panels=kernel.STREAMS if self.single(M) else 1, fetch=K * OC > FEW_WEIGHTS,
         )  # fmt: skip

@@ -15,7 +15,7 @@ from ..plan.binder import Binder
 from ..plan.implementation import Implementation
 from ..plan.layout import CHANNELS_LAST
 from ..plan.packing import Packing
-from ..plan.select import Selection
+from ..plan.select import Selection, Target
 from ..plan.view import NO_VIEW, View
 from ..weights import Weights
 
@@ -44,6 +44,9 @@ class Int8Implementation(Implementation[OpT]):
     def operands(self, node: Node) -> list[Value]:
         x = node.input(0)
         return [next((n.input(0) for n in node.prologue if n.outputs[0] is x), x)]
+
+    def products(self, node: Node, target: Target) -> str:
+        return "dots"
 
 
 def one_scale(node: Node, *inputs: Value) -> str | None:
@@ -124,29 +127,31 @@ class SumsInt8(Int8Implementation[OpT]):
         assert isinstance(found, Sums)
         return found
 
-    def sums_fields(
-        self,
-        binder: Binder,
-        kernel: ModuleType,
-        sums: Sums,
-        axis: int,
-        order: Order,
-        G: int = 1,
-        merge: int = 1,
-        block: int = CHANNELS_LAST.block,
-    ) -> dict[str, Any]:
-        """The fields of the weights and of the store; see `centred` for G and merge.
+    def centring(self, node: Node, w: Quantized) -> dict[str, Any]:
+        """The options of `centred` for the node's weights."""
+        return {"axis": self.channels_axis(node), "G": 1, "merge": 1, "zero": tuple(w.zero.reshape(-1).tolist())}
 
-        The output channels of a group are filled up to a multiple of `block`.
-        """
-        V, _, flip, has_pairs, _ = kernel.packing()
-        w = sums.w.integers.constant
+    def form_of(self, node: Node, target: Target) -> str:
+        """The form of the node's weights."""
+        w = node.input(1).dims
+        merge = self.centring(node, self.sums(node).w)["merge"]
+        return weights_form(target.kernels.conv_int8, math.prod(w) // w[self.channels_axis(node)] * merge)
+
+    def products(self, node: Node, target: Target) -> str:
+        kernel, w, form = target.kernels.conv_int8, self.sums(node).w, self.form_of(node, target)
+        return "tiles" if form == "tiles" else "pairs" if takes_pairs(kernel, w, Order(form), self.centring(node, w)) else "dots"
+
+    def sums_fields(
+        self, node: Node, binder: Binder, sums: Sums, order: Order, block: int = CHANNELS_LAST.block
+    ) -> dict[str, Any]:
+        """The fields of the weights and of the store; the output channels of a group are filled up to a multiple of `block`."""
+        kernel, shared = binder.kernels.conv_int8, self.centring(node, sums.w)
+        V, _, flip, *_ = kernel.packing()
+        G, w = shared["G"], sums.w.integers.constant
         assert w is not None
-        shared: dict[str, Any] = {"axis": axis, "G": G, "merge": merge, "zero": tuple(sums.w.zero.reshape(-1).tolist())}
-        pairs = has_pairs and order.form != "tiles" and are_small(w, order, **shared)
-        wei = binder.pack(
-            "int8", pack_int8, w, V=V, block=block, order=order._replace(form="bytes") if pairs else order, **shared
-        )
+        pairs = takes_pairs(kernel, sums.w, order, shared)
+        form = order._replace(form="bytes") if pairs else order
+        wei = binder.pack("int8", pack_int8, w, V=V, block=block, order=form, **shared)
         bias, offset = sums.bias.astype(np.int32).tobytes(), flip - int(sums.x.zero)
         start = binder.pack("start", pack_start, w, block=block, bias=bias, offset=offset, **shared)
         factor = np.zeros((G, filled_up(len(sums.bias) // G, block)), np.float32)
@@ -262,7 +267,17 @@ def are_small(w: np.ndarray | Weights, order: Order, **options: Any) -> bool:
     return bool((groups[..., 0::2] + groups[..., 1::2] <= 128).all())
 
 
+<<<<<<< HEAD
 def pack_int8(w: np.ndarray | Weights, V: int, block: int, order: Order, **options: Any) -> Packing:
+=======
+def takes_pairs(kernel: ModuleType, w: Quantized, order: Order, options: dict[str, Any]) -> bool:
+    """Whether the kernel multiplies the weights by `dot_pairs`, see pyx/dot.pxd; `options` as in `centred`."""
+    _, _, _, has_pairs, _ = kernel.packing()
+    return has_pairs and order.form != "tiles" and are_small(np.asarray(w.integers.constant), order, **options)
+
+
+def pack_int8(w: np.ndarray | Weights, V: int, order: Order, **options: Any) -> Packing:
+>>>>>>> ee8ed5c (bench: layers of bytes, by the peak of their instruction)
     """Weights in the order in which the tile reads them: [group][panel][K][vector][lane][GROUP], int8 or int16; for AMX
     [group][panel][segment][vector][16 groups][lane][GROUP]. `options` as in `centred`.
     """

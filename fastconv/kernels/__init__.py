@@ -20,8 +20,9 @@ class Kernels:
 
     def __init__(self, isa: str):
         self.isa = isa
-        sources = {name: source for source in reversed(lineage(isa)) for name in built().get(source, ())}
-        for name, source in sources.items():
+        #: the instruction set that each kernel was built for: this one, or the nearest ancestor that has it
+        self.sources = {name: source for source in reversed(lineage(isa)) for name in built().get(source, ())}
+        for name, source in self.sources.items():
             setattr(self, name, import_module(module_name(name, source)))
         #: floats in a vector: the channels of one block of the nChw{V}c layout
         self.V: int = self.conv_direct.vector_floats()

@@ -29,7 +29,7 @@ ARM64 = "arm64"
 OTHER = "other"
 
 #: the kernels that multiply bytes, see pyx/dot.pxd
-DOT = ("conv_int8", "conv_depthwise_int8")
+DOT = ("conv_int8", "conv_depthwise_int8", "peak")
 
 #: name -> row, slowest first: of the sets that were built and that the machine can run, the last is the default.
 #: No kernel multiplies bfloat16 yet: the set that adds instructions for it only (kernels=()) is not built.
@@ -50,7 +50,7 @@ ISAS = {
     ),
     "avx512vnni": InstructionSet("avx512", (X86,), ("-mavx512vnni",), ("avx512vnni",), kernels=DOT),
     "avx512bf16": InstructionSet("avx512vnni", (X86,), ("-mavx512bf16",), ("avx512bf16",), kernels=()),
-    "amx": InstructionSet("avx512vnni", (X86,), ("-mamx-tile", "-mamx-int8"), ("amx-int8",), kernels=("conv_int8",)),
+    "amx": InstructionSet("avx512vnni", (X86,), ("-mamx-tile", "-mamx-int8"), ("amx-int8",), kernels=("conv_int8", "peak")),
     "neon": InstructionSet(machines=(ARM64,)),
     "neon-dotprod": InstructionSet("neon", (ARM64,), ("-march=armv8.2-a+dotprod",), ("asimddp",), kernels=DOT),
 }

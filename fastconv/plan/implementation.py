@@ -87,6 +87,10 @@ class Implementation(Generic[OpT]):
     def alias(self, node: Node, reads: dict[Value, Tensor], writes: dict[Value, Tensor]) -> None:
         """Let tensors share memory where that saves a copy: a result inside an input, or an input inside the result."""
 
+    def products(self, node: Node, target: Target) -> str:
+        """The kind of its products, one of fastconv/peak.py: their peak is its limit."""
+        return "floats"
+
     def workspace(self, node: Node, target: Target) -> int:
         """Bytes of scratch memory that the steps need while they run."""
         return 0

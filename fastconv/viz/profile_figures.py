@@ -98,7 +98,7 @@ def profile_figure(profile: Profile) -> Figure:
     layers.set_title(f"{time:.3g} {unit.name} a run, {profile.threads} threads", fontsize=10, loc="left")
     names, rows = _styled(profile.rows)
     _draw_kinds(kinds, rows, names, unit)
-    bars, points = _draw_layers(layers, rows, unit), _draw_roofline(roofline, rows, profile.peak)
+    bars, points = _draw_layers(layers, rows, unit), _draw_roofline(roofline, rows, profile._peaks)
     figure.draw_without_rendering()  # places the axes, without which no label can be placed
     _label(layers, bars)
     _label(roofline, points)
@@ -153,8 +153,8 @@ def _draw_kinds(axes: Axes, rows: Sequence[Styled], names: Sequence[str], unit: 
     axes.set_xlabel(unit.name, fontsize=SMALL)
 
 
-def _draw_roofline(axes: Axes, rows: Sequence[Styled], peak: Peak) -> list[Place]:
-    """The roofs, and a point for each layer with arithmetic; returns its labels."""
+def _draw_roofline(axes: Axes, rows: Sequence[Styled], peaks: Sequence[Peak]) -> list[Place]:
+    """The roofs of each instruction, and a point for each layer with arithmetic; returns its labels."""
     places = [
         Place((str(number),), row.flops / row.bytes, row.gflops, (3 + 75 * row.share) ** 0.5, row.ms, style)
         for number, row, style in rows
@@ -163,18 +163,19 @@ def _draw_roofline(axes: Axes, rows: Sequence[Styled], peak: Peak) -> list[Place
     for style, (colour, marker) in enumerate(zip(COLOURS, MARKERS, strict=True)):
         points = np.reshape([(p.x, p.y, (2 * p.radius) ** 2) for p in places if p.style == style], (-1, 3))
         axes.scatter(points[:, 0], points[:, 1], points[:, 2], colour, marker=marker, **EDGE)
-    ridge = peak.gflops / peak.gbytes
-    low, high = min([ridge / 8, *(p.x / 4 for p in places)]), max([ridge * 8, *(p.x * 2 for p in places)])
-    axes.plot([low, ridge, high], [low * peak.gbytes, peak.gflops, peak.gflops], color="black", linewidth=1)
-    for text, x, shift, side in (
-        (f"{peak.gbytes:.0f} GB/s", low, (12, 0), "left"),
-        (f"{peak.gflops:.0f} GFLOP/s", ridge, (0, 5), "right"),
-    ):
-        axes.annotate(text, (x, x * peak.gbytes), shift, textcoords="offset points", ha=side, fontsize=SMALL)
+    ridges = [p.gflops / p.gbytes for p in peaks]
+    low, high = min([min(ridges) / 8, *(p.x / 4 for p in places)]), max([max(ridges) * 8, *(p.x * 2 for p in places)])
+    gbytes = peaks[0].gbytes
+    labels = [(f"{gbytes:.0f} GB/s", low, (12, 0), "left")]
+    for peak, ridge in zip(peaks, ridges, strict=True):
+        axes.plot([low, ridge, high], [low * gbytes, peak.gflops, peak.gflops], color="black", linewidth=1)
+        labels.append((f"{peak.instruction} {peak.gflops:.0f} {peak.unit}".strip(), ridge, (0, 5), "right"))
+    for text, x, shift, side in labels:
+        axes.annotate(text, (x, x * gbytes), shift, textcoords="offset points", ha=side, fontsize=SMALL)
     axes.set(xscale="log", yscale="log", xlim=(low, high))
     axes.set_ymargin(0.1)
-    axes.set_xlabel("FLOP/byte", fontsize=SMALL)
-    axes.set_ylabel("GFLOP/s", fontsize=SMALL)
+    axes.set_xlabel(f"{peaks[-1].unit[1:-2]}/byte", fontsize=SMALL)
+    axes.set_ylabel(peaks[-1].unit, fontsize=SMALL)
     return places
 
 

@@ -51,6 +51,29 @@ def run(tmp_path, monkeypatch, capsys):
     return run
 
 
+def test_layers_of_bytes_have_the_peak_of_their_instruction(run):
+    benchmarks = [
+        benchmark("net/a", "direct-int8", 25, instruction="vpdpbusd"),
+        benchmark("net/b", "direct", 25),
+        benchmark("net/c", "direct-int8", 40, bytes_=1e8, instruction="tdpbusd"),  # 10 ms of reading, 20 ms of products
+        benchmark("net/fc", "gemm-int8", 4, flops=2e7, bytes_=2e7, instruction="tdpbusd"),
+    ]
+    out = run(SAVED | {"benchmarks": benchmarks})
+    assert (
+        """
+| layer | algorithm | ms | GOP/s | limit | peak | × naive |
+| --- | --- | ---: | ---: | ---: | ---: | ---: |
+| net/a | direct-int8 | 25.000 | 80.0 | 80 % of peak | 80 % of vpdpbusd | – |
+| net/b | direct | 25.000 | 80.0 | 80 % of peak |  | – |
+| net/c | direct-int8 | 40.000 | 50.0 | 50 % of peak | 50 % of tdpbusd | – |
+| net/fc | gemm-int8 | 4.000 | 5.0 | 50 % of memory | 5 % of tdpbusd | – |
+"""
+        in out
+    )
+    out = run(SAVED | {"benchmarks": benchmarks}, "--group", "network")
+    assert "| net | direct-int8 | 2 of 4 | 65.00 | 61.5 | 62 % | 62 % of tdpbusd, vpdpbusd | – |" in out
+
+
 def test_by_layer(run):
     assert run(SAVED) == (
         """A CPU, commit 0123456789, 2026-01-02; times are each benchmark's min.

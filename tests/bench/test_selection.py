@@ -6,7 +6,7 @@ import pytest
 from fastconv import kernels
 from fastconv.bench import layers, timing
 
-ISA = kernels.load().isa
+ISA = kernels.load().sources["conv_direct"]
 
 
 def test_a_layer_for_a_batch():

@@ -61,14 +61,14 @@ def test_sizes_of_one_layer_of_each_kind():
     conv = layers.parse("conv 2 4 9 8 6 3 3 2 1 2 2 1 c", "net")
     assert (conv.label, conv.x_shape, conv.weights, conv.y_shape) == ("net/c", (2, 4, 9, 8), ((6, 2, 3, 3), (6,)), (2, 6, 4, 3))
     assert conv.flops == 2 * (2 * 6 * 4 * 3) * (2 * 3 * 3)
-    assert conv.bytes == 4 * (2 * 4 * 9 * 8 + 6 * 2 * 3 * 3 + 6 + 2 * 6 * 4 * 3)
+    assert conv.elements == 2 * 4 * 9 * 8 + 6 * 2 * 3 * 3 + 6 + 2 * 6 * 4 * 3
     up = layers.parse("conv_transpose 1 4 5 5 3 2 2 2 1 u", "net")
     assert (up.y_shape, up.flops) == ((1, 3, 10, 10), 2 * (4 * 5 * 5) * (3 * 2 * 2))
     pool = layers.parse("max_pool 1 4 112 112 3 3 2 0 1 1 p", "net")
     assert (pool.y_shape, pool.flops) == ((1, 4, 56, 56), 4 * 56 * 56 * 9)
     assert isinstance(pool, layers.MaxPool)
     fc = layers.parse("linear 2 10 7 1 f", "net")
-    assert (fc.flops, fc.bytes) == (2 * 2 * 10 * 7, 4 * (2 * 10 + 10 * 7 + 7 + 2 * 7))
+    assert (fc.flops, fc.elements) == (2 * 2 * 10 * 7, 2 * 10 + 10 * 7 + 7 + 2 * 7)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,8 @@ from fastconv.ops import REGISTRY
 from fastconv.passes.infer_shapes import infer_shapes
 
 ISA = kernels.load().isa
+#: the set whose kernels of floats it runs
+FLOATS = kernels.load().sources["conv_direct"]
 
 
 def pytest_(folder, *arguments, plugins=("pytest_benchmark.plugin", "fastconv.pytest_plugin")):
@@ -39,13 +41,13 @@ def test_the_package_is_measured_beside_its_plain_loops(tmp_path):
     assert code == 0, out
     assert machine.header([ISA]) in out
     assert "naive is the compiled plain loops, on one thread, 3 rounds each, as they are slow" in out
-    assert f"### {ISA}, 1 thread\n" in out
+    assert f"### {FLOATS}, 1 thread\n" in out
     assert "| resnet18/layer4.0.downsample | direct | " in out
     saved = json.loads((tmp_path / "saved.json").read_text())
     assert saved["machine_info"]["fastconv"] == {"cpu": config.cpu(), "cpus": machine.cpu_limit().count, "isa": ISA}
     assert saved["commit_info"]["project"] == "fastconv"
     assert saved["commit_info"]["id"] == (commit.commit().rstrip("+") or "unversioned")
-    direct, naive = f"test_conv[resnet18-layer4.0.downsample-direct-t1-{ISA}]", "test_conv[resnet18-layer4.0.downsample-naive]"
+    direct, naive = f"test_conv[resnet18-layer4.0.downsample-direct-t1-{FLOATS}]", "test_conv[resnet18-layer4.0.downsample-naive]"
     found = benchmarks(tmp_path / "saved.json")
     assert set(found) == {direct, naive}
     assert {b["group"] for b in found.values()} == {"resnet18/layer4.0.downsample"}
@@ -166,7 +168,7 @@ def test_other_nodes_have_no_plain_loops(made):
 def test_the_peak_is_the_best_of_all_calls(monkeypatch):
     bursts = iter([[50.0, 40.0], [70.0], [60.0]])
     monkeypatch.setattr(peak, "_BEST", {})
-    monkeypatch.setattr(peak, "fma_bursts", lambda *arguments: next(bursts))
+    monkeypatch.setattr(peak, "product_bursts", lambda *arguments: next(bursts))
     assert [peak.measure(kernels.load(), 1).gflops for _ in range(3)] == [50, 70, 70]
 
 

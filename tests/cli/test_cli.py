@@ -352,7 +352,7 @@ def test_profile(fastconv_, images, tmp_path):
     conv, *_ = (x for x in report["layers"] if x["name"] == "conv1")
     assert list(conv) == [
         "name", "operator", "by", "reason", "in_floats", "refusals", "output", "ms", "share", "flops", "bytes", "arena_bytes",
-        "gflops", "of_peak", "of_bandwidth",
+        "gflops", "peak_gflops", "of_peak", "of_bandwidth",
     ]  # fmt: skip
     assert conv["output"] == [2, 16, 8, 8]
     assert report["ms"] == pytest.approx(sum(x["ms"] for x in report["layers"]))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import fastconv
+from fastconv import kernels
 from fastconv.data import DIGITS
 from fastconv.peak import Peak
 from fastconv.profile import Profile, ProfileRow
@@ -60,7 +61,12 @@ def test_bytes_are_those_of_inputs_outputs_and_weights(load):
 
 def row(ms, flops, nbytes, **more):
     known = {"name": "layer", "op": "Conv", "implementation": "direct", "output": (1,), "share": 1.0}
-    return ProfileRow(ms=ms, flops=flops, peak=Peak(gflops=100.0, gbytes=10.0, threads=1), bytes=nbytes, **known | more)
+    known |= {"peak": Peak(gflops=100.0, gbytes=10.0, threads=1)}
+    return ProfileRow(ms=ms, flops=flops, bytes=nbytes, **known | more)
+
+
+#: the limits of products of bytes
+BYTES = Peak(gflops=300.0, gbytes=10.0, threads=1, instruction="vpdpbusd")
 
 
 @pytest.mark.parametrize(
@@ -71,11 +77,30 @@ def row(ms, flops, nbytes, **more):
         (row(1.0, 0, 20_000_000), None, 2.0, "200% of memory, in cache"),
         (row(1.0, 150_000_000, 1, fewer_products=True), 1.5, None, "150% of peak, fewer products"),
         (row(0.0, 150_000_000, 1), None, None, ""),
+        (row(1.0, 150_000_000, 1, peak=BYTES), 0.5, None, "50% of vpdpbusd's peak"),
         (row(1.0, 0, 0), None, None, ""),
     ],
 )
 def test_the_limit_is_that_of_the_roofline(row, of_peak, of_bandwidth, limit):
     assert (row.of_peak, row.of_bandwidth, row.limit) == (of_peak, of_bandwidth, limit)
+
+
+def test_quantized_layers_have_the_limit_of_their_instruction(load):
+    net = Net()
+    scale, zero = np.array(0.1, np.float32), np.array(128, np.uint8)
+    x = net("QuantizeLinear", net.input("x", 1, 16, 6, 6), scale, zero)
+    w = RNG.integers(-40, 41, (16, 16, 3, 3)).astype(np.int8)
+    floats = net("DequantizeLinear", x, scale, zero), net("DequantizeLinear", w, scale)
+    y = net("QuantizeLinear", net("Conv", *floats, pads=(1,) * 4, name="conv"), scale, zero)
+    model = load(net.graph(net("DequantizeLinear", y, scale, zero)))
+    profile = model.profile(np.ones((1, 16, 6, 6), np.float32), runs=1)
+    (conv,) = (r for r in profile.rows if r.op == "Conv")
+    kinds = kernels.load().peak.kinds()
+    # 144 products of small weights
+    _, instruction = next(kinds[kind] for kind in ("tiles", "pairs", "dots") if kind in kinds)
+    assert conv.peak.instruction == instruction
+    assert "GOP/s" in str(profile).splitlines()[0]
+    assert f", {instruction} {conv.peak.gflops:.0f} GOP/s, memory " in str(profile)
 
 
 def strided(load):

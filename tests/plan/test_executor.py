@@ -16,6 +16,7 @@ import fastconv
 from fastconv import _executor, kernels, onnx_json
 from fastconv.errors import ModelError
 from fastconv.implementations import IMPLEMENTATIONS
+from fastconv.peak import KINDS
 from fastconv.plan import Target, build, cost
 from fastconv.plan.view import address
 from fastconv.threads import RUNNING
@@ -88,7 +89,7 @@ def test_no_step_begins_before_its_time():
     """Thread 0 may be late for a step whose pieces the others have done by then. The kernel notes when its pieces begin."""
     steps, threads = 2000, 3
     pieces, stamps = np.full((steps, threads, 3), np.inf), np.zeros(steps + 1)
-    fields = ({"loops": 0, "lines": 0, "src": 0, "dst": address(1, pieces[0].nbytes * i)} for i in range(steps))
+    fields = (dict.fromkeys(KINDS, 0) | {"lines": 0, "src": 0, "dst": address(1, pieces[0].nbytes * i)} for i in range(steps))
     program = _executor.Program([(*kernels.load().peak.step(f), 1, 1) for f in fields])
     program.run((None, pieces), threads, stamps)
     assert (pieces[1:, :, 0].min(axis=1) >= stamps[1:-1]).all()
