@@ -18,7 +18,7 @@ The algorithm "naive" has no peak and no bandwidth.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -187,7 +187,7 @@ def of_peak(share: float, instruction: str) -> str:
     return f"{percent(share)} of {instruction}" if instruction else ""
 
 
-def rates_table(head: str, lines: list[tuple[str, ...]]) -> str:
+def rates_table(head: str, lines: Sequence[tuple[str, ...]]) -> str:
     """A table whose last columns are the rate, the limit, the share of the instruction's peak and × naive.
 
     Where all rows are of floats, it has no instructions.

@@ -20,19 +20,17 @@ cdef extern from *:
     #define SUMS (REGS == 32 ? 16 : 12)
     /* of products of bytes: registers are left for two vectors of weights and their product */
     #define DOTS (SUMS - 2)
-    #if defined(LOWERED)
-      #define IN_REGISTER "+m"
-    #elif defined(__aarch64__)
-      #define IN_REGISTER "+w"
-    #elif defined(__SSE2__)
-      #define IN_REGISTER "+v"
+    /* weights that the compiler does not know: else it would multiply once for all sums. In memory if `dot` reads them there */
+    #if defined(__aarch64__) && !defined(LOWERED)
+      #define PLACE "+w"
+    #elif defined(__SSE2__) && !defined(LOWERED) && WEIGHTS == BYTES
+      #define PLACE "+v"
     #else
-      #define IN_REGISTER "+m"
+      #define PLACE "+m"
     #endif
-    /* weights that the compiler does not know: else it would multiply once for all sums */
     AI void unknown(vi* w) {
-        __asm__ volatile ("" : IN_REGISTER (w[0]));
-        if (GROUP_VECTORS == 2) __asm__ volatile ("" : IN_REGISTER (w[1]));
+        __asm__ volatile ("" : PLACE (w[0]));
+        if (GROUP_VECTORS == 2) __asm__ volatile ("" : PLACE (w[1]));
     }
     #if WEIGHTS == WORDS
       #define DOT_NAME (VBYTES > 16 ? "vpmaddwd" : "pmaddwd")

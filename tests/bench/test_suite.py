@@ -47,7 +47,10 @@ def test_the_package_is_measured_beside_its_plain_loops(tmp_path):
     assert saved["machine_info"]["fastconv"] == {"cpu": config.cpu(), "cpus": machine.cpu_limit().count, "isa": ISA}
     assert saved["commit_info"]["project"] == "fastconv"
     assert saved["commit_info"]["id"] == (commit.commit().rstrip("+") or "unversioned")
-    direct, naive = f"test_conv[resnet18-layer4.0.downsample-direct-t1-{FLOATS}]", "test_conv[resnet18-layer4.0.downsample-naive]"
+    direct, naive = (
+        f"test_conv[resnet18-layer4.0.downsample-direct-t1-{FLOATS}]",
+        "test_conv[resnet18-layer4.0.downsample-naive]",
+    )
     found = benchmarks(tmp_path / "saved.json")
     assert set(found) == {direct, naive}
     assert {b["group"] for b in found.values()} == {"resnet18/layer4.0.downsample"}
