@@ -4,9 +4,10 @@
     python bench/hot_loops.py fastconv/kernels --mca haswell    some modules or folders; with the cycles that llvm-mca expects
     python bench/hot_loops.py --faults                          faults only: exit code 1 if there are any
 
-A hot loop is a loop with multiply-adds in which no other loop has any. For each the tool lists the multiply-adds, the width of
-their registers, the spills (vectors moved to or from the stack) and the stores. A loop that loads a sum, adds to it and stores
-it again keeps its sums in memory: the compiler did not unroll the loop over them.
+A hot loop is a loop with multiply-adds in which no other loop has any. For each the tool lists the multiply-adds (of bytes: the
+instructions that multiply them), the width of their registers, the spills (vectors moved to or from the stack), the stores and
+the copies (from register to register). A loop that loads a sum, adds to it and stores it again keeps its sums in memory: the
+compiler did not unroll the loop over them.
 
 With `--mca` each loop gets the cycles that the ports need for its multiply-adds alone, as percent of the loop's, as llvm-mca
 models the CPU: operands in L1, no mispredicted branch. The tool needs objdump (binutils), and for `--mca` llvm-mca (Debian:
@@ -26,7 +27,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fastconv import kernels
-from fastconv.kernels.isas import kernel_and_isa, module_name
+from fastconv.kernels.isas import kernel_and_isa, lineage, module_name
 
 
 class Tiles(NamedTuple):
@@ -44,6 +45,23 @@ TILES = {
     "avx512": Tiles(64, (14, 14, 9), 14, 6),
     "neon": Tiles(16, (14, 14, 9), 14, 6),
 }
+#: the instructions that multiply bytes on the register tile of conv_int8, and how many of them a product of a group takes; for
+#: "vpmaddubsw", a vpmaddwd is the second
+DOTS = {
+    "baseline": {"pmaddwd": 2},
+    "avx2": {"vpmaddwd": 2, "vpmaddubsw": 2},
+    "avxvnni": {"vpdpbusd": 1},
+    "avx512": {"vpmaddwd": 2, "vpmaddubsw": 2},
+    "avx512vnni": {"vpdpbusd": 1},
+    "amx": {"vpdpbusd": 1},
+    "neon-dotprod": {"sdot": 1},
+}
+#: groups of a segment, and bytes of a block of channels, see pyx/tile_int8.pxd
+GROUPS, BLOCK = 4, 64
+#: products of AMX's tiles for a segment: of one or two units and vectors, see pyx/tile_amx.pxd
+TILE_PRODUCTS = (1, 2, 4)
+#: the copies of a loop with products on so many sums that are not worth a change: they run beside the products
+MANY_SUMS, MOST_COPIES = 26, 9
 #: taps of the kernel rows that have a depthwise tile of their own
 KERNEL_WIDTHS = (1, 3, 5)
 #: of an RNN, a GRU and an LSTM
@@ -53,14 +71,18 @@ TILED = ("conv_direct", "conv_im2col", "conv_winograd", "gemm")
 
 ITERATIONS = 200
 
+#: products of bytes; those with a sum
+DOT = r"vpdpbusd|v?pmaddwd|v?pmaddubsw|tdpbusd|sdot"
+SUMMED_DOT = re.compile(r"vpdpbusd|tdpbusd|sdot")
 #: of floats only: Winograd's weights are transformed in doubles, once
-MULTIPLY_ADD = re.compile(r"(vfn?m(?:add|sub)(?P<form>132|213|231)ps|mulps) .*|fml[as] v\d+\.4s.*")
+MULTIPLY_ADD = re.compile(rf"(vfn?m(?:add|sub)(?P<form>132|213|231)ps|mulps|(?P<dot>{DOT})) .*|fml[as] v\d+\.4s.*")
+ADD = re.compile(r"addps|v?paddd")
 BRANCH = re.compile(r"j\w+|b(?:\.\w+)?|cbn?z|tbn?z")
 X86_MOVE = re.compile(r"v?mov[ua]p[sd]|vmovdq[ua]\d*|v?movdq[ua]")
 ARM_MOVE = re.compile(r"(?P<way>ld|st)(?:p|r|ur|1)")
-X86_VECTOR = re.compile(r"%([xyz])mm\d+")
+X86_VECTOR = re.compile(r"%([txyz])mm\d+")
 ARM_VECTOR = re.compile(r"[vq]\d+")
-BYTES = {"x": 16, "y": 32, "z": 64}
+BYTES = {"x": 16, "y": 32, "z": 64, "t": 64}
 #: operands are split at the commas outside of addresses
 COMMA = re.compile(r",\s*(?![^(\[{]*[)\]}])")
 
@@ -85,16 +107,20 @@ class Loop:
     spills: int
     stores: int
     in_memory: int
+    copies: int = 0
+    #: what multiplies
+    instruction: str = "multiply-adds"
 
     def __str__(self) -> str:
         memory = f", {self.in_memory} sums in memory" if self.in_memory else ""
-        return f"{self.multiply_adds} multiply-adds of {self.width} bytes, {self.spills} spills, {self.stores} stores{memory}"
+        moves = f"{self.spills} spills, {self.stores} stores, {self.copies} copies"
+        return f"{self.multiply_adds} {self.instruction} of {self.width} bytes, {moves}{memory}"
 
 
 def disassemble(module: Path, objdump: str = "objdump") -> list[Instruction]:
     """The code of a compiled module, x86 in AT&T's syntax."""
     command = [objdump, "-d", "--no-show-raw-insn", str(module)]
-    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout.replace("{vex} ", "")
     lines = (re.fullmatch(r"\s*([0-9a-f]+):\s+(\S+)\s*(.*)", line) for line in text.splitlines())
     return [
         Instruction(int(m[1], 16), m[2], COMMA.split(re.sub(r"\s*(<.*|#.*|//.*)", "", m[3]))) for m in lines if m is not None
@@ -131,7 +157,8 @@ def _frame(code: list[Instruction], first: int) -> str:
 
 
 def _loop(code: list[Instruction], frame: str) -> Loop:
-    products = spills = stores = in_memory = width = 0
+    spills = stores = in_memory = width = copies = 0
+    products: Counter[str] = Counter()
     places = Places()
     loaded: dict[str, Place] = {}  # vector register -> the place that it was loaded from
     summed: dict[str, Place] = {}  # vector register -> the place of the sum that it was loaded with, and a product added to
@@ -151,8 +178,9 @@ def _loop(code: list[Instruction], frame: str) -> Loop:
             if load:
                 loaded[register] = place
         else:
+            copies += _is_copy(name, operands)
             if m is not None:
-                products += 1
+                products[m["dot"] or "multiply-adds"] += 1
                 width = max(width, *(_width(o) for o in operands))
             target = _target(operands)
             if target is not None:
@@ -160,13 +188,27 @@ def _loop(code: list[Instruction], frame: str) -> Loop:
                 place = places.find(addend) if "(" in addend else loaded.get(addend) or summed.get(addend)
                 loaded.pop(target, None)
                 summed.pop(target, None)
+                of_products = ADD.fullmatch(name) and multiplied.issuperset(operands)
                 multiplied.discard(target)
-                if name == "mulps":
+                if of_products or (m is not None and _is_product(name, m)):
                     multiplied.add(target)
                 if place is not None:
                     summed[target] = place
         places.after(name, operands)
-    return Loop(code, products, width, spills, stores, in_memory)
+    instruction = next((name for name in products if name.endswith("ubsw")), max(products, key=products.__getitem__))
+    return Loop(code, products.total(), width, spills, stores, in_memory, copies, instruction)
+
+
+def _is_copy(name: str, operands: list[str]) -> bool:
+    """Whether an instruction moves a vector from register to register."""
+    if X86_MOVE.fullmatch(name):
+        return all(X86_VECTOR.fullmatch(o) for o in operands)
+    return name == "mov" and all(re.fullmatch(r"v\d+\.16b", o) for o in operands)
+
+
+def _is_product(name: str, m: re.Match[str]) -> bool:
+    """Whether an instruction multiplies and does not add to a sum."""
+    return name == "mulps" or (m["dot"] is not None and not SUMMED_DOT.fullmatch(name))
 
 
 #: an address: its text without the constant, the times that its registers were written, and the constant
@@ -240,13 +282,15 @@ def _target(operands: list[str]) -> str | None:
 
 def _addend(name: str, multiply_add: re.Match[str] | None, operands: list[str], multiplied: set[str]) -> str:
     """The operand that a product is added to, an address or a register; none in other instructions."""
-    if name == "addps":
-        source, target = operands
-        return target if source in multiplied else source if target in multiplied else ""
-    if multiply_add is None or name == "mulps":
+    if ADD.fullmatch(name):
+        sums = [o for o in operands[:2] if o not in multiplied]
+        return sums[0] if len(sums) == 1 else ""
+    if multiply_add is None or _is_product(name, multiply_add):
         return ""
-    if name.startswith("fml"):
+    if name.startswith("fml") or name == "sdot":
         return _register(operands[0])
+    if SUMMED_DOT.fullmatch(name):
+        return operands[2]
     return operands[{"231": 2, "213": 0, "132": 1}[multiply_add["form"]]]
 
 
@@ -263,7 +307,7 @@ def share_of_peak(loop: Loop, cpu: str) -> float:
     NaN where it does not know an instruction or the CPU.
     """
     code = [i for i in loop.code if not BRANCH.fullmatch(i.name)]
-    sums = [i for i in code if MULTIPLY_ADD.fullmatch(i.text) or i.name == "addps"]
+    sums = [i for i in code if MULTIPLY_ADD.fullmatch(i.text) or ADD.fullmatch(i.name)]
     return _modelled("Block RThroughput", sums, cpu) / (_modelled("Total Cycles", code, cpu) / ITERATIONS)
 
 
@@ -287,13 +331,35 @@ def products(kernel: str, tiles: Tiles) -> set[int]:
     return set()
 
 
+def products_of_bytes(isa: str, tiles: Tiles) -> set[tuple[str, int]]:
+    """(instruction, how many) of each tile of conv_int8, for a segment. Tiles of narrow vectors have two of them."""
+    widths = (1, 2, 3) if tiles.width == BLOCK else (2,)
+    sums = {r * width for width in widths for r in range(1, tiles.rows[width - 1] + 1)}
+    found = {(name, n * GROUPS * each) for name, each in DOTS.get(isa, {}).items() for n in sums}
+    return found | {("tdpbusd", n) for n in TILE_PRODUCTS if isa == "amx"}
+
+
+def tiles_of(isa: str) -> Tiles | None:
+    """The tiles of an instruction set: its own or its parent's; None for the lowered ones."""
+    return next((TILES[name] for name in lineage(isa) if name in TILES), None)
+
+
 def faults(kernel: str, isa: str, loops: Iterable[Loop]) -> list[str]:
     """The faults of a kernel's hot loops: a tile has none, or its sums do not stay in registers."""
-    tiles, loops = TILES[isa], list(loops)
-    clean = [x.multiply_adds for x in loops if x.width == tiles.width and not x.spills and not x.in_memory]
-    wanted = [p for p in sorted(products(kernel, tiles)) if not any(n % p == 0 for n in clean)]
-    return [f"no loop has {p} multiply-adds of {tiles.width} bytes without a spill" for p in wanted] + [
-        f"a loop has {x}" for x in loops if x.in_memory
+    tiles, loops = tiles_of(isa), list(loops)
+    if tiles is None:
+        return []
+    clean = [x for x in loops if x.width == tiles.width and not x.spills and not x.in_memory]
+    wanted = {("multiply-adds", n) for n in products(kernel, tiles)}
+    if kernel == "conv_int8":
+        wanted = products_of_bytes(isa, tiles)
+    made = {(x.instruction, x.multiply_adds) for x in clean}
+    missing = [(name, n) for name, n in sorted(wanted) if not any(by == name and m % n == 0 for by, m in made)]
+    many = MANY_SUMS * GROUPS
+    return [
+        *(f"no loop has {n} {name} of {tiles.width} bytes without a spill" for name, n in missing),
+        *(f"a loop has {x}" for x in loops if x.in_memory),
+        *(f"a loop has {x}" for x in clean if kernel == "conv_int8" and x.multiply_adds >= many and x.copies > MOST_COPIES),
     ]
 
 
@@ -317,7 +383,6 @@ def main() -> int:
             f"{kernel} for {isa}: {fault}"
             for module in modules
             for kernel, isa in filter(None, [kernel_and_isa(module.name.split(".")[0])])
-            if isa in TILES
             for fault in faults(kernel, isa, hot_loops(disassemble(module, args.objdump)))
         ]
         print("\n".join(found) or "no faults")
