@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from fastconv.engines import Run, burst, onnxruntime, openvino
+from fastconv.engines import Run, burst, onnxruntime, openvino_request, run_of
 
 
 def fastconv(path: Path, threads: int, accuracy: str) -> Run:
@@ -50,12 +50,25 @@ def ncnn(path: Path, threads: int, accuracy: str) -> Run:
     return run
 
 
-def any_accuracy(load: Callable[[Path, int], Run]) -> Callable[[Path, int, str], Run]:
-    """An engine that has one accuracy."""
-    return lambda path, threads, accuracy: load(path, threads)
+def openvino(path: Path, threads: int, precision: str) -> tuple[Run, str]:
+    """A function, and the types in which it multiplies: quantized networks leave the choice to OpenVINO."""
+    hints = {"INFERENCE_PRECISION_HINT": "f32"} if precision == "float32" else {}
+    request = openvino_request(path, threads, **hints)
+    operations = [op.get_rt_info() for op in request.get_compiled_model().get_runtime_model().get_ops()]
+    types = {str(i["runtimePrecision"].value) for i in operations if str(i["layerType"].value) in PRODUCTS}
+    return run_of(request), ", ".join(sorted(types))
 
 
-ENGINES = {"fastconv": fastconv, "onnxruntime": any_accuracy(onnxruntime), "openvino": any_accuracy(openvino), "ncnn": ncnn}
+#: OpenVINO's operations that sum products
+PRODUCTS = ("Convolution", "FullyConnected", "MatMul")
+#: engine -> its function, and the types in which it multiplies, where it chooses them
+Load = Callable[[Path, int, dict[str, Any]], tuple[Run, str]]
+ENGINES: dict[str, Load] = {
+    "fastconv": lambda path, threads, task: (fastconv(path, threads, task["accuracy"]), ""),
+    "onnxruntime": lambda path, threads, task: (onnxruntime(path, threads), ""),
+    "openvino": lambda path, threads, task: openvino(path, threads, task["precision"]),
+    "ncnn": lambda path, threads, task: (ncnn(path, threads, task["accuracy"]), ""),
+}
 
 
 def memory() -> tuple[int, int] | None:
@@ -81,13 +94,13 @@ def first_answer(task: dict[str, Any], x: np.ndarray) -> tuple[Run, dict[str, An
     forget_peak()
     before = memory()
     began = time.perf_counter()
-    run = ENGINES[task["engine"]](Path(task["model"]), task["threads"], task["accuracy"])
+    run, types = ENGINES[task["engine"]](Path(task["model"]), task["threads"], task)
     y = np.asarray(run([x])[0])
     seconds = time.perf_counter() - began
     after = memory()
     np.save(task["y"], y)
     told = {"resident": after[0] - before[0], "peak": after[1] - before[0]} if before and after else {}
-    return run, {"version": version, "load_s": seconds, **told}
+    return run, {"version": version + f" ({types})" * bool(types), "load_s": seconds, **told}
 
 
 def main() -> None:

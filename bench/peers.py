@@ -3,12 +3,17 @@
     pip install '.[peers]'
     python bench/peers.py                               the networks of bench/zoo.py, batch 1, on one thread and on all cores
     python bench/peers.py --batch 1,8 --accuracy exact --write
+    python bench/peers.py --precision int8              quantized networks, the same file for every engine
     python bench/peers.py --threads 2 --engines fastconv,onnxruntime net.onnx
 
 Each engine lives in a process of its own (bench/engines.py). They take turns: in each round each one runs for a short burst and
 tells its fastest call, and the round's ratio is (fastest peer) / fastconv. What counts is the median of the rounds' ratios: it
 holds on a busy machine, where an absolute time does not. All compute the same network on the same input, and an engine that is
 further than 1e-3 of the largest value from the result in float64 is wrong, and not timed.
+
+With --precision int8, each network is quantized once. Engines round differently between the layers: on random weights results
+are 1 to 9 % apart. There an engine is wrong if onnxruntime's result is less than 20 dB (10 %) above the difference: one that
+computes another function has 0 dB. OpenVINO chooses its types then, and its version names them. ncnn reads no such files.
 
 Networks have random weights. Model files have one input, of which an open batch is that of --batch, and their first output
 counts. What the engines read lies in the folder --cache, and what is missing there is made.
@@ -44,10 +49,14 @@ import fastconv
 from fastconv import kernels, onnx_json
 from fastconv.bench import tables
 from fastconv.convert import convert
+from fastconv.engines import onnxruntime
 from fastconv.threads import cpu_limit
 
 CACHE = Path(os.environ.get("PEERS_CACHE") or Path(tempfile.gettempdir(), "peers_cache"))
 MOST_ERROR = 1e-3
+#: the least ratio of signal to noise of quantized networks, in decibels
+LEAST_RATIO = 20.0
+CALIBRATION_IMAGES = 4
 PNNX = Path(sys.executable).with_name("pnnx")  # ncnn's converter
 PATIENCE = 60.0  # seconds for an engine to end
 
@@ -62,6 +71,7 @@ class Result:
     resident: float = math.nan
     peak: float = math.nan
     max_error: float = math.nan
+    signal_to_noise: float = math.nan
     ms: list[float] = field(default_factory=list)
 
     @property
@@ -73,7 +83,7 @@ class Result:
         if self.error:
             return {"error": self.error}
         known = {"median_ms": self.median, "load_ms": 1e3 * self.load_s, "resident_mb": self.resident / 1e6}
-        known |= {"peak_mb": self.peak / 1e6, "max_error": self.max_error}
+        known |= {"peak_mb": self.peak / 1e6, "max_error": self.max_error, "signal_to_noise_db": self.signal_to_noise}
         known = {key: performance.rounded(value) for key, value in known.items() if not math.isnan(value)}
         return known | {"ms": [performance.rounded(ms) for ms in self.ms]}
 
@@ -116,10 +126,12 @@ class Comparison:
 # ---- models
 
 
-def prepare(source: str, batch: int, names: Iterable[str], cache: Path) -> tuple[Path, dict[str, str]]:
+def prepare(
+    source: str, batch: int, names: Iterable[str], cache: Path, precision: str = "float32"
+) -> tuple[Path, dict[str, str]]:
     """(An `.onnx` file with what else these engines need beside it; engine -> why it has none).
 
-    The source is a network of bench/zoo.py or a file.
+    The source is a network of bench/zoo.py or a file, of floats.
     """
     cache.mkdir(parents=True, exist_ok=True)
     if known := source in zoo.ZOO:
@@ -131,6 +143,11 @@ def prepare(source: str, batch: int, names: Iterable[str], cache: Path) -> tuple
     if known and not path.exists():
         onnx_json.write(zoo.build(source, batch=batch), model)
         convert(model, path)
+    if precision == "int8":
+        floats, path = path, path.with_suffix(".int8.onnx")
+        model = path.with_suffix(".json")
+        if not (known and path.exists()):
+            quantize(floats, path)
     if not known or not model.exists():
         convert(path, model)
     failed = {}
@@ -140,6 +157,27 @@ def prepare(source: str, batch: int, names: Iterable[str], cache: Path) -> tuple
         except (OSError, subprocess.CalledProcessError) as e:
             failed["ncnn"] = f"pnnx: {e}"
     return path, failed
+
+
+def quantize(source: Path, target: Path) -> None:
+    """Write a network with uint8 activations and int8 weights, a scale for each output channel, from random images."""
+    from onnxruntime import quantization
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    (image, *_) = fastconv.load(source).inputs
+    shape, rng = [d if isinstance(d, int) else 1 for d in image.shape or ()], np.random.default_rng(1)
+
+    class Images(quantization.CalibrationDataReader):
+        images = iter([{image.name: rng.standard_normal(shape, np.float32)} for _ in range(CALIBRATION_IMAGES)])
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            return next(self.images, None)
+
+    with tempfile.TemporaryDirectory() as folder:
+        prepared = Path(folder, "prepared.onnx")
+        quant_pre_process(source, prepared, skip_symbolic_shape=True)
+        types = {"activation_type": quantization.QuantType.QUInt8, "weight_type": quantization.QuantType.QInt8}
+        quantization.quantize_static(prepared, target, Images(), per_channel=True, **types)
 
 
 # ---- engines
@@ -197,9 +235,14 @@ def start(task: dict[str, Any], expected: np.ndarray, starts: int) -> tuple[Engi
     result = Result(**{**engine.first, "load_s": min(loads)})
     if not result.error:
         y = np.load(task["y"]).astype(np.float64).ravel()
-        far = np.abs(y - expected.ravel()).max() if y.size == expected.size else math.inf
-        result.max_error = float(far / np.abs(expected).max())
-        if not result.max_error <= MOST_ERROR:
+        far = y - expected.ravel() if y.size == expected.size else np.full(1, math.inf)
+        result.max_error = float(np.abs(far).max() / np.abs(expected).max())
+        if task["precision"] == "int8":
+            with np.errstate(divide="ignore"):
+                result.signal_to_noise = float(10 * np.log10(np.square(expected).sum() / np.square(far).sum()))
+            if not result.signal_to_noise >= LEAST_RATIO:
+                result.error = f"wrong: the signal is {result.signal_to_noise:.1f} dB above the noise"
+        elif not result.max_error <= MOST_ERROR:
             result.error = f"wrong: off by {result.max_error:.1e} of the largest value"
     return engine, result
 
@@ -213,7 +256,7 @@ def compare(
         np.save(Path(folder, "x.npy"), x)
         files = {"model": str(path.absolute()), "x": str(Path(folder, "x.npy")), "y": str(Path(folder, "y.npy"))}
         for name in names:
-            task = {"engine": name, **files, "threads": threads, "accuracy": args.accuracy}
+            task = {"engine": name, **files, "threads": threads, "accuracy": args.accuracy, "precision": args.precision}
             engine, results[name] = start(task, expected, args.starts)
             stack.callback(engine.close)
             if not results[name].error:
@@ -232,16 +275,19 @@ def compare(
 def comparisons(names: list[str], args: argparse.Namespace) -> Iterator[Comparison]:
     """All networks and batches on all numbers of threads."""
     for batch in args.batch:
-        possible = [n for n in names if n != "ncnn" or batch == 1]
-        for source in args.networks:
-            path, failed = prepare(source, batch, possible, args.cache)
+        possible = [n for n in names if n != "ncnn" or (batch == 1 and args.precision == "float32")]
+        for source in args.networks or (zoo.QUANTIZED if args.precision == "int8" else zoo.COMPARED):
+            path, failed = prepare(source, batch, possible, args.cache, args.precision)
             model = fastconv.load(path.with_suffix(".json"))
             if len(model.inputs) > 1:
                 raise SystemExit(f"{source} has {len(model.inputs)} inputs: only networks of one can be compared")
             shape = [d if isinstance(d, int) else batch for d in model.inputs[0].shape or ()]
             x = np.random.default_rng(0).standard_normal(shape, np.float32)
-            exact = model.reference(x)
-            expected = exact if isinstance(exact, np.ndarray) else next(iter(exact))
+            if args.precision == "int8":
+                expected = np.asarray(onnxruntime(path, 1)([x])[0], np.float64)
+            else:
+                exact = model.reference(x)
+                expected = exact if isinstance(exact, np.ndarray) else next(iter(exact))
             del model
             for threads in args.threads:
                 results = compare(path, x, expected, [n for n in possible if n not in failed], threads, args)
@@ -264,7 +310,13 @@ def runs(done: list[Comparison], args: argparse.Namespace) -> list[performance.R
     """The results of each batch, as bench/results has them."""
     found = []
     for batch, group in tables.grouped(done, lambda c: c.batch).items():
-        run = {"accuracy": args.accuracy, "batch": batch, "date": str(datetime.date.today()), "commit": performance.commit()}
+        run = {
+            "precision": args.precision,
+            "accuracy": args.accuracy,
+            "batch": batch,
+            "date": str(datetime.date.today()),
+            "commit": performance.commit(),
+        }
         run |= {"threads": args.threads, "rounds": args.rounds, "burst_s": args.burst, "starts": args.starts}
         versions = {name: r.version for c in group for name, r in c.results.items() if r.version}
         found.append(run | {"engines": versions, "networks": [c.saved() for c in group]})
@@ -300,11 +352,13 @@ def chosen(text: str) -> list[str]:
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     cores = ",".join(map(str, dict.fromkeys((1, cpu_limit().count))))
-    p.add_argument("networks", nargs="*", default=zoo.COMPARED, help="of bench/zoo.py, or .onnx files; default: the seven")
+    defaults = f"default: {', '.join(zoo.COMPARED)}; quantized: {', '.join(zoo.QUANTIZED)}"
+    p.add_argument("networks", nargs="*", help=f"of bench/zoo.py, or .onnx files of floats; {defaults}")
     p.add_argument("--batch", type=counts, default=[1], help="images a call, 1,8; default: 1")
     p.add_argument("--threads", type=counts, default=counts(cores), help=f"default: {cores}")
     p.add_argument("--engines", type=chosen, default=list(engines.ENGINES), help=f"default: {','.join(engines.ENGINES)}")
     p.add_argument("--accuracy", choices=("default", "exact"), default="default", help="exact: no Winograd; default: default")
+    p.add_argument("--precision", choices=("float32", "int8"), default="float32", help="default: float32")
     p.add_argument("--rounds", type=int, default=7, help="default: %(default)s")
     p.add_argument("--burst", type=float, default=0.4, help="seconds of each engine in a round; default: %(default)s")
     p.add_argument("--starts", type=int, default=3, help="how often each engine loads; default: %(default)s")
@@ -320,7 +374,8 @@ def main() -> None:
     for c in comparisons(installed(args.engines), args):
         print(progress(c), flush=True)
         done.append(c)
-    isa, found = kernels.load().isa, runs(done, args)
+    own = kernels.load().sources["conv_int8" if args.precision == "int8" else "conv_direct"]
+    isa, found = own, runs(done, args)
     print(f"\n{report.machine()}, {isa}\n\n{performance.run_tables(isa, found)}")
     if args.json:
         args.json.write_text(json.dumps([asdict(c) | {"ratio": c.ratio} for c in done], indent=1), encoding="utf-8")

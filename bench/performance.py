@@ -3,10 +3,10 @@
     python bench/performance.py             print the page
     python bench/performance.py --write     write the page, the picture and its caption
 
-Each file has the measurements of one instruction set on one machine. `runs` compares engines, one entry for each accuracy and
-batch size; `bench/peers.py --write` puts them there. `layers` has single layers, from `bench/report.py --write`. A measurement
-replaces the earlier one of the same machine; another machine has a file of its own. A run has the medians, ratios and shares of
-its tables, and the milliseconds of each round where they were kept.
+Each file has the measurements of one instruction set on one machine. `runs` compares engines, one entry for each precision,
+accuracy and batch size; `bench/peers.py --write` puts them there. `layers` has single layers, from `bench/report.py --write`.
+A measurement replaces the earlier one of the same machine; another machine has a file of its own. A run has the medians, ratios
+and shares of its tables, and the milliseconds of each round where they were kept.
 """
 
 import argparse
@@ -48,10 +48,12 @@ measure.
 All engines (`pip install '.[peers]'`) compute the same network with the same random weights on the same input, each in a
 process of its own, and take turns. An engine whose result is wrong is not timed. `fastest peer / fastconv` is the ratio within
 a round; tables have the median over the rounds. With `accuracy="exact"` fastconv uses no Winograd, and it is off in ncnn too
-(onnxruntime and OpenVINO have none).
+(onnxruntime and OpenVINO have none). Under "int8" all read the same quantized file; the types in which OpenVINO multiplies are
+behind its version.
 
 `python bench/performance.py --write` makes this page from the files in bench/results.
-`python bench/peers.py --batch 1,8 --write` and `python bench/report.py saved.json --write` add the machine they run on.
+`python bench/peers.py --batch 1,8 --write`, the same with `--precision int8`, and `python bench/report.py saved.json --write` add
+the machine they run on.
 """
 
 Results = dict[str, Any]  # a file
@@ -92,13 +94,13 @@ def load() -> list[Results]:
 
 
 def save(isa: str, runs: Iterable[Run] = (), layers: dict[str, Any] | None = None) -> Path:
-    """Write runs and layers into the file of this machine, in place of those of the same accuracy and batch size."""
+    """Write runs and layers into the file of this machine, in place of those of the same precision, accuracy and batch size."""
     cpu, cpus = config.cpu(), cpu_limit().count
     path = RESULTS / f"{isa}-{slug(cpu)}-{cpus}cpu.json"
     saved: Results = {"isa": isa, "cpu": cpu, "flags": config.cpu_flags(), "cpus": cpus, "runs": []}
     if path.exists():
         saved = json.loads(path.read_text(encoding="utf-8"))
-    all_runs = {(run["accuracy"], run["batch"]): run for run in (*saved["runs"], *runs)}
+    all_runs = {(*kind(run), run["batch"]): run for run in (*saved["runs"], *runs)}
     saved["runs"] = [all_runs[key] for key in sorted(all_runs)]
     if layers:
         saved["layers"] = layers
@@ -114,6 +116,11 @@ def save_layers(saved: dict[str, Any], stat: str) -> None:
         groups = tables.grouped(rows, lambda r: r.threads).items()
         figures = [{"threads": threads, **f} for threads, group in groups for f in tables.network_figures(group)]
         save(isa, layers=made | {"figures": [{k: rounded(v) for k, v in f.items()} for f in figures]})
+
+
+def kind(run: Run) -> tuple[str, str]:
+    """The precision and the accuracy of a run; older files have floats only."""
+    return run.get("precision", "float32"), run["accuracy"]
 
 
 def rounded(value: Any) -> Any:
@@ -139,6 +146,7 @@ def origin(isa: str, run: Run) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in run["engines"].items())
     threads = f"{numbers(run['threads'], 0)} thread{'s' if run['threads'] != [1] else ''}"
     accuracy = " --accuracy exact" if run["accuracy"] == "exact" else ""
+    accuracy += " --precision int8" if kind(run)[0] == "int8" else ""
     command = f"--batch {run['batch']} --threads {','.join(map(str, run['threads']))}{accuracy}"
     command += f" --rounds {run['rounds']} --burst {run['burst_s']:g} --starts {run['starts']}"
     return (
@@ -229,11 +237,13 @@ def layers(saved: Results) -> str:
 def summary(all_results: list[Results]) -> str:
     """One line a run."""
     lines = [
-        (saved["isa"], saved["cpu"], str(saved["cpus"]), run["date"], run["accuracy"], str(run["batch"]),
+        (saved["isa"], saved["cpu"], str(saved["cpus"]), run["date"], *kind(run), str(run["batch"]),
          f"{statistics.geometric_mean(ratios(run)):.2f}", f"{min(ratios(run)):.2f}")
         for saved in all_results for run in saved["runs"] if ratios(run)
     ]  # fmt: skip
-    return tables.table(f"instruction set | CPU | >CPUs | date | accuracy | >batch | >peer / {OURS}, mean | >least", lines)
+    return tables.table(
+        f"instruction set | CPU | >CPUs | date | precision | accuracy | >batch | >peer / {OURS}, mean | >least", lines
+    )
 
 
 def section(saved: Results) -> str:
@@ -242,8 +252,9 @@ def section(saved: Results) -> str:
     parts = [f"## {name}"]
     if saved.get("flags"):
         parts.append(f"Flags of the CPU: {saved['flags']}.")
-    for accuracy, runs in tables.grouped(saved["runs"], lambda run: run["accuracy"]).items():
-        parts += [f'### accuracy="{accuracy}": {name}', run_tables(saved["isa"], runs)]
+    for (precision, accuracy), runs in tables.grouped(saved["runs"], kind).items():
+        of_bytes = f"{precision}, " if precision == "int8" else ""
+        parts += [f'### {of_bytes}accuracy="{accuracy}": {name}', run_tables(saved["isa"], runs)]
     if "layers" in saved:
         parts += [f"### Layers: {name}", layers(saved)]
     return "\n\n".join(parts)
@@ -261,7 +272,7 @@ def page() -> str:
 def shown() -> tuple[Results, Run, list[dict[str, Any]]]:
     """The results that README.md shows, their run of the default accuracy and batch 1, and its comparisons on one thread."""
     saved = json.loads((RESULTS / SHOWN).read_text(encoding="utf-8"))
-    run = next(run for run in saved["runs"] if (run["accuracy"], run["batch"]) == ("default", 1))
+    run = next(run for run in saved["runs"] if (*kind(run), run["batch"]) == ("float32", "default", 1))
     return saved, run, [c for c in run["networks"] if c["threads"] == 1 and "ratio" in c]
 
 

@@ -1,6 +1,6 @@
 """Networks with random weights, as Graphs: `build("resnet50")`. The layers of eight are those of fastconv/bench/shapes; `style`
 is the network of fast style transfer (Johnson et al., 2016, with InstanceNormalization), `unet3d` a small U-Net over volumes,
-`vit` a ViT-S/16 (Dosovitskiy et al., 2021).
+`vit` a ViT-S/16 (Dosovitskiy et al., 2021), `detector` has the layers of YOLOv5s at 320x320.
 
 BatchNormalization is folded into the convolutions, as in most files that are made for inference; the networks end before the
 softmax. Not for answers: for times and for the shapes of real graphs.
@@ -276,13 +276,55 @@ def vit(net: Network) -> Value:
     return net.linear(net.add("Gather", net.layer_norm(x), net.constant(np.array(0)), axis=1), 1000)
 
 
+def detector(net: Network) -> Value:
+    """Three scales of boxes, N x 255 x 2100: convolutions with SiLU, Concat, MaxPool, Resize."""
+
+    def conv(x: Value, OC: int, kernel: int = 1, stride: int = 1, pad: int | None = None) -> Value:
+        y = net.conv(x, OC, kernel, stride, pad)
+        return net.add("Mul", y, net.add("Sigmoid", y))
+
+    def c3(x: Value, OC: int, depth: int, shortcut: bool = True) -> Value:
+        y = conv(x, OC // 2)
+        for _ in range(depth):
+            z = conv(conv(y, OC // 2), OC // 2, 3)
+            y = net.add("Add", y, z) if shortcut else z
+        return conv(net.concat(y, conv(x, OC // 2)), OC)
+
+    def upsample(x: Value) -> Value:
+        scales = net.constant(np.float32([1, 1, 2, 2]))
+        return net.add("Resize", x, None, scales, coordinate_transformation_mode="asymmetric", nearest_mode="floor")
+
+    x, maps = conv(net.image, 32, 6, 2, 2), []
+    for OC, depth in ((64, 1), (128, 2), (256, 3), (512, 1)):
+        x = c3(conv(x, OC, 3, 2), OC, depth)
+        maps.append(x)
+    pools = [conv(x, 256)]
+    for _ in range(3):
+        pools.append(net.max_pool(pools[-1], 5, 1, 2))
+    large = conv(conv(net.concat(*pools), 512), 256)
+    middle = conv(c3(net.concat(upsample(large), maps[2]), 256, 1, shortcut=False), 128)
+    found = [c3(net.concat(upsample(middle), maps[1]), 128, 1, shortcut=False)]
+    for OC, before in ((256, middle), (512, large)):
+        found.append(c3(net.concat(conv(found[-1], OC // 2, 3, 2), before), OC, 1, shortcut=False))
+    boxes = [net.reshape(net.conv(y, 255, 1), y.dims[0], 255, -1) for y in found]
+    return net.add("Concat", *boxes, axis=2)
+
+
 ZOO = {
-    f.__name__: f for f in (alexnet, vgg16, googlenet, squeezenet, resnet18, resnet50, mobilenetv2, unet, style, unet3d, vit)
+    f.__name__: f
+    for f in (alexnet, vgg16, googlenet, squeezenet, resnet18, resnet50, mobilenetv2, unet, style, unet3d, vit, detector)
 }
-#: those that are compared with other engines
+#: those that are compared with other engines, and those that are quantized for that
 COMPARED = ("alexnet", "vgg16", "resnet18", "resnet50", "mobilenetv2", "squeezenet", "unet")
+QUANTIZED = ("resnet50", "resnet18", "mobilenetv2", "squeezenet", "vgg16", "detector")
 #: the inputs of those that do not take 3 x 224 x 224
-IMAGES = {"alexnet": (3, 227, 227), "unet": (3, 256, 256), "style": (3, 256, 256), "unet3d": (1, 32, 64, 64)}
+IMAGES = {
+    "alexnet": (3, 227, 227),
+    "unet": (3, 256, 256),
+    "style": (3, 256, 256),
+    "unet3d": (1, 32, 64, 64),
+    "detector": (3, 320, 320),
+}
 
 
 def build(name: str, fill: Fill | None = None, batch: int = 1, image: tuple[int, ...] | None = None) -> Graph:

@@ -36,10 +36,19 @@ def onnxruntime(path: Path, threads: int) -> Run:
 
 def openvino(path: Path, threads: int) -> Run:
     """A `.onnx` file in OpenVINO, in float32 throughout."""
+    return run_of(openvino_request(path, threads, INFERENCE_PRECISION_HINT="f32"))
+
+
+def openvino_request(path: Path, threads: int, **hints: str) -> Any:
+    """A `.onnx` file compiled by OpenVINO, as a request."""
     import openvino
 
-    hints = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
-    request = openvino.Core().compile_model(path, "CPU", hints).create_infer_request()
+    hints = {"PERFORMANCE_HINT": "LATENCY", **hints}
+    return openvino.Core().compile_model(path, "CPU", {"INFERENCE_NUM_THREADS": threads, **hints}).create_infer_request()
+
+
+def run_of(request: Any) -> Run:
+    """A request of OpenVINO as a function."""
     outputs = range(len(request.model_outputs))
 
     def run(inputs: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
@@ -128,4 +137,4 @@ def burst(call: Callable[[], object], seconds: float) -> float:
     return 1e3 * best
 
 
-__all__ = ["ENGINES", "Run", "burst", "load", "module", "refusal"]
+__all__ = ["ENGINES", "Run", "burst", "load", "module", "openvino_request", "refusal", "run_of"]
