@@ -67,20 +67,22 @@ WHOLE_MICROSECONDS = 15.0
 MOST_PIECES, PIECE_MICROSECONDS = 16, 25.0
 #: but for pieces that would take longer: signals are seen between two pieces
 LONG_MICROSECONDS = 10e3
-#: cautious rates of one thread, a microsecond: floating-point operations, and bytes to and from memory
-FLOPS, BYTES = 40e3, 8e3
+#: cautious rates of one thread, a microsecond: operations on floats, those on bytes (a fifth of the peak of vpdpbusd, and more than
+#: that of vpmaddwd: too many pieces cost more than too few), and bytes to and from memory
+FLOPS, BYTE_OPS, BYTES = 40e3, 200e3, 8e3
 
 
 def node_microseconds(node: Node) -> float:
     """A rough time on one thread for a kernel that computes the node; unknown sizes count for nothing."""
     values = dict.fromkeys((*node.operands, *node.results))
     known = [v for v in values if v.known]
-    return microseconds(node.op.flops(node) if len(known) == len(values) else 0, known)
+    operations = node.op.flops(node) if len(known) == len(values) else 0
+    return microseconds(operations / (BYTE_OPS if node.prologue else FLOPS), known)
 
 
-def microseconds(flops: int, values: Iterable[Value]) -> float:
-    """A rough time on one thread for `flops` operations on these values."""
-    return flops / FLOPS + nbytes(values) / BYTES
+def microseconds(computing: float, values: Iterable[Value]) -> float:
+    """A rough time on one thread for a computation of so many microseconds on these values."""
+    return computing + nbytes(values) / BYTES
 
 
 def pieces(microseconds: float, threads: int, steps: int) -> int:
