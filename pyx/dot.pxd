@@ -46,12 +46,7 @@ cdef extern from *:
     #endif
 
     AI vi vload4(const void* p) { vi x; __builtin_memcpy(&x, p, VBYTES); return x; }
-    #if defined(__AVX2__) && !defined(LOWERED)
-      /* GCC would load an integer register, if it is to be masked, and pass that to a vector */
-      AI vi vbroadcast4(const void* p) { vi x; __asm__ ("vpbroadcastd %1, %0" : "=v" (x) : "m" (*(const int*)p)); return x; }
-    #else
-      AI vi vbroadcast4(const void* p) { int x; __builtin_memcpy(&x, p, 4); return x - (vi){0}; }
-    #endif
+    AI vi vbroadcast4(const void* p) { int x; __builtin_memcpy(&x, p, 4); return x - (vi){0}; }
     AI vi vset4(int x) { return x - (vi){0}; }
 
     #if defined(LOWERED)
@@ -73,6 +68,8 @@ cdef extern from *:
       #define WEIGHTS WORDS
       /* weights from memory: in registers they would take the place of sums */
       #ifdef __AVX2__
+        /* GCC would load an integer register, as the group is masked, and pass that to a vector */
+        AI vi group(const void* p) { vi x; __asm__ ("vpbroadcastd %1, %0" : "=v" (x) : "m" (*(const int*)p)); return x; }
         AI vi madd(vi x, const void* w) { vi y; __asm__ ("vpmaddwd %2, %1, %0" : "=v" (y) : "v" (x), "m" (*(const vi*)w)); return y; }
         AI vi maddubs(vi x, const void* w) {
             vi y;
@@ -82,11 +79,15 @@ cdef extern from *:
         /* GCC would sum the products of several groups first, which takes more registers than there are */
         AI vi sum(vi acc, vi x) { __asm__ ("vpaddd %1, %0, %0" : "+v" (acc) : "v" (x)); return acc; }
       #else
+        AI vi group(const void* p) { return vbroadcast4(p); }
         AI vi sum(vi acc, vi x) { __asm__ ("paddd %1, %0" : "+x" (acc) : "x" (x)); return acc; }
         AI vi madd(vi x, const void* w) { return (vi)OP(madd_epi16)(IMM(x), IMM(vload4(w))); }
       #endif
     #else
       #define DOT_LOWERED
+    #endif
+    #if !defined(WEIGHTS) || WEIGHTS == BYTES
+      AI vi group(const void* p) { return vbroadcast4(p); }
     #endif
     #ifdef DOT_LOWERED
       #ifndef WEIGHTS
@@ -111,12 +112,12 @@ cdef extern from *:
       #define GROUP_VECTORS 1
       AI vi dot_groups(vi acc, vi x, const char* w) { return dot_lanes(acc, x, vload4(w)); }
     #endif
-    AI vi dot(vi acc, const void* x, const char* w) { return dot_groups(acc, vbroadcast4(x), w); }
+    AI vi dot(vi acc, const void* x, const char* w) { return dot_groups(acc, group(x), w); }
     #if WEIGHTS == WORDS && (VBYTES == 64 || defined(__AVX2__))
       #define HAS_PAIRS 1
       AI vi dot_pairs(vi acc, const void* x, const char* w) {
           vh ones = 1 - (vh){0};
-          return sum(acc, (vi)OP(madd_epi16)(IMM(maddubs(vbroadcast4(x), w)), IMM(ones)));
+          return sum(acc, (vi)OP(madd_epi16)(IMM(maddubs(group(x), w)), IMM(ones)));
       }
     #else
       #define HAS_PAIRS 0

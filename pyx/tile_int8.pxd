@@ -224,8 +224,8 @@ cdef inline void tiles(const int R, const int J, const bint PAIRS, Py_ssize_t co
 # `tiles` for a number of pixels that is known only at run time.
 cdef inline void choose(int r, const int J, const bint PAIRS, Py_ssize_t count, const uint8_t* src, const char* wei,
                         const Tile* t, uint8_t* dst, const uint8_t* add, const char* ahead) noexcept nogil:
-    if REGS == 32 and J < 3 and r == 14: tiles(14, J, PAIRS, count, src, wei, t, dst, add, ahead)
-    elif REGS == 32 and J < 3 and r == 13: tiles(13, J, PAIRS, count, src, wei, t, dst, add, ahead)
+    if REGS == 32 and WEIGHTS == BYTES and J < 3 and r == 14: tiles(14, J, PAIRS, count, src, wei, t, dst, add, ahead)
+    elif REGS == 32 and WEIGHTS == BYTES and J < 3 and r == 13: tiles(13, J, PAIRS, count, src, wei, t, dst, add, ahead)
     elif (J == 1 or REGS == 32 and J == 2) and r == 12: tiles(12, J, PAIRS, count, src, wei, t, dst, add, ahead)
     elif (J == 1 or REGS == 32 and J == 2) and r == 11: tiles(11, J, PAIRS, count, src, wei, t, dst, add, ahead)
     elif (J == 1 or REGS == 32 and J == 2) and r == 10: tiles(10, J, PAIRS, count, src, wei, t, dst, add, ahead)

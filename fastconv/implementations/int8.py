@@ -139,7 +139,9 @@ class SumsInt8(Int8Implementation[OpT]):
 
     def products(self, node: Node, target: Target) -> str:
         kernel, w, form = target.kernels.conv_int8, self.sums(node).w, self.form_of(node, target)
-        return "tiles" if form == "tiles" else "pairs" if takes_pairs(kernel, w, Order(form), self.centring(node, w)) else "dots"
+        return (
+            "tiles" if form == "tiles" else "pairs" if takes_pairs(kernel, w, Order(form), self.centring(node, w)) else "dots"
+        )
 
     def sums_fields(
         self, node: Node, binder: Binder, sums: Sums, order: Order, block: int = CHANNELS_LAST.block
@@ -267,17 +269,13 @@ def are_small(w: np.ndarray | Weights, order: Order, **options: Any) -> bool:
     return bool((groups[..., 0::2] + groups[..., 1::2] <= 128).all())
 
 
-<<<<<<< HEAD
-def pack_int8(w: np.ndarray | Weights, V: int, block: int, order: Order, **options: Any) -> Packing:
-=======
 def takes_pairs(kernel: ModuleType, w: Quantized, order: Order, options: dict[str, Any]) -> bool:
     """Whether the kernel multiplies the weights by `dot_pairs`, see pyx/dot.pxd; `options` as in `centred`."""
     _, _, _, has_pairs, _ = kernel.packing()
     return has_pairs and order.form != "tiles" and are_small(np.asarray(w.integers.constant), order, **options)
 
 
-def pack_int8(w: np.ndarray | Weights, V: int, order: Order, **options: Any) -> Packing:
->>>>>>> ee8ed5c (bench: layers of bytes, by the peak of their instruction)
+def pack_int8(w: np.ndarray | Weights, V: int, block: int, order: Order, **options: Any) -> Packing:
     """Weights in the order in which the tile reads them: [group][panel][K][vector][lane][GROUP], int8 or int16; for AMX
     [group][panel][segment][vector][16 groups][lane][GROUP]. `options` as in `centred`.
     """

@@ -14,7 +14,7 @@ Parallel over (image, group, chunk of output rows or, where rows have no gaps, o
 
 from libc.stdint cimport int64_t, uint8_t
 
-from dot cimport AMX, FLIP, GROUP_VECTORS, HAS_PAIRS, VBYTES, WEIGHTS, WORDS, dot, dot_pairs, vi, vload4, vtofloat
+from dot cimport AMX, BYTES, FLIP, GROUP_VECTORS, HAS_PAIRS, VBYTES, WEIGHTS, WORDS, dot, dot_pairs, vi, vload4, vtofloat
 from panels cimport panels, width_of
 from simd cimport PREFETCH0, V, load, noinline, store
 from step cimport at, share
@@ -94,9 +94,7 @@ cdef noinline near_3(int r, Py_ssize_t count, const uint8_t* src, const char* we
 # Two rows of ROW pixels, 2 vectors wide.
 cdef noinline two_rows(const uint8_t* src, const char* wei, const Tile* t, uint8_t* dst, const uint8_t* add,
                        const char* ahead) noexcept nogil:
-    if HAS_PAIRS and t.pairs:
-        tile(2 * ROW, 2, True, True, src, wei, t, dst, add, ahead)
-    else:
+    if WEIGHTS == BYTES:  # WORDS have no tile of so many pixels
         tile(2 * ROW, 2, True, False, src, wei, t, dst, add, ahead)
     return 0
 
