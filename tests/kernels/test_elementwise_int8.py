@@ -56,14 +56,14 @@ def test_every_pair_of_bytes(isa, op):
 @EVERY_ISA
 @EVERY_OP
 def test_every_length(isa, op):
-    for n in range(1, 70):
+    for n in (*range(1, 6), 7, 8, 9, 15, 16, 17, 31, 33, 65):
         check(op, operand(0, (n,)), operand(1, (n,), 3), isa)
 
 
 @EVERY_ISA
 @EVERY_OP
 def test_channels_last(isa, op):
-    for i, C in enumerate((*range(1, 34), 64, 100)):
+    for i, C in enumerate((1, 3, 8, 15, 16, 17, 31, 32, 33, 64, 100)):
         a, b = operand(0, (2, C, 3, 5), blocked=True), operand(1, (2, C, 3, 5), 7, blocked=i % 2 == 0)
         check(op, a, b, isa)
 

@@ -56,7 +56,7 @@ def test_functions(isa, op, others):
 @pytest.mark.parametrize("op", [Sigmoid(), Identity()], ids=str)
 def test_channels_last(isa, op):
     """Every tail of the channels and of the vectors."""
-    for C in (*range(1, 34), 64, 100):
+    for C in (1, 3, 8, 15, 16, 17, 31, 32, 33, 64, 100):
         x = np.resize(EVERY_BYTE, (2, C, 3, 5))
         graph, arrays = quantized_graph(op, [Quantized(x, np.float32(0.03), 40, blocked=True)], RESULT)
         y, plan = run_quantized(graph, arrays, isa)
@@ -67,7 +67,7 @@ def test_channels_last(isa, op):
 @EVERY_ISA
 @pytest.mark.parametrize("guard", ["before", "after"])
 def test_lengths(isa, guard):
-    for n in range(1, 140):
+    for n in (1, 7, 8, 9, 15, 63, 64, 65, 127, 130):
         graph, arrays = quantized_graph(Sigmoid(), [Quantized(np.resize(EVERY_BYTE, n), np.float32(0.03), 9)], RESULT)
         y, _ = run_quantized(graph, arrays, isa, (2,), guard=guard)
         assert same_bits(y, expected(graph, arrays))
