@@ -60,8 +60,13 @@ DOTS = {
 GROUPS, BLOCK = 4, 64
 #: products of AMX's tiles for a segment: of one or two units and vectors, see pyx/tile_amx.pxd
 TILE_PRODUCTS = (1, 2, 4)
-#: the copies of a loop with products on so many sums that are not worth a change: they run beside the products
-MANY_SUMS, MOST_COPIES = 26, 9
+#: the copies of a loop with products on so many sums that are not worth a change, as they run beside the products: of products in
+#: one instruction, and of those in several
+MANY_SUMS, MOST_COPIES, MOST_COPIES_OF_WORDS = 26, 9, 16
+#: sums of bytes that stay in memory in a loop of so many others: a load and a store beside a hundred products
+MOST_IN_MEMORY = 3
+#: the most pixels of a tile whose products of bytes take several instructions, see pyx/tile_int8.pxd
+WORD_ROWS = 12
 #: taps of the kernel rows that have a depthwise tile of their own
 KERNEL_WIDTHS = (1, 3, 5)
 #: of an RNN, a GRU and an LSTM
@@ -334,8 +339,11 @@ def products(kernel: str, tiles: Tiles) -> set[int]:
 def products_of_bytes(isa: str, tiles: Tiles) -> set[tuple[str, int]]:
     """(instruction, how many) of each tile of conv_int8, for a segment. Tiles of narrow vectors have two of them."""
     widths = (1, 2, 3) if tiles.width == BLOCK else (2,)
-    sums = {r * width for width in widths for r in range(1, tiles.rows[width - 1] + 1)}
-    found = {(name, n * GROUPS * each) for name, each in DOTS.get(isa, {}).items() for n in sums}
+    found = set()
+    for name, each in DOTS.get(isa, {}).items():
+        for width in widths:
+            most = min(tiles.rows[width - 1], WORD_ROWS) if each > 1 else tiles.rows[width - 1]
+            found |= {(name, r * width * GROUPS * each) for r in range(1, most + 1)}
     return found | {("tdpbusd", n) for n in TILE_PRODUCTS if isa == "amx"}
 
 
@@ -349,7 +357,9 @@ def faults(kernel: str, isa: str, loops: Iterable[Loop]) -> list[str]:
     tiles, loops = tiles_of(isa), list(loops)
     if tiles is None:
         return []
+    of_bytes = [x for x in loops if x.instruction != "multiply-adds"]
     clean = [x for x in loops if x.width == tiles.width and not x.spills and not x.in_memory]
+    clean += [x for x in of_bytes if x.width == tiles.width and x not in clean and x.in_memory <= MOST_IN_MEMORY]
     wanted = {("multiply-adds", n) for n in products(kernel, tiles)}
     if kernel == "conv_int8":
         wanted = products_of_bytes(isa, tiles)
@@ -358,9 +368,19 @@ def faults(kernel: str, isa: str, loops: Iterable[Loop]) -> list[str]:
     many = MANY_SUMS * GROUPS
     return [
         *(f"no loop has {n} {name} of {tiles.width} bytes without a spill" for name, n in missing),
-        *(f"a loop has {x}" for x in loops if x.in_memory),
-        *(f"a loop has {x}" for x in clean if kernel == "conv_int8" and x.multiply_adds >= many and x.copies > MOST_COPIES),
+        *(f"a loop has {x}" for x in loops if x.in_memory and x not in of_bytes),
+        *(f"a loop has {x}" for x in of_bytes if x.in_memory > MOST_IN_MEMORY and x.multiply_adds >= many),
+        *(
+            f"a loop has {x}"
+            for x in of_bytes
+            if kernel == "conv_int8" and x.multiply_adds >= many and x.copies > most_copies(x)
+        ),
     ]
+
+
+def most_copies(loop: Loop) -> int:
+    """The copies of a large loop of bytes that are no fault."""
+    return MOST_COPIES if SUMMED_DOT.match(loop.instruction) else MOST_COPIES_OF_WORDS
 
 
 def built(kernel: str, isa: str) -> Path | None:

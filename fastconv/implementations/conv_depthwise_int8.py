@@ -13,7 +13,7 @@ from ..weights import Weights
 from .conv import first_taps
 from .conv_int8 import ConvInt8
 from .conv_taps import grid_offsets
-from .int8 import centred, filled_up, store_fields
+from .int8 import centred, filled_up, in_parts, store_fields
 
 #: the channels that the kernel interleaves at a time are QUADS × LANES
 QUADS, LANES = 4, 4
@@ -83,14 +83,6 @@ def by_quads(values: np.ndarray, chunk: int) -> np.ndarray:
     padded = np.tile(padded, chunk // blocks) if chunk % blocks == 0 else np.pad(padded, [*rest, (0, -blocks % chunk)])
     lanes = padded.reshape(*outer, -1, chunk // (QUADS * LANES), QUADS, LANES).swapaxes(-3, -2)
     return lanes.reshape(*outer, -1, QUADS, chunk // QUADS)
-
-
-def in_parts(w: np.ndarray) -> list[np.ndarray]:
-    """Integers as the sum of as few arrays as int8 can hold."""
-    parts = [w.clip(-128, 127)]
-    while (rest := w - sum(parts)).any():
-        parts.append(rest.clip(-128, 127))
-    return parts
 
 
 def pack_depthwise(

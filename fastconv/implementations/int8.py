@@ -234,10 +234,9 @@ def weights_form(kernel: ModuleType, K: int) -> str:
 def in_groups(w: np.ndarray, order: Order) -> np.ndarray:
     """Weights G OC IC T as int8 of G OC K GROUP, in the order of the groups of bytes that a tile reads.
 
-    Weights that int8 does not hold are the sum of two, and their groups are read twice.
+    Weights that int8 does not hold are the sum of several, and their groups are read as often.
     """
-    small = w.clip(-128, 127)
-    parts = [small] if (small == w).all() else [small, w - small]
+    parts = in_parts(w)
     G, OC, IC, T = w.shape
     taps = [p.swapaxes(2, 3) for p in parts]
     if order.form == "tiles":
@@ -255,12 +254,19 @@ def _padded(w: np.ndarray, width: int) -> np.ndarray:
     return np.pad(w, [*[(0, 0)] * (w.ndim - 1), (0, width - w.shape[-1])])
 
 
+def in_parts(w: np.ndarray) -> list[np.ndarray]:
+    """Integers as the sum of as few arrays as int8 can hold."""
+    parts = [w.clip(-128, 127)]
+    while (rest := w - sum(parts)).any():
+        parts.append(rest.clip(-128, 127))
+    return parts
+
+
 def parts(w: Quantized) -> int:
-    """How many times the groups are read: twice if int8 does not hold the weights less their zero points."""
+    """How many times the groups are read, see `in_parts`."""
     constant = np.asarray(w.integers.constant)
     zeros = w.zero.reshape(-1, *[1] * (constant.ndim - 1 - w.axis)) if w.zero.size > 1 else w.zero
-    wide = constant.astype(np.int16) - zeros
-    return 1 if wide.min(initial=0) >= -128 and wide.max(initial=0) <= 127 else 2
+    return len(in_parts(constant.astype(np.int16) - zeros))
 
 
 def are_small(w: np.ndarray | Weights, order: Order, **options: Any) -> bool:

@@ -93,7 +93,7 @@ def data(case):
     if case.weights == "uint8":
         w, w_zero, dtype = w + 128, 128, np.uint8
     elif case.weights == "wide":
-        w, w_zero, dtype = rng.integers(0, 256, shape), rng.integers(0, 256, case.OC), np.uint8
+        w, w_zero, dtype = rng.choice([0, 1, 128, 254, 255], shape), rng.choice([0, 3, 128, 255], case.OC), np.uint8
     elif case.weights == "small":
         w = rng.integers(-64, 65, shape)
     elif case.weights == "extreme":
