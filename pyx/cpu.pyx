@@ -24,8 +24,9 @@ cdef extern from *:
           __builtin_cpu_init();
           FIND("avx2") FIND("fma")
           FIND("avx512f") FIND("avx512vl") FIND("avx512bw") FIND("avx512dq") FIND("avx512vnni") FIND("avx512bf16")
-          /* Clang 14 does not know avxvnni by name: leaf 7.1, EAX, bit 4. It has the registers of avx2. */
+          /* Clang 14 does not know these by name: leaf 1, ECX, bit 29, and leaf 7.1, EAX, bit 4. They have the registers of avx2. */
           unsigned a, b, c, d;
+          if (__builtin_cpu_supports("avx2") && __get_cpuid(1, &a, &b, &c, &d) && (c >> 29 & 1)) names[n++] = "f16c";
           if (__builtin_cpu_supports("avx2") && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1)) names[n++] = "avxvnni";
           #ifdef __linux__
             /* AMX: leaf 7, EDX, bits 24 and 25. Linux lets a process use the tiles' registers, 8 KB that it saves for each thread

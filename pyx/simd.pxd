@@ -6,6 +6,7 @@
 # says that a multiply-add is one instruction: without it, a product takes a register of its own before it is added.
 
 from libc.math cimport INFINITY
+from libc.stdint cimport uint16_t
 from libc.string cimport memcpy
 
 cdef extern from *:
@@ -35,6 +36,7 @@ cdef extern from *:
     #endif
     typedef float vf __attribute__((vector_size(VBYTES), aligned(4), may_alias));
     typedef int vi __attribute__((vector_size(VBYTES), aligned(4), may_alias));
+    typedef unsigned short v16 __attribute__((vector_size(VBYTES / 2), aligned(2), may_alias));
     #define AI static inline __attribute__((always_inline))
 
     /* x where the lane of m is all ones, else y */
@@ -113,12 +115,41 @@ cdef extern from *:
     #else
       AI vf vreciprocal(vf x) { return 1.0f / x; }
     #endif
+    /* V floats of 16 bits. LOADS_FLOAT16: one instruction widens float16. */
+    #define LOADS_FLOAT16 1
+    #if defined(__AVX512F__) && !defined(LOWERED)
+      AI vi vload16(const void* p) { return (vi)_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i*)p)); }
+      AI vf load_float16(const void* p) { return (vf)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i*)p)); }
+    #elif defined(__F16C__) && !defined(LOWERED)
+      AI vi vload16(const void* p) { return (vi)_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i*)p)); }
+      AI vf load_float16(const void* p) { return (vf)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)p)); }
+    #elif defined(__aarch64__) && !defined(LOWERED)
+      AI vi vload16(const void* p) { vi x; __asm__ ("ushll %0.4s, %1.4h, #0" : "=w" (x) : "w" (*(const v16*)p)); return x; }
+      AI vf load_float16(const void* p) { vf x; __asm__ ("fcvtl %0.4s, %1.4h" : "=w" (x) : "w" (*(const v16*)p)); return x; }
+    #else
+      #undef LOADS_FLOAT16
+      #define LOADS_FLOAT16 0
+      #if defined(__SSE2__) && !defined(LOWERED)
+        AI vi vload16(const void* p) { return (vi)_mm_unpacklo_epi16(_mm_loadl_epi64((const __m128i*)p), _mm_setzero_si128()); }
+      #else
+        AI vi vload16(const void* p) { return __builtin_convertvector(*(const v16*)p, vi); }
+      #endif
+      /* as from_half of half.pxd */
+      AI vf load_float16(const void* p) {
+          vi h = vload16(p), size = (h & 0x7fff) << 13;
+          vf denormal = (vf)(size + (113 << 23)) - 0x1p-14f;
+          vf finite = vselect(size < 1 << 23, denormal, (vf)(size + (112 << 23)));
+          return (vf)((vi)vselect(size < 31 << 23, finite, (vf)(size + (224 << 23))) | (h & 0x8000) << 16);
+      }
+    #endif
+    AI vf load_bf16(const void* p) { return (vf)(vload16(p) << 16); }
     """
     ctypedef float vf
     ctypedef int noinline "__attribute__((noinline)) int"  # returned by a function that is to stay out of its callers
     enum: V
     enum: REGS
     enum: FMA
+    enum: LOADS_FLOAT16
     void PREFETCH(const void* p) nogil
     void PREFETCH0(const void* p) nogil
     vf vfma(vf acc, vf x, vf y) nogil
@@ -137,6 +168,8 @@ cdef extern from *:
     vf vexp2i(vf shifted) nogil
     vf vscale2(vf y, vf shifted) nogil
     vf vreciprocal(vf x) nogil
+    vf load_bf16(const uint16_t* p) nogil
+    vf load_float16(const uint16_t* p) nogil
 
 
 cdef inline vf load(const float* p) noexcept nogil:

@@ -40,7 +40,7 @@ ISAS = {
     "amx-lowered": InstructionSet("avx512-lowered", flags=("-DAMX_LOWERED",), kernels=("conv_int8",)),
     "neon-lowered": InstructionSet(flags=("-DVBYTES=16", "-DREGS=32", "-DLOWERED", "-O2")),
     "baseline": InstructionSet(machines=(X86, OTHER)),
-    "avx2": InstructionSet("baseline", (X86,), ("-mavx2", "-mfma"), ("avx2", "fma")),
+    "avx2": InstructionSet("baseline", (X86,), ("-mavx2", "-mfma", "-mf16c"), ("avx2", "fma", "f16c")),
     "avxvnni": InstructionSet("avx2", (X86,), ("-mavxvnni",), ("avxvnni",), kernels=DOT),
     "avx512": InstructionSet(
         "avx2",

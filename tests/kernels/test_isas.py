@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FEATURES = {
     "avx2": ("avx2", "__AVX2__"),
     "fma": ("fma", "__FMA__"),
+    "f16c": ("f16c", "__F16C__"),
     "avxvnni": ("avx_vnni", "__AVXVNNI__"),
     "amx-int8": ("amx_int8", "__AMX_INT8__"),
     "avx512f": ("avx512f", "__AVX512F__"),
@@ -69,8 +70,8 @@ def test_rows_build_kernels_that_are():
 
 def test_the_parent_s_flags_and_features_hold_too():
     assert isas.lineage("avx512bf16") == ["avx512bf16", "avx512vnni", "avx512", "avx2", "baseline"]
-    assert isas.flags("avxvnni") == ["-mavx2", "-mfma", "-mavxvnni"]
-    assert isas.features("avxvnni") == {"avx2", "fma", "avxvnni"}
+    assert isas.flags("avxvnni") == ["-mavx2", "-mfma", "-mf16c", "-mavxvnni"]
+    assert isas.features("avxvnni") == {"avx2", "fma", "f16c", "avxvnni"}
 
 
 @pytest.mark.parametrize("isa", [isa for isa, row in isas.ISAS.items() if row.machines])
