@@ -195,15 +195,21 @@ class Plan(Shown):
         return tenants
 
     @property
+    def packed_bytes(self) -> int:
+        """The memory of the packed weights, which other plans of the model share."""
+        return sum({id(p): p.array.nbytes for p in self._keep if isinstance(p, Packed)}.values())
+
+    @property
     def python_steps(self) -> list[Entry]:
         """The entries that re-enter Python."""
         return [e for e in self.entries if e.steps is None]
 
     def __str__(self) -> str:
         kernels = self.target.kernels
+        each = f", for each of {self.images} images" if self.images > 1 else ""
         lines = [
             f"plan for {kernels.isa} (V={kernels.V}), {len(self.entries)} entries, arena {self.arena_size / 1e6:.2f} MB,"
-            f" {len(self.python_steps)} Python steps{f', for each of {self.images} images' if self.images > 1 else ''}"
+            f" packed weights {self.packed_bytes / 1e6:.2f} MB, {len(self.python_steps)} Python steps{each}"
         ]
         for i, e in enumerate(self.entries):
             lines.append(f"  {i:3d} {self._describe(e)}")

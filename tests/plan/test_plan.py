@@ -566,10 +566,8 @@ def test_the_dump_says_how_each_node_runs_and_why_not_otherwise():
     plan = plan_of(net.graph(net("Selu", net("Add", y, y, name="twice"), name="selu")), accuracy="exact")
     text = str(plan)
     isa, V = plan.target.kernels.isa, plan.target.V
-    assert (
-        text.splitlines()[0]
-        == f"plan for {isa} (V={V}), {len(plan.entries)} entries, arena {plan.arena_size / 1e6:.2f} MB, 1 Python steps"
-    )
+    sizes = f"arena {plan.arena_size / 1e6:.2f} MB, packed weights {plan.packed_bytes / 1e6:.2f} MB"
+    assert text.splitlines()[0] == f"plan for {isa} (V={V}), {len(plan.entries)} entries, {sizes}, 1 Python steps"
     lines = {re.match(r" +\d+ '(.*?)'", line)[1]: line for line in text.splitlines() if re.match(r" +\d+ ", line)}
     assert len(re.findall(r"^ +\d+ '", text, re.M)) == len(plan.entries)
     assert "Conv+Relu first: 'x' 2×3×8×8 planar @arena+" in lines["conv0"]
