@@ -41,6 +41,11 @@ class Weights:
         return None
 
     @property
+    def exact_dtype(self) -> np.dtype:
+        """The narrowest dtype that is known to hold the values exactly."""
+        return self.dtype
+
+    @property
     def ndim(self) -> int:
         """The number of axes."""
         return len(self.shape)
@@ -111,6 +116,11 @@ class Widened(Weights):
         super().__init__(source.shape)
         self.source: np.ndarray | Weights = source
 
+    @property
+    def exact_dtype(self) -> np.dtype:
+        """The source's dtype."""
+        return self.source.dtype
+
     def rows(self, begin: int, end: int) -> np.ndarray:
         """The source's rows, converted."""
         return self.source[begin:end].astype(np.float32)
@@ -127,6 +137,11 @@ class Transposed(Weights):
     def __init__(self, source: Weights):
         super().__init__(source.shape[::-1], source.dtype)
         self.source = source
+
+    @property
+    def exact_dtype(self) -> np.dtype:
+        """The source's."""
+        return self.source.exact_dtype
 
     def rows(self, begin: int, end: int) -> np.ndarray:
         """The source's columns, which takes all of its rows."""
@@ -149,6 +164,11 @@ class Reshaped(Weights):
     def __init__(self, source: Weights, shape: tuple[int, ...]):
         super().__init__(shape, source.dtype)
         self.source = source
+
+    @property
+    def exact_dtype(self) -> np.dtype:
+        """The source's."""
+        return self.source.exact_dtype
 
     def rows(self, begin: int, end: int) -> np.ndarray:
         """The source's rows."""

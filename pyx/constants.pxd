@@ -7,6 +7,12 @@ cpdef enum:
     OFFSET_BITS = 48  # of an operand's address, below the base; see step.pxd
     WIDEST_PANEL = 3  # blocks of output channels that go through the register tile together
 
+# how the packed weights of a matrix are stored
+cpdef enum:
+    FLOAT32_WEIGHTS
+    BF16_WEIGHTS
+    FLOAT16_WEIGHTS
+
 # the kinds of activations, see activation.pxd
 cpdef enum:
     CLIP

@@ -41,10 +41,9 @@ cdef noinline far_tile(int r, int width, const float** px, const float* wei, Tap
     return 0
 
 
-# One tile of r rows of a matrix, whose K elements are contiguous: K blocks of `k_block` products.
-cdef inline void matrix_tile(int r, int width, const float** px, const float* wei, Py_ssize_t K, Py_ssize_t k_block,
-                             Store* to) noexcept nogil:
-    cdef int64_t first = 0
+# One tile of r rows of a matrix, whose K elements are contiguous: its products from `first` to `last`, in K blocks of `k_block`.
+cdef inline void matrix_tile(int r, int width, const float** px, const float* wei, int64_t first, int64_t last, Py_ssize_t K,
+                             Py_ssize_t k_block, Store* to) noexcept nogil:
     cdef Taps taps
     taps.offset = &first
     taps.src_w = 0
@@ -52,10 +51,10 @@ cdef inline void matrix_tile(int r, int width, const float** px, const float* we
     taps.lines = 0
     taps.fetch = 0
     taps.tail_segments = 0
-    to.final = False
-    while not to.final:
-        taps.length = min(k_block, K - first)
+    while first < last:
+        taps.length = min(k_block, last - first)
         to.resume = first > 0
         to.final = first + taps.length == K
-        far_tile(r, width, px, wei + first * width * V, &taps, to)
+        far_tile(r, width, px, wei, &taps, to)
+        wei += taps.length * width * V
         first += taps.length

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .._constants import BF16_WEIGHTS, FLOAT16_WEIGHTS, FLOAT32_WEIGHTS, WIDEST_PANEL
 from ..graph import Node, Value
 from ..ops.gemm import Gemm
 from ..ops.matmul import MatMul
@@ -24,16 +25,32 @@ from .panels import K_BLOCK, pack_panels
 
 #: rows that share a reading of the weights
 CHUNK_ROWS = 48
+#: the kinds of packed weights, by the words of `load(weights=...)` and by the dtypes of files
+KINDS = {
+    "float32": FLOAT32_WEIGHTS,
+    "bf16": BF16_WEIGHTS, "bfloat16": BF16_WEIGHTS,
+    "float16": FLOAT16_WEIGHTS,
+}  # fmt: skip
 
 
-def pack_matrix(w: np.ndarray | Weights, transposed: bool, alpha: float, V: int) -> Packing:
+def kind_of(w: np.ndarray | Weights, transposed: bool, alpha: float, target: Target) -> int:
+    """How packed weights are stored: as in the file, if it has them in 16 bits and nothing scales them, else as asked for."""
+    source, scale = factors(w, axis=0 if transposed else 1)
+    if isinstance(source, Weights) and alpha == 1 and (scale == 1).all():
+        exact = str(source.exact_dtype)
+        if exact == "bfloat16" or (exact == "float16" and target.kernels.gemm.WIDENS_FLOAT16):
+            return KINDS[exact]
+    return KINDS[target.weights]
+
+
+def pack_matrix(w: np.ndarray | Weights, transposed: bool, alpha: float, V: int, stored: int = FLOAT32_WEIGHTS) -> Packing:
     """Weights K OC (transposed: OC K), times alpha, in the order the tile reads them."""
     source, scale = factors(w, axis=0 if transposed else 1)
     OC, K = w.shape if transposed else w.shape[::-1]
-    scale = scale * alpha
+    scale, size = scale * alpha, (1, OC, K, 1, 1)
     if transposed:
-        return pack_panels(lambda a, b: source[a:b][:, :, None, None], scale, (1, OC, K, 1, 1), 1, V)
-    return pack_panels(lambda a, b: source[a:b].T[:, :, None, None], scale, (1, OC, K, 1, 1), 1, V, by_input=True)
+        return pack_panels(lambda a, b: source[a:b][:, :, None, None], scale, size, 1, V, stored=stored)
+    return pack_panels(lambda a, b: source[a:b].T[:, :, None, None], scale, size, 1, V, by_input=True, stored=stored)
 
 
 def pack_vector(c: np.ndarray | Weights | None, beta: float, OC: int, V: int) -> np.ndarray:
@@ -42,13 +59,13 @@ def pack_vector(c: np.ndarray | Weights | None, beta: float, OC: int, V: int) ->
     return pack_bias(b, OC, 1, V)
 
 
-def sizes(kernel: ModuleType, M: int, K: int, OC: int) -> dict[str, Any]:
+def sizes(kernel: ModuleType, M: int, K: int, OC: int, stored: int = FLOAT32_WEIGHTS, workspace: int = 0) -> dict[str, Any]:
     """The fields of the kernel gemm for one row-major product with packed weights."""
     return {
         "M": M, "K": K, "OC": OC, "chunk": -(-M // -(-M // CHUNK_ROWS)), "panels": kernel.STREAMS, "k_block": K_BLOCK,
         "src_m": K, "wei_k": 0, "wei_n": 0, "dst_m": OC,
         **axes_fields((), src=(), wei=(), dst=()),
-        "alpha": 1.0, "packs": False, "workspace": 0,
+        "alpha": 1.0, "packs": False, "stored": stored, "workspace": workspace,
     }  # fmt: skip
 
 
@@ -75,17 +92,29 @@ class GemmPacked(Implementation[Gemm | MatMul]):
         residual, _ = epilogue_of(node)
         return {v: ROW_MAJOR for v in (node.input(0), residual) if v is not None}, ROW_MAJOR
 
+    def matrix(self, node: Node, target: Target) -> dict[str, Any]:
+        """How the weights are packed: what pack_matrix takes."""
+        transposed, alpha = bool(getattr(node.op, "transB", 0)), getattr(node.op, "alpha", 1.0)
+        w = node.input(1).constant
+        assert w is not None, "refuse takes no others"
+        return {"transposed": transposed, "alpha": alpha, "V": target.V, "stored": kind_of(w, transposed, alpha, target)}
+
+    def workspace(self, node: Node, target: Target) -> int:
+        if self.matrix(node, target)["stored"] == FLOAT32_WEIGHTS:
+            return 0
+        vectors = min(-(-node.results[0].dims[-1] // target.V), WIDEST_PANEL)
+        return target.threads * K_BLOCK * vectors * target.V * 4
+
     def bind(self, node: Node, binder: Binder) -> list[Step]:
         a, b, c = node.input(0), node.input(1), node.optional(2)
-        transposed = bool(getattr(node.op, "transB", 0))
-        OC = b.dims[0 if transposed else 1]
-        alpha, beta = getattr(node.op, "alpha", 1.0), getattr(node.op, "beta", 1.0)
-        V, kernel = binder.target.V, binder.kernels.gemm
+        OC, beta = node.results[0].dims[-1], getattr(node.op, "beta", 1.0)
+        matrix, kernel = self.matrix(node, binder.target), binder.kernels.gemm
         step = binder.step(
             kernel,
             src=binder.view(a).address, dst=binder.view(node.results[0]).address,
-            wei=binder.pack("gemm", pack_matrix, b.constant, transposed=transposed, alpha=alpha, V=V),
-            bia=binder.constant(pack_vector(None if c is None else c.constant, beta, OC, V)),
-            **sizes(kernel, math.prod(a.dims[:-1]), a.dims[-1], OC), **binder.row_epilogue(node),
+            wei=binder.pack("gemm", pack_matrix, b.constant, **matrix),
+            bia=binder.constant(pack_vector(None if c is None else c.constant, beta, OC, binder.target.V)),
+            **sizes(kernel, math.prod(a.dims[:-1]), a.dims[-1], OC, matrix["stored"], binder.workspace()),
+            **binder.row_epilogue(node),
         )  # fmt: skip
         return [step]

@@ -10,7 +10,7 @@ import math
 from collections.abc import Hashable
 from typing import NamedTuple
 
-from .._constants import AXES, WIDEST_PANEL
+from .._constants import AXES, FLOAT32_WEIGHTS, WIDEST_PANEL
 from ..graph import Node, Value
 from ..ops.einsum import Einsum
 from ..ops.gemm import Gemm
@@ -153,7 +153,7 @@ class GemmStrided(Implementation[Gemm | MatMul | Einsum]):
             M=M, K=K, OC=OC, chunk=-(-M // chunks), panels=1, k_block=K_BLOCK,
             src_m=src_m, wei_k=k.b[0], wei_n=n.b[0], dst_m=m.y[0],
             **axes_fields(batch.dims, src=src_strides, wei=batch.b, dst=batch.y),
-            alpha=getattr(node.op, "alpha", 1.0), packs=True,
+            alpha=getattr(node.op, "alpha", 1.0), packs=True, stored=FLOAT32_WEIGHTS,
             **binder.row_epilogue(node),
         )  # fmt: skip
         return [*steps, step]

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import numpy as np
 
 from .. import _pack
-from ..plan.packing import Job, Packing, factors, ranges
+from .._constants import FLOAT32_WEIGHTS
+from ..plan.packing import FLOAT32, Job, Packing, factors, ranges
 from ..weights import Weights
 from .conv import block_diagonal
 
@@ -30,16 +31,18 @@ def pack_panels(
     V: int,
     by_input: bool = False,
     whole: bool = False,
+    stored: int = FLOAT32_WEIGHTS,
 ) -> Packing:
     """Weights of `size` G OC IC KH KW in the order the register tile reads them, group by group; see pyx/pack.pyx.
 
     `read(begin, end)` gives OC IC KH KW of some output channels, or `by_input` of some input channels, numbered through the
     groups; `whole` says that it reads a whole group at once. `scale` has a factor for each output channel. `block` is V for a
-    blocked source, 1 for a planar one.
+    blocked source, 1 for a planar one. `stored` is a kind of packed weights, in 16 bits but for the default.
     """
     G, OC, IC, KH, KW = size
     taps = KH * KW
     room = -(-OC // V) * V * IC * taps
+    dtype = FLOAT32 if stored == FLOAT32_WEIGHTS else np.dtype(np.uint16)
 
     def job(g: int, begin: int, end: int) -> Job:
         """Some output channels, or all of them and some input channels, of group g."""
@@ -47,7 +50,8 @@ def pack_panels(
         start, own = g * (IC if by_input else OC), slice(g * OC + a, g * OC + b)
 
         def fill(dst: np.ndarray) -> None:
-            _pack.pack(read(start + begin, start + end), scale[own], IC, first, block, V, dst[g * room + a * IC * taps :])
+            part = dst[g * room + a * IC * taps :].view(np.uint8)
+            _pack.pack(read(start + begin, start + end), scale[own], IC, first, block, V, part, stored)
 
         return fill
 
@@ -55,7 +59,7 @@ def pack_panels(
         spans = ranges(IC, IC if whole else block, OC * taps * 4)
     else:  # the last panel may have three blocks
         spans = ranges(OC, OC if whole else 2 * V, IC * taps * 4, least=V + 1)
-    return Packing(G * room, [job(g, begin, end) for g in range(G) for begin, end in spans])
+    return Packing(G * room, [job(g, begin, end) for g in range(G) for begin, end in spans], dtype)
 
 
 def pack_weights(w: np.ndarray | Weights, groups: int, merge: int, block: int, V: int) -> Packing:

@@ -33,6 +33,8 @@ class Target(NamedTuple):
     algorithm: str | None = None
     #: how many pieces of every step each thread has, for tests; None: as many as the step's estimated time is worth
     pieces: int | None = None
+    #: how the weights of fully connected layers are stored, at most: "float32", "bf16" or "float16"
+    weights: str = "float32"
 
     @property
     def V(self) -> int:

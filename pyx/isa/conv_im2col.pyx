@@ -122,7 +122,7 @@ cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, 
             for i in range(tiles):
                 r = <int> least + (i < longer)
                 take(&walk, r, 1, px, &to)
-                matrix_tile(r, width, px, wei, K, a.k_block, &to)
+                matrix_tile(r, width, px, wei, 0, K, K, a.k_block, &to)
 
 
 include "step.pxi"

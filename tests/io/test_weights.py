@@ -25,6 +25,7 @@ from google.protobuf import json_format
 
 import fastconv
 from fastconv import _pack, external_data, onnx_json
+from fastconv._constants import BF16_WEIGHTS, FLOAT16_WEIGHTS, FLOAT32_WEIGHTS
 from fastconv.errors import ModelError
 from fastconv.external_data import LARGE, MOST_OPEN, DataReader
 from fastconv.graph import Graph, Value
@@ -314,18 +315,25 @@ def test_pack(V, kernel, order):
         scale, block = RNG.standard_normal(OC), 1 if planar else V
         expected = in_tile_order(w, scale, block, V)
         guarded = np.full(expected.size + 32, np.nan, np.float32)
-        _pack.pack(w, scale, IC, 0, block, V, guarded[16:-16])
+        _pack.pack(w, scale, IC, 0, block, V, guarded[16:-16].view(np.uint8), FLOAT32_WEIGHTS)
         assert same_bits(guarded[16:-16], expected)
         assert np.isnan(guarded[:16]).all()
         assert np.isnan(guarded[-16:]).all()
+        for stored, dtype in ((BF16_WEIGHTS, ml_dtypes.bfloat16), (FLOAT16_WEIGHTS, np.float16)):
+            half = np.full(expected.size + 32, 0x7FFF, np.uint16)
+            _pack.pack(w, scale, IC, 0, block, V, half[16:-16].view(np.uint8), stored)
+            assert same_bits(half[16:-16].view(dtype), expected.astype(dtype))
+            assert (half[[*range(16), *range(-16, 0)]] == 0x7FFF).all()
 
 
 def test_pack_takes_no_arrays_that_are_too_short():
-    w, scale, dst = np.ones((8, 4, 3, 3), np.float32), np.ones(8), np.empty(8 * 4 * 9, np.float32)
-    _pack.pack(w, scale, 4, 0, 8, 8, dst)
-    for wrong in ((w, scale[:7], 4, 0, 8, 8, dst), (w, scale, 4, 0, 8, 8, dst[:-1]), (w, scale, 4, 1, 8, 8, dst)):
-        with pytest.raises(ValueError, match="too short"):
-            _pack.pack(*wrong)
+    w, scale = np.ones((8, 4, 3, 3), np.float32), np.ones(8)
+    for stored, itemsize in ((FLOAT32_WEIGHTS, 4), (BF16_WEIGHTS, 2), (FLOAT16_WEIGHTS, 2)):
+        dst = np.empty(8 * 4 * 9 * itemsize, np.uint8)
+        _pack.pack(w, scale, 4, 0, 8, 8, dst, stored)
+        for wrong in ((w, scale[:7], 4, 0, 8, 8, dst), (w, scale, 4, 0, 8, 8, dst[:-1]), (w, scale, 4, 1, 8, 8, dst)):
+            with pytest.raises(ValueError, match="too short"):
+                _pack.pack(*wrong, stored)
 
 
 def filled(made):

@@ -4,6 +4,7 @@ import itertools
 from functools import cache
 from typing import Any, NamedTuple
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -12,6 +13,7 @@ from fastconv.ops.binary import Add
 from fastconv.ops.einsum import Einsum
 from fastconv.ops.gemm import Gemm
 from fastconv.ops.matmul import MatMul
+from fastconv.weights import Scaled, Widened
 
 from ..support.harness import ISAS, THREADS, assert_within, choice, integers, refusals, run_node, run_threads, same_bits
 from .cases import FORMS, answer, noting, pairwise
@@ -20,6 +22,8 @@ COVERS = {"Gemm": ("gemm", "strided"), "MatMul": ("gemm", "strided"), "Einsum": 
 EVERY = pytest.mark.parametrize(
     "isa, threads", [pytest.param(isa, t, id=f"gemm-{isa}-t{t}") for isa, t in itertools.product(ISAS, THREADS)]
 )
+#: the types of stored weights that round them
+STORED = {"bf16": np.dtype(ml_dtypes.bfloat16), "float16": np.dtype(np.float16)}
 EVERY_ISA = pytest.mark.parametrize("isa", [pytest.param(isa, id=f"gemm-{isa}") for isa in ISAS])
 
 
@@ -37,6 +41,7 @@ class Case(NamedTuple):
     form: str = "none"
     exact: bool = True
     guard: str | None = None
+    weights: str = "float32"
 
     @property
     def op(self) -> Any:
@@ -59,6 +64,10 @@ class Case(NamedTuple):
 @cache
 def expected(case):
     inputs, residual = case.data()
+    if case.weights != "float32":  # alpha is multiplied into the weights before they are rounded
+        scaled = (inputs[1] * np.float64(getattr(case.op, "alpha", 1))).astype(np.float32)
+        inputs[1] = scaled.astype(STORED[case.weights]).astype(np.float32)
+        case = case._replace(alpha=1)
     magnitude = case._replace(alpha=abs(case.alpha), beta=abs(case.beta)).op
     return answer(case.op, inputs, residual, FORMS[case.form], case.exact, magnitude)
 
@@ -70,7 +79,8 @@ def outcome(case, isa, threads):
     form = FORMS[case.form].op
     epilogue = [*([] if residual is None else [(Add(), residual)]), *([] if form is None else [form])]
     with noting(case):
-        (y,), _ = run_node(case.op, inputs, isa, threads, constants=(1, 2), epilogue=epilogue, guard=case.guard)
+        options = {"epilogue": epilogue, "guard": case.guard, "weights": case.weights}
+        (y,), _ = run_node(case.op, inputs, isa, threads, constants=(1, 2), **options)
         assert_within(y, *expected(case))
     return y.tobytes()
 
@@ -108,6 +118,7 @@ def combinations(V):
         "form": list(FORMS),
         "exact": [False, True],
         "guard": [None, "before", "after"],
+        "weights": ["float32", *STORED],
     }
     for row in pairwise(np.random.default_rng(0), factors):
         row["c"] = None if row["c"] is None else tuple(row["OC"] if d == "OC" else d for d in row["c"])
@@ -138,6 +149,70 @@ def test_a_row_has_the_same_bits_alone_and_among_others(isa):
         for m in {0, 1, M // 2, M - 1}:
             (alone,), _ = run_node(Gemm(), [x[m : m + 1], w], isa, 2, constants=(1,))
             assert same_bits(alone, y[m : m + 1])
+
+
+@EVERY
+@pytest.mark.parametrize("weights", STORED)
+def test_weights_of_16_bits(isa, threads, weights):
+    """They are rounded when they are packed, and nothing else is: one row, several, tails, and several K blocks."""
+    V = kernels.load(isa).V
+    sizes = itertools.product((1, 2, 50), (7, 400), (1, V + 1, 3 * V, 9 * V - 1, 17 * V))
+    check([Case((M,), K, OC, M == 2, -0.3, c=(OC,), exact=False, weights=weights) for M, K, OC in sizes], isa, threads)
+
+
+@EVERY_ISA
+@pytest.mark.parametrize("weights", STORED)
+def test_a_row_has_the_same_bits_alone_and_among_others_with_weights_of_16_bits(isa, weights):
+    rng = np.random.default_rng(11)
+    OC = 12 * kernels.load(isa).V + 1
+    x, w = rng.standard_normal((13, 400), np.float32), rng.standard_normal((400, OC), np.float32)
+    (y,), plan = run_node(Gemm(), [x, w], isa, 2, constants=(1,), weights=weights)
+    (alone,), _ = run_node(Gemm(), [x[5:6], w], isa, 2, constants=(1,), weights=weights)
+    assert same_bits(alone, y[5:6])
+    (rounded,), full = run_node(Gemm(), [x, w.astype(STORED[weights]).astype(np.float32)], isa, 2, constants=(1,))
+    assert same_bits(y, rounded)
+    assert 2 * plan.packed_bytes == full.packed_bytes
+
+
+@EVERY_ISA
+@pytest.mark.parametrize("weights", STORED)
+def test_every_number_of_16_bits_is_widened_exactly(isa, weights):
+    """Infinities, NaN and denormals too; denormals of bf16 are those of float32."""
+    w = np.arange(1 << 16, dtype=np.uint16).view(STORED[weights]).astype(np.float32)[None]
+    for M, accuracy in itertools.product((1, 2), ("default", "exact")):
+        if weights == "float16" or accuracy == "exact":
+            inputs, options = [np.ones((M, 1), np.float32), w], {"accuracy": accuracy, "weights": weights}
+            (y,), _ = run_node(MatMul(), inputs, isa, 2, constants=(1,), **options)
+            np.testing.assert_array_equal(y, np.repeat(w, M, axis=0))
+
+
+@EVERY_ISA
+@pytest.mark.parametrize("dtype", STORED.values(), ids=str)
+def test_weights_that_a_file_has_in_16_bits_stay_so(isa, dtype):
+    """If nothing scales them, and if widening them takes no longer than reading float32."""
+    rng = np.random.default_rng(12)
+    w, x = rng.standard_normal((64, 5 * 16)).astype(dtype), rng.standard_normal((3, 64), np.float32)
+    wide, widened, kernel = w.astype(np.float32), Widened(w), kernels.load(isa).gemm
+    halves = 1 if dtype == np.float16 and not kernel.WIDENS_FLOAT16 else 2
+    for op, constant, factor in (
+        (Gemm(), widened, halves),
+        (Gemm(), widened.T, halves),
+        (Gemm(transB=1), widened, halves),
+        (Gemm(transB=1), widened.reshape(64, 5, 16).reshape(64, 80), halves),
+        (Gemm(), Scaled(widened, np.ones(80), 1), halves),
+        (Gemm(), Scaled(widened, np.full(80, 3.0), 1), 1),
+        (Gemm(alpha=3.0), widened, 1),
+    ):
+        array = np.asarray(constant)
+        data = np.repeat(x, 2, axis=1)[:, : array.shape[op.transB]]
+        (y,), plan = run_node(op, [data, constant], isa, 2, constants=(1,))
+        (full,), other = run_node(op, [data, array], isa, 2, constants=(1,))
+        assert same_bits(y, full)
+        assert factor * plan.packed_bytes == other.packed_bytes
+    (y,), _ = run_node(Gemm(), [x, widened], isa, 2, constants=(1,), weights="bf16")
+    bf16 = wide if halves == 2 else wide.astype(STORED["bf16"]).astype(np.float32)
+    (full,), _ = run_node(Gemm(), [x, bf16], isa, 2, constants=(1,))
+    assert same_bits(y, full), "a file's float16 is not rounded to bf16"
 
 
 @EVERY_ISA

@@ -129,11 +129,12 @@ def run_node(
     guard=None,
     python=False,
     accuracy="default",
+    weights="float32",
 ) -> tuple[list[np.ndarray], Plan]:
     """(outputs, plan) of one node, see make_graph for the operands; a node left to its reference fails, unless `python`."""
     graph, arrays = make_graph(op, inputs, constants=constants, blocked=blocked, epilogue=epilogue, results=results)
     with mock.patch("fastconv.plan.plan.assign", assign_apart) if SANITIZED else contextlib.nullcontext():
-        plan = build(graph, Target(WITH_BLOCK, kernels.load(isa), threads, accuracy, algorithm, pieces=2), {})
+        plan = build(graph, Target(WITH_BLOCK, kernels.load(isa), threads, accuracy, algorithm, 2, weights), {})
     assert python or not plan.python_steps, str(plan)
     outputs = run_plan(plan, arrays, threads, guard)
     return outputs, plan
