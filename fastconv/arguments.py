@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,12 @@ def whole_number(name: str, value: Any, least: int = 0) -> int:
     if number is None or number < least:
         raise InputError(f"{name}: expected an int of {least} or more, got {value!r:.60}")
     return number
+
+
+def one_of(name: str, value: Any, known: Sequence[str]) -> None:
+    """InputError, with the argument's name, for a value that is none of the known ones."""
+    if value not in known:
+        raise InputError(f"{name}: expected {' or '.join(map(repr, known))}, got {value!r:.60}")
 
 
 def file_path(name: str, value: Any) -> str:
@@ -39,4 +46,4 @@ def is_masked(array: np.ndarray) -> bool:
     return hasattr(array, "filled")
 
 
-__all__ = ["file_path", "is_masked", "whole_number"]
+__all__ = ["file_path", "is_masked", "one_of", "whole_number"]

@@ -22,7 +22,7 @@ from .threads import Locked
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from .model import Accuracy, Model
+    from .model import Accuracy, Model, WeightsType
 
     #: what is done to each row: a function, or a name for `vision.preprocess`, for rows that are pictures
     Preprocess = Callable[[np.ndarray], ArrayLike] | str
@@ -48,7 +48,7 @@ class BatchPredictor(Locked):
         rows that are pictures, uint8 H×W×3. Default: the columns are the inputs.
     threads : int
         The most threads for a call; with a process for each core, 1.
-    accuracy : str
+    accuracy, weights : str
         As for `fastconv.load`.
 
     Raises
@@ -76,6 +76,7 @@ class BatchPredictor(Locked):
         preprocess: Preprocess | None = None,
         threads: int = 1,
         accuracy: Accuracy = "default",
+        weights: WeightsType = "float32",
     ):
         if isinstance(preprocess, str):
             fastconv.vision.preprocessing.pixels_of(preprocess)  # for its error
@@ -88,6 +89,7 @@ class BatchPredictor(Locked):
             "preprocess": preprocess,
             "threads": threads,
             "accuracy": accuracy,
+            "weights": weights,
         }
         self._names = value_names(outputs)
         self._model: Model | None = None
@@ -105,7 +107,7 @@ class BatchPredictor(Locked):
         """The model, loaded when it is first asked for."""
         with self._lock:
             if self._model is None:
-                of_model = {name: self._arguments[name] for name in ("source", "threads", "accuracy")}
+                of_model = {name: self._arguments[name] for name in ("source", "threads", "accuracy", "weights")}
                 self._model = fastconv.load(of_model.pop("source"), **of_model)
             return self._model
 

@@ -17,7 +17,7 @@ import fastconv
 
 from . import data, naive, onnx_json
 from .graph import Node
-from .model import Accuracy
+from .model import Accuracy, WeightsType
 from .ops.conv import Conv
 from .ops.gemm import Gemm
 from .ops.max_pool import MaxPool
@@ -28,12 +28,12 @@ BATCH = 8
 PICTURE = 16  # columns: two a pixel, so that pixels come out square
 
 
-def demo(threads: int | None = None, accuracy: Accuracy = "default") -> None:
+def demo(threads: int | None = None, accuracy: Accuracy = "default", weights: WeightsType = "float32") -> None:
     """Print digits that the model reads, its layers and their times. Takes a few seconds, mostly in the Python loops."""
     with np.load(data.DIGITS_IMAGES, allow_pickle=False) as file:
         images, labels = file["images"], file["labels"]
     x = (images / np.float32(16))[:, None]
-    model = fastconv.load(data.DIGITS, threads=threads, accuracy=accuracy)
+    model = fastconv.load(data.DIGITS, threads=threads, accuracy=accuracy, weights=weights)
     says = model(x).argmax(axis=1)
     right = says == labels
 
@@ -47,7 +47,7 @@ def demo(threads: int | None = None, accuracy: Accuracy = "default") -> None:
     show([pictures[i] for i in np.flatnonzero(~right)], across)
 
     print(f"The model, {data.DIGITS}:\n\n{model.summary()}\n")
-    race(onnx_json.read(data.DIGITS).nodes, x[:BATCH], accuracy)
+    race(onnx_json.read(data.DIGITS).nodes, x[:BATCH], accuracy, weights)
 
 
 # ---- pictures
@@ -79,9 +79,9 @@ def painter() -> Callable[[np.ndarray], list[str]]:
 # ---- the race
 
 
-def race(nodes: list[Node], x: np.ndarray, accuracy: Accuracy) -> None:
+def race(nodes: list[Node], x: np.ndarray, accuracy: Accuracy, weights: WeightsType) -> None:
     """Print the time of each convolution, pool and fully connected layer, in the model and by plain loops; on one thread."""
-    model = fastconv.load(data.DIGITS, threads=1, accuracy=accuracy)
+    model = fastconv.load(data.DIGITS, threads=1, accuracy=accuracy, weights=weights)
     layers = [n for n in nodes if isinstance(n.op, Conv | MaxPool | Gemm)]
     reads = [n.input(0).name for n in layers]
     values = model.run(x, outputs=reads)

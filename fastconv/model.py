@@ -15,7 +15,7 @@ import numpy as np
 import fastconv
 
 from . import _executor, kernels, onnx_json
-from .arguments import whole_number
+from .arguments import one_of, whole_number
 from .errors import InputError, ModelWarning, did_you_mean, warn
 from .graph import Graph
 from .inputs import check_shapes, input_arrays, input_shapes, is_known, known_input_shapes
@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 
 Accuracy = Literal["default", "exact"]
 ACCURACIES: tuple[Accuracy, ...] = get_args(Accuracy)
+WeightsType = Literal["float32", "bf16", "float16"]
+WEIGHTS_TYPES: tuple[WeightsType, ...] = get_args(WeightsType)
 #: the operators of quantized networks
 QUANTIZED = (Quantization, DynamicQuantizeLinear, QOperator, ConvInteger, MatMulInteger)
 NO_INPUTS: Mapping[str, ArrayLike] = MappingProxyType({})
@@ -59,7 +61,7 @@ class Model(Locked):
 
     Parameters
     ----------
-    source, threads, accuracy, **reading
+    source, threads, accuracy, weights, **reading
         As in `fastconv.load`.
 
     Examples
@@ -78,21 +80,25 @@ class Model(Locked):
         *,
         threads: int | None = None,
         accuracy: Accuracy = "default",
+        weights: WeightsType = "float32",
         **reading: Unpack[Reading],
     ):
-        if accuracy not in ACCURACIES:
-            raise InputError(f"accuracy: expected {' or '.join(map(repr, ACCURACIES))}, got {accuracy!r}")
+        one_of("accuracy", accuracy, ACCURACIES)
+        one_of("weights", weights, WEIGHTS_TYPES)
+        if accuracy == "exact" and weights != "float32":
+            raise InputError(f"weights={weights!r} rounds weights, accuracy='exact' does not")
         self._source = source.source if isinstance(source, Parsed) else source  # without the weights of the dict
-        self._options: dict[str, Any] = {"threads": threads, "accuracy": accuracy, **reading}
+        self._options: dict[str, Any] = {"threads": threads, "accuracy": accuracy, "weights": weights, **reading}
         self._threads = resolve(threads)
         self._fixed_threads = threads is not None
         self._follows_openmp = self._threads.source.startswith("OpenMP")
         self._accuracy = accuracy
+        self._weights = weights
         self._kernels = kernels.load()
         self._original = source if isinstance(source, Graph) else onnx_json.read(source, **reading)
         self._warned = False
         self._stage_graphs: dict[tuple[str, ...], StageGraph] = {}
-        self._plans = PlanCache(self._kernels, self.threads, accuracy)
+        self._plans = PlanCache(self._kernels, self.threads, accuracy, weights)
         super().__init__()
         graph = self._stage_graph(()).graph
         self._inputs = tuple(map(info_of, graph.inputs))
@@ -123,7 +129,8 @@ class Model(Locked):
     def __repr__(self) -> str:
         name = self._original.name or "model"
         inputs, outputs = (", ".join(map(str, infos)) for infos in (self.inputs, self.outputs))
-        return f"<fastconv.Model {name!r}: {inputs} -> {outputs}; {self._kernels.isa}, {self.threads} threads>"
+        weights = "" if self._weights == "float32" else f", {self._weights} weights"
+        return f"<fastconv.Model {name!r}: {inputs} -> {outputs}; {self._kernels.isa}, {self.threads} threads{weights}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (self._source, self._options)
@@ -547,6 +554,7 @@ def load(
     *,
     threads: int | None = None,
     accuracy: Accuracy = "default",
+    weights: WeightsType = "float32",
     external_dir: str | os.PathLike[str] | None = None,
     follow_links: bool = False,
     max_bytes: int | None = None,
@@ -565,6 +573,10 @@ def load(
     accuracy : {"default", "exact"}
         "exact" uses only algorithms that sum the same products as the definition (no Winograd; integer sums for quantized
         networks), and keeps denormals, which kernels otherwise treat as zero.
+    weights : {"float32", "bf16", "float16"}
+        How fully connected layers (Gemm, MatMul) keep constant weights in memory: in 16 bits they take half of it, and a call
+        for one row, which memory limits, about half the time. Weights are rounded to bf16 (8 bits of mantissa) or float16 (11
+        bits, up to 65504); arithmetic stays float32. Weights that a file has in 16 bits stay so in any case, exactly.
     external_dir : str or os.PathLike, optional
         The folder of the weight files; default: the model's.
     follow_links : bool
@@ -602,7 +614,7 @@ def load(
     ('N', 10)
     """
     reading: Reading = {"external_dir": external_dir, "follow_links": follow_links, "max_bytes": max_bytes}
-    return Model(source, threads=threads, accuracy=accuracy, **reading)
+    return Model(source, threads=threads, accuracy=accuracy, weights=weights, **reading)
 
 
 def is_quantized(graph: Graph) -> bool:

@@ -29,10 +29,11 @@ Planned = tuple[Plan | SplitPlan, Stage]
 class PlanCache(Locked):
     """The plans that a model has made, at most MOST_PLANS, and the packed weights and arenas that they share."""
 
-    def __init__(self, kernels: Kernels, threads: int, accuracy: str):
+    def __init__(self, kernels: Kernels, threads: int, accuracy: str, weights: str = "float32"):
         self._kernels = kernels
         self._threads = threads
         self._accuracy = accuracy
+        self._weights = weights
         self._plans: OrderedDict[PlanKey, Planned] = OrderedDict()
         self._slow: list[SlowLayer] = []
         self._warned = False
@@ -61,7 +62,7 @@ class PlanCache(Locked):
                 return found
             stage_graph, (shapes, elements) = key
             stage = split(specialise(stage_graph.graph, shapes, elements, accuracy=self._accuracy))
-            target = Target(IMPLEMENTATIONS, self._kernels, self._threads, self._accuracy)
+            target = Target(IMPLEMENTATIONS, self._kernels, self._threads, self._accuracy, weights=self._weights)
             budget = stage.graph.budget
             with budget.scope():
                 plan = build_batch(stage.graph, target, self.packed, self.arenas)

@@ -25,7 +25,7 @@ from torch.fx.passes.infra.partitioner import CapabilityBasedPartitioner
 from torch.fx.passes.operator_support import create_op_support
 
 from .errors import FastconvError, InputError, UnsupportedError, did_you_mean
-from .model import Accuracy, Model
+from .model import Accuracy, Model, WeightsType
 from .threads import Locked
 from .torch_export import export, export_reason, import_torch, quiet
 
@@ -49,6 +49,7 @@ class Options(NamedTuple):
     strict: bool = False
     threads: int | None = None
     accuracy: Accuracy = "default"
+    weights: WeightsType = "float32"
 
     def leave(self, what: str, reason: str, level: int = logging.WARNING) -> None:
         """Log why something is left to eager mode; UnsupportedError if nothing may be."""
@@ -72,8 +73,8 @@ def compile_graph(
     example_inputs : sequence
         Its inputs.
     options : mapping, optional
-        `threads`: default `torch.get_num_threads()`, when a model is made. `accuracy`: as in `load`. `strict`: whether what
-        would run in eager mode is an UnsupportedError; default False.
+        `threads`: default `torch.get_num_threads()`, when a model is made. `accuracy`, `weights`: as in `load`. `strict`:
+        whether what would run in eager mode is an UnsupportedError; default False.
 
     Returns
     -------
@@ -331,7 +332,9 @@ class _Part(Locked):
             {axis: torch.export.Dim.AUTO for axis, d in enumerate(shape) if not isinstance(d, int)} for shape in shapes
         )
         module = torch.fx.GraphModule(weights, graph).eval()
-        options = {"threads": self._options.threads or torch.get_num_threads(), "accuracy": self._options.accuracy}
+        chosen = self._options
+        threads = chosen.threads or torch.get_num_threads()
+        options = {"threads": threads, "accuracy": chosen.accuracy, "weights": chosen.weights}
         with ThreadPoolExecutor(1) as pool:  # this one is in the state of dispatch that AOTAutograd runs graphs in
             model = pool.submit(export, module, inputs, axes if any(axes) else None, **options).result()
         log.info("a part of %d nodes is %r", len(self._graph.nodes), model)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from .errors import FastconvError, InputError, ModelError
-from .model import Accuracy, Model
+from .model import Accuracy, Model, WeightsType
 from .onnx_json.protobuf import as_dict
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def from_torch(
     dynamic_axes: Axes | tuple[Axes, ...] | None = None,
     threads: int | None = None,
     accuracy: Accuracy = "default",
+    weights: WeightsType = "float32",
 ) -> Model:
     """The Model of a torch.nn.Module in evaluation mode. No file is written, and the module is left unchanged.
 
@@ -44,7 +45,7 @@ def from_torch(
     dynamic_axes : mapping of int to str, or tuple of mappings, optional
         The sizes that stay open, by axis: {0: "N", 2: "H", 3: "W"} leaves batch, height and width open. With several inputs a
         tuple, one mapping for each.
-    threads, accuracy
+    threads, accuracy, weights
         As in `load`.
 
     Returns
@@ -81,7 +82,8 @@ def from_torch(
     training = [m for m in module.modules() if m.training]
     module.eval()
     try:
-        return export(module, tuple(inputs), tuple(axes) if any(axes) else None, threads=threads, accuracy=accuracy)
+        shapes, options = tuple(axes) if any(axes) else None, {"threads": threads, "accuracy": accuracy, "weights": weights}
+        return export(module, tuple(inputs), shapes, **options)
     except torch.onnx.OnnxExporterError as e:
         raise ModelError(f"torch cannot export this {type(module).__name__}: {export_reason(e)}") from e
     finally:

@@ -12,7 +12,7 @@ from typing import Any, NoReturn, TypeAlias
 import fastconv
 
 from ..errors import did_you_mean
-from ..model import ACCURACIES
+from ..model import ACCURACIES, WEIGHTS_TYPES
 from ..pixels import PIXELS
 
 #: what commands are added to
@@ -145,5 +145,9 @@ ACCURACY.add_argument(
     default="default",
     help="exact: no Winograd, and denormals are kept; default: the fastest algorithms",
 )
+ACCURACY.add_argument(
+    "--weights-type", dest="weights", choices=WEIGHTS_TYPES, default="float32",
+    help="bf16 or float16: round the weights of fully connected layers, which then take half the memory; default: float32",
+)  # fmt: skip
 JSON.add_argument("--json", action="store_true", help="print one JSON document instead")
 DEBUG.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help="print the traceback of an error too")

@@ -51,7 +51,7 @@ def bench(args: argparse.Namespace) -> None:
     total = args.seconds * len(args.threads) * len(args.batch)
     with progress_bar(total, f"timing {printable(Path(args.model).name)}") as advance:
         for threads in args.threads:
-            model = fastconv.load(args.model, threads=threads, accuracy=args.accuracy)
+            model = fastconv.load(args.model, threads=threads, accuracy=args.accuracy, weights=args.weights)
             for batch in args.batch:
                 inputs = _inputs(model, args, batch)
                 if not benchmarks and not args.json:

@@ -30,7 +30,7 @@ PATIENCE, PAUSE = 2.0, 0.1
 
 def load_model(args: argparse.Namespace) -> Model:
     """The model, with the options of the command line."""
-    return fastconv.load(args.model, threads=args.threads, accuracy=args.accuracy)
+    return fastconv.load(args.model, threads=args.threads, accuracy=args.accuracy, weights=args.weights)
 
 
 # ---- pictures

@@ -17,4 +17,4 @@ def add(commands: Commands) -> None:
 
 def demo(args: argparse.Namespace) -> None:
     """Read handwritten digits with the embedded model, and race its layers against plain loops."""
-    demonstration.demo(args.threads, args.accuracy)
+    demonstration.demo(args.threads, args.accuracy, args.weights)

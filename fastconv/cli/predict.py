@@ -63,6 +63,7 @@ def predict(args: argparse.Namespace) -> int:
         "pictures": args.pictures,
         "task": task,
         "accuracy": args.accuracy,
+        "weights": args.weights,
         "options": {k: list(v) if isinstance(v, tuple) else v for k, v in options.items()},
     }
     folder = str(args.output)
@@ -70,7 +71,7 @@ def predict(args: argparse.Namespace) -> int:
         run = parts.resume(folder, facts)
     else:
         run = parts.create(folder, args.part_size, pictures.list_pictures(args.pictures), facts)
-    predictor = fastconv.BatchPredictor(os.path.abspath(args.model), accuracy=args.accuracy)
+    predictor = fastconv.BatchPredictor(os.path.abspath(args.model), accuracy=args.accuracy, weights=args.weights)
     with parts.locked(run):
         _answer(args, run, work.Work(predictor, task, options))
         failed = run.errors()

@@ -19,6 +19,7 @@ images: npt.NDArray[np.float32] = np.zeros((2, 1, 8, 8), np.float32)
 def loading(path: Path) -> fastconv.Model:
     model = fastconv.load(path, threads=1, accuracy="exact", external_dir=path.parent, max_bytes=1 << 30)
     assert_type(model, fastconv.Model)
+    assert_type(fastconv.load(path, weights="bf16"), fastconv.Model)
     assert_type(model.inputs, tuple[fastconv.TensorInfo, ...])
     assert_type(model.inputs[0].shape, tuple[int | str | None, ...] | None)
     assert_type(model.metadata, Mapping[str, str])

@@ -17,6 +17,7 @@ def loading() -> None:
     fastconv.load(3.5)  # type: ignore[arg-type]
     fastconv.load(None)  # type: ignore[arg-type]
     fastconv.load("model.json", accuracy="fast")  # type: ignore[arg-type]
+    fastconv.load("model.json", weights="int8")  # type: ignore[arg-type]
     fastconv.load("model.json", threads="2")  # type: ignore[arg-type]
     fastconv.load("model.json", thread=2)  # type: ignore[call-arg]
     fastconv.Model("model.json", accuracy="fast")  # type: ignore[arg-type]

@@ -376,12 +376,13 @@ def test_random_inputs_beside_one_of_a_file_whose_sizes_are_open(fastconv_, tmp_
 
 
 @pytest.mark.slow
-def test_exact_arithmetic(fastconv_, tmp_path, monkeypatch):
-    """Every command that loads a model has --accuracy."""
+@pytest.mark.parametrize("option, value, word", [("--accuracy", "exact", "accuracy"), ("--weights-type", "bf16", "weights")])
+def test_options_of_loading(fastconv_, tmp_path, monkeypatch, option, value, word):
+    """Every command that loads a model has them."""
     asked = []
 
     def load(*args, **options):
-        asked.append(options["accuracy"])
+        asked.append(options[word])
         return loads(*args, **options)
 
     loads = fastconv.load
@@ -397,8 +398,8 @@ def test_exact_arithmetic(fastconv_, tmp_path, monkeypatch):
     )
     for command in commands:
         asked.clear()
-        fastconv_(*command, "--accuracy", "exact")
-        assert set(asked) == {"exact"}, command
+        fastconv_(*command, option, value)
+        assert set(asked) == {value}, command
 
 
 def test_summary_explains(fastconv_):
@@ -526,6 +527,8 @@ def test_config_as_json(fastconv_):
         (["run", MODEL], "input 'image' is missing: give it with -i FILE, or random numbers with --random"),
         (["run", "{tmp}/two.json"], "input 'a' is missing: give it with -i a=FILE, or random numbers with --random"),
         (["run", MODEL, "--random", "--accuracy", "exat"], "; did you mean 'exact'?"),
+        (["run", MODEL, "--random", "--weights-type", "bf61"], "; did you mean 'bf16'?"),
+        (["run", MODEL, "--random", "--weights-type", "bf16", "--accuracy", "exact"], "error: weights='bf16' rounds weights, "),
         (["run", MODEL, "-i", "nowhere.npy"], "error: nowhere.npy: No such file or directory"),
         (["run", MODEL, "-i", "{tmp}/text.json"], "error: {tmp}/text.json: not a .npy or .npz file of numbers"),
         (["run", MODEL, "-i", "{tmp}/empty.npy"], "error: {tmp}/empty.npy: not a .npy or .npz file of numbers"),

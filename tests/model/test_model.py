@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 import fastconv
-from fastconv import _executor, onnx_json
+from fastconv import _executor, kernels, onnx_json
 from fastconv.convert import convert
 from fastconv.errors import FastconvError, InputError, ModelError, ModelWarning, SlowPathWarning, UnsupportedError
 from fastconv.passes import PASSES
@@ -886,6 +886,48 @@ def test_exact_uses_no_winograd(tmp_path):
     close(default(x), exact(x))
     with pytest.raises(InputError, match="accuracy: expected 'default' or 'exact', got 'fast'"):
         fastconv.load(tmp_path / "net.json", accuracy="fast")
+
+
+# ---- weights of 16 bits
+
+
+@pytest.mark.parametrize("weights, dtype", [("bf16", ml_dtypes.bfloat16), ("float16", np.float16)])
+def test_weights_of_16_bits(load, tmp_path, weights, dtype):
+    """They are rounded once, and nothing else is; the file and what is saved keep them as they are."""
+    graph, x, shapes = large(Net()), normal(RNG, 3, 600), {"x": (3, 600)}
+    full, model = load(graph), load(graph, weights=weights)
+    y = model(x)
+    assert 2 * model.plan(shapes).packed_bytes == full.plan(shapes).packed_bytes
+    assert repr(model) == repr(full).replace(" threads>", f" threads, {weights} weights>")
+    assert same_bits(pickle.loads(pickle.dumps(model))(x), y)
+    assert same_bits(model.reference(x), full.reference(x))
+    model.save(tmp_path / "saved.json")
+    assert same_bits(fastconv.load(tmp_path / "saved.json")(x), full(x))
+    assert same_bits(np.concatenate([model(row[None]) for row in x]), y)
+    rounded = in_type(in_type(graph, dtype), np.float32, was=dtype)
+    assert same_bits(load(rounded)(x), y)
+
+
+@pytest.mark.parametrize("dtype", [ml_dtypes.bfloat16, np.float16])
+@pytest.mark.parametrize("accuracy", ["default", "exact"])
+def test_weights_that_a_file_has_in_16_bits_take_no_more(load, monkeypatch, dtype, accuracy):
+    monkeypatch.setenv("FASTCONV_ISA", kernels.available()[-1])  # the baseline widens float16 slowly, and keeps float32
+    graph, x, shapes = in_type(large(Net()), dtype), normal(RNG, 2, 600).astype(dtype), {"x": (2, 600)}
+    model, full = load(graph, accuracy=accuracy), load(in_type(graph, np.float32, was=dtype), accuracy=accuracy)
+    assert same_bits(model(x), full(x.astype(np.float32)).astype(dtype))
+    assert 2 * model.plan(shapes).packed_bytes == full.plan(shapes).packed_bytes
+
+
+def test_wrong_weights(load):
+    for options, message in (
+        ({"weights": "int8"}, "weights: expected 'float32' or 'bf16' or 'float16', got 'int8'"),
+        ({"weights": "bf16", "accuracy": "exact"}, "weights='bf16' rounds weights, accuracy='exact' does not"),
+    ):
+        with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
+            fastconv.load(DIGITS, **options)
+
+
+# ---- batches
 
 
 @pytest.mark.parametrize("accuracy", ["default", "exact"])
