@@ -12,6 +12,7 @@ import pytest
 
 from .. import kernels
 from ..implementations import IMPLEMENTATIONS
+from ..model import WEIGHTS_TYPES
 from ..threads import cpu_limit
 from . import limits, machine, plain_loops, tables, timing
 from .layers import NETWORKS, Layer
@@ -96,6 +97,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help=f"of {', '.join(algorithms)}; default: every one that can run the layer. auto is the selection's choice, naive "
         "the compiled plain loops, on one thread",
     )
+    add(
+        "--weights-type",
+        type=_names("weights-type", WEIGHTS_TYPES),
+        default=["float32"],
+        help=f"of fully connected layers: all, or of {', '.join(WEIGHTS_TYPES)}; default: float32",
+    )
     add("--seconds", type=float, default=0.2, help="how long each benchmark but naive runs; default: %(default)s")
 
 
@@ -117,7 +124,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         # every algorithm and number of threads of a layer side by side: they are compared with each other
         algorithms = getattr(metafunc.module, "ALGORITHMS", option.algorithm)
         batches = option.batch or getattr(metafunc.module, "BATCHES", [1])
-        cases = list(timing.cases(option.network, kinds, option.isa, algorithms, option.threads, batches))
+        types = option.weights_type
+        cases = list(timing.cases(option.network, kinds, option.isa, algorithms, option.threads, batches, types))
         metafunc.parametrize("case", cases, ids=lambda c: c.id)
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeAlias
@@ -52,25 +52,39 @@ class Case:
     algorithm: str
     isa: str
     threads: int
+    #: how the weights of a fully connected layer are stored, as `load` takes it
+    weights: str = "float32"
 
     @property
     def id(self) -> str:
-        """resnet50-conv1-direct-t1-avx2, or resnet50-conv1-naive; the histogram of pytest-benchmark cuts off the end."""
+        """resnet50-conv1-direct-t1-avx2, alexnet-fc6-bf16-gemm-t1-avx2, or resnet50-conv1-naive.
+
+        The histogram of pytest-benchmark cuts off the end.
+        """
+        weights = [] if self.weights == "float32" else [self.weights]
         how = [self.algorithm] if self.algorithm == NAIVE else [self.algorithm, f"t{self.threads}", self.isa]
-        return "-".join([self.layer.network, self.layer.name, *how])
+        return "-".join([self.layer.network, self.layer.name, *weights, *how])
+
+    @property
+    def bytes(self) -> int:
+        """The least that a call can move: every input, weight, bias and output once."""
+        if self.quantized:
+            return self.layer.elements
+        return 4 * self.layer.elements - (2 * math.prod(self.layer.weights[0]) if self.weights != "float32" else 0)
 
     @property
     def info(self) -> dict[str, Any]:
         """The fields that tables.py reads, except the measured ones."""
         layer = self.layer
+        narrow = self.weights != "float32"
         return {
             "layer": layer.label,
             "count": layer.count,
-            "algorithm": self.algorithm,
+            "algorithm": f"{self.algorithm}-{self.weights}" if narrow else self.algorithm,
             "isa": self.isa,
             "threads": self.threads,
             "flops": layer.flops,
-            "bytes": layer.elements * (1 if self.quantized else 4),
+            "bytes": self.bytes,
             "fewer_products": any(i.fewer_products for i in self.implementations),
             **self.limit,
         }
@@ -98,7 +112,7 @@ class Case:
     def target(self) -> Target:
         """What its plan is made for."""
         algorithm = None if self.algorithm == "auto" else self.algorithm
-        return Target(IMPLEMENTATIONS, kernels.load(self.isa), self.threads, algorithm=algorithm)
+        return Target(IMPLEMENTATIONS, kernels.load(self.isa), self.threads, algorithm=algorithm, weights=self.weights)
 
     def run(self) -> Callable[[], object]:
         """What is timed."""
@@ -191,10 +205,12 @@ def cases(
     algorithm: list[str] | None,
     threads: list[int],
     batches: list[int],
+    weights: Sequence[str] = ("float32",),
 ) -> Iterator[Case]:
     """The cases of all layers of these kinds; `algorithm` None is all that can run it, "auto" the selection's choice.
 
-    A set without kernels of floats of its own has cases of bytes, and its ancestor those of floats.
+    A set without kernels of floats of its own has cases of bytes, and its ancestor those of floats. Packed fully connected layers
+    are there with each type of `weights`.
     """
     for network in networks:
         for layer, batch in itertools.product(load(network, *kinds), batches):
@@ -205,7 +221,8 @@ def cases(
                 possible = ["auto", *algorithms(layer, isa)]
                 for name in possible[1:] if algorithm is None else algorithm:
                     if name in possible:
-                        yield from (Case(layer, name, isa, t) for t in threads)
+                        types = weights if isinstance(layer, Linear) and name in ("auto", "gemm") else ["float32"]
+                        yield from (Case(layer, name, isa, t, w) for w in types for t in threads)
             for isa in with_own("conv_int8", isas) if layer.weights else ():
                 for name in algorithms(layer, isa, quantized=True):
                     if algorithm is None or name in algorithm:

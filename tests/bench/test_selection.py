@@ -31,6 +31,15 @@ def test_cases_are_those_of_every_batch():
     assert len({c.id for c in cases}) == len(cases) == 20
 
 
+def test_cases_of_weights_of_16_bits_are_those_of_packed_layers():
+    kinds = layers.Conv, layers.Linear
+    cases = list(timing.cases(["alexnet"], kinds, [ISA], ["direct", "strided", "gemm"], [1], [1], ["float32", "bf16"]))
+    full, narrow = (next(c for c in cases if c.id == f"alexnet-fc6-{w}gemm-t1-{ISA}") for w in ("", "bf16-"))
+    assert [c.algorithm for c in cases if c.weights == "bf16"] == ["gemm"] * 3
+    assert (narrow.info["layer"], narrow.info["algorithm"]) == (full.info["layer"], "gemm-bf16")
+    assert narrow.info["bytes"] == full.info["bytes"] - 2 * 9216 * 4096
+
+
 @pytest.mark.parametrize(
     "ours, others, ratio",
     [
