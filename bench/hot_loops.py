@@ -60,8 +60,8 @@ DOTS = {
 GROUPS, BLOCK = 4, 64
 #: products of AMX's tiles for a segment: of one or two units and vectors, see pyx/tile_amx.pxd
 TILE_PRODUCTS = (1, 2, 4)
-#: the copies of a loop with products on so many sums that are not worth a change, as they run beside the products: of products in
-#: one instruction, and of those in several
+#: the copies of a loop with products on so many sums that are not worth a change, as they run beside the products: of products
+#: in one instruction, and of those in several
 MANY_SUMS, MOST_COPIES, MOST_COPIES_OF_WORDS = 26, 9, 16
 #: sums of bytes that stay in memory in a loop of so many others: a load and a store beside a hundred products
 MOST_IN_MEMORY = 3

@@ -52,8 +52,8 @@ a round; tables have the median over the rounds. With `accuracy="exact"` fastcon
 behind its version.
 
 `python bench/performance.py --write` makes this page from the files in bench/results.
-`python bench/peers.py --batch 1,8 --write`, the same with `--precision int8`, and `python bench/report.py saved.json --write` add
-the machine they run on.
+`python bench/peers.py --batch 1,8 --write`, the same with `--precision int8`, and `python bench/report.py saved.json --write`
+add the machine they run on.
 """
 
 Results = dict[str, Any]  # a file

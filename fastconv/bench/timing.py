@@ -209,8 +209,8 @@ def cases(
 ) -> Iterator[Case]:
     """The cases of all layers of these kinds; `algorithm` None is all that can run it, "auto" the selection's choice.
 
-    A set without kernels of floats of its own has cases of bytes, and its ancestor those of floats. Packed fully connected layers
-    are there with each type of `weights`.
+    A set without kernels of floats of its own has cases of bytes, and its ancestor those of floats. Packed fully connected
+    layers are there with each type of `weights`.
     """
     for network in networks:
         for layer, batch in itertools.product(load(network, *kinds), batches):

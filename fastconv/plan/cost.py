@@ -67,8 +67,8 @@ WHOLE_MICROSECONDS = 15.0
 MOST_PIECES, PIECE_MICROSECONDS = 16, 25.0
 #: but for pieces that would take longer: signals are seen between two pieces
 LONG_MICROSECONDS = 10e3
-#: cautious rates of one thread, a microsecond: operations on floats, those on bytes (a fifth of the peak of vpdpbusd, and more than
-#: that of vpmaddwd: too many pieces cost more than too few), and bytes to and from memory
+#: cautious rates of one thread, a microsecond: operations on floats, those on bytes (a fifth of the peak of vpdpbusd, and more
+#: than that of vpmaddwd: too many pieces cost more than too few), and bytes to and from memory
 FLOPS, BYTE_OPS, BYTES = 40e3, 200e3, 8e3
 
 
