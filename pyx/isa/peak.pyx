@@ -8,7 +8,7 @@ of all that it computed and read, so that the compiler keeps the loops.
 from libc.stdint cimport int64_t
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
-from dot cimport AMX, HAS_PAIRS, WEIGHTS, WORDS, dot, dot_pairs, vi, vset4
+from dot cimport AMX, HAS_PAIRS, WEIGHTS, WORDS, vi, vset4
 from simd cimport V, load, vbroadcast, vf
 from step cimport at, share
 from tile_amx cimport TILE, tiles_begin, tiles_end
@@ -20,10 +20,10 @@ cdef extern from *:
     #define SUMS (REGS == 32 ? 16 : 12)
     /* of products of bytes: registers are left for two vectors of weights and their product */
     #define DOTS (SUMS - 2)
-    /* weights that the compiler does not know: else it would multiply once for all sums. In memory if `dot` reads them there */
+    /* weights that the compiler does not know: else it would multiply once for all sums */
     #if defined(__aarch64__) && !defined(LOWERED)
       #define PLACE "+w"
-    #elif defined(__SSE2__) && !defined(LOWERED) && WEIGHTS == BYTES
+    #elif defined(__SSE2__) && !defined(LOWERED)
       #define PLACE "+v"
     #else
       #define PLACE "+m"
@@ -32,6 +32,18 @@ cdef extern from *:
         __asm__ volatile ("" : PLACE (w[0]));
         if (GROUP_VECTORS == 2) __asm__ volatile ("" : PLACE (w[1]));
     }
+    /* the instructions of `dot` and `dot_pairs` on registers, without those that prepare x */
+    #if WEIGHTS == WORDS
+      #define MADD(x, w) ((vi)OP(madd_epi16)(IMM(x), IMM(w)))
+      AI vi bare_dot(vi acc, vi x, const vi* w) { return sum(sum(acc, MADD(x, w[0])), MADD(x, w[1])); }
+    #else
+      AI vi bare_dot(vi acc, vi x, const vi* w) { return dot_lanes(acc, x, w[0]); }
+    #endif
+    #if HAS_PAIRS
+      AI vi bare_pairs(vi acc, vi x, const vi* w) { return sum(acc, MADD(OP(maddubs_epi16)(IMM(x), IMM(w[0])), 1 - (vh){0})); }
+    #else
+      AI vi bare_pairs(vi acc, vi x, const vi* w) { return acc; }
+    #endif
     #if WEIGHTS == WORDS
       #define DOT_NAME (VBYTES > 16 ? "vpmaddwd" : "pmaddwd")
     #elif defined(__ARM_FEATURE_DOTPROD)
@@ -55,6 +67,8 @@ cdef extern from *:
     enum: DOTS
     const char* DOT_NAME
     void unknown(vi* w) nogil
+    vi bare_dot(vi acc, vi x, const vi* w) nogil
+    vi bare_pairs(vi acc, vi x, const vi* w) nogil
     void dot_tiles(Py_ssize_t loops, const char* ones, int* sums) nogil
 
 cdef enum:
@@ -99,24 +113,25 @@ cdef float multiply_add(Py_ssize_t loops) noexcept nogil:
     return total(acc)
 
 
-# Products of ones: with `dot`, or with `dot_pairs`, which takes weights as BYTES on every set.
+# Products of ones: as `dot`, or as `dot_pairs`, which takes weights as BYTES on every set.
 cdef inline double products(const bint PAIRS, Py_ssize_t loops) noexcept nogil:
     cdef vi acc[DOTS]
     cdef vi w[2]
+    cdef vi x = vset4(0x00010001 if WEIGHTS == WORDS and not PAIRS else 0x01010101)
     cdef Py_ssize_t _
-    cdef int i, v, x = 0x01010101
+    cdef int i, v
     cdef double y = 0
-    w[0] = vset4(0x00010001 if WEIGHTS == WORDS and not PAIRS else 0x01010101)
-    w[1] = w[0]
+    w[0] = x
+    w[1] = x
     for i in range(DOTS):
         acc[i] = vset4(i)
     for _ in range(loops):
         for i in range(DOTS):
             unknown(w)
             if PAIRS:
-                acc[i] = dot_pairs(acc[i], &x, <const char*> w)
+                acc[i] = bare_pairs(acc[i], x, w)
             else:
-                acc[i] = dot(acc[i], &x, <const char*> w)
+                acc[i] = bare_dot(acc[i], x, w)
     for i in range(DOTS):
         for v in range(V):
             y += (<int*> &acc[i])[v]
