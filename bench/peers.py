@@ -49,7 +49,6 @@ import fastconv
 from fastconv import kernels, onnx_json
 from fastconv.bench import tables
 from fastconv.convert import convert
-from fastconv.engines import onnxruntime
 from fastconv.threads import cpu_limit
 
 CACHE = Path(os.environ.get("PEERS_CACHE") or Path(tempfile.gettempdir(), "peers_cache"))
@@ -247,17 +246,32 @@ def start(task: dict[str, Any], expected: np.ndarray, starts: int) -> tuple[Engi
     return engine, result
 
 
+def task_of(engine: str, path: Path, x: np.ndarray, folder: str, threads: int, args: argparse.Namespace) -> dict[str, Any]:
+    """What an engine's process is to do."""
+    np.save(Path(folder, "x.npy"), x)
+    files = {"model": str(path.absolute()), "x": str(Path(folder, "x.npy")), "y": str(Path(folder, "y.npy"))}
+    return {"engine": engine, **files, "threads": threads, "accuracy": args.accuracy, "precision": args.precision}
+
+
+def onnxruntime_result(path: Path, x: np.ndarray, args: argparse.Namespace) -> np.ndarray:
+    """What others are compared with where there is no definition but rounding."""
+    with tempfile.TemporaryDirectory() as folder:
+        task = task_of("onnxruntime", path, x, folder, 1, args)
+        engine = Engine(task)
+        engine.close()
+        if "error" in engine.first:
+            raise SystemExit(f"onnxruntime: {engine.first['error']}")
+        return np.load(task["y"]).astype(np.float64)
+
+
 def compare(
     path: Path, x: np.ndarray, expected: np.ndarray, names: Iterable[str], threads: int, args: argparse.Namespace
 ) -> dict[str, Result]:
     """Every engine's Result on one model and number of threads."""
     running, results = {}, {}
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
-        np.save(Path(folder, "x.npy"), x)
-        files = {"model": str(path.absolute()), "x": str(Path(folder, "x.npy")), "y": str(Path(folder, "y.npy"))}
         for name in names:
-            task = {"engine": name, **files, "threads": threads, "accuracy": args.accuracy, "precision": args.precision}
-            engine, results[name] = start(task, expected, args.starts)
+            engine, results[name] = start(task_of(name, path, x, folder, threads, args), expected, args.starts)
             stack.callback(engine.close)
             if not results[name].error:
                 running[name] = engine
@@ -284,7 +298,7 @@ def comparisons(names: list[str], args: argparse.Namespace) -> Iterator[Comparis
             shape = [d if isinstance(d, int) else batch for d in model.inputs[0].shape or ()]
             x = np.random.default_rng(0).standard_normal(shape, np.float32)
             if args.precision == "int8":
-                expected = np.asarray(onnxruntime(path, 1)([x])[0], np.float64)
+                expected = onnxruntime_result(path, x, args)
             else:
                 exact = model.reference(x)
                 expected = exact if isinstance(exact, np.ndarray) else next(iter(exact))

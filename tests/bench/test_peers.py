@@ -17,7 +17,12 @@ import pytest
 import fastconv
 from fastconv import config, kernels, onnx_json
 
-from ..support.graphs import Net
+from ..support.graphs import Net, normal
+from ..support.rng import generator
+
+RNG = generator(__name__)
+#: the set whose kernels of floats run
+FLOATS = kernels.load().sources["conv_direct"]
 
 # An onnxruntime that answers by fastconv's reference, or misbehaves as MODE says. It prints, as libraries do.
 FAKE = """
@@ -48,6 +53,8 @@ class InferenceSession:
         if MODE == "dies" or (MODE == "dies later" and self.calls > 1):
             sys.exit("goodbye")
         y = self.model.reference(inputs).astype(np.float32)
+        if MODE == "another":
+            y = y[..., ::-1].copy()
         return [y * 1.01 if MODE == "wrong" else y]
 """
 
@@ -93,7 +100,7 @@ def test_engines_are_compared(run):
     assert f"digits b1 t1: fastconv {np.median(ours['ms']):.2f} ms | onnxruntime {np.median(other['ms']):.2f} ms" in out
     assert "onnxruntime 9.9" in page
     [saved] = [s for s in performance.load() if s["cpu"] == "A CPU"]
-    assert saved["isa"] == kernels.load().isa
+    assert saved["isa"] == FLOATS
     [kept] = saved["runs"]
     [digits] = kept["networks"]
     assert digits["ratio"] == pytest.approx(c["ratio"], rel=1e-5)
@@ -143,11 +150,53 @@ def test_batches_and_accuracy(run):
     assert [c["batch"] for c in done] == [2, 3]
     assert "**Batch 2**" in page
     assert "**Batch 3**" in page
-    assert f'accuracy="exact": {kernels.load().isa}, A CPU, ' in page
+    assert f'accuracy="exact": {FLOATS}, A CPU, ' in page
     assert " --accuracy exact " in out
     run("right", "--batch", "3,1", "--write")
     [saved] = [s for s in performance.load() if s["cpu"] == "A CPU"]
     assert [(r["accuracy"], r["batch"]) for r in saved["runs"]] == [("default", 1), ("default", 3), ("exact", 2), ("exact", 3)]
+
+
+@pytest.mark.slow
+def test_quantized_networks_are_compared_with_onnxruntime(run, monkeypatch):
+    """The same file for all engines, and noise between them."""
+    files = []
+
+    def quantize(source, target):
+        files.append((source.name, target.name))
+        shutil.copy(source, target)
+
+    monkeypatch.setattr(peers, "quantize", quantize)
+    out, [c], page = run("wrong", "--precision", "int8", "--write")
+    assert files == [("digits.onnx", "digits.int8.onnx")]
+    ours, other = c["results"]["fastconv"], c["results"]["onnxruntime"]
+    assert (ours["error"], other["error"]) == ("", "")
+    assert ours["signal_to_noise"] == pytest.approx(40, abs=0.5)  # 1 %
+    assert math.isinf(other["signal_to_noise"])
+    assert f'### int8, accuracy="default": {kernels.load().isa}, A CPU, ' in page
+    assert " --precision int8 " in out
+    [saved] = [s for s in performance.load() if s["cpu"] == "A CPU"]
+    assert [r["precision"] for r in saved["runs"]] == ["int8"]
+
+
+@pytest.mark.slow
+def test_an_engine_with_more_noise_than_signal_is_wrong(run, monkeypatch):
+    monkeypatch.setattr(peers, "quantize", shutil.copy)
+    _, [c], _ = run("another", "--precision", "int8")
+    assert re.fullmatch(r"wrong: the signal is -?\d\.\d dB above the noise", c["results"]["fastconv"]["error"])
+
+
+def test_quantize_gives_bytes_by_channel(tmp_path):
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    net = Net()
+    x = net.input("x", 1, 3, 8, 8)
+    onnx_json.write(net.graph(net("Conv", x, normal(RNG, 4, 3, 3, 3), name="conv")), tmp_path / "net.json")
+    peers.convert(tmp_path / "net.json", tmp_path / "net.onnx")
+    peers.quantize(tmp_path / "net.onnx", tmp_path / "net.int8.onnx")
+    model = fastconv.load(tmp_path / "net.int8.onnx")
+    (conv,) = (x for x in model.summary().layers if x.op == "Conv")
+    assert (conv.implementation, conv.in_floats) == ("first-int8", "")
 
 
 def test_exact_turns_winograd_off_in_ncnn_too(monkeypatch):
