@@ -70,8 +70,8 @@ class Result:
     resident: float = math.nan
     peak: float = math.nan
     max_error: float = math.nan
-    signal_to_noise: float = math.nan
     ms: list[float] = field(default_factory=list)
+    signal_to_noise: float = math.nan
 
     @property
     def median(self) -> float:

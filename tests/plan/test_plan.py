@@ -30,6 +30,7 @@ from fastconv.specialise import specialise
 
 from ..support.graphs import Net, eighths, networks, normal
 from ..support.harness import ISAS, check_tenants, poisoned, run_plan, same_bits
+from ..support.quantized import Quantized, quantized_graph
 from ..support.rng import generator
 
 EVERY_ISA = pytest.mark.parametrize("isa", ISAS)
@@ -596,3 +597,11 @@ def test_a_node_that_names_an_unknown_value_is_the_planner_s_error():
     y = Value("y", (2, 3), np.dtype(np.float32))
     with pytest.raises(KeyError):
         build(Graph([], [y], [Node(REGISTRY["Relu"](), [stray], [y])]), Target(IMPLEMENTATIONS, kernels.load(), 1), {})
+
+
+def test_steps_of_bytes_are_estimated_to_take_less_time_than_those_of_floats():
+    x, w = Quantized(np.zeros((1, 16, 32, 32), np.uint8)), Quantized(np.zeros((16, 16, 3, 3), np.int8), constant=True)
+    graph, _ = quantized_graph(REGISTRY["Conv"](pads=(1,) * 4), [x, w], (1.0, 0))
+    (node,) = graph.nodes
+    floats = Node(node.op, node.inputs, node.outputs)
+    assert node_microseconds(node) < node_microseconds(floats) / 4
