@@ -28,7 +28,8 @@ def answer() -> Callable[[bytes], bytes]:
     """The function from a request to its response, after one call of the engine."""
     name, threads = os.environ["ENGINE"], int(os.environ["THREADS"])
     default = None if name == "fastconv" else 0
-    run = engines.ENGINES[name](Path(os.environ["MODEL"]), threads or default, "default")
+    task = {"accuracy": "default", "precision": "float32"}
+    run, _ = engines.ENGINES[name](Path(os.environ["MODEL"]), threads or default, task)
 
     def answer(pixels: bytes) -> bytes:
         x = np.frombuffer(pixels, np.uint8).reshape(SHAPE)
