@@ -3,6 +3,10 @@
 import numpy as np
 import pytest
 
+from fastconv.errors import UnsupportedError
+from fastconv.evaluate import evaluate
+from fastconv.infer_node import infer_node
+
 from ..support.harness import ISAS, run_node
 from ..support.nodes import compute, node
 
@@ -117,3 +121,13 @@ def test_tails(op, isa):
         expected = made.reference(x.astype(np.float64)).astype(np.float32)
         y = made.reference(x) if isa == "reference" else run_node(made, [x], isa, 1)[0][0]
     np.testing.assert_allclose(y, expected, rtol=2e-6, atol=2e-6 if op in ("Elu", "Gelu", "LogSoftmax") else 1e-36)
+
+
+@pytest.mark.parametrize("op", ["Tanh", "MeanVarianceNormalization"])
+def test_functions_of_floats_do_not_cut_off_for_integers(op):
+    """ONNX has them for floats only; NumPy computes floats of integers."""
+    x = np.ones((1, 2, 2, 2), np.uint8)
+    one = node(op, x)
+    infer_node(one)
+    with pytest.raises(UnsupportedError, match="not defined for elements of type uint8: it computes floats"):
+        evaluate(one, {one.input(0): x})
