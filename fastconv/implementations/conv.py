@@ -23,6 +23,8 @@ C = TypeVar("C", bound=Conv | ConvTranspose)
 
 #: bytes of zeros around a source that are worth having: wide padding of a small source is computed without
 MOST_HALO = 1 << 30
+#: the most input channels of a first layer
+FIRST_CHANNELS = 4
 
 
 class ConvImplementation(Implementation[C]):
@@ -97,6 +99,13 @@ def halo_of(windows: Windows) -> Halo:
         for o, s, e, b, d in zip(windows.out, windows.strides, windows.extent, windows.begin, windows.size, strict=True)
     ]
     return (*windows.begin, *behind)
+
+
+def first_refusal(IC: int, group: int) -> str | None:
+    """Why a convolution is not a first layer, which has few input channels and one group; None if it is one."""
+    if IC > FIRST_CHANNELS:
+        return f"{IC} input channels"
+    return f"group {group}" if group > 1 else None
 
 
 def first_taps(src: View, windows: Windows) -> View:

@@ -18,12 +18,9 @@ from ..plan.layout import PLANAR, RANKS, Layout, geometry
 from ..plan.select import Selection, Target
 from ..plan.strided import reorder
 from ..plan.view import View
-from .conv import bias_of, first_taps, pack_bias
+from .conv import bias_of, first_refusal, first_taps, pack_bias
 from .conv_taps import ConvTaps, grid_offsets, image_views, tap_axes
 from .panels import pack_weights
-
-#: the most input channels that are read from planes
-FIRST_CHANNELS = 4
 
 
 class ConvDirect(ConvTaps[Conv]):
@@ -103,9 +100,7 @@ class ConvFirst(ConvPlanar):
     def refuse(self, node: Node, selection: Selection) -> str | None:
         if reason := super().refuse(node, selection):
             return reason
-        x, group = node.input(0), self.op(node).group
-        if x.dims[1] > FIRST_CHANNELS:
-            return f"{x.dims[1]} input channels"
-        if group > 1:
-            return f"group {group}"
+        x = node.input(0)
+        if reason := first_refusal(x.dims[1], self.op(node).group):
+            return reason
         return "the source is blocked" if selection.layout(x).is_blocked else None

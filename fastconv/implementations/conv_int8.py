@@ -15,7 +15,7 @@ from ..plan.binder import Binder, Step
 from ..plan.layout import CHANNELS_LAST, CHANNELS_LAST_4, Halo, Layout
 from ..plan.select import Selection, Target
 from ..plan.view import NO_VIEW, View
-from .conv import Groups, first_taps, halo_of, halo_refusal, merge_groups
+from .conv import Groups, first_refusal, first_taps, halo_of, halo_refusal, merge_groups
 from .conv_taps import grid_offsets, tap_axes
 from .int8 import GROUP, SEGMENT, Order, SumsInt8, parts, weights_form
 
@@ -26,8 +26,6 @@ CHUNK_BYTES, LARGE_CHUNK_BYTES, MANY_WEIGHTS = 32 * 1024, 256 * 1024, 512 * 1024
 FEW_WEIGHTS = 100_000
 #: the most pixels that AMX multiplies at a time
 MOST_PIXELS = 16
-#: the most input channels that are read from planes
-FIRST_CHANNELS = 4
 
 
 class ConvInt8(SumsInt8[Conv]):
@@ -151,9 +149,4 @@ class ConvFirstInt8(ConvInt8):
     layout = CHANNELS_LAST_4
 
     def refuse(self, node: Node, selection: Selection) -> str | None:
-        if reason := super().refuse(node, selection):
-            return reason
-        x, group = node.input(0), self.op(node).group
-        if x.dims[1] > FIRST_CHANNELS:
-            return f"{x.dims[1]} input channels"
-        return f"group {group}" if group > 1 else None
+        return super().refuse(node, selection) or first_refusal(node.input(0).dims[1], self.op(node).group)
