@@ -29,7 +29,7 @@ MOST_PIXELS = 16
 
 
 class ConvInt8(SumsInt8[Conv]):
-    """Any convolution of a blocked source."""
+    """Any convolution of a source with its channels last."""
 
     name = "direct-int8"
     ranks = (4,)
