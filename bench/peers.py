@@ -160,8 +160,11 @@ def prepare(
 
 def quantize(source: Path, target: Path) -> None:
     """Write a network with uint8 activations and int8 weights, a scale for each output channel, from random images."""
-    from onnxruntime import quantization
-    from onnxruntime.quantization.shape_inference import quant_pre_process
+    try:
+        from onnxruntime import quantization
+        from onnxruntime.quantization.shape_inference import quant_pre_process
+    except ModuleNotFoundError as e:
+        raise SystemExit(f"--precision int8 needs the package {e.name}: pip install '.[peers]'") from None
 
     (image, *_) = fastconv.load(source).inputs
     shape, rng = [d if isinstance(d, int) else 1 for d in image.shape or ()], np.random.default_rng(1)

@@ -309,3 +309,9 @@ def test_bad_arguments(capsys, arguments, message):
     with pytest.raises(SystemExit):
         peers.parser().parse_args(arguments)
     assert message in capsys.readouterr().err
+
+
+def test_quantizing_without_onnxruntime_names_the_extra(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(SystemExit, match=r"^--precision int8 needs the package onnxruntime: pip install '\.\[peers\]'$"):
+        peers.quantize(tmp_path / "net.onnx", tmp_path / "quantized.onnx")
