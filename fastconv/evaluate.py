@@ -29,11 +29,8 @@ def evaluate(node: Node, arrays: dict[Value, np.ndarray], fast: bool = False) ->
                     raise UnsupportedError(f"not supported for elements of these types: {e}") from None
                 raise
         for v, y in zip(n.outputs, results if isinstance(results, tuple) else (results,), strict=False):
-            if v is None:
-                continue
-            arrays[v] = array = np.asarray(y)
-            if array.dtype.kind == "f" and v.dtype is not None and v.dtype.kind in "iu":
-                raise n.error(f"not defined for elements of type {v.dtype}: it computes floats", UnsupportedError)
+            if v is not None:
+                arrays[v] = np.asarray(y)
 
 
 def _array(v: Value, arrays: dict[Value, np.ndarray]) -> np.ndarray:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from .. import _executor
-from ..errors import Naming
+from ..dtypes import kind
+from ..errors import Naming, UnsupportedError
 from ..evaluate import evaluate
 from ..graph import Graph, Node, Value, shape_text
 from ..shown import Shown
@@ -173,7 +174,10 @@ class Plan(Shown):
             evaluate(entry.node, arrays, fast=True)
         with Naming(entry.node.error):
             for value, tensor in entry.writes.items():
-                self._array(tensor, buffers)[...] = arrays[value]
+                array, y = arrays[value], self._array(tensor, buffers)
+                if kind(array.dtype) == "f" and kind(y.dtype) in "iu":  # NumPy would cut them off
+                    raise UnsupportedError(f"not defined for elements of type {y.dtype}: it computes floats")
+                y[...] = array
 
     # ---- what it is, in words
 
