@@ -13,7 +13,7 @@ from ..weights import Weights
 from .conv import first_taps
 from .conv_int8 import ConvInt8
 from .conv_taps import grid_offsets
-from .int8 import centred, filled_up, in_parts, store_fields
+from .int8 import channels_of, filled_up, store_fields
 
 #: the channels that the kernel interleaves at a time are QUADS × LANES
 QUADS, LANES = 4, 4
@@ -42,9 +42,9 @@ class ConvDepthwiseInt8(ConvInt8):
         chunk, words, flip = kernel.packing()
         width = KW if KW in kernel.ROW_WIDTHS and dw == 1 else 1
         rows = grid_offsets((KH, dh * src.h), (KW // width, dw * src.w))
-        zero, C = tuple(sums.w.zero.reshape(-1).tolist()), src.shape[1]
-        reads = len(in_parts(centred(w, 0, 1, 1, zero)))
-        offsets = np.tile(np.pad(rows, (0, -len(rows) % kernel.SEGMENT_ROWS)), reads)
+        channels, C = channels_of(sums.w, 0), src.shape[1]
+        zero = channels.zero
+        offsets = np.tile(np.pad(rows, (0, -len(rows) % kernel.SEGMENT_ROWS)), channels.parts)
         form = {"width": width, "rows": kernel.SEGMENT_ROWS, "chunk": chunk, "words": words}
         start = {"bias": sums.bias.astype(np.int32).tobytes(), "offset": flip - int(sums.x.zero)}
         factor = np.ascontiguousarray(by_quads(sums.factors, chunk))
@@ -85,6 +85,21 @@ def by_quads(values: np.ndarray, chunk: int) -> np.ndarray:
     return lanes.reshape(*outer, -1, QUADS, chunk // QUADS)
 
 
+def centred(w: np.ndarray | Weights, zero: tuple[int, ...]) -> np.ndarray:
+    """Weights less their zero points, int16 of C taps."""
+    wide = np.asarray(w).reshape(len(w), -1).astype(np.int16)
+    wide -= np.array(zero, np.int16).reshape(-1, 1)
+    return wide
+
+
+def in_parts(w: np.ndarray) -> list[np.ndarray]:
+    """Integers as the sum of as few arrays as int8 can hold."""
+    parts = [w.clip(-128, 127)]
+    while (rest := w - sum(parts)).any():
+        parts.append(rest.clip(-128, 127))
+    return parts
+
+
 def pack_depthwise(
     w: np.ndarray | Weights, width: int, rows: int, chunk: int, zero: tuple[int, ...], words: bool
 ) -> np.ndarray:
@@ -92,7 +107,7 @@ def pack_depthwise(
 
     With `words`, quads have two halves, [lane][even ones of GROUP] and [lane][odd ones] int16.
     """
-    taps = centred(w, 0, 1, 1, zero).reshape(len(w), -1, width)
+    taps = centred(w, zero).reshape(len(w), -1, width)
     taps = np.pad(taps, [(0, 0), (0, -taps.shape[1] % rows), (0, 0)])
     segments = np.concatenate([p.reshape(len(w), -1, rows, width) for p in in_parts(taps)], axis=1)
     packed = by_quads(np.moveaxis(segments, 0, -1), chunk).transpose(3, 0, 2, 4, 5, 1)
@@ -104,5 +119,5 @@ def pack_depthwise(
 
 def pack_start(w: np.ndarray | Weights, chunk: int, zero: tuple[int, ...], bias: bytes, offset: int) -> np.ndarray:
     """Where the sums of each lane start: the bias, and `offset` times the sum of the weights."""
-    total = centred(w, 0, 1, 1, zero).sum(axis=(0, 2, 3), dtype=np.int64) * offset
+    total = centred(w, zero).sum(axis=1, dtype=np.int64) * offset
     return np.ascontiguousarray(by_quads((np.frombuffer(bias, np.int32) + total).astype(np.int32), chunk))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
@@ -17,7 +16,7 @@ from ..plan.select import Selection, Target
 from ..plan.view import NO_VIEW, View
 from .conv import Groups, first_refusal, first_taps, halo_of, halo_refusal, merge_groups
 from .conv_taps import grid_offsets, tap_axes
-from .int8 import GROUP, SEGMENT, Order, SumsInt8, parts, weights_form
+from .int8 import GROUP, SEGMENT, Channels, Order, SumsInt8, weights_form
 
 #: bytes of a chunk's source: it stays in L1 while the panels of weights pass. Many weights come from beyond L2 for each chunk:
 #: then it stays in L2
@@ -63,9 +62,9 @@ class ConvInt8(SumsInt8[Conv]):
         """How the convolution's groups are computed."""
         return merge_groups(self.op(node).group, node.input(0).dims[1], node.results[0].dims[1], CHANNELS_LAST.block)
 
-    def centring(self, node: Node, w: Quantized) -> dict[str, Any]:
+    def channels(self, node: Node, w: Quantized) -> Channels:
         groups = self.groups(node)
-        return super().centring(node, w) | {"G": groups.G, "merge": groups.merge}
+        return super().channels(node, w)._replace(G=groups.G, merge=groups.merge)
 
     def order(self, windows: Windows, IC: int, src: View, form: str) -> Order:
         """The order in which the bytes of a window are read: for AMX, a row of the kernel is one run if that takes less."""
@@ -92,7 +91,7 @@ class ConvInt8(SumsInt8[Conv]):
         add = NO_VIEW if residual is None else binder.view(residual.integers)
         taps = math.prod(windows.kernel)
         order = self.order(windows, groups.IC, src, weights_form(kernel, taps * groups.IC))
-        table, counts = self.offsets(windows, groups.IC, src, order, parts(sums.w))
+        table, counts = self.offsets(windows, groups.IC, src, order, self.channels(node, sums.w).parts)
         read = first_taps(src, windows)._replace(c=groups.IC)
         N, OH, OW = (src.shape[0], *windows.out)
         views = (read, dst) if residual is None else (read, dst, add)

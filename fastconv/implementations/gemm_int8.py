@@ -16,7 +16,7 @@ from ..plan.select import Selection, Target
 from ..plan.strided import copy
 from ..plan.view import NO_VIEW, View
 from .conv_int8 import FEW_WEIGHTS, MOST_PIXELS, chunk_bytes, chunk_pixels
-from .int8 import GROUP, SEGMENT, Order, SumsInt8, filled_up, parts, weights_form
+from .int8 import GROUP, SEGMENT, Order, SumsInt8, filled_up, weights_form
 
 
 class GemmInt8(SumsInt8[Gemm | MatMul]):
@@ -85,7 +85,7 @@ class GemmInt8(SumsInt8[Gemm | MatMul]):
         if stored != OC:
             result = scratch
             after = [copy(binder, itemsize, result, (stored, 1), dst, (OC, 1), (M, OC))]
-        order, reads = Order(form, 1, K), parts(sums.w)
+        order, reads = Order(form, 1, K), self.channels(node, sums.w).parts
         starts = np.arange(0, read, SEGMENT) if form == "tiles" else np.arange(K // CHANNELS_LAST.block) * CHANNELS_LAST.block
         singles = np.zeros(0, int) if form == "tiles" else np.arange(len(starts) * CHANNELS_LAST.block, K, GROUP)
         table = np.concatenate([starts] * reads + [singles] * reads)

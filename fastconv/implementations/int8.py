@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 
+from .. import _pack_int8
+from .._pack_int8 import BYTES, TILES, WORDS
 from ..graph import Node, Value
 from ..ops.base import Op
 from ..ops.quantized import Quantized, Rounding, Store, operand_of, store_of
 from ..plan.binder import Binder
 from ..plan.implementation import Implementation
 from ..plan.layout import CHANNELS_LAST
-from ..plan.packing import Packing
+from ..plan.packing import Job, Packing, ranges
 from ..plan.select import Selection, Target
 from ..plan.view import NO_VIEW, View
 from ..weights import Weights
@@ -25,6 +28,8 @@ OpT = TypeVar("OpT", bound=Op)
 GROUP = 4
 #: the bytes of a pixel that AMX multiplies at a time
 SEGMENT = 64
+#: the forms of packed weights, see pyx/dot.pxd
+FORMS = {"bytes": BYTES, "words": WORDS, "tiles": TILES}
 #: the least products of a sum for which AMX takes less time than vectors do (Xeon, family 6, model 167)
 LEAST_TILES = 48
 #: the largest magnitude that int32 holds, and that of the product of a byte and a weight
@@ -127,35 +132,35 @@ class SumsInt8(Int8Implementation[OpT]):
         assert isinstance(found, Sums)
         return found
 
-    def centring(self, node: Node, w: Quantized) -> dict[str, Any]:
-        """The options of `centred` for the node's weights."""
-        return {"axis": self.channels_axis(node), "G": 1, "merge": 1, "zero": tuple(w.zero.reshape(-1).tolist())}
+    def channels(self, node: Node, w: Quantized) -> Channels:
+        """How the output channels lie in the node's weights."""
+        return channels_of(w, self.channels_axis(node))
 
     def form_of(self, node: Node, target: Target) -> str:
         """The form of the node's weights."""
         w = node.input(1).dims
-        merge = self.centring(node, self.sums(node).w)["merge"]
-        return weights_form(target.kernels.conv_int8, math.prod(w) // w[self.channels_axis(node)] * merge)
+        channels = self.channels(node, self.sums(node).w)
+        return weights_form(target.kernels.conv_int8, math.prod(w) // w[channels.axis] * channels.merge)
 
     def products(self, node: Node, target: Target) -> str:
         kernel, w, form = target.kernels.conv_int8, self.sums(node).w, self.form_of(node, target)
         return (
-            "tiles" if form == "tiles" else "pairs" if takes_pairs(kernel, w, Order(form), self.centring(node, w)) else "dots"
+            "tiles" if form == "tiles" else "pairs" if takes_pairs(kernel, w, Order(form), self.channels(node, w)) else "dots"
         )
 
     def sums_fields(
         self, node: Node, binder: Binder, sums: Sums, order: Order, block: int = CHANNELS_LAST.block
     ) -> dict[str, Any]:
         """The fields of the weights and of the store; the output channels of a group are filled up to a multiple of `block`."""
-        kernel, shared = binder.kernels.conv_int8, self.centring(node, sums.w)
+        kernel, channels = binder.kernels.conv_int8, self.channels(node, sums.w)
         V, _, flip, *_ = kernel.packing()
-        G, w = shared["G"], sums.w.integers.constant
+        G, w = channels.G, sums.w.integers.constant
         assert w is not None
-        pairs = takes_pairs(kernel, sums.w, order, shared)
+        pairs = takes_pairs(kernel, sums.w, order, channels)
         form = order._replace(form="bytes") if pairs else order
-        wei = binder.pack("int8", pack_int8, w, V=V, block=block, order=form, **shared)
+        wei = binder.pack("int8", pack_int8, w, V=V, block=block, order=form, channels=channels)
         bias, offset = sums.bias.astype(np.int32).tobytes(), flip - int(sums.x.zero)
-        start = binder.pack("start", pack_start, w, block=block, bias=bias, offset=offset, **shared)
+        start = binder.pack("start", pack_start, w, block=block, bias=bias, offset=offset, channels=channels)
         factor = np.zeros((G, filled_up(len(sums.bias) // G, block)), np.float32)
         factor[:, : len(sums.bias) // G] = sums.factors.reshape(G, -1)
         return {
@@ -196,21 +201,29 @@ def store_fields(store: Store, add: View = NO_VIEW) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def centred(w: np.ndarray | Weights, axis: int, G: int, merge: int, zero: tuple[int, ...]) -> np.ndarray:
-    """Weights less their zero points, int16 of G OC IC T: groups, output channels, input channels and taps.
+class Channels(NamedTuple):
+    """How output channels lie in weights: along `axis`, in G groups, each of which is `merge` groups of the operator.
 
-    `merge` neighbouring groups of the operator are one, with zeros between them.
+    `zero` is their zero point, or one for each of them. Weights that int8 does not hold are the sum of several `parts`.
     """
-    array = np.moveaxis(np.asarray(w), axis, 0)
-    wide = array.astype(np.int16).reshape(len(array), array.shape[1], -1)
-    wide -= np.array(zero, np.int16).reshape(-1, 1, 1)
-    OC, IC, T = wide.shape
-    if merge == 1:
-        return wide.reshape(G, OC // G, IC, T)
-    out = np.zeros((G, merge, OC // G // merge, merge, IC, T), np.int16)
-    for m in range(merge):
-        out[:, m, :, m] = wide.reshape(G, merge, -1, IC, T)[:, m]
-    return out.reshape(G, OC // G, merge * IC, T)
+
+    axis: int
+    G: int
+    merge: int
+    zero: tuple[int, ...]
+    parts: int
+
+
+def channels_of(w: Quantized, axis: int) -> Channels:
+    """Those of constant weights, as one group."""
+    zero, parts = w.zero.reshape(-1), 1
+    if w.integers.dtype != np.int8 or zero.any():
+        constant = np.asarray(w.integers.constant)
+        rows = np.moveaxis(constant, axis, 0).reshape(constant.shape[axis], -1)
+        least = int((rows.min(axis=1, initial=0) - zero).min())
+        most = int((rows.max(axis=1, initial=0) - zero).max())
+        parts = max(-(-most // 127), -(least // 128), 1)
+    return Channels(axis, 1, 1, tuple(zero.tolist()), parts)
 
 
 class Order(NamedTuple):
@@ -231,96 +244,95 @@ def weights_form(kernel: ModuleType, K: int) -> str:
     return "tiles" if has_tiles and K >= LEAST_TILES else str(form)
 
 
-def in_groups(w: np.ndarray, order: Order) -> np.ndarray:
-    """Weights G OC IC T as int8 of G OC K GROUP, in the order of the groups of bytes that a tile reads.
-
-    Weights that int8 does not hold are the sum of several, and their groups are read as often.
-    """
-    parts = in_parts(w)
-    G, OC, IC, T = w.shape
-    taps = [p.swapaxes(2, 3) for p in parts]
+def places(order: Order, IC: int, T: int, parts: int) -> np.ndarray:
+    """What is in the bytes of the groups that a tile reads: part · IC · T + ic · T + tap, or -1 for nothing."""
+    each = np.arange(parts * IC * T).reshape(parts, IC, T).swapaxes(1, 2)
     if order.form == "tiles":
-        runs = [_padded(t, order.width).reshape(G, OC, T // order.run, -1) for t in taps]
-        groups = [_padded(r, -(-r.shape[-1] // SEGMENT) * SEGMENT).reshape(G, OC, -1, GROUP) for r in runs]
-        return np.concatenate(groups, axis=2).astype(np.int8)
+        runs = _filled(each, order.width).reshape(parts, T // order.run, -1)
+        return _filled(runs, filled_up(runs.shape[-1], SEGMENT)).reshape(-1)
     full = IC // CHANNELS_LAST.block * CHANNELS_LAST.block
-    blocks = [t[..., :full].reshape(G, OC, -1, GROUP) for t in taps]
-    tails = [_padded(t[..., full:], -(-(IC - full) // GROUP) * GROUP).reshape(G, OC, -1, GROUP) for t in taps]
-    return np.concatenate([*blocks, *tails], axis=2).astype(np.int8)
+    tails = _filled(each[..., full:], filled_up(IC - full, GROUP))
+    return np.concatenate([each[..., :full].reshape(-1), tails.reshape(-1)])
 
 
-def _padded(w: np.ndarray, width: int) -> np.ndarray:
-    """The array with zeros on the last axis, up to `width`."""
-    return np.pad(w, [*[(0, 0)] * (w.ndim - 1), (0, width - w.shape[-1])])
+def _filled(each: np.ndarray, width: int) -> np.ndarray:
+    """Places with -1 on the last axis, up to `width`."""
+    return np.pad(each, [*[(0, 0)] * (each.ndim - 1), (0, width - each.shape[-1])], constant_values=-1)
 
 
-def in_parts(w: np.ndarray) -> list[np.ndarray]:
-    """Integers as the sum of as few arrays as int8 can hold."""
-    parts = [w.clip(-128, 127)]
-    while (rest := w - sum(parts)).any():
-        parts.append(rest.clip(-128, 127))
-    return parts
+class Rows:
+    """Integer weights as the packer takes them: OC rows of K weights, and the table of places; see pyx/pack_int8.pyx."""
+
+    def __init__(self, w: np.ndarray | Weights, order: Order, channels: Channels):
+        self.w, self.axis, self.signed = w, channels.axis, w.dtype == np.int8
+        self.OC = w.shape[self.axis]
+        K, T = w.size // self.OC, math.prod(w.shape[2:])
+        each = places(order, K // T * channels.merge, T, channels.parts)
+        whole = K * channels.merge
+        self.table = np.where(each < 0, -1, each % whole).astype(np.int32), (each // whole).clip(0).astype(np.uint8)
+        self.zero = np.array(np.broadcast_to(channels.zero, self.OC), np.int16)
+        merged = np.arange(self.OC) // (self.OC // channels.G // channels.merge) % channels.merge
+        self.first = (merged * K).astype(np.int32)
+
+    @property
+    def groups(self) -> int:
+        """Groups of bytes that a tile reads."""
+        return len(self.table[0]) // GROUP
+
+    def some(self, begin: int, end: int) -> tuple[Any, ...]:
+        """The packer's arguments for some rows."""
+        w = self.w[begin:end] if self.axis == 0 else np.asarray(self.w).T[begin:end]
+        rows = w.reshape(end - begin, -1).view(np.uint8)
+        return rows, self.signed, self.zero[begin:end], self.first[begin:end], *self.table
 
 
-def parts(w: Quantized) -> int:
-    """How many times the groups are read, see `in_parts`."""
-    constant = np.asarray(w.integers.constant)
-    zeros = w.zero.reshape(-1, *[1] * (constant.ndim - 1 - w.axis)) if w.zero.size > 1 else w.zero
-    return len(in_parts(constant.astype(np.int16) - zeros))
-
-
-def are_small(w: np.ndarray | Weights, order: Order, **options: Any) -> bool:
-    """Whether no two neighbouring weights of a group can pass 16 bits when they are multiplied with bytes, see pyx/dot.pxd."""
-    groups = np.abs(in_groups(centred(w, **options), order).astype(np.int16))
-    return bool((groups[..., 0::2] + groups[..., 1::2] <= 128).all())
-
-
-def takes_pairs(kernel: ModuleType, w: Quantized, order: Order, options: dict[str, Any]) -> bool:
-    """Whether the kernel multiplies the weights by `dot_pairs`, see pyx/dot.pxd; `options` as in `centred`."""
+def takes_pairs(kernel: ModuleType, w: Quantized, order: Order, channels: Channels) -> bool:
+    """Whether the kernel multiplies the weights by `dot_pairs`: none of their products can pass 16 bits, see pyx/dot.pxd."""
     _, _, _, has_pairs, _ = kernel.packing()
-    return has_pairs and order.form != "tiles" and are_small(np.asarray(w.integers.constant), order, **options)
+    if not has_pairs or order.form == "tiles" or w.integers.constant is None:
+        return False
+    rows = Rows(w.integers.constant, order, channels)
+    return _pack_int8.are_small(*rows.some(0, rows.OC))
 
 
-def pack_int8(w: np.ndarray | Weights, V: int, block: int, order: Order, **options: Any) -> Packing:
+def pack_int8(w: np.ndarray | Weights, V: int, block: int, order: Order, channels: Channels) -> Packing:
     """Weights in the order in which the tile reads them: [group][panel][K][vector][lane][GROUP], int8 or int16; for AMX
-    [group][panel][segment][vector][16 groups][lane][GROUP]. `options` as in `centred`.
+    [group][panel][segment][vector][16 groups][lane][GROUP].
     """
-    G = options["G"]
-    OC = w.shape[options["axis"]] // G
+    rows = Rows(w, order, channels)
+    OC, form = rows.OC // channels.G, FORMS[order.form]
     vectors = filled_up(OC, block) // V
-    groups = in_groups(centred(w, **options), order)
-    K = groups.shape[2]
+    size = rows.groups * V * GROUP * (2 if form == WORDS else 1)  # of a vector of each group
 
-    def fill(dst: np.ndarray) -> None:
-        lanes = np.zeros((G, vectors * V, K, GROUP), np.int8)
-        lanes[:, :OC] = groups
-        at = 0
-        for g in range(G):
-            for begin, width in panels(vectors):
-                panel = lanes[g, begin * V : (begin + width) * V].reshape(width, V, K, GROUP)
-                if order.form == "tiles":
-                    part = panel.reshape(width, V, -1, SEGMENT // GROUP, GROUP).transpose(2, 0, 3, 1, 4)
-                elif order.form == "words":
-                    halves = np.stack([panel[..., 0::2], panel[..., 1::2]], axis=3).astype(np.int16)  # J V K half 2
-                    part = halves.transpose(2, 0, 3, 1, 4)
-                else:
-                    part = panel.transpose(2, 0, 1, 3)
-                data = np.ascontiguousarray(part).view(np.int8).reshape(-1)
-                dst[at : at + data.size] = data
-                at += data.size
+    def job(g: int, some: Sequence[tuple[int, int]]) -> Job:
+        """Some panels of group g."""
 
-    return Packing(G * vectors * V * K * GROUP * (2 if order.form == "words" else 1), [fill], np.dtype(np.int8))
+        def fill(dst: np.ndarray) -> None:
+            start, end = some[0][0] * V, min((some[-1][0] + some[-1][1]) * V, OC)
+            src, signed, zero, first, where, parts = rows.some(g * OC + min(start, end), g * OC + end)
+            for begin, width in some:
+                own, at = slice(begin * V - start, (begin + width) * V - start), (g * vectors + begin) * size
+                part = dst[at : at + width * size]
+                _pack_int8.pack(src[own], signed, zero[own], first[own], where, parts, form, V, width, part)
+
+        return fill
+
+    of_group = panels(vectors)
+    spans = ranges(len(of_group), len(of_group) if rows.axis else 1, 2 * size)
+    jobs = [job(g, of_group[a:b]) for g in range(channels.G) for a, b in spans]
+    return Packing(channels.G * vectors * size, jobs, np.dtype(np.int8))
 
 
-def pack_start(w: np.ndarray | Weights, block: int, bias: bytes, offset: int, **options: Any) -> Packing:
+def pack_start(w: np.ndarray | Weights, block: int, bias: bytes, offset: int, channels: Channels) -> Packing:
     """Where the sums of each lane start: the bias, and `offset` times the sum of the weights."""
-    G, OC = options["G"], w.shape[options["axis"]]
+    G, OC = channels.G, w.shape[channels.axis]
     lanes = filled_up(OC // G, block)
 
     def fill(dst: np.ndarray) -> None:
-        total = centred(w, **options).sum(axis=(2, 3), dtype=np.int64) * offset
+        others = tuple(i for i in range(w.ndim) if i != channels.axis)
+        total = np.asarray(w).sum(axis=others, dtype=np.int64) - w.size // OC * np.array(channels.zero)
         start = np.zeros((G, lanes), np.int64)
-        start[:, : OC // G] = np.frombuffer(bias, np.int32).reshape(G, -1) + total
+        start[:, : OC // G] = (np.frombuffer(bias, np.int32) + total * offset).reshape(G, -1)
         dst[...] = start.astype(np.int32).reshape(-1)
 
     return Packing(G * lanes, [fill], np.dtype(np.int32))
