@@ -98,7 +98,9 @@ def number_of(dtype: np.dtype | None) -> int:
 def kind(dtype: Any) -> str:
     """NumPy's `dtype.kind` (f float, i and u integers, b bool), also for the types of ml_dtypes."""
     dtype = np.dtype(dtype)
-    return "f" if "float" in dtype.name else dtype.name[0] if dtype.kind == "V" else dtype.kind
+    if dtype.kind != "V":
+        return dtype.kind
+    return "f" if "float" in dtype.name else dtype.name[0]
 
 
 def limits(dtype: Any) -> tuple[Any, Any]:
