@@ -99,7 +99,7 @@ def kind(dtype: Any) -> str:
     """NumPy's `dtype.kind` (f float, i and u integers, b bool), also for the types of ml_dtypes."""
     dtype = np.dtype(dtype)
     if dtype.kind != "V":
-        return dtype.kind
+        return str(dtype.kind)
     return "f" if "float" in dtype.name else dtype.name[0]
 
 

@@ -279,6 +279,11 @@ class Rows:
         """Groups of bytes that a tile reads."""
         return len(self.table[0]) // GROUP
 
+    @property
+    def spans(self) -> list[tuple[int, int]]:
+        """Ranges of rows that are read together."""
+        return ranges(self.OC, self.OC if self.axis else 1, self.w.size // self.OC)
+
     def some(self, begin: int, end: int) -> tuple[Any, ...]:
         """The packer's arguments for some rows."""
         w = self.w[begin:end] if self.axis == 0 else np.asarray(self.w).T[begin:end]
@@ -292,7 +297,7 @@ def takes_pairs(kernel: ModuleType, w: Quantized, order: Order, channels: Channe
     if not has_pairs or order.form == "tiles" or w.integers.constant is None:
         return False
     rows = Rows(w.integers.constant, order, channels)
-    return _pack_int8.are_small(*rows.some(0, rows.OC))
+    return all(_pack_int8.are_small(*rows.some(begin, end)) for begin, end in rows.spans)
 
 
 def pack_int8(w: np.ndarray | Weights, V: int, block: int, order: Order, channels: Channels) -> Packing:
@@ -329,13 +334,20 @@ def pack_start(w: np.ndarray | Weights, block: int, bias: bytes, offset: int, ch
     lanes = filled_up(OC // G, block)
 
     def fill(dst: np.ndarray) -> None:
-        others = tuple(i for i in range(w.ndim) if i != channels.axis)
-        total = np.asarray(w).sum(axis=others, dtype=np.int64) - w.size // OC * np.array(channels.zero)
+        total = _sums(w, channels.axis) - w.size // OC * np.array(channels.zero)
         start = np.zeros((G, lanes), np.int64)
         start[:, : OC // G] = (np.frombuffer(bias, np.int32) + total * offset).reshape(G, -1)
         dst[...] = start.astype(np.int32).reshape(-1)
 
     return Packing(G * lanes, [fill], np.dtype(np.int32))
+
+
+def _sums(w: np.ndarray | Weights, axis: int) -> np.ndarray:
+    """The sums of all axes but one."""
+    if axis:
+        return np.asarray(np.asarray(w).sum(axis=0, dtype=np.int64))
+    spans = ranges(len(w), 1, w.size // len(w))
+    return np.concatenate([w[a:b].reshape(b - a, -1).sum(axis=1, dtype=np.int64) for a, b in spans])
 
 
 def panels(vectors: int) -> list[tuple[int, int]]:

@@ -17,7 +17,7 @@ from ..weights import Weights
 from .format import DATA_LOCATIONS, ENTRY, TENSOR_PLACES
 
 #: Large tensors of these types are Weights, which are read when they are needed.
-WEIGHTS = ("FLOAT", "FLOAT16", "BFLOAT16")
+WEIGHTS = ("FLOAT", "FLOAT16", "BFLOAT16", "INT8", "UINT8")
 
 
 class TensorReader:

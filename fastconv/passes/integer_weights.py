@@ -1,4 +1,4 @@
-"""Large weights that stay integers in memory: they are dequantized only when they are packed."""
+"""Large weights that stay integers in their file or in memory: they are dequantized only when they are packed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..weights import Weights, key_of
 
 
 class Dequantized(Weights):
-    """The floats that a DequantizeLinear computes from constant integers; memory holds only the integers."""
+    """The floats that a DequantizeLinear computes from constant integers; no more than these is kept."""
 
     def __init__(self, op: DequantizeLinear, integers: np.ndarray | Weights, scale: np.ndarray, zero: np.ndarray | None):
         super().__init__(integers.shape)
@@ -40,7 +40,7 @@ def dequantized(node: Node) -> Dequantized | None:
     """The result of a DequantizeLinear of large constant integers, as Weights; None for any other node."""
     if not isinstance(node.op, DequantizeLinear) or node.op.block_size or node.results[0].dtype != np.float32:
         return None
-    integers, scale, zero = (constant_of(node.optional(i)) for i in range(3))
+    integers, scale, zero = node.input(0).constant, *(constant_of(node.optional(i)) for i in (1, 2))
     if integers is None or integers.size * 4 < LARGE or scale is None or scale.dtype != np.float32:
         return None
     return Dequantized(node.op, integers, np.asarray(scale), None if zero is None else np.asarray(zero))

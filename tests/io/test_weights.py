@@ -255,9 +255,9 @@ def inside(graph, folder, monkeypatch, form):
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("dtype", [np.float32, np.float16, ml_dtypes.bfloat16])
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, ml_dtypes.bfloat16, np.int8, np.uint8])
 def test_large_weights_inside_a_model_are_read_again_from_it(tmp_path, monkeypatch, reads, form, dtype):
-    arrays = [normal(RNG, ROWS + i, 8, 11).astype(dtype) for i in range(3)] + [normal(RNG, 5).astype(dtype)]
+    arrays = [(127 * RNG.random((ROWS + i, 8, 23))).astype(dtype) for i in range(3)] + [normal(RNG, 5).astype(dtype)]
     graph = Graph([], [Value(f"y{i}", constant=a) for i, a in enumerate(arrays)], [])
     source = inside(graph, tmp_path, monkeypatch, form)
     before = len(os.listdir("/proc/self/fd"))
@@ -625,6 +625,17 @@ def test_a_saved_model_has_the_weights(save, tmp_path):
     assert same_bits(model(np.concatenate([x, x]))[1:], y), "its own file was replaced, not written to"
 
 
+def quantized():
+    """5 MB of weights, most of them int8."""
+    net = Net()
+    scales = np.array(0.1, np.float32), np.array(128, np.uint8)
+    y = net.input("x", 1, 512, 7, 7)
+    for _ in range(2):
+        w = net("DequantizeLinear", RNG.integers(-127, 128, (512, 512, 3, 3), np.int8), np.float32(0.001))
+        y = net("Conv", net("DequantizeLinear", net("QuantizeLinear", y, *scales), *scales), w, pads=(1,) * 4)
+    return net.graph(net("DequantizeLinear", net("QuantizeLinear", y, *scales), *scales))
+
+
 @pytest.fixture(scope="module")
 def heavy():
     """40 MB of weights, most of them folded."""
@@ -661,14 +672,15 @@ print(*(r - before for r in resident()))
 
 @pytest.mark.slow
 @pytest.mark.parametrize("form", ["path", "onnx"])
-@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, np.int8])
 def test_memory_holds_no_weights_of_a_file_but_the_packed(tmp_path, monkeypatch, heavy, form, dtype):
     """Packed weights are in memory that tracemalloc does not count."""
-    source = inside(in_type(heavy, dtype), tmp_path, monkeypatch, form)
+    graph = quantized() if dtype == np.int8 else in_type(heavy, dtype)
+    source = inside(graph, tmp_path, monkeypatch, form)
     tracemalloc.start()
     try:
-        model = fastconv.load(source, accuracy="exact", threads=2)
-        model(np.ones((1, 512, 7, 7), dtype))
+        model = fastconv.load(source, accuracy="exact" if dtype != np.int8 else "default", threads=2)
+        model(np.ones((1, 512, 7, 7), graph.inputs[0].dtype))
         held, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
