@@ -122,7 +122,8 @@ def _message(message: bytes | memoryview, kind: str, level: int, out: dict[str, 
         if wire_type != field.wire_type and not packed:
             raise WireError(f"wire type {wire_type}, expected {field.wire_type}", field.name)
         if packed:
-            out.setdefault(field.name, []).extend(_packed(value, field))
+            if numbers := _packed(value, field):  # a list of none is no field
+                out.setdefault(field.name, []).extend(numbers)
         elif field.repeated:
             items = out.setdefault(field.name, [])
             items.append(_item(value, field, level, f"{field.name}[{len(items)}]"))

@@ -103,6 +103,12 @@ def test_numbers_that_are_not_packed():
     assert w["float_data"] == [1, 2, 3]
 
 
+def test_packed_numbers_that_are_none():
+    data = b"\x3a\x04\x2a\x02\x0a\x00"  # a graph with an initializer whose dims are packed
+    same(wire.parse(data), as_dict(onnx.ModelProto.FromString(data)))
+    assert wire.parse(data) == {"graph": {"initializer": [{}]}}
+
+
 def test_a_message_that_comes_twice_is_merged():
     first = helper.make_model(helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "first", [], []))
     second = onnx.ModelProto(graph=helper.make_graph([helper.make_node("Relu", ["y"], ["z"])], "second", [], []))
