@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,7 @@ def test_links_lead_somewhere(page):
         assert not anchor or anchor in anchors(target), f"{link}#{anchor}"
 
 
+@cache
 def defined(path):
     """The names that a file defines: functions, classes, their members, and constants."""
     text = path.read_text(encoding="utf-8")

@@ -20,7 +20,7 @@ from fastconv.ops.conv_transpose import ConvTranspose
 from fastconv.ops.elementwise import Clip, Elu, HardSigmoid, HardSwish, LeakyRelu, Relu, Sigmoid, Softplus, Swish, Tanh
 from fastconv.ops.quantize import DequantizeLinear, QuantizeLinear
 
-from ..support.harness import EPS, THREADS, assert_within, integers, reference, run_node
+from ..support.harness import EPS, THREADS, assert_within, integers, reference, run_node, run_threads
 
 #: sigmoid and its like cut e^x to 0 below 2^-126: what is lost of x·e^x there
 CUT = 88 * float(np.finfo(np.float32).tiny)
@@ -151,11 +151,10 @@ class Case(NamedTuple):
         out = self.op.geometry(x.shape, self.kernel).out
         return [x, w, b], draw(self.N, OC, *out) if self.residual else None
 
-    @property
-    def epilogue(self):
-        """The operators fused after the residual."""
+    def epilogue(self, residual):
+        """The operators that are fused."""
         op = FORMS[self.form].op
-        return [] if op is None else [op]
+        return [*([] if residual is None else [(Add(), residual)]), *([] if op is None else [op])]
 
 
 @cache
@@ -169,15 +168,28 @@ def expected(case, error):
 def outcome(case, implementation, isa, threads, error, variant):
     """Run a case, check it, and return a digest of its bits."""
     inputs, residual = case.data()
-    epilogue = [*([] if residual is None else [(Add(), residual)]), *case.epilogue]
     with noting(case):
-        (y,), _ = run_node(case.op, inputs, isa, threads, implementation, (1, 2), epilogue=epilogue, guard=case.guard)
+        options = {"epilogue": case.epilogue(residual), "guard": case.guard}
+        (y,), _ = run_node(case.op, inputs, isa, threads, implementation, (1, 2), **options)
         assert_within(y, *expected(case, error))
     return hashlib.sha1(y).digest()
 
 
+def check_on_all_threads(cases, implementation, isa, error=rounding):
+    """Check every case by one plan, which gives the same bits on 1, 2 and 3 threads: for many cases, as plans take the time."""
+    for case in cases:
+        inputs, residual = case.data()
+        with noting(case):
+            options = {"epilogue": case.epilogue(residual), "guard": case.guard}
+            (y,), _ = run_threads(case.op, inputs, isa, implementation, (1, 2), **options)
+            assert_within(y, *expected(case, error))
+
+
 def check(cases, implementation, isa, threads, error=rounding, variant=None):
-    """Check every case, and that all numbers of threads give the same bits. `variant` names what else the bits depend on."""
+    """Check every case by a plan for so many threads, which gives the same bits as one for a single thread.
+
+    `variant` names what else the bits depend on.
+    """
     for case in cases:
         alone, shared = (outcome(case, implementation, isa, t, error, variant) for t in (THREADS[0], threads))
         with noting(case):
@@ -204,6 +216,15 @@ def input_size(out, kernel, strides, dilations, pads, transposed=False, more=(0,
         else:
             size.append(max(out[i] * strides[i] + extent - pad - 1, extent - pad, 1))
     return tuple(size)
+
+
+def thinned(V, widths):
+    """Pairs of output channels, 1 to 2 V + 1, and widths: all widths go with those of output channels at which vectors and
+    panels begin and end, and some with each.
+    """
+    ends = (1, V, V + 1, 2 * V, 2 * V + 1)
+    every = itertools.product(range(1, 2 * V + 2), widths)
+    return [(oc, width) for oc, width in every if oc in ends or width % 7 == oc % 7]
 
 
 #: how a kernel of this extent is padded: not, by one, more at one end, by more than itself

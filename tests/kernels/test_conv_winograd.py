@@ -11,7 +11,7 @@ from fastconv.implementations import conv_winograd
 from fastconv.ops.conv import Conv
 
 from ..support.harness import ISAS, THREADS, refusals, run_node, same_bits
-from .cases import Case, check, pairs, winograd_rounding
+from .cases import Case, check, check_on_all_threads, pairs, thinned, winograd_rounding
 
 COVERS = {"Conv": ("winograd",)}
 EVERY_ISA = pytest.mark.parametrize("isa", [pytest.param(isa, id=f"conv-winograd-{isa}") for isa in ISAS])
@@ -49,13 +49,9 @@ def check_each(cases, isa, threads, variant=None):
 
 @cache
 def tails(V, M):
-    """Output channels x output tiles of MxM pixels, with every remainder of a tile. All numbers of output tiles go with those
-    of output channels at which vectors and panels begin and end, and some with each."""
-    ends = (1, V, V + 1, 2 * V, 2 * V + 1)
+    """Output channels x output tiles of MxM pixels, with every remainder of a tile."""
     cases = []
-    for K, oc, tiles in itertools.product(KERNELS[M], range(1, 2 * V + 2), range(1, 2 * 14 + 2)):
-        if oc not in ends and tiles % 7 != oc % 7:
-            continue
+    for K, (oc, tiles) in itertools.product(KERNELS[M], thinned(V, range(1, 2 * 14 + 2))):
         size = (1 + oc % M, M * tiles - (oc + tiles) % M)
         ic = (oc + tiles) % (2 * V + 1) + 1
         cases.append(Case(1, ic, oc, size, (K, K), pads=(K // 2,) * 4, residual=tiles % 3 == 0, form="relu"))
@@ -77,27 +73,28 @@ def combinations(V, M):
 
 
 @cache
-def dilated(V, M, guards):
-    """Every size of up to two tiles 4 apart and a pixel, padded by half a kernel, by less and by more."""
+def dilated(V, M):
+    """Every size of up to two tiles 4 apart and a pixel, at two dilations, padded by half a kernel, by less and by more."""
     cases = []
     for K, D, size in itertools.product(KERNELS[M], (2, 3, 4, 7), range(1, 2 * M * 4 + 2)):
+        if size % 2 != D % 2:
+            continue
         half, extent = K // 2 * D, (K - 1) * D + 1
         pads = [(half,) * 4, (half - 1, half + 1, half, half - 2), (extent, 0, half, extent + 2)][size % 3]
         least = [max(extent - pads[i] - pads[i + 2], 1) for i in (0, 1)]
         across = max(2 * M * D + 1 - size, 1)
-        more = {"N": 1 + size % 2, "residual": size % 4 < 2, "form": ("none", "silu", "relu")[size // 2 % 3]}
-        for guard in guards:
-            sizes = least[0] + size - 1, least[1] + across - 1
-            cases.append(Case(1, V + 1, 2 * V + 1, sizes, (K, K), (1, 1), (D, D), pads, guard=guard, **more))
+        more = {"N": 1 + size // 8 % 2, "residual": size % 4 < 2, "form": ("none", "silu", "relu")[size // 2 % 3]}
+        sizes, guard = (least[0] + size - 1, least[1] + across - 1), ("before", "after")[size // 4 % 2]
+        cases.append(Case(1, V + 1, 2 * V + 1, sizes, (K, K), (1, 1), (D, D), pads, guard=guard, **more))
     return cases
 
 
 @pytest.mark.slow
-@EVERY
-def test_every_tail(isa, threads, way, M, monkeypatch):
+@EVERY_ISA
+def test_every_tail(isa, way, M, monkeypatch):
     if way == "steps":  # all in one block
         monkeypatch.setattr(conv_winograd, "BLOCK_TILES", 30)
-    check_each(tails(kernels.load(isa).V, M), isa, threads, (way, M))
+    check_on_all_threads(tails(kernels.load(isa).V, M), "winograd", isa, winograd_rounding(1))
 
 
 @pytest.mark.slow
@@ -107,10 +104,10 @@ def test_combinations(isa, threads, way, M):
 
 
 @pytest.mark.slow
-@EVERY
-def test_dilated(isa, threads, way, M):
-    guards = {1: ("before", "after"), 2: ("before",), 3: ("after",)}[threads]
-    check_each(dilated(kernels.load(isa).V, M, guards), isa, threads, (way, M))
+@EVERY_ISA
+def test_dilated(isa, way, M):
+    for D, some in itertools.groupby(dilated(kernels.load(isa).V, M), lambda case: case.dilations[0]):
+        check_on_all_threads(some, "winograd", isa, winograd_rounding(D))
 
 
 @pytest.mark.slow
