@@ -18,6 +18,9 @@ computes another function has 0 dB. OpenVINO chooses its types then, and its ver
 Networks have random weights. Model files have one input, of which an open batch is that of --batch, and their first output
 counts. What the engines read lies in the folder --cache, and what is missing there is made.
 
+FASTCONV_ISA=avx512vnni keeps fastconv from AMX, and ONEDNN_MAX_CPU_ISA=AVX512_CORE_VNNI OpenVINO: set both to compare them
+without it. The results tell both.
+
 --write puts the results into this machine's file in bench/results, in place of those of the same accuracy and batch, and writes
 the pages made of these files (bench/performance.py).
 """
@@ -56,6 +59,8 @@ MOST_ERROR = 1e-3
 #: the least ratio of signal to noise of quantized networks, in decibels
 LEAST_RATIO = 20.0
 CALIBRATION_IMAGES = 4
+#: variables of the environment that keep other engines from instruction sets
+LIMITS = ("ONEDNN_MAX_CPU_ISA",)
 PNNX = Path(sys.executable).with_name("pnnx")  # ncnn's converter
 PATIENCE = 60.0  # seconds for an engine to end
 
@@ -335,6 +340,8 @@ def runs(done: list[Comparison], args: argparse.Namespace) -> list[performance.R
             "commit": performance.commit(),
         }
         run |= {"threads": args.threads, "rounds": args.rounds, "burst_s": args.burst, "starts": args.starts}
+        if limits := {name: os.environ[name] for name in LIMITS if name in os.environ}:
+            run["environment"] = limits
         versions = {name: r.version for c in group for name, r in c.results.items() if r.version}
         found.append(run | {"engines": versions, "networks": [c.saved() for c in group]})
     return found

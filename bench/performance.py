@@ -148,11 +148,12 @@ def origin(isa: str, run: Run) -> str:
     accuracy = " --accuracy exact" if run["accuracy"] == "exact" else ""
     accuracy += " --precision int8" if kind(run)[0] == "int8" else ""
     command = f"--batch {run['batch']} --threads {','.join(map(str, run['threads']))}{accuracy}"
+    environment = " ".join(f"{k}={v}" for k, v in {"FASTCONV_ISA": isa, **run.get("environment", {})}.items())
     command += f" --rounds {run['rounds']} --burst {run['burst_s']:g} --starts {run['starts']}"
     return (
         f"**Batch {run['batch']}**, {run['date']}, commit {run['commit']}; {versions}. Milliseconds on {threads}: medians over "
         f"{run['rounds']} rounds of the fastest call in {run['burst_s']:g} s.\n"
-        f"`FASTCONV_ISA={isa} python bench/peers.py {command}`"
+        f"`{environment} python bench/peers.py {command}`"
     )
 
 

@@ -167,6 +167,7 @@ def test_quantized_networks_are_compared_with_onnxruntime(run, monkeypatch):
         shutil.copy(source, target)
 
     monkeypatch.setattr(peers, "quantize", quantize)
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
     out, [c], page = run("wrong", "--precision", "int8", "--write")
     assert files == [("digits.onnx", "digits.int8.onnx")]
     ours, other = c["results"]["fastconv"], c["results"]["onnxruntime"]
@@ -176,7 +177,7 @@ def test_quantized_networks_are_compared_with_onnxruntime(run, monkeypatch):
     assert f'### int8, accuracy="default": {kernels.load().isa}, A CPU, ' in page
     assert " --precision int8 " in out
     [saved] = [s for s in performance.load() if s["cpu"] == "A CPU"]
-    assert [r["precision"] for r in saved["runs"]] == ["int8"]
+    assert [(r["precision"], r["environment"]) for r in saved["runs"]] == [("int8", {"ONEDNN_MAX_CPU_ISA": "AVX2"})]
 
 
 @pytest.mark.slow
