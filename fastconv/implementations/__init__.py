@@ -107,7 +107,7 @@ from .pool_int8 import AveragePoolInt8, GlobalAveragePoolInt8, MaxPoolInt8, Redu
 from .quantize import QuantizeBlocked, QuantizeFirst, QuantizeRowMajor
 from .recurrent import RecurrentRowMajor
 from .reduce import ReduceIntegers, ReduceRowMajor
-from .resize import ResizeBlocked
+from .resize import ResizeBlocked, ResizeInt8
 from .resize_nearest import ResizeNearest, ResizeNearestInt8
 from .same_memory import CastInPlace, DropoutInPlace, SameMemory, TransposeInPlace
 from .slice import SliceBlocked, SliceRowMajor
@@ -222,7 +222,7 @@ IMPLEMENTATIONS: dict[type[Op], tuple[AnyImplementation, ...]] = {
     Identity: (SameMemory(),),
     Pad: (PadBlocked(), PadRowMajor()),
     Reshape: (SameMemory(),),
-    Resize: (ResizeBlocked(), ResizeNearestInt8(), ResizeNearest()),
+    Resize: (ResizeInt8(), ResizeBlocked(), ResizeNearestInt8(), ResizeNearest()),
     Slice: (SliceBlocked(), SliceRowMajor()),
     Split: (SplitBlocked(), SplitRowMajor()),
     Squeeze: (SameMemory(),),

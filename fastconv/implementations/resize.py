@@ -1,17 +1,21 @@
-"""Resize on the kernel resize: the planes of a blocked tensor, in any mode, as every mode is a table of places and weights."""
+"""Resize of planes, in any mode, as every mode is a table of places and weights: of floats by the kernel resize, of bytes by
+resize_int8.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
 from ..graph import Node, Value
+from ..ops.quantized import operand_of, store_of
 from ..ops.resize import Resize
 from ..ops.resize import Taps as AxisTaps
 from ..plan.binder import Binder, Step
 from ..plan.implementation import Implementation
-from ..plan.layout import RANKS, Layout
+from ..plan.layout import CHANNELS_LAST, RANKS, Layout
 from ..plan.select import Selection, Target
 from ..plan.view import View
+from .int8 import Int8Implementation, filled_up, one_scale, rounding_fields
 from .planes import plane_steps, planes_workspace
 
 #: places (out, taps) along an axis, and their weights
@@ -49,11 +53,8 @@ class ResizeByTaps(Implementation[Resize]):
         return taps.places[:, used], taps.weights[:, used]
 
 
-class ResizeBlocked(ResizeByTaps):
-    """The spatial axes of a blocked tensor."""
-
-    name = "blocked"
-    ranks = RANKS
+class ResizePlanes(ResizeByTaps):
+    """The spatial axes of a tensor, and no others."""
 
     def refuse(self, node: Node, selection: Selection) -> str | None:
         if reason := super().refuse(node, selection):
@@ -64,6 +65,13 @@ class ResizeBlocked(ResizeByTaps):
             if (out[axis], factors[axis], op.crop(roi, op.where(len(dims)), axis)) != (dims[axis], 1, (0, 1)):
                 return f"axis {axis} is resized"
         return None
+
+
+class ResizeBlocked(ResizePlanes):
+    """The planes of a blocked tensor."""
+
+    name = "blocked"
+    ranks = RANKS
 
     def layouts(self, node: Node, target: Target) -> tuple[dict[Value, Layout], Layout]:
         return {node.input(0): target.blocked}, target.blocked
@@ -88,19 +96,52 @@ class ResizeBlocked(ResizeByTaps):
 
 def resize_step(binder: Binder, rows: Taps, columns: Taps, planes: tuple[int, int], src: View, dst: View) -> Step:
     """A step of the kernel resize over planes; `planes` has the number of images and of channel blocks in each."""
-    (row_places, row_weights), (column_places, column_weights) = rows, columns
     return binder.step(
         binder.kernels.resize,
         src=src.fields,
         dst=dst.fields,
-        rows=binder.table(row_places * src.h),
-        row_weights=binder.constant(np.ascontiguousarray(row_weights, np.float32)),
-        columns=binder.table(column_places * src.w),
-        column_weights=binder.constant(np.ascontiguousarray(column_weights, np.float32)),
         N=planes[0],
         CB=planes[1],
-        OH=len(row_places),
-        OW=len(column_places),
-        TH=row_places.shape[1],
-        TW=column_places.shape[1],
+        **taps_fields(binder, rows, columns, src),
     )
+
+
+def taps_fields(binder: Binder, rows: Taps, columns: Taps, src: View) -> dict[str, int]:
+    """The fields that say where rows and columns come from."""
+    (row_places, row_weights), (column_places, column_weights) = rows, columns
+    return {
+        "rows": binder.table(row_places * src.h),
+        "row_weights": binder.constant(np.ascontiguousarray(row_weights, np.float32)),
+        "columns": binder.table(column_places * src.w),
+        "column_weights": binder.constant(np.ascontiguousarray(column_weights, np.float32)),
+        "OH": len(row_places), "OW": len(column_places), "TH": row_places.shape[1], "TW": column_places.shape[1],
+    }  # fmt: skip
+
+
+class ResizeInt8(Int8Implementation[Resize], ResizePlanes):
+    """The planes of a quantized tensor with channels last."""
+
+    name = "taps-int8"
+    ranks = (4,)
+
+    def refuse(self, node: Node, selection: Selection) -> str | None:
+        store = store_of(node)
+        if store is None or store.residual is not None:
+            return "another store than kernels of bytes have"
+        return one_scale(node, node.input(0)) or super().refuse(node, selection)
+
+    def layouts(self, node: Node, target: Target) -> tuple[dict[Value, Layout], Layout]:
+        return {self.operands(node)[0]: CHANNELS_LAST}, CHANNELS_LAST
+
+    def bind(self, node: Node, binder: Binder) -> list[Step]:
+        x, store = operand_of(node, node.input(0)), store_of(node)
+        assert x is not None and store is not None, "refuse takes no others"
+        src, dst = binder.view(x.integers), binder.view(node.results[0])
+        return [
+            binder.step(
+                binder.kernels.resize_int8,
+                src=src.fields, dst=dst.fields, N=src.shape[0], channels=filled_up(src.shape[1]),
+                **taps_fields(binder, self.used_taps(node, 2), self.used_taps(node, 3), src),
+                src_zero=int(x.zero), factor=float(x.scale / store.last.scale), rounding=rounding_fields(store.last),
+            )
+        ]  # fmt: skip
