@@ -8,7 +8,7 @@ own, by another seed, but of the same 20 pictures: figures compare quantizers, a
 
 All quantized networks run on fastconv, with the same kernels. onnxruntime.quantization's are QDQ, uint8 activations and int8
 weights for each channel, after its own preprocessing; MinMax, Percentile and Entropy are its calibration methods. `--write`
-puts the table into docs/quantization.md.
+puts the rows into the table of docs/quantization.md, in place of those of the same networks.
 """
 
 import argparse
@@ -216,6 +216,24 @@ def rows_of(network: str, source: Path, args: argparse.Namespace) -> list[list[s
     return rows
 
 
+HEAD = ["network", "pictures", "quantized by", "outputs, dB", "agreement with float"]
+
+
+def written(rows: list[list[str]]) -> list[list[str]]:
+    """The rows of the page's table, those of these networks replaced; in the order of NETWORKS."""
+    _, _, text = PAGE.read_text(encoding="utf-8").partition(f"<!-- table: {TABLE} -->\n")
+    lines = text.partition("<!-- end -->")[0].splitlines()[2:]  # without the head
+    others = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    measured = {row[0] for row in rows}
+    return sorted([*rows, *(row for row in others if row[0] not in measured)], key=lambda row: list(NETWORKS).index(row[0]))
+
+
+def write(rows: list[list[str]]) -> None:
+    """Put rows into the page's table."""
+    lines = ["| " + " | ".join(row) + " |" for row in (HEAD, ["---", "---:", "---", "---:", "---"], *written(rows))]
+    report.replace_table(PAGE, TABLE, "\n".join(lines))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", type=lambda text: text.split(","), default=list(NETWORKS))
@@ -224,7 +242,7 @@ def main() -> None:
     parser.add_argument("--calibrate", type=int, default=100, help="to calibrate on; default: 100")
     parser.add_argument("--fallback", type=float, default=20.0, help="dB; default: 20")
     parser.add_argument("--methods", type=lambda text: text.split(","), default=METHODS, help="of onnxruntime.quantization")
-    parser.add_argument("--write", action="store_true", help="put the table into docs/quantization.md")
+    parser.add_argument("--write", action="store_true", help="put the rows into docs/quantization.md")
     args = parser.parse_args()
     folder = Path(os.environ.get("FASTCONV_MODELS", "models"))
     rows = []
@@ -233,10 +251,8 @@ def main() -> None:
             print(f"{source} is not there")
             continue
         rows += rows_of(network, source, args)
-    head = ("network", "pictures", "quantized by", "outputs, dB", "agreement with float")
-    lines = ["| " + " | ".join(row) + " |" for row in (head, ("---", "---:", "---", "---:", "---"), *rows)]
     if args.write:
-        report.replace_table(PAGE, TABLE, "\n".join(lines))
+        write(rows)
 
 
 if __name__ == "__main__":
