@@ -29,7 +29,7 @@ cdef extern from *:
       }
     #else
       AI vi wide_zero(int x) { return vset4((x & 0xffff) * 0x10001); }
-      AI vi wide_bound(int x) { return vset4(x * 0x01010101); }
+      AI vi wide_bound(int x) { return vset4((int)(x * 0x01010101u)); }
       #if VBYTES == 64
         AI __m512i packed(vi a, vi b, vi c, vi d, vi zero, vi low, vi high) {
             __m512i ab = _mm512_adds_epi16(_mm512_packs_epi32(IMM(a), IMM(b)), IMM(zero));
