@@ -271,7 +271,7 @@ class Model(Locked):
         stage_graph = self._stage_graph(())
         shapes, elements = stage_graph.key(arrays)
         self._check_shapes(shapes)
-        specialise(stage_graph.graph, shapes, elements, accuracy=self._accuracy, passed=True)  # for its errors
+        specialise(stage_graph.graph, shapes, elements, accuracy=self._accuracy)  # for its errors
         graph = self._with_outputs(value_names(outputs))
         with graph.budget.scope():
             results = dict(zip((v.name for v in graph.outputs), run_references(graph, arrays, dtype, advance), strict=True))
@@ -442,7 +442,7 @@ class Model(Locked):
         chosen = input_shapes(self._inputs, shapes)
         inputs = [(i.name, i.shape, shape) for i, shape in zip(self.inputs, chosen, strict=True)]
         if not all(map(is_known, chosen)):
-            nodes = specialise(self._stage_graph(()).graph, chosen, accuracy=self._accuracy, passed=True).nodes
+            nodes = specialise(self._stage_graph(()).graph, chosen, accuracy=self._accuracy).nodes
             return fastconv.Summary.of_nodes(inputs, nodes, explain)
         return fastconv.Summary.of_stage(inputs, *self._first_stage(shapes), explain)
 

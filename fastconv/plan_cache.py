@@ -61,7 +61,7 @@ class PlanCache(Locked):
             if found := self.find(key):
                 return found
             stage_graph, (shapes, elements) = key
-            stage = split(specialise(stage_graph.graph, shapes, elements, accuracy=self._accuracy, passed=True))
+            stage = split(specialise(stage_graph.graph, shapes, elements, accuracy=self._accuracy))
             target = Target(IMPLEMENTATIONS, self._kernels, self._threads, self._accuracy, weights=self._weights)
             budget = stage.graph.budget
             with budget.scope():

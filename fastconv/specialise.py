@@ -1,4 +1,4 @@
-"""Specialising a graph: all passes again, for known input shapes, unless they knew these before."""
+"""Specialising a graph: all passes again, for known input shapes."""
 
 from __future__ import annotations
 
@@ -15,48 +15,26 @@ from .passes import run_passes
 
 
 def specialise(
-    graph: Graph,
-    shapes: Sequence[Shape],
-    elements: Sequence[bytes | None] = (),
-    *,
-    accuracy: str = "default",
-    passed: bool = False,
+    graph: Graph, shapes: Sequence[Shape], elements: Sequence[bytes | None] = (), *, accuracy: str = "default"
 ) -> Graph:
     """A copy of the graph for inputs of these shapes.
 
     `elements` has the bytes of the inputs that control the computation, and None for the others: such inputs become constants.
-    `passed`: all passes have run on the graph; they run again only if they did not know its shapes.
     InputError if the graph does not take these shapes.
     """
     special = graph.copy()
-    with naming_shapes(graph, shapes):
-        if not (passed and _settled(graph, shapes, elements)):
-            _give(special, shapes, elements)
-            run_passes(special, accuracy=accuracy)
-        for node in special.nodes:
-            check_sizes(node, special.budget)
-    return special
-
-
-def _give(graph: Graph, shapes: Sequence[Shape], elements: Sequence[bytes | None]) -> None:
-    """Give the inputs these shapes and elements, and forget the shapes of all results."""
-    for v in graph.values():
-        if v.constant is None and v not in graph.inputs:
+    for v in special.values():
+        if v.constant is None and v not in special.inputs:
             v.shape = None
-    for v, shape, data in itertools.zip_longest(graph.inputs, shapes, elements):
+    for v, shape, data in itertools.zip_longest(special.inputs, shapes, elements):
         v.shape = shape
         if data is not None:
             v.constant = np.frombuffer(data, v.dtype).reshape(v.dims)
-
-
-def _settled(graph: Graph, shapes: Sequence[Shape], elements: Sequence[bytes | None]) -> bool:
-    """Whether the passes have seen all that they would see now: they find nothing in a graph when they run a second time."""
-    given = zip(graph.inputs, shapes, strict=True)
-    return (
-        not any(data is not None for data in elements)
-        and all(v.shape == shape for v, shape in given)
-        and all(v.known for v in graph.values())
-    )
+    with naming_shapes(graph, shapes):
+        run_passes(special, accuracy=accuracy)
+        for node in special.nodes:
+            check_sizes(node, special.budget)
+    return special
 
 
 @contextmanager

@@ -1280,20 +1280,3 @@ def test_every_activation_of_an_operator_is_one_the_store_knows():
             x = Value("x", (1,), np.dtype(np.float32))
             activation = op().activation(Node(op(), [x], [Value("y")]))
             assert activation is None or activation_fields(activation)
-
-
-def test_passes_that_knew_the_shapes_do_not_run_again(monkeypatch):
-    """Other shapes, and the elements of an input that controls the computation, are news."""
-    net, controlled = Net(), Net()
-    static = run_passes(net.graph(net("Relu", conv(net, image(net, 1, 3, 8, 8)))))
-    x, shape = image(controlled, 1, 3, 8, 8), controlled.input("shape", 2, dtype=np.int64)
-    open_shape = run_passes(controlled.graph(controlled("Reshape", x, shape)))
-    ran = []
-    monkeypatch.setattr("fastconv.specialise.run_passes", lambda graph, **options: ran.append(run_passes(graph, **options)))
-    assert ops(specialise(static, [(1, 3, 8, 8)], passed=True)) == ["Conv+Relu"]
-    assert not ran
-    assert specialise(static, [(2, 3, 8, 8)], passed=True).outputs[0].shape == (2, 8, 8, 8)
-    assert specialise(static, [(1, 3, 8, 8)]).outputs[0].shape == (1, 8, 8, 8)
-    elements = [None, np.array([3, 64]).tobytes()]
-    assert specialise(open_shape, [(1, 3, 8, 8), (2,)], elements, passed=True).outputs[0].shape == (3, 64)
-    assert len(ran) == 3
