@@ -165,7 +165,7 @@ def expected(case, error):
 
 
 @cache
-def outcome(case, implementation, isa, threads, error, variant):
+def outcome(case, implementation, isa, threads, error):
     """Run a case, check it, and return a digest of its bits."""
     inputs, residual = case.data()
     with noting(case):
@@ -185,13 +185,10 @@ def check_on_all_threads(cases, implementation, isa, error=rounding):
             assert_within(y, *expected(case, error))
 
 
-def check(cases, implementation, isa, threads, error=rounding, variant=None):
-    """Check every case by a plan for so many threads, which gives the same bits as one for a single thread.
-
-    `variant` names what else the bits depend on.
-    """
+def check(cases, implementation, isa, threads, error=rounding):
+    """Check every case by a plan for so many threads, which gives the same bits as one for a single thread."""
     for case in cases:
-        alone, shared = (outcome(case, implementation, isa, t, error, variant) for t in (THREADS[0], threads))
+        alone, shared = (outcome(case, implementation, isa, t, error) for t in (THREADS[0], threads))
         with noting(case):
             assert shared == alone, f"{threads} threads differ from {THREADS[0]}"
 

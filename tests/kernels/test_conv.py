@@ -85,9 +85,9 @@ def test_every_tail(implementation, isa):
 
 
 @pytest.mark.slow
-@EVERY
-def test_combinations(implementation, isa, threads):
-    check(combinations(implementation, vectors(isa)), implementation, isa, threads)
+@EVERY_ISA
+def test_combinations(implementation, isa):
+    check_on_all_threads(combinations(implementation, vectors(isa)), implementation, isa)
 
 
 def test_combinations_hold_every_activation():
