@@ -19,7 +19,7 @@ Networks have random weights. Model files have one input, of which an open batch
 counts. What the engines read lies in the folder --cache, and what is missing there is made.
 
 FASTCONV_ISA=avx512vnni keeps fastconv from AMX, and ONEDNN_MAX_CPU_ISA=AVX512_CORE_VNNI OpenVINO: set both to compare them
-without it. The results tell both.
+without it. The results name both.
 
 --write puts the results into this machine's file in bench/results, in place of those of the same accuracy and batch, and writes
 the pages made of these files (bench/performance.py).
@@ -262,7 +262,7 @@ def task_of(engine: str, path: Path, x: np.ndarray, folder: str, threads: int, a
 
 
 def onnxruntime_result(path: Path, x: np.ndarray, args: argparse.Namespace) -> np.ndarray:
-    """What others are compared with where there is no definition but rounding."""
+    """The result of onnxruntime, which those of the other engines are compared with: all round, and each at other places."""
     with tempfile.TemporaryDirectory() as folder:
         task = task_of("onnxruntime", path, x, folder, 1, args)
         engine = Engine(task)

@@ -215,7 +215,7 @@ class Channels(NamedTuple):
 
 
 def channels_of(w: Quantized, axis: int) -> Channels:
-    """Those of constant weights, as one group."""
+    """How the output channels lie in constant weights that are one group."""
     zero, parts = w.zero.reshape(-1), 1
     if w.integers.dtype != np.int8 or zero.any():
         constant = np.asarray(w.integers.constant)

@@ -100,22 +100,22 @@ def resize_step(binder: Binder, rows: Taps, columns: Taps, planes: tuple[int, in
         binder.kernels.resize,
         src=src.fields,
         dst=dst.fields,
+        rows=taps_fields(binder, rows, src.h),
+        columns=taps_fields(binder, columns, src.w),
         N=planes[0],
         CB=planes[1],
-        **taps_fields(binder, rows, columns, src),
     )
 
 
-def taps_fields(binder: Binder, rows: Taps, columns: Taps, src: View) -> dict[str, int]:
-    """The fields that say where rows and columns come from."""
-    (row_places, row_weights), (column_places, column_weights) = rows, columns
+def taps_fields(binder: Binder, taps: Taps, stride: int) -> dict[str, int]:
+    """The struct of pyx/axis_taps.pxd, for an axis of this stride."""
+    places, weights = taps
     return {
-        "rows": binder.table(row_places * src.h),
-        "row_weights": binder.constant(np.ascontiguousarray(row_weights, np.float32)),
-        "columns": binder.table(column_places * src.w),
-        "column_weights": binder.constant(np.ascontiguousarray(column_weights, np.float32)),
-        "OH": len(row_places), "OW": len(column_places), "TH": row_places.shape[1], "TW": column_places.shape[1],
-    }  # fmt: skip
+        "places": binder.table(places * stride),
+        "weights": binder.constant(np.ascontiguousarray(weights, np.float32)),
+        "out": len(places),
+        "count": places.shape[1],
+    }
 
 
 class ResizeInt8(Int8Implementation[Resize], ResizePlanes):
@@ -141,7 +141,8 @@ class ResizeInt8(Int8Implementation[Resize], ResizePlanes):
             binder.step(
                 binder.kernels.resize_int8,
                 src=src.fields, dst=dst.fields, N=src.shape[0], channels=filled_up(src.shape[1]),
-                **taps_fields(binder, self.used_taps(node, 2), self.used_taps(node, 3), src),
+                rows=taps_fields(binder, self.used_taps(node, 2), src.h),
+                columns=taps_fields(binder, self.used_taps(node, 3), src.w),
                 src_zero=int(x.zero), factor=float(x.scale / store.last.scale), rounding=rounding_fields(store.last),
             )
         ]  # fmt: skip

@@ -6,6 +6,7 @@ Parallel over the output rows (n, c/V, oh).
 
 from libc.stdint cimport int64_t
 
+from axis_taps cimport AxisTaps
 from simd cimport V, load, store, vbroadcast, vf
 from step cimport at, share
 from view cimport View, pixel
@@ -13,16 +14,10 @@ from view cimport View, pixel
 cdef struct Args:
     View src
     View dst
-    int64_t rows  # int64 [oh][TH], in floats from the first row of the plane
-    int64_t row_weights  # [oh][TH]
-    int64_t columns  # int64 [ow][TW], in floats from the first pixel of the row
-    int64_t column_weights  # [ow][TW]
+    AxisTaps rows
+    AxisTaps columns
     Py_ssize_t N
     Py_ssize_t CB  # blocks of channels
-    Py_ssize_t OH
-    Py_ssize_t OW
-    Py_ssize_t TH  # taps along a column
-    Py_ssize_t TW  # taps along a row
 
 
 # One output row; called with TH and TW as literals for the usual two.
@@ -32,7 +27,7 @@ cdef inline void resize_row(const Py_ssize_t TH, const Py_ssize_t TW, const Args
     cdef Py_ssize_t ow, h, w
     cdef const float* p
     cdef vf y, row
-    for ow in range(a.OW):
+    for ow in range(a.columns.out):
         if TH == 1 and TW == 1:
             y = load(src + rows[0] + columns[ow])
         else:
@@ -47,26 +42,27 @@ cdef inline void resize_row(const Py_ssize_t TH, const Py_ssize_t TW, const Args
 
 
 cdef void run(const Args* a, char** bases, Py_ssize_t piece, Py_ssize_t pieces, Py_ssize_t thread) noexcept nogil:
-    cdef Py_ssize_t items = a.N * a.CB * a.OH, item, rest, oh, cb, n
-    cdef const int64_t* rows = <const int64_t*> at(bases, a.rows)
-    cdef const int64_t* columns = <const int64_t*> at(bases, a.columns)
-    cdef const float* row_weights = at(bases, a.row_weights)
-    cdef const float* column_weights = at(bases, a.column_weights)
+    cdef Py_ssize_t OH = a.rows.out, TH = a.rows.count, TW = a.columns.count
+    cdef Py_ssize_t items = a.N * a.CB * OH, item, rest, oh, cb, n
+    cdef const int64_t* rows = <const int64_t*> at(bases, a.rows.places)
+    cdef const int64_t* columns = <const int64_t*> at(bases, a.columns.places)
+    cdef const float* row_weights = at(bases, a.rows.weights)
+    cdef const float* column_weights = at(bases, a.columns.weights)
     cdef const float* src
     cdef float* dst
     for item in range(share(items, piece, pieces), share(items, piece + 1, pieces)):
-        oh = item % a.OH
-        rest = item // a.OH
+        oh = item % OH
+        rest = item // OH
         cb = rest % a.CB
         n = rest // a.CB
         src = pixel(bases, &a.src, n, cb, 0, 0)
         dst = pixel(bases, &a.dst, n, cb, oh, 0)
-        if a.TH == 1 and a.TW == 1:
+        if TH == 1 and TW == 1:
             resize_row(1, 1, a, src, dst, rows + oh, row_weights + oh, columns, column_weights)
-        elif a.TH == 2 and a.TW == 2:
+        elif TH == 2 and TW == 2:
             resize_row(2, 2, a, src, dst, rows + oh * 2, row_weights + oh * 2, columns, column_weights)
         else:
-            resize_row(a.TH, a.TW, a, src, dst, rows + oh * a.TH, row_weights + oh * a.TH, columns, column_weights)
+            resize_row(TH, TW, a, src, dst, rows + oh * TH, row_weights + oh * TH, columns, column_weights)
 
 
 include "step.pxi"
