@@ -1,11 +1,11 @@
 """Packs weights of int8 and uint8 in the order in which the register tile reads them (pyx/tile_int8.pxd, pyx/tile_amx.pxd).
 
-src = [row][place]: a row has the weights of an output channel, any strides. A weight is worth what is left of it after the row's
-zero point is subtracted; where int8 cannot hold that, it is the sum of several parts.
+src = [row][place]: a row has the weights of an output channel, with any strides. The value of a weight is its byte less the row's
+zero point. A value that int8 cannot hold is the sum of several parts.
 dst = one panel: [group][vector][lane][GROUP], see pyx/dot.pxd for the three forms; lanes without a row are 0.
 
-The table says what is in each byte of the groups: `places` which weight, counted from `first` of the row, and `parts` which part of
-it. A place outside of the row is 0.
+A table says which weight is in each byte of the groups (`places`, counted from `first` of the row), and which part of its value
+(`parts`). A place outside the row gives 0.
 """
 
 from libc.stdint cimport int8_t, int16_t, int32_t, uint8_t
