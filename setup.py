@@ -93,6 +93,7 @@ DEBUG_FLAGS = [
     "-g",
     "-fno-omit-frame-pointer",
     "-fno-wrapv",  # Python's own flags define what signed integers do at an overflow, which would not be reported
+    "-ftrivial-auto-var-init=pattern",  # what is read before it is written is wrong in every run, and not in some
     f"-fsanitize={SANITIZERS}",
     "-fno-sanitize-recover=undefined",
 ]

@@ -157,13 +157,13 @@ cdef inline void tiles(const int R, const int J, const bint NEAR, const Py_ssize
         if to.resume:
             for k in range(R * J):
                 acc[k] = acc[k] + load(place(NEAR, dst, V, dsts, k // J) + k % J * to.dst_c)
-        if to.has_add and to.final:
+        if to.final and to.has_add:
             for k in range(R * J):
                 acc[k] = acc[k] + load(place(NEAR, add, V, adds, k // J) + k % J * to.add_c)
-        if to.act.kind == CLIP and to.final and to.act.a > -INFINITY:
+        if to.final and to.act.kind == CLIP and to.act.a > -INFINITY:
             for k in range(R * J):
                 acc[k] = vmax(vbroadcast(to.act.a), acc[k])
-        if to.act.kind == CLIP and to.final and to.act.b < INFINITY:
+        if to.final and to.act.kind == CLIP and to.act.b < INFINITY:
             for k in range(R * J):
                 acc[k] = vmin(vbroadcast(to.act.b), acc[k])
         for k in range(R * J):

@@ -285,6 +285,7 @@ cdef void multiply(const Args* a, char** bases, Py_ssize_t block, Py_ssize_t pos
     taps.tail_segments = 1 if taps.tail_length else 0
     to.bia = at(bases, a.zeros)
     to.dst_c = a.TB * V
+    to.has_add = False
     to.resume = False
     to.final = False
     px[0] = src
