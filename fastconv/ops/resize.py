@@ -167,6 +167,7 @@ class Resize(Op):
     def taps(self, axis: int, size: int, out: int, factor: float, roi: np.ndarray | None, rank: int) -> Taps:
         """The input elements and weights of each of the `out` elements along an axis."""
         x, outside = self._coordinates(axis, size, out, factor, roi, rank, np.arange(out))
+        x = np.where(outside, 0, x)  # they read nothing, and may be past what an integer holds
         if self.mode == "nearest":
             places = ROUNDING[self.nearest_mode](x).astype(np.int64)[:, None]
             return Taps(np.clip(places, 0, size - 1), np.ones(places.shape), outside)

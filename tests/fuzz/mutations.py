@@ -89,6 +89,7 @@ def arrays(model, rng):
 def mutated_models(data, number, threads):
     with only_errors_of_models(data, ".json"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        warnings.simplefilter("error", RuntimeWarning)  # NumPy's
         model = fastconv.load(data, threads=threads, max_bytes=MAX_BYTES)
         inputs = arrays(model, np.random.default_rng(number))
         if inputs is None:

@@ -35,7 +35,7 @@ def attempt(source, given):
         return e
 
 
-@pytest.mark.filterwarnings("ignore::fastconv.ModelWarning")
+@pytest.mark.filterwarnings("ignore::fastconv.ModelWarning", "error::RuntimeWarning")
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_each_reader(path, tmp_path):
     m = json.loads(path.read_bytes())
