@@ -204,9 +204,10 @@ def rows_of(network: str, source: Path, args: argparse.Namespace) -> list[list[s
 
     for ranges in ("mse", "percentile"):
         add(f"fastconv, {ranges}", fastconv.quantize(model, calibration, ranges=ranges))
-    made = fastconv.quantize(model, calibration, fallback=args.fallback)
-    floats = sum(not x.quantized for x in made.quantization.layers)
-    add(f"fastconv, fallback {args.fallback:g} dB: {floats} of {len(made.quantization.layers)} layers float", made)
+    for target in args.fallback:
+        made = fastconv.quantize(model, calibration, fallback=target)
+        floats = sum(not x.quantized for x in made.quantization.layers)
+        add(f"fastconv, fallback {target:g} dB: {floats} of {len(made.quantization.layers)} layers float", made)
     with tempfile.TemporaryDirectory() as folder:
         for method in args.methods:
             try:
@@ -240,7 +241,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=500, help="to evaluate on; default: 500")
     parser.add_argument("--large", type=int, default=100, help="the same for networks with several outputs; default: 100")
     parser.add_argument("--calibrate", type=int, default=100, help="to calibrate on; default: 100")
-    parser.add_argument("--fallback", type=float, default=20.0, help="dB; default: 20")
+    parser.add_argument("--fallback", type=float, nargs="*", default=[20.0, 25.0], help="dB, of a row each; default: 20 25")
     parser.add_argument("--methods", type=lambda text: text.split(","), default=METHODS, help="of onnxruntime.quantization")
     parser.add_argument("--write", action="store_true", help="put the rows into docs/quantization.md")
     args = parser.parse_args()

@@ -45,7 +45,8 @@ def add(commands: Commands) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--fallback", type=float, metavar="X",
-        help="leave the worst layers in float until the outputs have X dB; with --labels until X %% of the answers are right",
+        help="leave the layers that the outputs suffer from most in float until these have X dB; with --labels until X %% "
+        "of the answers are right",
     )  # fmt: skip
     parser.add_argument(
         "--labels", type=Path, metavar="FILE",

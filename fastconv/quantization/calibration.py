@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -48,14 +50,25 @@ class Calibration:
         if not self.count:
             raise InputError("data: expected at least one input, got none")
 
+    def spread(self, count: int) -> Calibration:
+        """Up to `count` of the calls, spread over all."""
+        few, every = copy.copy(self), -(-self.count // count)
+        few._calls, few._size = list(itertools.islice(self._inputs(), 0, None, every)), 0
+        few.count = len(few._calls)
+        return few
+
     def run(self, graph: Graph, names: Sequence[str], advance: Advance) -> Iterator[Outputs]:
         """The named values of a graph for each call; `advance` is called with the share of the work that was done."""
         model = Model(graph, **self.options)
-        for inputs in self._slices() if self._size else self._calls:
+        for inputs in self._inputs():
             yield model.run(inputs, names)
             advance(1 / self.count)
 
-    def _slices(self) -> Iterator[Inputs]:
+    def _inputs(self) -> Iterator[Inputs]:
+        """The inputs of each call."""
+        if not self._size:
+            yield from self._calls
+            return
         for i in range(self.count):
             rows = slice(i * self._size, (i + 1) * self._size)
             yield {name: a[rows] for name, a in zip(self._names, self._calls, strict=True)}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +17,9 @@ from .calibration import Calibration
 from .layers import Layer
 from .qdq import Scheme, rounded_weights
 from .report import LayerNoise
+
+#: the most calls on which the effect of each layer is measured: they give the order of the layers
+PROBES = 8
 
 
 class Noise:
@@ -83,10 +88,25 @@ def measure_outputs(scheme: Scheme, data: Calibration, labels: np.ndarray | None
     return outputs.quality
 
 
+def measure_effects(scheme: Scheme, data: Calibration, advance: Advance) -> dict[Node, float]:
+    """The least ratio of the outputs if a layer alone is quantized, by its first node, of each layer that computes."""
+    probes, layers = data.spread(PROBES), [layer for layer in scheme.layers if not layer.moves]
+    step, names = part(advance, 1 / (len(layers) + 1)), _Outputs(scheme, None).names
+    exact = list(probes.run(scheme.graph, names, step))
+    effects = {}
+    for layer in layers:
+        outputs = _Outputs(scheme, None)
+        alone = replace(scheme, layers=[layer]).network()
+        for pair in zip(exact, probes.run(alone, names, step), strict=True):
+            outputs.add(*pair)
+        effects[layer.node] = outputs.quality.output
+    return effects
+
+
 def measure_layers(
-    scheme: Scheme, data: Calibration, labels: np.ndarray | None, advance: Advance
+    scheme: Scheme, effects: Mapping[Node, float], data: Calibration, labels: np.ndarray | None, advance: Advance
 ) -> tuple[dict[Node, LayerNoise], Quality]:
-    """The noise of each layer that computes, by its first node, and that of the outputs."""
+    """The noise of each layer that computes, by its first node, and that of the outputs; `effects` are measured before."""
     graph, twins = scheme.each_alone()
     chosen = {layer: twin for layer, twin in twins.items() if not layer.moves}
     alone, accumulated = ({layer: Noise() for layer in chosen} for _ in range(2))
@@ -100,7 +120,9 @@ def measure_layers(
             alone[layer].add(exact[twin.last], exact[twin.twin_last])
             accumulated[layer].add(exact[twin.last], rounded[twin.last])
     noise = {
-        layer.node: LayerNoise(layer.name, layer.op, _of_weights(layer), alone[layer].decibels, accumulated[layer].decibels)
+        layer.node: LayerNoise(
+            layer.name, layer.op, _of_weights(layer), alone[layer].decibels, effects[layer.node], accumulated[layer].decibels
+        )
         for layer in chosen
     }
     return noise, outputs.quality

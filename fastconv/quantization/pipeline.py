@@ -23,7 +23,7 @@ from .calibration import Calibration
 from .equalise import equalise as equalise_channels
 from .grids import choose_grids
 from .layers import find_layers, rounded_values
-from .noise import Quality, measure_layers, measure_outputs
+from .noise import Quality, measure_effects, measure_layers, measure_outputs
 from .qdq import Scheme
 from .ranges import RANGES, Range, measure_ranges
 from .report import LayerNoise, QuantizationReport
@@ -83,7 +83,7 @@ def quantize(
         Whether to correct biases for what rounding shifts.
     fallback : float, optional
         The signal-to-noise ratio in dB that every output must reach; with `labels` the percent of right answers instead. The
-        layers of the worst ratio stay float until it does.
+        layers that the outputs suffer from most stay float until it does.
     labels : sequence of int, optional
         The class of each image: the index of the largest number of its row in the first output.
     advance : callable
@@ -119,18 +119,19 @@ def quantize(
     layers = find_layers(graph)
     if not any(x.weighted for x in layers):
         raise InputError("nothing to quantize: the model has no convolution or matrix product with constant float32 weights")
-    steps = part(advance, 1 / (2 + equalise + correct_bias + (fallback is not None)))
+    steps = part(advance, 1 / (3 + equalise + correct_bias + (fallback is not None)))
     if equalise:
         equalise_channels(graph, rounded_values(layers), calibration, steps)
     measured = measure_ranges(graph, rounded_values(layers), ranges, calibration, steps)
     scheme = Scheme(graph, layers, choose_grids(layers, measured))
     if correct_bias:
         scheme = correct_biases(scheme, calibration, steps)
-    noise, quality = measure_layers(scheme, calibration, classes, steps)
+    effects = measure_effects(scheme, calibration, steps)
+    noise, quality = measure_layers(scheme, effects, calibration, classes, steps)
     if fallback is not None:
         search = _Fallback(scheme, measured, calibration, classes, fallback)
-        scheme = search.run(sorted(noise.values(), key=lambda x: x.alone or 0), quality, steps)
-        left, quality = measure_layers(scheme, calibration, classes, ignore)
+        scheme = search.run(sorted(noise.values(), key=lambda x: (x.output, x.alone)), quality, steps)
+        left, quality = measure_layers(scheme, effects, calibration, classes, ignore)
         noise = {n: left.get(n) or replace(x, weights=None, alone=None, accumulated=None) for n, x in noise.items()}
     network = scheme.network()
     sizes = _constant_bytes(graph), _constant_bytes(network)
@@ -140,7 +141,7 @@ def quantize(
 
 @dataclass(frozen=True)
 class _Fallback:
-    """The search for the fewest layers, from the worst on, that must stay float."""
+    """The search for the fewest layers, from those that the outputs suffer from most, that must stay float."""
 
     scheme: Scheme
     ranges: Mapping[Value, Range]

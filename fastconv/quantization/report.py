@@ -13,10 +13,11 @@ from ..version import __version__
 
 @dataclass(frozen=True)
 class LayerNoise:
-    """Signal-to-noise ratios of a layer, in decibels: the larger, the better. None for one that stays in float.
+    """Signal-to-noise ratios of a layer, in decibels: the larger, the better.
 
-    `weights` is that of its rounded weights; None without weights. `alone` is that of its result if it alone is quantized and
-    reads the float network's values, `accumulated` if all layers are.
+    `weights` is that of its rounded weights; None without weights. If the layer alone is quantized, `alone` is that of its
+    result, and `output` the least of the network's outputs. `accumulated` is that of its result if all layers are quantized. A
+    layer that stays in float has `output` only.
     """
 
     name: str
@@ -24,6 +25,7 @@ class LayerNoise:
     op: str
     weights: float | None
     alone: float | None
+    output: float
     accumulated: float | None
 
     @property
@@ -79,8 +81,11 @@ class QuantizationReport(LayerTable):
         def text(ratio: float | None) -> str:
             return "" if ratio is None else f"{ratio:.1f}"
 
-        rows = [(shorten(x.name), x.op, text(x.weights), text(x.alone) or "float", text(x.accumulated)) for x in self.layers]
-        return ("layer", "operator", "weights", "alone", "accumulated"), rows, 2
+        rows = [
+            (shorten(x.name), x.op, text(x.weights), text(x.alone) or "float", text(x.output), text(x.accumulated))
+            for x in self.layers
+        ]
+        return ("layer", "operator", "weights", "alone", "output", "accumulated"), rows, 2
 
     def _entries(self) -> Sequence[Any]:
         return ()  # the table does not say what runs by reference
@@ -112,6 +117,7 @@ class QuantizationReport(LayerTable):
                 "quantized": x.quantized,
                 "weights_db": ratio(x.weights),
                 "alone_db": ratio(x.alone),
+                "output_db": ratio(x.output),
                 "accumulated_db": ratio(x.accumulated),
             }
             for x in self.layers

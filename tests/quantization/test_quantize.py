@@ -137,9 +137,30 @@ def test_fallback_leaves_the_worst_layers_in_float():
     made = fastconv.quantize(net, x, fallback=before.output + 3)
     floats = {layer.name for layer in made.quantization.layers if not layer.quantized}
     assert made.quantization.output >= before.output + 3
-    assert min(before.layers, key=lambda layer: layer.alone).name in floats
+    assert min(before.layers, key=lambda layer: layer.output).name in floats
     assert len(floats) < len(before.layers)
+    assert [x.output for x in made.quantization.layers] == [x.output for x in before.layers]
     assert "float" in str(made.quantization)
+
+
+def test_fallback_takes_the_layers_that_the_outputs_suffer_from():
+    """A layer of sparse numbers has a bad ratio, but adds next to nothing to the output."""
+    net = Net()
+    x = net.input("x", "N", 4, 16, 16)
+    sparse, dense = np.zeros((2, 4, 4, 1, 1), np.float32)
+    sparse[:, 0], dense[:, 1:] = 1e-3, normal(RNG, 4, 3, 1, 1)
+    joined = net("Add", net("Conv", x, sparse, name="sparse"), net("Conv", x, dense, name="dense"))
+    graph = net.graph(net("Conv", joined, normal(RNG, 4, 4, 1, 1), name="last"))
+    data = normal(RNG, 4, 4, 16, 16)
+    data[:, 0] *= np.where(RNG.random((4, 16, 16)) < 0.005, 4, 0.02)
+    before = fastconv.quantize(Model(graph, threads=1), data, equalise=False).quantization
+    ratios = {layer.name: layer for layer in before.layers}
+    assert ratios["sparse"].alone < ratios["dense"].alone
+    assert ratios["sparse"].output > ratios["dense"].output
+    made = fastconv.quantize(Model(graph, threads=1), data, equalise=False, fallback=before.output + 1).quantization
+    floats = {layer.name for layer in made.layers if not layer.quantized}
+    assert "dense" in floats
+    assert "sparse" not in floats
 
 
 def test_fallback_to_an_accuracy(model, digits):
@@ -156,7 +177,7 @@ def test_report(quantized):
     assert all(35 < x.weights < 60 and 30 < x.alone < 70 and x.accumulated <= x.alone + 1 for x in report.layers)
     assert report.layers[-1].accumulated == report.output
     lines = str(report).splitlines()
-    assert lines[1].split() == ["layer", "operator", "weights", "alone", "accumulated"]
+    assert lines[1].split() == ["layer", "operator", "weights", "alone", "output", "accumulated"]
     assert lines[-1] == "top-1 100.0% in float, 100.0% quantized"
     assert lines[-2].startswith("outputs ")
     document = report.as_dict()
