@@ -177,6 +177,15 @@ def private_bytes(pid):
     return 1024 * sum(map(int, fields))
 
 
+def children(process, count):
+    """The processes that a process has started, once they are so many."""
+    file = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    until = time.monotonic() + SECONDS
+    while len(found := file.read_text().split()) < count and time.monotonic() < until:
+        time.sleep(0.02)
+    return found
+
+
 def test_gunicorn_s_workers_share_the_weights(tmp_path):
     pytest.importorskip("gunicorn")
     net = Net()
@@ -189,8 +198,7 @@ def test_gunicorn_s_workers_share_the_weights(tmp_path):
         url = f"http://127.0.0.1:{port}"
         answers = at_once(lambda image: post(url, image.tobytes()), x)
         short, long = post(url, bytes(252)), post(url, bytes(1000))
-        workers = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        private = [private_bytes(pid) for pid in workers]
+        private = [private_bytes(pid) for pid in children(process, 2)]
     model = fastconv.load(tmp_path / "net.json")
     assert answers == [(200, model(image[None]).tobytes()) for image in x]
     assert short == (400, b"cannot reshape array of size 63 into shape (1,1,8,8)")
