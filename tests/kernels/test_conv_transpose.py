@@ -11,13 +11,10 @@ from fastconv.ops.binary import Add
 from fastconv.ops.conv_transpose import ConvTranspose
 from fastconv.ops.elementwise import Relu
 
-from ..support.harness import ISAS, THREADS, assert_within, integers, reference, refusals, run_node, run_threads, same_bits
-from .cases import FORMS, Case, answer, channels, check, check_on_all_threads, pairs, thinned
+from ..support.harness import ISAS, assert_within, integers, reference, refusals, run_node, run_threads, same_bits
+from .cases import FORMS, Case, answer, channels, check_on_all_threads, pairs, thinned
 
 COVERS = {"ConvTranspose": ("phases",)}
-EVERY = pytest.mark.parametrize(
-    "isa, threads", [pytest.param(i, t, id=f"conv_transpose-phases-{i}-t{t}") for i, t in itertools.product(ISAS, THREADS)]
-)
 EVERY_ISA = pytest.mark.parametrize("isa", [pytest.param(isa, id=f"conv_transpose-phases-{isa}") for isa in ISAS])
 
 
@@ -47,9 +44,9 @@ def test_every_tail(isa):
 
 
 @pytest.mark.slow
-@EVERY
-def test_combinations(isa, threads):
-    check(combinations(kernels.load(isa).V), "phases", isa, threads)
+@EVERY_ISA
+def test_combinations(isa):
+    check_on_all_threads(combinations(kernels.load(isa).V), "phases", isa)
 
 
 @pytest.mark.slow
