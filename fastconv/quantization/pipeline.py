@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -111,6 +113,8 @@ def quantize(
     """
     if ranges not in RANGES:
         raise InputError(f"ranges: expected {' or '.join(map(repr, RANGES))}, got {ranges!r}{did_you_mean(ranges, RANGES)}")
+    if fallback is not None and not (isinstance(fallback, Real) and math.isfinite(fallback)):
+        raise InputError(f"fallback: expected a finite number, got {fallback!r:.50}")
     if is_quantized(model._original):
         raise InputError("the model is quantized already: quantize the float one that it was made of")
     calibration = Calibration(model, data)

@@ -195,6 +195,8 @@ def test_wrong_arguments(model, quantized, digits):
         (lambda: fastconv.quantize(model, []), "data: expected at least one input, got none"),
         (lambda: fastconv.quantize(model, iter([images])), "data: expected arrays, or a list of inputs, got list_iterator"),
         (lambda: fastconv.quantize(model, images, ranges="mes"), r"ranges: expected .*; did you mean 'mse'\?"),
+        (lambda: fastconv.quantize(model, images, fallback=float("nan")), "fallback: expected a finite number, got nan"),
+        (lambda: fastconv.quantize(model, images, fallback="25"), "fallback: expected a finite number, got '25'"),
         (lambda: fastconv.quantize(quantized, images), r"the model is quantized already"),
         (lambda: fastconv.quantize(model, images[:2], labels=labels[:1]), "labels: expected 2, one for each image, got 1"),
         (lambda: fastconv.quantize(model, images[:2], labels=[0.5, 1]), "labels: expected an int for each image"),
